@@ -1,0 +1,1 @@
+//! From the journal to reach and frequency. (Skeleton.)

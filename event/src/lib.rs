@@ -1,0 +1,21 @@
+//! The vocabulary of Sightline: what a beacon says, whose device it is, what became of it, and the bytes it is kept in.
+//!
+//! # From a query string to a record
+//!
+//! 1. [`dialect`] — a table turns parameters into the fields of a [`hit::Hit`], borrowed bytes, one pass.
+//! 2. [`identifier`] — each identifier of the hit is brought to its canonical MD5; bad values never get further.
+//! 3. [`key`] — the canonical form becomes a [`key::DeviceKey`] (keyed hash) and an [`key::OptOutHash`].
+//! 4. [`stage`] — what the hit says happened: tracked, impression, viewable, quartile, click, conversion.
+//! 5. [`record`] — the [`record::Event`] and its versioned bytes.
+//! 6. [`outcome`] — what became of the beacon: exactly one [`outcome::Outcome`] for each.
+//!
+//! This crate does no I/O, knows no runtime and depends on no other crate of the workspace.
+
+pub mod clock;
+pub mod dialect;
+pub mod hit;
+pub mod identifier;
+pub mod key;
+pub mod outcome;
+pub mod record;
+pub mod stage;

@@ -1,0 +1,1 @@
+//! A durable, ordered, append-only log of opaque records. (Skeleton: see the crate's plan.)
