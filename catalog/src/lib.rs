@@ -71,3 +71,80 @@ impl Campaign {
         todo!()
     }
 }
+
+/// The handle through which everybody reads the catalog in force; `sightline` swaps it.
+pub type Shared = Arc<arc_swap::ArcSwap<Catalog>>;
+
+/// Why a catalog was refused; prints `catalog.toml:12: …`.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}: {problem}")]
+pub struct Error {
+    /// Name of the file as given.
+    pub file: String,
+    /// Line from 1.
+    pub line: usize,
+    /// What is wrong and what is allowed.
+    pub problem: String,
+}
+
+/// What the catalog knows of a campaign and placement.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// Both.
+    Known(&'a Arc<Campaign>, &'a Arc<Placement>),
+    /// The campaign, but it has no such placement.
+    UnknownPlacement(&'a Arc<Campaign>),
+    /// No such campaign.
+    UnknownCampaign,
+}
+
+/// Where a click goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing<'a> {
+    /// To the asked URL: its host is registered.
+    To(&'a str),
+    /// To the placement's landing page; `refused` says that another host was asked for.
+    Page {
+        /// The registered page.
+        url: &'a str,
+        /// Whether an unregistered host was asked for.
+        refused: bool,
+    },
+    /// An unregistered host or no valid URL was asked for, and there is no page.
+    Refused,
+    /// Nothing was asked for, and there is no page.
+    Nothing,
+}
+
+impl Catalog {
+    /// Reads and checks a catalog.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line.
+    pub fn parse(_text: &str, _file_name: &str) -> Result<Self, Error> {
+        todo!()
+    }
+    /// Looks up a hit.
+    pub fn find(&self, _campaign: &[u8], _placement: &[u8]) -> Found<'_> {
+        todo!()
+    }
+    /// Decides a click.
+    pub fn landing<'a>(&'a self, _found: Found<'a>, _url: Option<&'a [u8]>) -> Landing<'a> {
+        todo!()
+    }
+    /// Whether some campaign or placement registered this host.
+    pub fn is_registered_anywhere(&self, _host: &str) -> bool {
+        todo!()
+    }
+    /// The handle of this catalog.
+    pub fn into_shared(self) -> Shared {
+        Arc::new(arc_swap::ArcSwap::from_pointee(self))
+    }
+}
+
+impl Campaign {
+    /// First moment of the flight: midnight of `starts` on the campaign's clock, Unix milliseconds.
+    pub fn campaign_start_ms(&self) -> Option<UnixMs> {
+        todo!()
+    }
+}

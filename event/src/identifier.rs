@@ -88,3 +88,113 @@ impl IdField {
     /// How many there are: the length of [`crate::hit::Hit::ids`].
     pub const COUNT: usize = 18;
 }
+
+use smallvec::SmallVec;
+
+use crate::hit::Hit;
+use crate::key::{KeyRing, OptOutHash};
+use crate::record::{Device, Platform};
+
+impl IdKind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 11] = [
+        Self::Oaid,
+        Self::Imei,
+        Self::Aaid,
+        Self::AndroidId,
+        Self::Mac,
+        Self::MacColons,
+        Self::Idfa,
+        Self::Caid,
+        Self::Idfv,
+        Self::OpenUdid,
+        Self::Cookie,
+    ];
+    /// The name in the opt-out API and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oaid => "oaid",
+            Self::Imei => "imei",
+            Self::Aaid => "aaid",
+            Self::AndroidId => "android_id",
+            Self::Mac => "mac",
+            Self::MacColons => "mac_colons",
+            Self::Idfa => "idfa",
+            Self::Caid => "caid",
+            Self::Idfv => "idfv",
+            Self::OpenUdid => "openudid",
+            Self::Cookie => "cookie",
+        }
+    }
+    /// The kind of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+    /// The kind of a stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// Who a hit is, as far as it may be known.
+pub struct Identity {
+    /// The device by the platform's order of preference.
+    pub device: Option<Device>,
+    /// One or more for every usable identifier of the hit: look up all of them.
+    pub opt_out: SmallVec<[OptOutHash; 8]>,
+    /// Bits of [`crate::record::flag`].
+    pub flags: u32,
+}
+
+/// A form in which an identifier arrives at the tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ArrivingForm {
+    /// The raw value.
+    Raw,
+    /// MD5 of it.
+    Md5,
+    /// SHA-1 of it.
+    Sha1,
+    /// SHA-256 of it.
+    Sha256,
+    /// SHA-256 of the MD5's lower-case hex.
+    Sha256OfMd5,
+    /// A MAC's digest with the other separators than what was lodged.
+    MacOther,
+    /// A digest of the OAID in another case than what was lodged.
+    OaidOtherCase,
+}
+
+/// What an opt-out by one identifier reaches.
+pub struct Lodged {
+    /// Put all of these into the registry.
+    pub hashes: SmallVec<[OptOutHash; 8]>,
+    /// Hits that carry one of these forms are recognised.
+    pub covered: SmallVec<[ArrivingForm; 8]>,
+    /// Hits that carry only one of these are not.
+    pub uncovered: SmallVec<[ArrivingForm; 8]>,
+}
+
+/// Why an identifier cannot be lodged. Never holds the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LodgeError {
+    /// Many devices send this value: it is nobody's.
+    #[error("known bad value: many devices send it, so it identifies nobody")]
+    Bad,
+    /// Neither the raw form of this kind nor a digest of it.
+    #[error("neither a {} nor a digest of one", .0.name())]
+    Malformed(IdKind),
+}
+
+/// Device and opt-out hashes of a hit.
+pub fn identify(_hit: &Hit<'_>, _platform: Platform, _keys: &KeyRing) -> Identity {
+    todo!()
+}
+
+/// Every opt-out hash that can be derived from what was lodged.
+///
+/// # Errors
+/// When the value identifies nobody.
+pub fn lodge(_kind: IdKind, _value: &[u8], _keys: &KeyRing) -> Result<Lodged, LodgeError> {
+    todo!()
+}

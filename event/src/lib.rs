@@ -11,6 +11,8 @@
 //!
 //! This crate does no I/O, knows no runtime and depends on no other crate of the workspace.
 
+pub mod address;
+pub mod agent;
 pub mod clock;
 pub mod dialect;
 pub mod hit;
@@ -19,3 +21,4 @@ pub mod key;
 pub mod outcome;
 pub mod record;
 pub mod stage;
+pub mod time;
