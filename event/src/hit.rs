@@ -44,7 +44,40 @@ pub enum Field {
     Id(IdField),
 }
 
-/// One hit. A value that was an unreplaced macro or empty is absent here.
+impl Field {
+    /// The field of a name in a dialect table.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "campaign" => Self::Campaign,
+            "placement" => Self::Placement,
+            "creative" => Self::Creative,
+            "time" => Self::Time,
+            "request_id" => Self::RequestId,
+            "ip" => Self::Ip,
+            "user_agent" => Self::UserAgent,
+            "os" => Self::Os,
+            "landing_url" => Self::LandingUrl,
+            "stage" => Self::Stage,
+            "gdpr" => Self::Gdpr,
+            "gdpr_consent" => Self::GdprConsent,
+            "gpp" => Self::Gpp,
+            "gpp_sid" => Self::GppSid,
+            "limit_ad_tracking" => Self::LimitAdTracking,
+            "child_directed" => Self::ChildDirected,
+            "caid_version" => Self::CaidVersion,
+            id => return IdField::from_name(id).map(Self::Id),
+        })
+    }
+}
+
+/// Whether this can be a campaign's or placement's id: 1 to 64 bytes of `A-Za-z0-9._-`. The catalog takes no other, so a hit with
+/// another can never be adopted.
+pub fn is_catalog_id(id: &[u8]) -> bool {
+    (1..=crate::dialect::limit::CATALOG_ID_BYTES_MAX).contains(&id.len())
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// One hit. A value that was an unreplaced macro or empty is absent here. Holds raw identifiers: it cannot be printed.
 #[derive(Clone, Default)]
 pub struct Hit<'a> {
     /// Campaign id.

@@ -86,7 +86,58 @@ pub enum IdField {
 
 impl IdField {
     /// How many there are: the length of [`crate::hit::Hit::ids`].
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every field, in the order of its place in [`crate::hit::Hit::ids`].
+    pub const ALL: [Self; 18] = [
+        Self::Oaid,
+        Self::OaidMd5,
+        Self::Imei,
+        Self::ImeiMd5,
+        Self::Aaid,
+        Self::AaidMd5,
+        Self::AndroidId,
+        Self::AndroidIdMd5,
+        Self::Mac,
+        Self::MacMd5,
+        Self::MacColonsMd5,
+        Self::Idfa,
+        Self::IdfaMd5,
+        Self::Caid,
+        Self::CaidMd5,
+        Self::Idfv,
+        Self::OpenUdid,
+        Self::Cookie,
+    ];
+
+    /// The name in dialect tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oaid => "oaid",
+            Self::OaidMd5 => "oaid_md5",
+            Self::Imei => "imei",
+            Self::ImeiMd5 => "imei_md5",
+            Self::Aaid => "aaid",
+            Self::AaidMd5 => "aaid_md5",
+            Self::AndroidId => "android_id",
+            Self::AndroidIdMd5 => "android_id_md5",
+            Self::Mac => "mac",
+            Self::MacMd5 => "mac_md5",
+            Self::MacColonsMd5 => "mac_colons_md5",
+            Self::Idfa => "idfa",
+            Self::IdfaMd5 => "idfa_md5",
+            Self::Caid => "caid",
+            Self::CaidMd5 => "caid_md5",
+            Self::Idfv => "idfv",
+            Self::OpenUdid => "openudid",
+            Self::Cookie => "cookie",
+        }
+    }
+
+    /// The field of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
 }
 
 use smallvec::SmallVec;

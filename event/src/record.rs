@@ -1,10 +1,19 @@
-//! The record of a beacon in the journal, and its bytes.
+//! What is kept of a beacon: the [`Event`], a lane's books ([`OutcomeCounts`]), and their bytes ([`codec`]).
+//!
+//! Nothing in here may hold a raw identifier, a full address or a URL. Each field says its purpose, sensitivity and retention;
+//! [`FIELDS`] is the same as a table, from which the privacy page is made.
+
+pub mod codec;
+mod fields;
 
 use crate::clock::UnixMs;
 use crate::identifier::IdKind;
 use crate::key::DeviceKey;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
+
+pub use codec::{DecodeError, Record, decode, encode_event, encode_outcomes, view_hash};
+pub use fields::{ERASABLE_RETENTION, EVENT_RETENTION, FIELDS, FieldNote, Sensitivity};
 
 /// How the beacon reached us, as the placement declares it (DOMAIN §5). Stored number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
@@ -19,6 +28,30 @@ pub enum SourceKind {
     /// From a stitching server.
     #[serde(rename = "ssai")]
     Stitching = 3,
+}
+
+impl SourceKind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Stitching];
+
+    /// The name in the catalog and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "c2s",
+            Self::Server => "s2s",
+            Self::Stitching => "ssai",
+        }
+    }
+
+    /// The kind of a name; case matters.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The kind of a stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
 }
 
 /// What the ad was shown on. Stored number.
@@ -37,6 +70,29 @@ pub enum Platform {
     Tv = 4,
     /// Some other mobile system.
     OtherMobile = 5,
+}
+
+impl Platform {
+    /// Every platform, in the order of its number.
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Android, Self::Ios, Self::Pc, Self::Tv, Self::OtherMobile];
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Android => "android",
+            Self::Ios => "ios",
+            Self::Pc => "pc",
+            Self::Tv => "tv",
+            Self::OtherMobile => "other-mobile",
+        }
+    }
+
+    /// The platform of a stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|platform| *platform as u8 == number)
+    }
 }
 
 /// Bits that say what is special about an event. Stored: never change one, only add.
@@ -85,43 +141,49 @@ pub struct Device {
 }
 
 /// One accepted (or unresolved) beacon.
+///
+/// Retention of every field is the event's own ([`EVENT_RETENTION`]), counted from receipt, where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Receipt.
+    /// Receipt, Unix milliseconds. Purpose: order, retention, plausibility of the client's time. Not sensitive by itself.
     pub received_ms: UnixMs,
-    /// The time by which the event counts: the client's if plausible, else receipt.
+    /// The time by which the event counts: the client's if plausible, else receipt. Purpose: day and hour of the figures, order of the
+    /// hits of one view. Not sensitive by itself.
     pub time_ms: UnixMs,
-    /// The client's time as sent, where it was a number; else `None`.
+    /// The client's time as sent, where it was a number; else `None`. Purpose: duplicate key, checks of clocks. Not sensitive by itself.
     pub client_time_ms: Option<UnixMs>,
-    /// Campaign-local day, days since 1970-01-01. `None` while unresolved.
+    /// Campaign-local day, days since 1970-01-01. `None` while unresolved. Purpose: figures by day. Not sensitive.
     pub day: Option<u16>,
-    /// Campaign-local hour 0–23. 0 while unresolved.
+    /// Campaign-local hour 0–23. 0 while unresolved. Purpose: figures by hour. Not sensitive.
     pub hour: u8,
-    /// What happened.
+    /// What happened. Purpose: what is counted. Not sensitive.
     pub stage: Stage,
-    /// How it reached us.
+    /// How it reached us. Purpose: which validity rules apply. Not sensitive.
     pub source: SourceKind,
-    /// What it was shown on.
+    /// What it was shown on. Purpose: figures by platform, choice of the identifier. Not sensitive.
     pub platform: Platform,
-    /// [`flag`] bits.
+    /// [`flag`] bits. Purpose: validity and why a device key is missing. Personal: says which privacy signals a person sent.
     pub flags: u32,
-    /// Campaign id as in the catalog.
+    /// Campaign id as in the catalog. Purpose: what is counted. Not sensitive.
     pub campaign: &'a str,
-    /// Placement id as in the catalog.
+    /// Placement id as in the catalog. Purpose: what is counted. Not sensitive.
     pub placement: &'a str,
-    /// Creative id or empty.
+    /// Creative id or empty. Purpose: figures by creative. Not sensitive.
     pub creative: &'a str,
-    /// Region by the region library, empty while none is configured.
+    /// Region by the region library, empty while none is configured. Purpose: figures by region. Personal: coarse place.
     pub region: &'a str,
-    /// Version of the catalog it was resolved with.
+    /// Version of the catalog it was resolved with. Purpose: audit. Not sensitive.
     pub catalog_version: u32,
-    /// The device, if the hit has a usable id and no signal withholds it.
+    /// The device, if the hit has a usable id and no signal withholds it. Purpose: reach and frequency. Pseudonym: links the events of
+    /// one device for whoever holds them; cannot be tested against guesses without the key. Blanked by an erasure.
     pub device: Option<Device>,
-    /// Hash of the request or group id that ties the hits of one view; 0 = none. See [`view_hash`].
+    /// Hash of the request or group id that ties the hits of one view; 0 = none. See [`view_hash`]. Purpose: duplicates, clicks and
+    /// viewability of a view. Pseudonym of one ad view, not of a device.
     pub view: u64,
-    /// Address cut to /24 (3 bytes) or /48 (6 bytes); empty = none.
+    /// Address cut to /24 (3 bytes) or /48 (6 bytes); empty = none. Purpose: robot and data-centre lists of later months. Personal.
+    /// Blanked by an erasure.
     pub network: &'a [u8],
-    /// User agent, at most [`AGENT_BYTES_MAX`] bytes, valid UTF-8.
+    /// User agent, at most [`AGENT_BYTES_MAX`] bytes, valid UTF-8. Purpose: robot lists of later months. Personal. Blanked by an erasure.
     pub agent: &'a str,
 }
 
@@ -139,56 +201,4 @@ pub struct OutcomeCounts {
     pub pending: u64,
     /// By [`Outcome`] number, since the lane was opened.
     pub outcomes: [u64; Outcome::COUNT],
-}
-
-/// What a record holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record<'a> {
-    /// A beacon.
-    Event(Event<'a>),
-    /// A lane's books.
-    Outcomes(OutcomeCounts),
-}
-
-/// Why bytes are not a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Written by a newer program: set aside, count, never guess.
-    #[error("record version {0} is not known")]
-    UnknownVersion(u8),
-    /// Of this version, but of no known kind.
-    #[error("record kind {0} is not known")]
-    UnknownKind(u8),
-    /// The bytes end inside the named field.
-    #[error("record ends inside {0}")]
-    Truncated(&'static str),
-    /// The named field holds what it cannot hold.
-    #[error("record field {0} holds an impossible value")]
-    Malformed(&'static str),
-    /// Bytes are left over.
-    #[error("record has {0} bytes too many")]
-    Trailing(usize),
-}
-
-/// Appends an event's bytes.
-pub fn encode_event(_event: &Event<'_>, _into: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Appends the bytes of a lane's books.
-pub fn encode_outcomes(_counts: &OutcomeCounts, _into: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Reads a record's bytes.
-///
-/// # Errors
-/// See [`DecodeError`]; never panics on any bytes.
-pub fn decode(_bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
-    todo!()
-}
-
-/// A request or group id as it is kept: stable, never 0.
-pub fn view_hash(_request_id: &[u8]) -> u64 {
-    todo!()
 }

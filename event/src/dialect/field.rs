@@ -1,0 +1,138 @@
+//! From a decoded value to its place in the hit: trimming, macros, limits, contradictions.
+
+use super::is_unreplaced_macro;
+use crate::hit::{Field, Hit, is_catalog_id};
+use crate::outcome::Outcome;
+use crate::stage::Stage;
+
+/// The longest value of each field, bytes after decoding.
+pub mod limit {
+    /// Campaign and placement ids: the catalog's own limit.
+    pub const CATALOG_ID_BYTES_MAX: usize = 64;
+    /// Creative id.
+    pub const CREATIVE_BYTES_MAX: usize = 64;
+    /// Client time: room for any number that is one, and for what is none.
+    pub const TIME_BYTES_MAX: usize = 64;
+    /// Request id. Real ones have up to 64.
+    pub const REQUEST_ID_BYTES_MAX: usize = 128;
+    /// An address in text: 45 bytes, and room for a zone.
+    pub const IP_BYTES_MAX: usize = 64;
+    /// A user agent; real ones reach 700. At most [`crate::record::AGENT_BYTES_MAX`] are kept.
+    pub const USER_AGENT_BYTES_MAX: usize = 1024;
+    /// Name or number of an operating system.
+    pub const OS_BYTES_MAX: usize = 64;
+    /// A landing URL.
+    pub const LANDING_URL_BYTES_MAX: usize = 2048;
+    /// A stage's name.
+    pub const STAGE_BYTES_MAX: usize = 32;
+    /// `gdpr`, `lmt`, `coppa`: flags.
+    pub const SIGNAL_BYTES_MAX: usize = 16;
+    /// A TCF or GPP string. Those with publisher restrictions reach a few hundred.
+    pub const CONSENT_BYTES_MAX: usize = 4096;
+    /// GPP section ids.
+    pub const GPP_SID_BYTES_MAX: usize = 64;
+    /// CAID's version: eight digits today.
+    pub const CAID_VERSION_BYTES_MAX: usize = 32;
+    /// An identifier in any form: the longest that is one has 64, the rest is room for what is not.
+    pub const ID_BYTES_MAX: usize = 128;
+}
+
+/// Puts a decoded value into its field, or rejects the hit.
+pub(super) fn fill<'a>(hit: &mut Hit<'a>, field: Field, value: &'a [u8]) -> Result<(), Outcome> {
+    let value = value.trim_ascii();
+    if value.is_empty() {
+        return Ok(());
+    }
+    if is_unreplaced_macro(value) {
+        hit.macros_unreplaced = hit.macros_unreplaced.saturating_add(1);
+        return Ok(());
+    }
+    if value.len() > bytes_max(field) {
+        return Err(Outcome::TooLong);
+    }
+    check(field, value)?;
+    if field == Field::Stage {
+        let stage = Stage::from_name(value).ok_or(Outcome::UnknownStage)?;
+        return match hit.stage.replace(stage) {
+            Some(first) if first != stage => {
+                hit.stage = Some(first);
+                Err(Outcome::Contradictory)
+            }
+            _ => Ok(()),
+        };
+    }
+    let Some(slot) = slot(hit, field) else { return Ok(()) };
+    match slot {
+        None => *slot = Some(value),
+        Some(first) if *first == value => {}
+        Some(_) => return Err(Outcome::Contradictory),
+    }
+    Ok(())
+}
+
+/// What a field takes, where that can be said of the value alone. Identifiers are judged later: a bad one rejects no hit.
+fn check(field: Field, value: &[u8]) -> Result<(), Outcome> {
+    let fits = match field {
+        Field::Campaign | Field::Placement => is_catalog_id(value),
+        Field::Creative => std::str::from_utf8(value).is_ok_and(|text| !text.chars().any(char::is_control)),
+        Field::Time
+        | Field::RequestId
+        | Field::Ip
+        | Field::UserAgent
+        | Field::Os
+        | Field::LandingUrl
+        | Field::Stage
+        | Field::Gdpr
+        | Field::GdprConsent
+        | Field::Gpp
+        | Field::GppSid
+        | Field::LimitAdTracking
+        | Field::ChildDirected
+        | Field::CaidVersion
+        | Field::Id(_) => true,
+    };
+    if fits { Ok(()) } else { Err(Outcome::Malformed) }
+}
+
+fn bytes_max(field: Field) -> usize {
+    match field {
+        Field::Campaign | Field::Placement => limit::CATALOG_ID_BYTES_MAX,
+        Field::Creative => limit::CREATIVE_BYTES_MAX,
+        Field::Time => limit::TIME_BYTES_MAX,
+        Field::RequestId => limit::REQUEST_ID_BYTES_MAX,
+        Field::Ip => limit::IP_BYTES_MAX,
+        Field::UserAgent => limit::USER_AGENT_BYTES_MAX,
+        Field::Os => limit::OS_BYTES_MAX,
+        Field::LandingUrl => limit::LANDING_URL_BYTES_MAX,
+        Field::Stage => limit::STAGE_BYTES_MAX,
+        Field::Gdpr | Field::LimitAdTracking | Field::ChildDirected => limit::SIGNAL_BYTES_MAX,
+        Field::GdprConsent | Field::Gpp => limit::CONSENT_BYTES_MAX,
+        Field::GppSid => limit::GPP_SID_BYTES_MAX,
+        Field::CaidVersion => limit::CAID_VERSION_BYTES_MAX,
+        Field::Id(_) => limit::ID_BYTES_MAX,
+    }
+}
+
+/// The place of a field in the hit; `None` for the stage, which is not kept as bytes.
+fn slot<'h, 'a>(hit: &'h mut Hit<'a>, field: Field) -> Option<&'h mut Option<&'a [u8]>> {
+    Some(match field {
+        Field::Campaign => &mut hit.campaign,
+        Field::Placement => &mut hit.placement,
+        Field::Creative => &mut hit.creative,
+        Field::Time => &mut hit.time,
+        Field::RequestId => &mut hit.request_id,
+        Field::Ip => &mut hit.ip,
+        Field::UserAgent => &mut hit.user_agent,
+        Field::Os => &mut hit.os,
+        Field::LandingUrl => &mut hit.landing_url,
+        Field::Stage => return None,
+        Field::Gdpr => &mut hit.gdpr,
+        Field::GdprConsent => &mut hit.gdpr_consent,
+        Field::Gpp => &mut hit.gpp,
+        Field::GppSid => &mut hit.gpp_sid,
+        Field::LimitAdTracking => &mut hit.limit_ad_tracking,
+        Field::ChildDirected => &mut hit.child_directed,
+        Field::CaidVersion => &mut hit.caid_version,
+        Field::Id(id) => return hit.ids.get_mut(id as usize),
+    })
+}

@@ -1,0 +1,298 @@
+//! The bytes of a record. Little-endian, canonical: one value has one encoding, and every other byte string is refused.
+//!
+//! They carry no checksum and no length of their own: the journal's frame and Kafka's batch do that. A form once written stays
+//! readable for ever; `tests/golden/` holds one file of each.
+//!
+//! ```text
+//! record   = version u8 (1) · kind u8 (1 event, 2 outcomes) · body
+//! event    = shape u8            bits: 0 client time present, 1 it equals time, 2 day present, 3 device present,
+//!                                      4 view present, 5–7 zero
+//!            received_ms zigzag · received_ms − time_ms zigzag
+//!            [client time: received_ms − client_time_ms zigzag, if bit 0 and not bit 1]
+//!            stage u8 · source u8 · platform u8 · hour u8 · [day u16, if bit 2]
+//!            flags varint · catalog_version u32
+//!            [device: key 16 bytes · kind u8 · epoch varint, if bit 3]
+//!            [view u64, not 0, if bit 4]
+//!            network: length u8 (0, 3, 6) · bytes
+//!            campaign · placement · creative · region · agent: each length varint · UTF-8
+//! outcomes = at_ms zigzag · received varint · pending varint · count u8 · count × varint
+//! ```
+//!
+//! `varint` is LEB128 of at most 10 bytes without superfluous zeros; `zigzag` maps 0, −1, 1, −2 … to 0, 1, 2, 3 … first.
+//! Fewer outcomes than today are read as zeros for the rest; more mean a newer writer and are refused.
+
+use sha2::{Digest, Sha256};
+
+use super::{AGENT_BYTES_MAX, Device, Event, OutcomeCounts, Platform, SourceKind};
+use crate::identifier::IdKind;
+use crate::key::DeviceKey;
+use crate::outcome::Outcome;
+use crate::stage::Stage;
+
+/// The version that is written.
+pub const VERSION: u8 = 1;
+/// Kind byte of an event.
+pub const KIND_EVENT: u8 = 1;
+/// Kind byte of a lane's books.
+pub const KIND_OUTCOMES: u8 = 2;
+
+const CLIENT_TIME: u8 = 1 << 0;
+const CLIENT_TIME_USED: u8 = 1 << 1;
+const DAY: u8 = 1 << 2;
+const DEVICE: u8 = 1 << 3;
+const VIEW: u8 = 1 << 4;
+const SHAPES: u8 = CLIENT_TIME | CLIENT_TIME_USED | DAY | DEVICE | VIEW;
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A beacon.
+    Event(Event<'a>),
+    /// A lane's books.
+    Outcomes(OutcomeCounts),
+}
+
+/// Why bytes are not a record. Never holds the bytes themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer program: set aside, count, never guess.
+    #[error("record version {0} is not known (this program reads {VERSION}): written by a newer one")]
+    UnknownVersion(u8),
+    /// Of this version, but of no known kind.
+    #[error("record kind {0} is not known")]
+    UnknownKind(u8),
+    /// The bytes end inside the named field.
+    #[error("record ends inside {0}")]
+    Truncated(&'static str),
+    /// The named field holds what it cannot hold.
+    #[error("record field {0} holds an impossible value")]
+    Malformed(&'static str),
+    /// Bytes are left over.
+    #[error("record has {0} bytes too many")]
+    Trailing(usize),
+}
+
+/// Appends an event's bytes to `into`: usually 60–90 bytes beside the agent, at most about 1.2 KiB with every field at its limit.
+pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
+    debug_assert!(matches!(event.network.len(), 0 | 3 | 6), "an address is cut before it is kept");
+    debug_assert!(event.agent.len() <= AGENT_BYTES_MAX, "an agent is cut before it is kept");
+    debug_assert!(event.hour < 24, "an hour of the day");
+    let mut shape = 0;
+    shape |= if event.client_time_ms.is_some() { CLIENT_TIME } else { 0 };
+    shape |= if event.client_time_ms == Some(event.time_ms) { CLIENT_TIME_USED } else { 0 };
+    shape |= if event.day.is_some() { DAY } else { 0 };
+    shape |= if event.device.is_some() { DEVICE } else { 0 };
+    shape |= if event.view == 0 { 0 } else { VIEW };
+    into.extend_from_slice(&[VERSION, KIND_EVENT, shape]);
+    put_zigzag(into, event.received_ms);
+    put_zigzag(into, event.received_ms.wrapping_sub(event.time_ms));
+    if let Some(client) = event.client_time_ms.filter(|client| *client != event.time_ms) {
+        put_zigzag(into, event.received_ms.wrapping_sub(client));
+    }
+    into.extend_from_slice(&[event.stage as u8, event.source as u8, event.platform as u8, event.hour]);
+    if let Some(day) = event.day {
+        into.extend_from_slice(&day.to_le_bytes());
+    }
+    put_varint(into, u64::from(event.flags));
+    into.extend_from_slice(&event.catalog_version.to_le_bytes());
+    if let Some(device) = &event.device {
+        into.extend_from_slice(&device.key.0);
+        into.push(device.kind as u8);
+        put_varint(into, u64::from(device.epoch));
+    }
+    if event.view != 0 {
+        into.extend_from_slice(&event.view.to_le_bytes());
+    }
+    into.push(event.network.len() as u8);
+    into.extend_from_slice(event.network);
+    for text in [event.campaign, event.placement, event.creative, event.region, event.agent] {
+        put_varint(into, text.len() as u64);
+        into.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Appends the bytes of a lane's books to `into`.
+pub fn encode_outcomes(counts: &OutcomeCounts, into: &mut Vec<u8>) {
+    into.extend_from_slice(&[VERSION, KIND_OUTCOMES]);
+    put_zigzag(into, counts.at_ms);
+    put_varint(into, counts.received);
+    put_varint(into, counts.pending);
+    into.push(Outcome::COUNT as u8);
+    for count in counts.outcomes {
+        put_varint(into, count);
+    }
+}
+
+/// Reads a record's bytes, which must be exactly one record. Borrows from them, allocates nothing.
+///
+/// # Errors
+/// See [`DecodeError`]. Whatever the bytes are, this returns.
+pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
+    let mut input = Input { rest: bytes };
+    let version = input.byte("version")?;
+    if version != VERSION {
+        return Err(DecodeError::UnknownVersion(version));
+    }
+    let record = match input.byte("kind")? {
+        KIND_EVENT => Record::Event(input.event()?),
+        KIND_OUTCOMES => Record::Outcomes(input.outcomes()?),
+        kind => return Err(DecodeError::UnknownKind(kind)),
+    };
+    match input.rest.len() {
+        0 => Ok(record),
+        left => Err(DecodeError::Trailing(left)),
+    }
+}
+
+/// The request or group id that ties the hits of one view, as it is kept: the first 8 bytes, little-endian, of
+/// SHA-256 over `sightline view 1`, a zero byte and the id as it was sent (decoded, without blanks around it). Never 0: that says
+/// *no view*, and the one id in 2⁶⁴ that would give it gets 1.
+///
+/// Stable and without a key: what is hashed names one view of an ad, not a device. Two of 10⁹ views of a campaign collide with
+/// probability 0.03.
+pub fn view_hash(request_id: &[u8]) -> u64 {
+    let digest = Sha256::new().chain_update(b"sightline view 1\0").chain_update(request_id).finalize();
+    let mut first = [0_u8; 8];
+    first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    u64::from_le_bytes(first).max(1)
+}
+
+fn put_varint(into: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        into.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    into.push(value as u8);
+}
+
+fn put_zigzag(into: &mut Vec<u8>, value: i64) {
+    put_varint(into, ((value << 1) ^ (value >> 63)) as u64);
+}
+
+/// What is left to read.
+struct Input<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    fn event(&mut self) -> Result<Event<'a>, DecodeError> {
+        let shape = self.byte("shape")?;
+        if shape & !SHAPES != 0 || (shape & CLIENT_TIME_USED != 0 && shape & CLIENT_TIME == 0) {
+            return Err(DecodeError::Malformed("shape"));
+        }
+        let received_ms = self.zigzag("received_ms")?;
+        let time_ms = received_ms.wrapping_sub(self.zigzag("time_ms")?);
+        let client_time_ms = match (shape & CLIENT_TIME != 0, shape & CLIENT_TIME_USED != 0) {
+            (false, _) => None,
+            (true, true) => Some(time_ms),
+            (true, false) => Some(received_ms.wrapping_sub(self.zigzag("client_time_ms")?))
+                .filter(|client| *client != time_ms)
+                .ok_or(DecodeError::Malformed("client_time_ms"))
+                .map(Some)?,
+        };
+        let stage = Stage::from_number(self.byte("stage")?).ok_or(DecodeError::Malformed("stage"))?;
+        let source = SourceKind::from_number(self.byte("source")?).ok_or(DecodeError::Malformed("source"))?;
+        let platform =
+            Platform::from_number(self.byte("platform")?).ok_or(DecodeError::Malformed("platform"))?;
+        let hour =
+            Some(self.byte("hour")?).filter(|hour| *hour < 24).ok_or(DecodeError::Malformed("hour"))?;
+        let day = if shape & DAY == 0 { None } else { Some(u16::from_le_bytes(self.array("day")?)) };
+        let flags = u32::try_from(self.varint("flags")?).map_err(|_| DecodeError::Malformed("flags"))?;
+        let catalog_version = u32::from_le_bytes(self.array("catalog_version")?);
+        let device = if shape & DEVICE == 0 { None } else { Some(self.device()?) };
+        let view = if shape & VIEW == 0 { 0 } else { u64::from_le_bytes(self.array("view")?) };
+        if (view == 0) != (shape & VIEW == 0) {
+            return Err(DecodeError::Malformed("view"));
+        }
+        let network = match self.byte("network")? {
+            length @ (0 | 3 | 6) => self.bytes(usize::from(length), "network")?,
+            _ => return Err(DecodeError::Malformed("network")),
+        };
+        Ok(Event {
+            received_ms,
+            time_ms,
+            client_time_ms,
+            day,
+            hour,
+            stage,
+            source,
+            platform,
+            flags,
+            campaign: self.text("campaign")?,
+            placement: self.text("placement")?,
+            creative: self.text("creative")?,
+            region: self.text("region")?,
+            catalog_version,
+            device,
+            view,
+            network,
+            agent: self.text("agent")?,
+        })
+    }
+
+    fn device(&mut self) -> Result<Device, DecodeError> {
+        let key = DeviceKey(self.array("device key")?);
+        let kind =
+            IdKind::from_number(self.byte("device kind")?).ok_or(DecodeError::Malformed("device kind"))?;
+        let epoch = u16::try_from(self.varint("device epoch")?)
+            .map_err(|_| DecodeError::Malformed("device epoch"))?;
+        Ok(Device { key, kind, epoch })
+    }
+
+    fn outcomes(&mut self) -> Result<OutcomeCounts, DecodeError> {
+        let at_ms = self.zigzag("at_ms")?;
+        let received = self.varint("received")?;
+        let pending = self.varint("pending")?;
+        let count = usize::from(self.byte("count")?);
+        let mut outcomes = [0; Outcome::COUNT];
+        for slot in outcomes.get_mut(..count).ok_or(DecodeError::Malformed("count"))? {
+            *slot = self.varint("outcomes")?;
+        }
+        Ok(OutcomeCounts { at_ms, received, pending, outcomes })
+    }
+
+    fn byte(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        let (first, rest) = self.rest.split_first().ok_or(DecodeError::Truncated(field))?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let (first, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::Truncated(field))?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn bytes(&mut self, length: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let (first, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated(field))?;
+        self.rest = rest;
+        Ok(first)
+    }
+
+    fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        let length = usize::try_from(self.varint(field)?).map_err(|_| DecodeError::Malformed(field))?;
+        std::str::from_utf8(self.bytes(length, field)?).map_err(|_| DecodeError::Malformed(field))
+    }
+
+    fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte(field)?;
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit; a last byte of zero would be a second way to write a shorter number.
+            if (shift == 63 && bits > 1) || (byte == 0 && shift > 0) {
+                return Err(DecodeError::Malformed(field));
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::Malformed(field))
+    }
+
+    fn zigzag(&mut self, field: &'static str) -> Result<i64, DecodeError> {
+        let value = self.varint(field)?;
+        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+}
