@@ -1,0 +1,152 @@
+//! What lies in a lane's directory: segments, how far each is committed, cursors. Shared between the committer, which adds, the
+//! readers, which look, and retention, which removes. It never does I/O while it is locked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::format::{JournalId, Position, SEGMENT_HEADER_BYTES};
+
+const SEGMENT_SUFFIX: &str = ".segment";
+const CURSOR_SUFFIX: &str = ".cursor";
+
+/// The file of a segment: sixteen digits, so that names sort as numbers do.
+pub(crate) fn segment_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:016}{SEGMENT_SUFFIX}"))
+}
+
+/// The number in a segment's file name.
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
+    (digits.len() == 16).then(|| digits.parse().ok())?.filter(|number| *number > 0)
+}
+
+/// The file of a cursor.
+pub(crate) fn cursor_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}{CURSOR_SUFFIX}"))
+}
+
+/// The name in a cursor's file name.
+pub(crate) fn cursor_name(file: &str) -> Option<&str> {
+    file.strip_suffix(CURSOR_SUFFIX).filter(|name| cursor_name_is_valid(name))
+}
+
+/// Whether a cursor may be called so.
+pub(crate) fn cursor_name_is_valid(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    /// From the header; `None` if that is damaged: the frames themselves then say whose they are.
+    pub(crate) journal_id: Option<JournalId>,
+    /// Where the frames begin, bytes: behind the header, or 0 if that is damaged.
+    pub(crate) start: u64,
+    /// Where the committed frames end, bytes.
+    pub(crate) end: u64,
+    /// Length of the file, bytes: counts against `disk_bytes_max`.
+    pub(crate) file_bytes: u64,
+    /// First sequence number, if the header tells it.
+    pub(crate) first_seq: Option<u64>,
+    /// When the last record was written, at the latest; `None` while the segment is being written.
+    pub(crate) closed_ms: Option<i64>,
+    /// Written by an unknown version: never read, never removed.
+    pub(crate) set_aside: bool,
+}
+
+impl Segment {
+    /// A segment that was begun a moment ago.
+    pub(crate) fn fresh(number: u64, journal_id: JournalId, first_seq: u64) -> Segment {
+        let header = SEGMENT_HEADER_BYTES as u64;
+        Segment {
+            number,
+            journal_id: Some(journal_id),
+            start: header,
+            end: header,
+            file_bytes: header,
+            first_seq: Some(first_seq),
+            closed_ms: None,
+            set_aside: false,
+        }
+    }
+
+    fn position(&self, offset: u64) -> Position {
+        Position { segment: self.number, offset, journal_id: self.journal_id.unwrap_or(JournalId(0)) }
+    }
+}
+
+/// Everything in the directory.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) segments: BTreeMap<u64, Segment>,
+    /// Durable cursors by name; an entry that is not durable yet stands at the start.
+    pub(crate) cursors: BTreeMap<String, Cursor>,
+    /// The lane was closed: nothing more will come.
+    pub(crate) closed: bool,
+}
+
+/// A named cursor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor {
+    /// Where it stands, durably.
+    pub(crate) position: Position,
+    /// A reader of this name is open.
+    pub(crate) open: bool,
+}
+
+impl Inventory {
+    /// Behind the last committed frame.
+    pub(crate) fn committed(&self) -> Position {
+        let last = self.segments.values().rev().find(|segment| !segment.set_aside);
+        last.map_or(Position::START, |segment| segment.position(segment.end))
+    }
+
+    /// The readable segment of this number, or the first one after it.
+    pub(crate) fn at_or_after(&self, number: u64) -> Option<Segment> {
+        self.segments.range(number..).map(|(_, segment)| *segment).find(|segment| !segment.set_aside)
+    }
+
+    /// Where reading goes on for one who stood at `position`: it may lie in a segment that is gone, was cut, or is another now.
+    pub(crate) fn resolve(&self, position: Position) -> Position {
+        let Some(segment) = self.at_or_after(position.segment) else { return position };
+        let same = segment.number == position.segment
+            && (segment.journal_id.is_none() || segment.journal_id == Some(position.journal_id));
+        if !same || position.offset < segment.start {
+            return segment.position(segment.start);
+        }
+        if position.offset < segment.end {
+            return position;
+        }
+        match self.at_or_after(segment.number + 1) {
+            Some(next) => next.position(next.start),
+            None => segment.position(segment.end),
+        }
+    }
+
+    /// Bytes of committed frames behind `position`.
+    pub(crate) fn lag_bytes(&self, position: Position) -> u64 {
+        let position = self.resolve(position);
+        let after =
+            self.segments.range(position.segment..).map(|(_, segment)| segment).filter(|s| !s.set_aside);
+        after
+            .map(|s| {
+                s.end.saturating_sub(if s.number == position.segment { position.offset } else { s.start })
+            })
+            .sum()
+    }
+
+    /// Bytes of all segments.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.file_bytes).sum()
+    }
+
+    /// The oldest segment, if nobody needs it any more: closed and behind every cursor. Without any cursor nobody has read it yet.
+    pub(crate) fn oldest_done(&self) -> Option<Segment> {
+        let oldest = *self.segments.values().find(|segment| !segment.set_aside)?;
+        oldest.closed_ms?;
+        let passed = |cursor: &Cursor| self.resolve(cursor.position).segment > oldest.number;
+        (!self.cursors.is_empty() && self.cursors.values().all(passed)).then_some(oldest)
+    }
+}
