@@ -63,12 +63,11 @@ impl Group {
         if waiters.result.is_some() {
             return waiters.result;
         }
-        match slot.and_then(|slot| waiters.wakers.get_mut(slot)) {
-            Some(old) => old.clone_from(waker),
-            None => {
-                *slot = Some(waiters.wakers.len());
-                waiters.wakers.push(waker.clone());
-            }
+        if let Some(old) = slot.and_then(|slot| waiters.wakers.get_mut(slot)) {
+            old.clone_from(waker);
+        } else {
+            *slot = Some(waiters.wakers.len());
+            waiters.wakers.push(waker.clone());
         }
         None
     }
@@ -119,16 +118,14 @@ impl Future for Commit {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let first = this.slot.is_none();
-        match this.group.poll(context.waker(), &mut this.slot) {
-            Some(result) => Poll::Ready(result.map(|()| this.seq)),
-            None => {
-                // Without a driving task nobody else would hand the batch over.
-                if first && !this.shared.is_driven() {
-                    this.shared.flush();
-                }
-                Poll::Pending
-            }
+        if let Some(result) = this.group.poll(context.waker(), &mut this.slot) {
+            return Poll::Ready(result.map(|()| this.seq));
         }
+        // Without a driving task nobody else would hand the batch over.
+        if first && !this.shared.is_driven() {
+            this.shared.flush();
+        }
+        Poll::Pending
     }
 }
 

@@ -231,9 +231,10 @@ impl Encoder {
 
     /// Appends one frame to `out`, made for `place`. Returns its checksum.
     pub(crate) fn push_frame(&mut self, place: Place, plain: Plain<'_>, out: &mut Vec<u8>) -> u32 {
-        let (codec, stored) = match self.compress(plain.payload) {
-            true => (CODEC_ZSTD, self.scratch.as_slice()),
-            false => (CODEC_NONE, plain.payload),
+        let (codec, stored) = if self.compress(plain.payload) {
+            (CODEC_ZSTD, self.scratch.as_slice())
+        } else {
+            (CODEC_NONE, plain.payload)
         };
         let mut header = FrameHeader {
             crc: 0,

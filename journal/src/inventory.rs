@@ -8,6 +8,8 @@ use crate::format::{JournalId, Position, SEGMENT_HEADER_BYTES};
 
 const SEGMENT_SUFFIX: &str = ".segment";
 const CURSOR_SUFFIX: &str = ".cursor";
+/// A cursor file that has not got its name yet.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// The file of a segment: sixteen digits, so that names sort as numbers do.
 pub(crate) fn segment_path(dir: &Path, number: u64) -> PathBuf {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::format::{FRAME_HEADER_BYTES, HeaderFault, Link, Position, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::inventory::{Cursor, Inventory, Segment, cursor_name, cursor_path, segment_number, segment_path};
+use crate::inventory::{
+    Cursor, Inventory, Segment, TEMPORARY_SUFFIX, cursor_name, cursor_path, segment_number, segment_path,
+};
 use crate::storage::{Storage, StorageFile};
 use crate::walk::{Step, Walk};
 
@@ -173,7 +175,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, now_ms: i64) -> Result<Recovered, Error> {
     let begun = Instant::now();
     let names = storage.list(dir).map_err(|error| Error::io("list", dir, error))?;
-    for name in names.iter().filter(|name| name.ends_with(".tmp")) {
+    for name in names.iter().filter(|name| name.strip_suffix(TEMPORARY_SUFFIX).is_some()) {
         // Left by a cursor's move that a crash cut short; its target still holds the old position.
         let _ = storage.remove(&dir.join(name));
     }

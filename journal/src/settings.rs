@@ -57,10 +57,10 @@ impl Default for Settings {
             durability: Durability::Fsync,
             frame_bytes_max: 512 * 1024,
             segment_bytes_max: 64 * 1024 * 1024,
-            segment_age_max: Duration::from_secs(3600),
+            segment_age_max: Duration::from_hours(1),
             queue_bytes_max: 4 * 1024 * 1024,
             disk_bytes_max: 16 * 1024 * 1024 * 1024,
-            retention_age: Duration::from_secs(7 * 24 * 3600),
+            retention_age: Duration::from_hours(7 * 24),
             compression: Compression::Zstd { level: 1, payload_bytes_min: 1024 },
             probe_interval: Duration::from_secs(1),
         }

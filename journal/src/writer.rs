@@ -245,12 +245,12 @@ impl Shared {
         }
         let seq = mailbox.next_seq;
         mailbox.next_seq += 1;
-        let mut wake = None;
-        if mailbox.forming.is_empty() {
-            mailbox.forming.first_seq = seq;
-            wake = mailbox.driver.clone();
-        }
+        let first = mailbox.forming.is_empty();
+        let wake = if first { mailbox.driver.clone() } else { None };
         let batch = &mut mailbox.forming;
+        if first {
+            batch.first_seq = seq;
+        }
         batch.push(record, self.settings.frame_bytes_max - FRAME_HEADER_BYTES);
         let group = batch.group.get_or_insert_with(|| Group::new(GROUP_RECORDS_EXPECTED)).clone();
         drop(mailbox);
