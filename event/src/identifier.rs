@@ -1,5 +1,22 @@
-//! Device identifiers (DOMAIN §4): what each looks like raw, how it is brought to its canonical form, and which values never
-//! count as a device. A [`RawId`] cannot be printed, copied or serialised; hashing consumes it.
+//! Device identifiers (DOMAIN §4): which there are, which of a hit's stands for its device, and what is looked up in the opt-out list.
+//!
+//! A value becomes a [`RawId`], which cannot be printed, copied or serialised; hashing consumes it into a [`Canonical`] digest
+//! (`canonical`), unless it is a value that many devices send (`bad`). Only keyed hashes of the canonical digest leave this module.
+
+mod bad;
+mod canonical;
+mod lodge;
+#[cfg(test)]
+mod tests;
+
+use smallvec::SmallVec;
+
+pub use canonical::{Canonical, RawId, Unusable};
+pub use lodge::{ArrivingForm, LodgeError, Lodged, lodge};
+
+use crate::hit::Hit;
+use crate::key::{KeyRing, OptOutHash};
+use crate::record::{Device, Platform, flag};
 
 /// Kind of identifier: the key space in which two forms of one id meet. The number is stored: never change one, only add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,6 +127,23 @@ impl IdField {
         Self::Cookie,
     ];
 
+    /// The key space that its values belong to.
+    pub fn kind(self) -> IdKind {
+        match self {
+            Self::Oaid | Self::OaidMd5 => IdKind::Oaid,
+            Self::Imei | Self::ImeiMd5 => IdKind::Imei,
+            Self::Aaid | Self::AaidMd5 => IdKind::Aaid,
+            Self::AndroidId | Self::AndroidIdMd5 => IdKind::AndroidId,
+            Self::Mac | Self::MacMd5 => IdKind::Mac,
+            Self::MacColonsMd5 => IdKind::MacColons,
+            Self::Idfa | Self::IdfaMd5 => IdKind::Idfa,
+            Self::Caid | Self::CaidMd5 => IdKind::Caid,
+            Self::Idfv => IdKind::Idfv,
+            Self::OpenUdid => IdKind::OpenUdid,
+            Self::Cookie => IdKind::Cookie,
+        }
+    }
+
     /// The name in dialect tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -139,12 +173,6 @@ impl IdField {
         Self::ALL.into_iter().find(|field| field.name() == name)
     }
 }
-
-use smallvec::SmallVec;
-
-use crate::hit::Hit;
-use crate::key::{KeyRing, OptOutHash};
-use crate::record::{Device, Platform};
 
 impl IdKind {
     /// Every kind, in the order of its number.
@@ -189,63 +217,157 @@ impl IdKind {
 
 /// Who a hit is, as far as it may be known.
 pub struct Identity {
-    /// The device by the platform's order of preference.
+    /// The device by the platform's order of preference; `None` when no identifier is usable or the person limits tracking.
     pub device: Option<Device>,
-    /// One or more for every usable identifier of the hit: look up all of them.
+    /// One or more for every usable identifier of the hit: look up all of them, whatever the device.
     pub opt_out: SmallVec<[OptOutHash; 8]>,
-    /// Bits of [`crate::record::flag`].
+    /// Bits of [`flag`]: `ID_BAD`, `ID_SHA_ONLY`, `WITHHELD_LMT`.
     pub flags: u32,
 }
 
-/// A form in which an identifier arrives at the tracker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ArrivingForm {
-    /// The raw value.
-    Raw,
-    /// MD5 of it.
-    Md5,
-    /// SHA-1 of it.
-    Sha1,
-    /// SHA-256 of it.
-    Sha256,
-    /// SHA-256 of the MD5's lower-case hex.
-    Sha256OfMd5,
-    /// A MAC's digest with the other separators than what was lodged.
-    MacOther,
-    /// A digest of the OAID in another case than what was lodged.
-    OaidOtherCase,
-}
+/// The device of an Android hit (DOMAIN §4). What stands behind the cookie does not belong to the platform and is better than nothing.
+const ANDROID: [IdKind; 11] = [
+    IdKind::Oaid,
+    IdKind::Imei,
+    IdKind::Aaid,
+    IdKind::AndroidId,
+    IdKind::Mac,
+    IdKind::MacColons,
+    IdKind::OpenUdid,
+    IdKind::Cookie,
+    IdKind::Idfa,
+    IdKind::Caid,
+    IdKind::Idfv,
+];
 
-/// What an opt-out by one identifier reaches.
-pub struct Lodged {
-    /// Put all of these into the registry.
-    pub hashes: SmallVec<[OptOutHash; 8]>,
-    /// Hits that carry one of these forms are recognised.
-    pub covered: SmallVec<[ArrivingForm; 8]>,
-    /// Hits that carry only one of these are not.
-    pub uncovered: SmallVec<[ArrivingForm; 8]>,
-}
+/// The device of an iOS hit (DOMAIN §4); OpenUDID is what apps of old systems send.
+const IOS: [IdKind; 11] = [
+    IdKind::Idfa,
+    IdKind::Caid,
+    IdKind::Idfv,
+    IdKind::OpenUdid,
+    IdKind::Cookie,
+    IdKind::Oaid,
+    IdKind::Imei,
+    IdKind::Aaid,
+    IdKind::AndroidId,
+    IdKind::Mac,
+    IdKind::MacColons,
+];
 
-/// Why an identifier cannot be lodged. Never holds the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LodgeError {
-    /// Many devices send this value: it is nobody's.
-    #[error("known bad value: many devices send it, so it identifies nobody")]
-    Bad,
-    /// Neither the raw form of this kind nor a digest of it.
-    #[error("neither a {} nor a digest of one", .0.name())]
-    Malformed(IdKind),
+/// The device where the platform is unknown: Android's order, then that of iOS, then the cookie.
+const UNKNOWN: [IdKind; 11] = [
+    IdKind::Oaid,
+    IdKind::Imei,
+    IdKind::Aaid,
+    IdKind::AndroidId,
+    IdKind::Mac,
+    IdKind::MacColons,
+    IdKind::Idfa,
+    IdKind::Caid,
+    IdKind::Idfv,
+    IdKind::OpenUdid,
+    IdKind::Cookie,
+];
+
+/// The device of a hit from a PC: its browser's cookie; anything else is unusual there.
+const PC: [IdKind; 11] = [
+    IdKind::Cookie,
+    IdKind::Oaid,
+    IdKind::Imei,
+    IdKind::Aaid,
+    IdKind::AndroidId,
+    IdKind::Mac,
+    IdKind::MacColons,
+    IdKind::Idfa,
+    IdKind::Caid,
+    IdKind::Idfv,
+    IdKind::OpenUdid,
+];
+
+/// Which kinds are preferred as the device of a hit, best first. Televisions run Android in the main; other mobile systems are
+/// treated as an unknown one.
+fn preference(platform: Platform) -> &'static [IdKind; 11] {
+    match platform {
+        Platform::Android | Platform::Tv => &ANDROID,
+        Platform::Ios => &IOS,
+        Platform::Pc => &PC,
+        Platform::Unknown | Platform::OtherMobile => &UNKNOWN,
+    }
 }
 
 /// Device and opt-out hashes of a hit.
-pub fn identify(_hit: &Hit<'_>, _platform: Platform, _keys: &KeyRing) -> Identity {
-    todo!()
+///
+/// * The device is the usable identifier that comes first in the platform's order. A digest that can meet no other form (SHA-1,
+///   SHA-256) is chosen only when there is nothing else, and flagged. Where one kind came raw and as MD5, the raw one is taken.
+/// * Every usable identifier gives an opt-out hash; a raw MAC gives two, because its digests with and without colons are two spaces.
+/// * A zero OAID or IDFA says that the person limits tracking (DOMAIN §7): no device, whatever else was sent. It says so only where
+///   that identifier belongs: a server that fills `idfa` with zeros for an Android phone has said nothing about the phone.
+pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing) -> Identity {
+    let order = preference(platform);
+    let mut opt_out = SmallVec::new();
+    let mut best: Option<(usize, Canonical<'_>)> = None;
+    let mut seen = Seen::default();
+    for (field, value) in IdField::ALL.into_iter().zip(hit.ids) {
+        let Some(value) = value else { continue };
+        seen.present = true;
+        let id = match RawId::new(field, value, hit.caid_version).reduce() {
+            Ok(id) => id,
+            Err(unusable) => {
+                seen.zero |= if unusable == Unusable::Zero { bit(field.kind()) } else { 0 };
+                continue;
+            }
+        };
+        seen.usable |= bit(id.kind());
+        opt_out.push(keys.opt_out_hash(&id));
+        if field == IdField::Mac
+            && let Ok(colons) = RawId::new(field, value, None).reduce_mac_with_colons()
+        {
+            opt_out.push(keys.opt_out_hash(&colons));
+        }
+        let place = order.iter().position(|kind| *kind == id.kind()).unwrap_or(order.len());
+        let rank = if id.form() == Form::Md5 { place } else { place + order.len() };
+        if best.as_ref().is_none_or(|(best_rank, _)| rank < *best_rank) {
+            best = Some((rank, id));
+        }
+    }
+    let limited = seen.limits_tracking(platform);
+    let mut flags = 0;
+    flags |= if seen.present && seen.usable == 0 { flag::ID_BAD } else { 0 };
+    flags |= if limited { flag::WITHHELD_LMT } else { 0 };
+    let device = best.filter(|_| !limited).map(|(_, id)| {
+        flags |= if id.form() == Form::Md5 { 0 } else { flag::ID_SHA_ONLY };
+        Device { key: keys.device_key(&id), kind: id.kind(), epoch: keys.epoch() }
+    });
+    Identity { device, opt_out, flags }
 }
 
-/// Every opt-out hash that can be derived from what was lodged.
-///
-/// # Errors
-/// When the value identifies nobody.
-pub fn lodge(_kind: IdKind, _value: &[u8], _keys: &KeyRing) -> Result<Lodged, LodgeError> {
-    todo!()
+/// Builds the table of bad values; see [`crate::prepare`].
+pub(crate) fn prepare() {
+    bad::prepare();
+}
+
+/// What a hit's identifiers were, as bits by kind.
+#[derive(Default)]
+struct Seen {
+    present: bool,
+    usable: u16,
+    zero: u16,
+}
+
+impl Seen {
+    fn limits_tracking(&self, platform: Platform) -> bool {
+        let android = self.usable
+            & (bit(IdKind::Oaid) | bit(IdKind::Imei) | bit(IdKind::Aaid) | bit(IdKind::AndroidId))
+            != 0;
+        let ios = self.usable & (bit(IdKind::Idfa) | bit(IdKind::Caid) | bit(IdKind::Idfv)) != 0;
+        let zero = self.zero & !self.usable;
+        let is_android = platform == Platform::Android || (platform != Platform::Ios && android);
+        let is_ios = platform == Platform::Ios || (platform != Platform::Android && ios);
+        (zero & bit(IdKind::Oaid) != 0 && !is_ios) || (zero & bit(IdKind::Idfa) != 0 && !is_android)
+    }
+}
+
+fn bit(kind: IdKind) -> u16 {
+    1 << kind as u8
 }

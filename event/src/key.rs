@@ -1,4 +1,31 @@
 //! Keyed hashing: from a canonical identifier to what may be stored (DESIGN §6).
+//!
+//! ```text
+//! message    = version u8 (1) · kind u8 · form u8 · lower-case hex of the digest (32, 40 or 64 bytes) · [CAID's version]
+//! device key = first 16 bytes of HMAC-SHA-256(key of the epoch, message)
+//! opt-out    = first 16 bytes of HMAC-SHA-256(opt-out key, message without CAID's version)
+//! ```
+//!
+//! Both are stored for years: `tests.rs` holds golden values. A CAID's value is itself 32 hex of a digest that no other version shares,
+//! so an opt-out need not know the version; the device key does, so that two versions of one device are never taken for one value.
+//! The opt-out key never rotates: lodged identifiers are not kept, so the list could not be made anew.
+//!
+//! Nothing in here may print, copy out or serialise a key. The one way out is [`KeyRing::to_file_text`], for the key file.
+
+mod file;
+mod hmac;
+#[cfg(test)]
+mod tests;
+
+use zeroize::Zeroizing;
+
+use crate::identifier::Canonical;
+pub use file::KeyError;
+
+/// Length of a secret key, bytes.
+pub const KEY_BYTES: usize = 32;
+/// Version of the hashed message.
+const MESSAGE_VERSION: u8 = 1;
 
 /// 16 bytes of HMAC-SHA-256 under the epoch's device key: what stands for a device in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -8,50 +35,129 @@ pub struct DeviceKey(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OptOutHash(pub [u8; 16]);
 
-use crate::identifier::{Form, IdKind};
+/// The secret keys: one current epoch, sealed former ones (for erasures and copies), and the opt-out key.
+///
+/// It cannot be printed, copied or serialised, and is wiped when dropped:
+///
+/// ```compile_fail,E0277
+/// fn print(keys: &event::key::KeyRing) -> String { format!("{keys:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(keys: &event::key::KeyRing) -> String { format!("{keys}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn copy(keys: &event::key::KeyRing) -> event::key::KeyRing { fn f<T: Clone>(t: &T) -> T { t.clone() } f(keys) }
+/// ```
+/// ```compile_fail,E0277
+/// fn write<T: serde::Serialize>(_: T) {}
+/// fn leak(keys: &event::key::KeyRing) { write(keys) }
+/// ```
+pub struct KeyRing {
+    current: Epoch,
+    /// Former epochs, oldest first.
+    sealed: Vec<Epoch>,
+    opt_out: Secret,
+}
 
-/// The secret keys. Neither printed, nor copied, nor serialised.
-pub struct KeyRing {}
+struct Epoch {
+    number: u16,
+    secret: Secret,
+}
 
-/// Why a key file was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A line is not what the format says.
-    #[error("line {line}: {problem}")]
-    Line {
-        /// Line number from 1.
-        line: usize,
-        /// What is wrong.
-        problem: &'static str,
-    },
+/// A key and the keyed state made from it. Both are wiped when dropped.
+struct Secret {
+    bytes: Zeroizing<[u8; KEY_BYTES]>,
+    state: hmac::Keyed,
+}
+
+impl Secret {
+    fn new(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        let state = hmac::Keyed::new(&bytes);
+        Self { bytes, state }
+    }
+
+    /// # Panics
+    /// When the source gives the same byte 32 times: a key of nothing would make every hash guessable, so nothing may start with it.
+    fn random(random: &mut impl FnMut(&mut [u8])) -> Self {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        random(bytes.as_mut_slice());
+        assert!(!is_weak(&bytes), "the source of randomness gave none");
+        Self::new(bytes)
+    }
+
+    fn copy(&self) -> Self {
+        Self::new(self.bytes.clone())
+    }
+}
+
+/// A key of one repeated byte is none: a placeholder or a failed source.
+fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
+    let [first, ..] = *key;
+    key.iter().all(|byte| *byte == first)
 }
 
 impl KeyRing {
-    /// New keys from `random`, which fills its slice with random bytes.
-    pub fn generate(_random: impl FnMut(&mut [u8])) -> Self {
-        todo!()
+    /// New keys from `random`, which fills the slice that it is given with random bytes of the system. Epoch 1.
+    ///
+    /// # Panics
+    /// When `random` gives the same byte 32 times.
+    pub fn generate(mut random: impl FnMut(&mut [u8])) -> Self {
+        Self {
+            current: Epoch { number: 1, secret: Secret::random(&mut random) },
+            sealed: Vec::new(),
+            opt_out: Secret::random(&mut random),
+        }
     }
-    /// Text of the key file.
-    pub fn to_file_text(&self) -> zeroize::Zeroizing<String> {
-        todo!()
-    }
-    /// Reads a key file's text.
+
+    /// The same keys with a new current epoch; the one that was current is sealed. The opt-out key stays.
     ///
     /// # Errors
-    /// When the text is damaged or not of this format.
-    pub fn from_file_text(_text: &str) -> Result<Self, KeyError> {
-        todo!()
+    /// [`KeyError::TooManyEpochs`] when no epoch number or no room is left: destroy sealed ones whose last event has expired.
+    ///
+    /// # Panics
+    /// When `random` gives the same byte 32 times.
+    pub fn rotated(&self, mut random: impl FnMut(&mut [u8])) -> Result<Self, KeyError> {
+        let number = self.current.number.checked_add(1).ok_or(KeyError::TooManyEpochs)?;
+        if self.sealed.len() + 2 > file::EPOCHS_MAX {
+            return Err(KeyError::TooManyEpochs);
+        }
+        let copy = |epoch: &Epoch| Epoch { number: epoch.number, secret: epoch.secret.copy() };
+        Ok(Self {
+            current: Epoch { number, secret: Secret::random(&mut random) },
+            sealed: self.sealed.iter().chain([&self.current]).map(copy).collect(),
+            opt_out: self.opt_out.copy(),
+        })
     }
-    /// The current epoch.
+
+    /// The current epoch: stamped on every device.
     pub fn epoch(&self) -> u16 {
-        todo!()
+        self.current.number
     }
-    /// Keyed hash of a canonical digest under the current epoch.
-    pub fn device_key(&self, _kind: IdKind, _form: Form, _hex: &[u8], _caid_version: &[u8]) -> DeviceKey {
-        todo!()
+
+    /// Every epoch whose key is still here, oldest first; the last is the current one.
+    pub fn epochs(&self) -> impl Iterator<Item = u16> {
+        self.sealed.iter().chain([&self.current]).map(|epoch| epoch.number)
     }
-    /// Keyed hash of a canonical digest under the opt-out key.
-    pub fn opt_out_hash(&self, _kind: IdKind, _form: Form, _hex: &[u8]) -> OptOutHash {
-        todo!()
+
+    /// What stands for the device of this identifier under the current epoch.
+    pub fn device_key(&self, id: &Canonical<'_>) -> DeviceKey {
+        device_key(&self.current, id)
     }
+
+    /// The same under another epoch: for erasures and copies. `None` when its key is not (or no longer) here.
+    pub fn device_key_of(&self, epoch: u16, id: &Canonical<'_>) -> Option<DeviceKey> {
+        let found = self.sealed.iter().chain([&self.current]).find(|one| one.number == epoch)?;
+        Some(device_key(found, id))
+    }
+
+    /// What stands for this identifier in the opt-out list.
+    pub fn opt_out_hash(&self, id: &Canonical<'_>) -> OptOutHash {
+        let [kind, form] = [id.kind() as u8, id.form() as u8];
+        OptOutHash(self.opt_out.state.hash(&[&[MESSAGE_VERSION, kind, form], id.hex()]))
+    }
+}
+
+fn device_key(epoch: &Epoch, id: &Canonical<'_>) -> DeviceKey {
+    let [kind, form] = [id.kind() as u8, id.form() as u8];
+    DeviceKey(epoch.secret.state.hash(&[&[MESSAGE_VERSION, kind, form], id.hex(), id.caid_version()]))
 }

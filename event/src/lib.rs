@@ -22,3 +22,9 @@ pub mod outcome;
 pub mod record;
 pub mod stage;
 pub mod time;
+
+/// Builds the tables that the first beacon would otherwise wait for (some milliseconds): call it before listening.
+pub fn prepare() {
+    dialect::Table::native();
+    identifier::prepare();
+}

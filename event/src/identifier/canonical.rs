@@ -1,0 +1,364 @@
+//! From a value as it was sent to its canonical digest: shape, letter case, lost zeros, padding, bad values.
+//!
+//! | kind | raw shape | before MD5 | also taken in the raw field |
+//! |---|---|---|---|
+//! | OAID, cookie | up to 64 (128) characters | as is | nothing: a digest looks like an id |
+//! | IMEI | 14 or 15 digits; 15 padded with 17 zeros to 32, on either side | digits | MD5, SHA-1, SHA-256 |
+//! | Android id | 10–16 hex, padded to 16 with the zeros it lost | lower | MD5, SHA-1, SHA-256 |
+//! | AAID · IDFA, IDFV | UUID with dashes | lower · upper | MD5, SHA-1, SHA-256 |
+//! | MAC | 12 hex, bare or separated by `:` or `-` | upper, without (or with) colons | MD5, SHA-1, SHA-256 |
+//! | CAID | 32 hex, bare or as `version_value` | lower; the version goes into the key | SHA-1, SHA-256 |
+//! | OpenUDID | 40 hex | lower | MD5, SHA-256 |
+//!
+//! A digest is hex of either case; one to three leading zeros that a number-like encoder lost are put back. A `…_md5` field that holds
+//! 40 or 64 digits holds a SHA digest. The check digit of an IMEI is not looked at: its MD5 would come from another medium unchecked,
+//! and the two would not meet.
+
+use md5::{Digest, Md5};
+
+use super::bad;
+use super::{Form, IdField, IdKind};
+use crate::dialect::hex_digit;
+
+/// Longest OAID, characters (DOMAIN §4).
+const OAID_BYTES_MAX: usize = 64;
+/// Shortest OAID: anything shorter is a placeholder.
+const OAID_BYTES_MIN: usize = 8;
+/// Shortest Android id: one in 16⁶ has lost more than six zeros.
+const ANDROID_ID_BYTES_MIN: usize = 10;
+/// How many leading zeros of a digest may be missing: one in 65,536 has lost more.
+const DIGEST_ZEROS_LOST_MAX: usize = 3;
+/// An IMEI padded to the length of an MD5 carries this many zeros (DOMAIN §4).
+const IMEI_PADDING: &[u8] = b"00000000000000000";
+/// Longest version in front of a CAID, bytes.
+const CAID_VERSION_BYTES_MAX: usize = 16;
+
+/// A device identifier as it was sent. It cannot be printed, copied or serialised, and hashing consumes it:
+///
+/// ```compile_fail,E0277
+/// fn print(id: event::identifier::RawId<'_>) -> String { format!("{id:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(id: event::identifier::RawId<'_>) -> String { format!("{id}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn copy<T: Clone>(_: T) {}
+/// fn twice(id: event::identifier::RawId<'_>) { copy(id) }
+/// ```
+/// ```compile_fail,E0382
+/// fn twice(id: event::identifier::RawId<'_>) { let _ = id.reduce(); let _ = id.reduce(); }
+/// ```
+/// ```compile_fail,E0277
+/// fn write<T: serde::Serialize>(_: T) {}
+/// fn leak(id: event::identifier::RawId<'_>) { write(id) }
+/// ```
+pub struct RawId<'a> {
+    field: IdField,
+    value: &'a [u8],
+    caid_version: Option<&'a [u8]>,
+}
+
+/// An identifier reduced to the digest in which its forms meet. Still personal data (an MD5 of an IMEI can be reversed by trying them
+/// all), so it cannot be printed, copied or serialised either; only [`crate::key::KeyRing`] reads it.
+///
+/// ```compile_fail,E0277
+/// fn print(id: event::identifier::Canonical<'_>) -> String { format!("{id:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn copy<T: Clone>(_: T) {}
+/// fn twice(id: event::identifier::Canonical<'_>) { copy(id) }
+/// ```
+/// ```compile_fail,E0616
+/// fn look(id: event::identifier::Canonical<'_>) -> [u8; 64] { id.hex }
+/// ```
+pub struct Canonical<'a> {
+    kind: IdKind,
+    form: Form,
+    /// Lower-case hex; [`Form::hex_len`] bytes of it count.
+    hex: [u8; 64],
+    caid_version: &'a [u8],
+}
+
+/// Why a value is no identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Zeros, or a digest of zeros: the system withholds the identifier.
+    Zero,
+    /// Another value that many devices send.
+    Bad,
+    /// Neither of the kind's shape nor a digest.
+    Shape,
+}
+
+impl Form {
+    /// Length of the digest in hex, bytes.
+    pub fn hex_len(self) -> usize {
+        match self {
+            Self::Md5 => 32,
+            Self::Sha1 => 40,
+            Self::Sha256 => 64,
+        }
+    }
+}
+
+impl<'a> RawId<'a> {
+    /// Takes a value as its field holds it. The version matters to a CAID alone.
+    pub fn new(field: IdField, value: &'a [u8], caid_version: Option<&'a [u8]>) -> Self {
+        Self { field, value: value.trim_ascii(), caid_version }
+    }
+
+    /// Brings the identifier to its canonical digest.
+    ///
+    /// # Errors
+    /// When it identifies no single device.
+    pub fn reduce(self) -> Result<Canonical<'a>, Unusable> {
+        let (kind, value) = (self.field.kind(), self.value);
+        let id = match self.field {
+            IdField::OaidMd5
+            | IdField::AaidMd5
+            | IdField::AndroidIdMd5
+            | IdField::MacMd5
+            | IdField::MacColonsMd5
+            | IdField::IdfaMd5 => digest(kind, value),
+            IdField::ImeiMd5 => {
+                imei_padded(value).map(|imei| md5_of(kind, imei)).or_else(|| digest(kind, value))
+            }
+            IdField::CaidMd5 => digest(kind, value).map(|id| id.with_version(self.caid_version)),
+            IdField::Caid => caid(value, self.caid_version),
+            IdField::Oaid
+            | IdField::Imei
+            | IdField::Aaid
+            | IdField::AndroidId
+            | IdField::Mac
+            | IdField::Idfa
+            | IdField::Idfv
+            | IdField::OpenUdid
+            | IdField::Cookie => {
+                raw(kind, value).map(|raw| md5_of(kind, raw.bytes())).or_else(|| match kind {
+                    IdKind::Oaid | IdKind::Cookie => None,
+                    _ => digest(kind, value),
+                })
+            }
+        };
+        match id {
+            Some(id) => match bad::of_digest(id.hex()).or_else(|| bad::of_free_text(kind, value)) {
+                None => Ok(id),
+                Some(unusable) => Err(unusable),
+            },
+            None => Err(bad::of_raw(value).unwrap_or(Unusable::Shape)),
+        }
+    }
+
+    /// The digest of a raw MAC written with colons: the other key space of the same address.
+    ///
+    /// # Errors
+    /// When the value is not a raw MAC, or one that many devices have.
+    pub(super) fn reduce_mac_with_colons(self) -> Result<Canonical<'a>, Unusable> {
+        let bare = raw(IdKind::Mac, self.value).ok_or(Unusable::Shape)?;
+        let mut colons = Text::default();
+        for (index, pair) in bare.bytes().chunks(2).enumerate() {
+            if index > 0 {
+                colons.push(b':');
+            }
+            pair.iter().for_each(|byte| colons.push(*byte));
+        }
+        let id = md5_of(IdKind::MacColons, colons.bytes());
+        bad::of_digest(id.hex()).map_or(Ok(id), Err)
+    }
+}
+
+impl<'a> Canonical<'a> {
+    /// The key space.
+    pub fn kind(&self) -> IdKind {
+        self.kind
+    }
+
+    /// The form of the digest.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    pub(crate) fn hex(&self) -> &[u8] {
+        self.hex.get(..self.form.hex_len()).unwrap_or_default()
+    }
+
+    pub(crate) fn caid_version(&self) -> &[u8] {
+        self.caid_version
+    }
+
+    pub(super) fn new(kind: IdKind, form: Form, digest: &[u8]) -> Self {
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+            *pair = [hex_of(byte >> 4), hex_of(byte & 15)];
+        }
+        Self { kind, form, hex, caid_version: b"" }
+    }
+
+    fn with_version(self, version: Option<&'a [u8]>) -> Self {
+        Self { caid_version: version.unwrap_or_default(), ..self }
+    }
+}
+
+/// A short text on the stack: the longest raw identifier that has to be rewritten is an OpenUDID.
+pub(super) struct Text {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; 40], len: 0 }
+    }
+}
+
+impl Text {
+    fn push(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+            self.len += 1;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// The canonical raw text of an identifier: as it was sent, or rewritten.
+pub(super) enum Raw<'a> {
+    AsIs(&'a [u8]),
+    Rewritten(Text),
+}
+
+impl Raw<'_> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::AsIs(bytes) => bytes,
+            Self::Rewritten(text) => text.bytes(),
+        }
+    }
+}
+
+/// The canonical raw text of a value, if the value has the raw shape of its kind.
+pub(super) fn raw(kind: IdKind, value: &[u8]) -> Option<Raw<'_>> {
+    match kind {
+        IdKind::Oaid => {
+            let fits = (OAID_BYTES_MIN..=OAID_BYTES_MAX).contains(&value.len())
+                && value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            fits.then_some(Raw::AsIs(value))
+        }
+        IdKind::Cookie => {
+            let fits = !value.is_empty() && value.iter().all(u8::is_ascii_graphic);
+            fits.then_some(Raw::AsIs(value))
+        }
+        IdKind::Imei => {
+            let is_bare = matches!(value.len(), 14 | 15) && value.iter().all(u8::is_ascii_digit);
+            if is_bare { Some(value) } else { imei_padded(value) }.map(Raw::AsIs)
+        }
+        IdKind::AndroidId => {
+            let fits = (ANDROID_ID_BYTES_MIN..=16).contains(&value.len());
+            fits.then(|| hex_text(value, 16, u8::to_ascii_lowercase)).flatten()
+        }
+        IdKind::Aaid => uuid(value, u8::to_ascii_lowercase),
+        IdKind::Idfa | IdKind::Idfv => uuid(value, u8::to_ascii_uppercase),
+        IdKind::Mac | IdKind::MacColons => mac(value),
+        IdKind::Caid => (value.len() == 32).then(|| hex_text(value, 32, u8::to_ascii_lowercase)).flatten(),
+        IdKind::OpenUdid => {
+            (value.len() == 40).then(|| hex_text(value, 40, u8::to_ascii_lowercase)).flatten()
+        }
+    }
+}
+
+/// The MD5 of a canonical raw text.
+pub(super) fn md5_of<'a>(kind: IdKind, raw: &[u8]) -> Canonical<'a> {
+    Canonical::new(kind, Form::Md5, &Md5::digest(raw))
+}
+
+/// A digest as it was sent, its form known by its length.
+pub(super) fn digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
+    let form = [Form::Md5, Form::Sha1, Form::Sha256]
+        .into_iter()
+        .find(|form| (form.hex_len() - DIGEST_ZEROS_LOST_MAX..=form.hex_len()).contains(&value.len()))?;
+    let mut hex = [b'0'; 64];
+    let lost = form.hex_len() - value.len();
+    for (to, from) in hex.iter_mut().skip(lost).zip(value) {
+        hex_digit(*from)?;
+        *to = from.to_ascii_lowercase();
+    }
+    Some(Canonical { kind, form, hex, caid_version: b"" })
+}
+
+/// The 15 digits of an IMEI that somebody padded to 32 characters.
+fn imei_padded(value: &[u8]) -> Option<&[u8]> {
+    let digits = value.strip_prefix(IMEI_PADDING).or_else(|| value.strip_suffix(IMEI_PADDING))?;
+    (digits.len() == 15 && digits.iter().all(u8::is_ascii_digit)).then_some(digits)
+}
+
+/// A CAID, bare or with its version in front (`20230330_…`, which wins over the parameter).
+fn caid<'a>(value: &'a [u8], version: Option<&'a [u8]>) -> Option<Canonical<'a>> {
+    let split = value.iter().position(|byte| *byte == b'_').and_then(|at| value.split_at_checked(at));
+    let (value, version) = match split {
+        Some((version, rest))
+            if (1..=CAID_VERSION_BYTES_MAX).contains(&version.len())
+                && version.iter().all(u8::is_ascii_alphanumeric) =>
+        {
+            (rest.get(1..)?, Some(version))
+        }
+        _ => (value, version),
+    };
+    let id = match raw(IdKind::Caid, value) {
+        Some(raw) => md5_of(IdKind::Caid, raw.bytes()),
+        None => digest(IdKind::Caid, value).filter(|id| id.form != Form::Md5)?,
+    };
+    Some(id.with_version(version))
+}
+
+fn mac(value: &[u8]) -> Option<Raw<'_>> {
+    let mut text = Text::default();
+    match value.len() {
+        12 => return hex_text(value, 12, u8::to_ascii_uppercase),
+        17 => {}
+        _ => return None,
+    }
+    let separator = *value.get(2).filter(|byte| matches!(byte, b':' | b'-'))?;
+    for (index, byte) in value.iter().enumerate() {
+        if index % 3 == 2 {
+            (*byte == separator).then_some(())?;
+        } else {
+            hex_digit(*byte)?;
+            text.push(byte.to_ascii_uppercase());
+        }
+    }
+    Some(Raw::Rewritten(text))
+}
+
+fn uuid(value: &[u8], case: impl Fn(&u8) -> u8) -> Option<Raw<'_>> {
+    if value.len() != 36 {
+        return None;
+    }
+    let mut text = Text::default();
+    for (index, byte) in value.iter().enumerate() {
+        if matches!(index, 8 | 13 | 18 | 23) {
+            (*byte == b'-').then_some(())?;
+        } else {
+            hex_digit(*byte)?;
+        }
+        text.push(case(byte));
+    }
+    Some(Raw::Rewritten(text))
+}
+
+/// Hex of one case, filled up with the leading zeros that it lost.
+fn hex_text(value: &[u8], len: usize, case: impl Fn(&u8) -> u8) -> Option<Raw<'_>> {
+    let mut text = Text::default();
+    (value.len()..len).for_each(|_| text.push(b'0'));
+    for byte in value {
+        hex_digit(*byte)?;
+        text.push(case(byte));
+    }
+    Some(Raw::Rewritten(text))
+}
+
+fn hex_of(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}

@@ -1,0 +1,236 @@
+//! Opting out by an identifier: from what a person or an app lodged to every opt-out hash that can be derived from it.
+//!
+//! Which lodged form is recognised in which arriving form (the tracker computes one hash of each identifier that arrives: of its MD5 if
+//! it came raw or as MD5, of the digest itself if it came as SHA):
+//!
+//! | lodged \ arriving | raw | MD5 | SHA-256 of the MD5 | SHA-1 | SHA-256 |
+//! |---|---|---|---|---|---|
+//! | raw | yes | yes | yes | yes | yes |
+//! | MD5 | yes | yes | yes | – | – |
+//! | SHA-1 | – | – | – | yes | – |
+//! | SHA-256 (of the raw form, or of the MD5: they look alike) | – | – | as lodged | – | as lodged |
+//!
+//! To meet a lodged SHA digest, the tracker would have to hash every raw identifier three more times, for a form that hardly anybody
+//! sends; so the lodger is told what is not covered, and the page sends every digest of what was typed. A raw OAID is lodged as it is,
+//! in lower and in upper case; a raw MAC with and without colons; a CAID whatever its version. Where a value may be a raw identifier
+//! or a digest (an OAID of 32 hex), both readings are lodged: a reading that is wrong is nobody's.
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+
+use super::canonical::{self, Canonical};
+use super::{Form, IdKind, bad};
+use crate::dialect::limit::ID_BYTES_MAX;
+use crate::key::{KeyRing, OptOutHash};
+
+/// A form in which an identifier arrives at the tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ArrivingForm {
+    /// The raw value.
+    Raw,
+    /// MD5 of it.
+    Md5,
+    /// SHA-1 of it.
+    Sha1,
+    /// SHA-256 of it. Of a lodged SHA-256, whatever it was made from: the same digest.
+    Sha256,
+    /// SHA-256 of the MD5's lower-case hex.
+    Sha256OfMd5,
+    /// A MAC's digest with the other separators than what was lodged.
+    MacOtherSeparators,
+    /// An OAID in another letter case than the one that was hashed.
+    OaidOtherCase,
+}
+
+impl ArrivingForm {
+    /// The name in the opt-out API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha256OfMd5 => "sha256_of_md5",
+            Self::MacOtherSeparators => "mac_other_separators",
+            Self::OaidOtherCase => "oaid_other_case",
+        }
+    }
+}
+
+/// What an opt-out by one identifier reaches.
+pub struct Lodged {
+    /// Put all of these into the registry: each once.
+    pub hashes: SmallVec<[OptOutHash; 8]>,
+    /// Hits that carry one of these forms are recognised. In the order of [`ArrivingForm`].
+    pub covered: SmallVec<[ArrivingForm; 8]>,
+    /// Hits that carry only one of these are not.
+    pub uncovered: SmallVec<[ArrivingForm; 8]>,
+}
+
+/// Why an identifier cannot be lodged: the caller has to send another. Never holds the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LodgeError {
+    /// Many devices send this value: opting it out would opt out all of them.
+    #[error("many devices send this value, so it identifies nobody: look up the device's own")]
+    Bad,
+    /// Neither the raw form of this kind nor a digest of it.
+    #[error("neither a {} nor its MD5, SHA-1 or SHA-256 in hex", .0.name())]
+    Malformed(IdKind),
+}
+
+/// Every opt-out hash that can be derived from a raw identifier or a digest of one.
+///
+/// # Errors
+/// When the value identifies nobody.
+pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, LodgeError> {
+    let typed = value.trim_ascii();
+    if typed.len() > ID_BYTES_MAX {
+        return Err(LodgeError::Malformed(kind));
+    }
+    // People copy an IMEI from a settings page or a box, where it is set in groups.
+    let bare: SmallVec<[u8; 64]> = match kind {
+        IdKind::Imei => typed.iter().copied().filter(|byte| !matches!(byte, b' ' | b'-')).collect(),
+        _ => SmallVec::from_slice(typed),
+    };
+    let value: &[u8] = match kind {
+        IdKind::Caid => without_version(&bare),
+        _ => &bare,
+    };
+    let mut lodging = Lodging { keys, hashes: SmallVec::new(), covered: 0, is_bad: false };
+    lodging.raw(kind, value);
+    lodging.digest(kind, value);
+    lodging.finish(kind, value)
+}
+
+struct Lodging<'k> {
+    keys: &'k KeyRing,
+    hashes: SmallVec<[OptOutHash; 8]>,
+    /// Bits by [`ArrivingForm`].
+    covered: u8,
+    is_bad: bool,
+}
+
+const RAW: &[ArrivingForm] = &[
+    ArrivingForm::Raw,
+    ArrivingForm::Md5,
+    ArrivingForm::Sha1,
+    ArrivingForm::Sha256,
+    ArrivingForm::Sha256OfMd5,
+    ArrivingForm::MacOtherSeparators,
+    ArrivingForm::OaidOtherCase,
+];
+
+impl Lodging<'_> {
+    /// Lodges the reading of the value as a raw identifier, if it can be one.
+    fn raw(&mut self, kind: IdKind, value: &[u8]) {
+        let Some(raw) = canonical::raw(kind, value) else { return };
+        let bytes = raw.bytes();
+        match kind {
+            IdKind::Mac | IdKind::MacColons => {
+                let pairs: Vec<&[u8]> = bytes.chunks(2).collect();
+                self.raw_text(IdKind::Mac, bytes);
+                self.raw_text(IdKind::MacColons, &pairs.join(&b':'));
+            }
+            IdKind::Oaid => {
+                self.raw_text(kind, bytes);
+                self.raw_text(kind, &bytes.to_ascii_lowercase());
+                self.raw_text(kind, &bytes.to_ascii_uppercase());
+            }
+            IdKind::Imei
+            | IdKind::Aaid
+            | IdKind::AndroidId
+            | IdKind::Idfa
+            | IdKind::Caid
+            | IdKind::Idfv
+            | IdKind::OpenUdid
+            | IdKind::Cookie => self.raw_text(kind, bytes),
+        }
+        self.is_bad |= bad::of_free_text(kind, value).is_some();
+        self.cover(RAW);
+    }
+
+    /// Every digest of one canonical raw text.
+    fn raw_text(&mut self, kind: IdKind, text: &[u8]) {
+        self.md5(&canonical::md5_of(kind, text));
+        self.push(&Canonical::new(kind, Form::Sha1, &Sha1::digest(text)));
+        self.push(&Canonical::new(kind, Form::Sha256, &Sha256::digest(text)));
+    }
+
+    /// An MD5 and the SHA-256 of its hex.
+    fn md5(&mut self, id: &Canonical<'_>) {
+        self.push(id);
+        self.push(&Canonical::new(id.kind(), Form::Sha256, &Sha256::digest(id.hex())));
+    }
+
+    /// Lodges the reading of the value as a digest, if it can be one.
+    fn digest(&mut self, kind: IdKind, value: &[u8]) {
+        // No dialect takes a digest of these: a hit's value is hashed as it is.
+        if kind == IdKind::Cookie {
+            return;
+        }
+        // Nobody can see how a lodged digest of a MAC was written: both spaces are tried.
+        let kinds: &[IdKind] = match kind {
+            IdKind::Mac | IdKind::MacColons => &[IdKind::Mac, IdKind::MacColons],
+            _ => &[kind],
+        };
+        for kind in kinds {
+            let Some(id) = canonical::digest(*kind, value) else { return };
+            match id.form() {
+                Form::Md5 => {
+                    self.md5(&id);
+                    self.cover(&[ArrivingForm::Raw, ArrivingForm::Md5, ArrivingForm::Sha256OfMd5]);
+                }
+                Form::Sha1 => {
+                    self.push(&id);
+                    self.cover(&[ArrivingForm::Sha1]);
+                }
+                Form::Sha256 => {
+                    self.push(&id);
+                    self.cover(&[ArrivingForm::Sha256]);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, id: &Canonical<'_>) {
+        self.is_bad |= bad::of_digest(id.hex()).is_some();
+        let hash = self.keys.opt_out_hash(id);
+        if !self.hashes.contains(&hash) {
+            self.hashes.push(hash);
+        }
+    }
+
+    fn cover(&mut self, forms: &[ArrivingForm]) {
+        self.covered |= forms.iter().fold(0, |bits, form| bits | 1 << *form as u8);
+    }
+
+    fn finish(self, kind: IdKind, value: &[u8]) -> Result<Lodged, LodgeError> {
+        if self.is_bad {
+            return Err(LodgeError::Bad);
+        }
+        if self.hashes.is_empty() {
+            return Err(bad::of_raw(value).map_or(LodgeError::Malformed(kind), |_| LodgeError::Bad));
+        }
+        let applies = |form: &ArrivingForm| match form {
+            ArrivingForm::MacOtherSeparators => matches!(kind, IdKind::Mac | IdKind::MacColons),
+            ArrivingForm::OaidOtherCase => kind == IdKind::Oaid,
+            ArrivingForm::Raw
+            | ArrivingForm::Md5
+            | ArrivingForm::Sha1
+            | ArrivingForm::Sha256
+            | ArrivingForm::Sha256OfMd5 => true,
+        };
+        let forms = RAW.iter().copied().filter(applies);
+        let (covered, uncovered) = forms.partition(|form| self.covered & (1 << *form as u8) != 0);
+        Ok(Lodged { hashes: self.hashes, covered, uncovered })
+    }
+}
+
+/// A CAID without the version in front of it: an opt-out holds for every version.
+fn without_version(value: &[u8]) -> &[u8] {
+    match value.iter().position(|byte| *byte == b'_') {
+        Some(at) => value.get(at + 1..).unwrap_or_default(),
+        None => value,
+    }
+}
