@@ -1,1 +1,274 @@
-//! The tracker. (Skeleton.)
+//! The tracker: takes beacons over HTTP, decides what becomes of each, and answers once that is in the journal.
+//!
+//! # The path of a beacon
+//!
+//! 1. [`listener`] — a lane (one thread, one runtime, one socket, one journal lane) accepts the connection. Its bytes pass the guard of
+//!    [`connection`], which keeps the deadlines and refuses heads that two readers could understand in two ways, into the HTTP library.
+//! 2. [`route`] — path and method say what the request is. A pixel's parameters are read by the dialect table, its headers by [`caller`];
+//!    a [`click`] first decides where it lands, a [`batch`] takes its body apart and does the rest for each item.
+//! 3. [`beacon`] — *the* decision, one pure function: rejected for a reason, opted out, or stored as this event, whose bytes it encodes.
+//! 4. [`lane`] — the event is appended to the journal and the beacon counted in the [`books`]; then it waits for its group's commit. The books
+//!    give each beacon exactly one outcome and go to the journal themselves once a second.
+//! 5. [`answer`] — the pixel, the redirect, the results: the same bytes whatever became of the beacon, but 503 when it could not be stored.
+//!
+//! Nothing on this way is shared between threads but what is read: catalog, keys, opt-out list.
+//!
+//! # What an opted-out device's caller can see
+//!
+//! Nothing. The opt-out is the last question of [`beacon`], so that a beacon which would be rejected is rejected either way; the outcome
+//! shown is the one that it would have had; and the answer waits for a commit like any other, because in place of the event
+//! the lane's books are appended. Latency, status and headers are of one class.
+
+mod address;
+mod answer;
+mod batch;
+mod beacon;
+mod books;
+mod caller;
+mod click;
+mod connection;
+mod framing;
+mod lane;
+mod listener;
+pub mod metrics;
+mod route;
+mod senders;
+pub mod settings;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use address::{Cidr, CidrError};
+use event::clock::Clock;
+use event::key::KeyRing;
+use journal::{Health, Writer};
+use senders::Senders;
+pub use settings::{Limits, Right, Server, Settings};
+use tokio::sync::watch;
+
+/// A commit that takes longer than this is a hung disk: pixels wait in vain.
+const COMMIT_RUNNING_MAX: Duration = Duration::from_secs(2);
+
+/// What the tracker works with.
+pub struct Parts {
+    /// The device keys.
+    pub keys: Arc<KeyRing>,
+    /// The catalog in force.
+    pub catalog: catalog::Shared,
+    /// Who must not be measured.
+    pub opt_outs: opt_out::List,
+    /// One journal lane for each thread; they are closed when the tracker has stopped.
+    pub lanes: Vec<Writer>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Why the tracker could not start, or did not stop well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be listened on. The operator's to solve: another address, or stop who listens there.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A thread could not be started. The machine's fault; may pass.
+    #[error("cannot start a thread of the tracker: {0}")]
+    Thread(io::Error),
+    /// There is nowhere to store beacons. The caller's fault.
+    #[error("the tracker needs at least one journal lane")]
+    NoLanes,
+    /// A registered server has no key, or two.
+    #[error("server {name:?} needs either key_sha256 or key_file")]
+    KeyMissing {
+        /// The server.
+        name: String,
+    },
+    /// A digest is none.
+    #[error("key_sha256 of server {name:?} is not 64 hex digits")]
+    KeyDigest {
+        /// The server.
+        name: String,
+    },
+    /// A key file cannot be read.
+    #[error("cannot read the key file {path} of {name:?}: {source}")]
+    KeyFile {
+        /// The server, or the debug key.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A key is too easy to guess, or too long to be sent.
+    #[error("the key of {name:?} must have {bytes_min} to {bytes_max} bytes")]
+    KeyLength {
+        /// The server, or the debug key.
+        name: String,
+        /// Shortest.
+        bytes_min: usize,
+        /// Longest.
+        bytes_max: usize,
+    },
+    /// A lane ended without being told to. Ours: what it had answered is in its journal.
+    #[error("a lane of the tracker ended early: {0}")]
+    Lane(String),
+}
+
+/// What all lanes have in common.
+pub(crate) struct Shared {
+    settings: Arc<Settings>,
+    senders: Arc<Senders>,
+    keys: Arc<KeyRing>,
+    catalog: catalog::Shared,
+    opt_outs: opt_out::List,
+    clock: Clock,
+}
+
+/// Whether the tracker should get traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Pixels and batches can be stored: every lane's journal takes records.
+    pub pixels: bool,
+    /// Clicks are redirected: every lane runs, whatever its journal does.
+    pub clicks: bool,
+}
+
+/// A running tracker. Dropped, it stops taking connections and drains by itself; [`Handle::stop`] waits for that.
+pub struct Handle {
+    address: SocketAddr,
+    lanes: Vec<Writer>,
+    stop: watch::Sender<bool>,
+    running: watch::Receiver<usize>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// Starts the tracker: one thread for each journal lane.
+///
+/// # Errors
+/// See [`Error`]; nothing runs then.
+pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
+    if parts.lanes.is_empty() {
+        return Err(Error::NoLanes);
+    }
+    let senders = Arc::new(Senders::load(&settings)?);
+    let settings = Arc::new(Settings { limits: settings.limits.clamped(), ..settings });
+    let listeners = listener::bind(settings.listen, parts.lanes.len())?;
+    let address = match listeners.first().map(std::net::TcpListener::local_addr) {
+        Some(Ok(address)) => address,
+        Some(Err(source)) => return Err(Error::Bind { address: settings.listen, source }),
+        None => return Err(Error::NoLanes),
+    };
+    metrics::declare();
+    let shared = Arc::new(Shared {
+        settings,
+        senders,
+        keys: parts.keys,
+        catalog: parts.catalog,
+        opt_outs: parts.opt_outs,
+        clock: parts.clock,
+    });
+    let (stop, stopping) = watch::channel(false);
+    let (count, running) = watch::channel(0);
+    let count = Arc::new(count);
+    let mut threads = Vec::with_capacity(parts.lanes.len());
+    for (number, (writer, listener)) in parts.lanes.iter().cloned().zip(listeners).enumerate() {
+        let shared = Arc::clone(&shared);
+        let stopping = stopping.clone();
+        let running = Running::begin(&count);
+        let thread = std::thread::Builder::new().name(format!("ingest-{number}")).spawn(move || {
+            let _running = running;
+            listener::run(&shared, writer, listener, stopping)
+        });
+        threads.push(thread.map_err(Error::Thread)?);
+    }
+    tracing::info!(%address, lanes = threads.len(), "tracker_started");
+    Ok(Handle { address, lanes: parts.lanes, stop, running, threads })
+}
+
+impl Handle {
+    /// The address that is listened on, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the tracker should get traffic, as of now.
+    pub fn readiness(&self) -> Readiness {
+        let clicks = *self.running.borrow() == self.threads.len() && !*self.stop.borrow();
+        Readiness { pixels: clicks && self.lanes.iter().all(takes_records), clicks }
+    }
+
+    /// Begins to stop: no new connections; requests under way are finished. Returns at once.
+    pub fn begin_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Resolves when a lane has ended, by [`begin_stop`](Self::begin_stop) or by itself.
+    pub async fn ended(&self) {
+        let lanes = self.threads.len();
+        let mut running = self.running.clone();
+        // The sender lives in the threads: gone, they have ended too.
+        let _ = running.wait_for(|count| *count < lanes).await;
+    }
+
+    /// Stops, waits until every lane has drained and closed its journal, at most `drain_seconds_max` and `storage_seconds_max`.
+    ///
+    /// # Errors
+    /// [`Error::Lane`] if a lane had ended before.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.begin_stop();
+        let mut running = self.running.clone();
+        let _ = running.wait_for(|count| *count == 0).await;
+        self.join()
+    }
+
+    /// As [`stop`](Self::stop), for callers without a runtime. Blocks.
+    ///
+    /// # Errors
+    /// See [`stop`](Self::stop).
+    pub fn stop_blocking(self) -> Result<(), Error> {
+        self.begin_stop();
+        self.join()
+    }
+
+    fn join(self) -> Result<(), Error> {
+        let mut result = Ok(());
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => result = Err(Error::Lane(error.to_string())),
+                Err(_) => result = Err(Error::Lane("panic".to_owned())),
+            }
+        }
+        result
+    }
+}
+
+fn takes_records(lane: &Writer) -> bool {
+    match lane.health() {
+        Health::Open { commit_running } => commit_running <= COMMIT_RUNNING_MAX,
+        Health::Full | Health::Failed(_) | Health::Closed => false,
+    }
+}
+
+/// Counts a lane as running.
+struct Running(Arc<watch::Sender<usize>>);
+
+impl Running {
+    fn begin(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,258 @@
+//! The decision about one beacon: stored as which event, opted out, or rejected for which reason.
+//!
+//! It is one pure function of values, time included; the only thing it changes is the buffer that takes the event's bytes. It owns the order
+//! of the questions. It must never store an identifier in any form but the keyed hash, and never let an opted-out device's caller see a
+//! difference: whether a device opted out is the last question, asked only of beacons that would be stored otherwise.
+//!
+//! # Choices where no standard decides
+//!
+//! * `ip` and `ua` come from registered servers. In a batch, using them without that right is [`Outcome::NotPermitted`]: whoever writes
+//!   JSON can mend it. In a pixel's URL they are ignored: media put them into templates for their own vendors, and the viewer is at the
+//!   other end of the connection anyway.
+//! * A sender that presents a server key is not the viewer: its connection and its agent never stand in for the viewer's, neither do those
+//!   of whoever fires a placement that is declared server-to-server or stitched.
+//! * A GPP string, or section ids without one, withhold the device key unless `gpp_sid` is -1 (no section applies): no reader of GPP is
+//!   configured, so no consent can be read from it. The same goes for `gdpr=1` with any consent string.
+
+use std::net::IpAddr;
+
+use catalog::{Campaign, Catalog, Found, Placement};
+use event::address;
+use event::agent;
+use event::clock::UnixMs;
+use event::hit::Hit;
+use event::identifier::{self, Identity};
+use event::key::KeyRing;
+use event::outcome::Outcome;
+use event::record::{Device, Event, SourceKind, encode_event, flag, view_hash};
+use event::stage::Stage;
+use event::time::{self, Judged};
+
+use crate::caller::{Caller, Signals};
+use crate::senders::Sender;
+
+/// What the beacon itself says.
+pub(crate) struct Said<'a> {
+    pub(crate) hit: Hit<'a>,
+    /// The first thing that is wrong with its parameters.
+    pub(crate) defect: Option<Outcome>,
+    /// By path or parameter.
+    pub(crate) stage: Option<Stage>,
+    /// A click that asked for a landing host which is not registered.
+    pub(crate) is_landing_refused: bool,
+    /// An item of a batch.
+    pub(crate) is_item: bool,
+}
+
+/// What a beacon is judged by.
+pub(crate) struct Rules<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) keys: &'a KeyRing,
+    /// This thread's view of the list.
+    pub(crate) opt_outs: &'a mut opt_out::Reader,
+    pub(crate) honour_dnt: bool,
+}
+
+/// What is done with a beacon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Its event goes to the journal, and it is this once it is there: accepted or unresolved.
+    Store(Outcome),
+    /// Nothing of it is stored. Whoever sent it sees what would have become of it otherwise.
+    OptOut {
+        /// Accepted or unresolved.
+        shown: Outcome,
+    },
+    /// Nothing of it is stored, for this reason.
+    Reject(Outcome),
+}
+
+/// Decides about one beacon. If it is to be stored, its event stands in `record`.
+pub(crate) fn decide(
+    said: &Said<'_>,
+    caller: &Caller<'_>,
+    rules: Rules<'_>,
+    now_ms: UnixMs,
+    record: &mut Vec<u8>,
+) -> Decision {
+    match weigh(said, caller, rules, now_ms, record) {
+        Ok(decision) => decision,
+        Err(outcome) => Decision::Reject(outcome),
+    }
+}
+
+fn weigh(
+    said: &Said<'_>,
+    caller: &Caller<'_>,
+    rules: Rules<'_>,
+    now_ms: UnixMs,
+    record: &mut Vec<u8>,
+) -> Result<Decision, Outcome> {
+    let hit = &said.hit;
+    if caller.signals.has(Signals::PREFETCH) {
+        return Err(Outcome::Prefetch);
+    }
+    if let Some(defect) = said.defect {
+        return Err(defect);
+    }
+    let stage = said.stage.ok_or(Outcome::UnknownStage)?;
+    let campaign_id = hit.campaign.ok_or(Outcome::MissingCampaign)?;
+    let placement_id = hit.placement.ok_or(Outcome::MissingPlacement)?;
+    let (campaign, placement) = (text(campaign_id)?, text(placement_id)?);
+    let creative = text(hit.creative.unwrap_or_default())?;
+    let rights = caller.sender.rights();
+    if said.is_item && ((hit.ip.is_some() && !rights.ip) || (hit.user_agent.is_some() && !rights.ua)) {
+        return Err(Outcome::NotPermitted);
+    }
+    let place = Place::find(rules.catalog, campaign_id, placement_id);
+    let start_ms = place.campaign.and_then(Campaign::campaign_start_ms);
+    let time = time::judge(hit.time, now_ms, start_ms, rights.backdate)?;
+    let viewer = Viewer::of(hit, caller, place.source(caller.sender))?;
+
+    let platform = agent::platform(hit.os, viewer.agent);
+    let identity = identifier::identify(hit, platform, rules.keys);
+    let shown = if place.is_known() { Outcome::Accepted } else { Outcome::Unresolved };
+    if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
+        return Ok(Decision::OptOut { shown });
+    }
+
+    let flags = flags(said, caller, &identity, &time, rules.honour_dnt)
+        | if viewer.agent.is_empty() { flag::AGENT_EMPTY } else { 0 }
+        | if place.is_known() { 0 } else { flag::UNRESOLVED };
+    let local = place.known().map(|(campaign, _)| campaign.local_time(time.time_ms));
+    record.clear();
+    encode_event(
+        &Event {
+            received_ms: now_ms,
+            time_ms: time.time_ms,
+            client_time_ms: time.client_time_ms,
+            day: local.map(|local| local.day),
+            hour: local.map_or(0, |local| local.hour),
+            stage,
+            source: viewer.source,
+            platform,
+            flags,
+            campaign,
+            placement,
+            creative,
+            region: "",
+            catalog_version: rules.catalog.version,
+            device: device(&identity, flags),
+            view: hit.request_id.map_or(0, view_hash),
+            network: &viewer.address.map(address::cut).unwrap_or_default(),
+            agent: agent::cut(viewer.agent),
+        },
+        record,
+    );
+    Ok(Decision::Store(shown))
+}
+
+/// What the catalog knows of a beacon's place.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    campaign: Option<&'a Campaign>,
+    placement: Option<&'a Placement>,
+}
+
+impl<'a> Place<'a> {
+    fn find(catalog: &'a Catalog, campaign: &[u8], placement: &[u8]) -> Self {
+        match catalog.find(campaign, placement) {
+            Found::Known(campaign, placement) => {
+                Self { campaign: Some(campaign), placement: Some(placement) }
+            }
+            Found::UnknownPlacement(campaign) => Self { campaign: Some(campaign), placement: None },
+            Found::UnknownCampaign => Self { campaign: None, placement: None },
+        }
+    }
+
+    fn known(&self) -> Option<(&'a Campaign, &'a Placement)> {
+        self.campaign.zip(self.placement)
+    }
+
+    fn is_known(&self) -> bool {
+        self.known().is_some()
+    }
+
+    /// How the beacon reached us: as the placement declares it, or by who sent it while the placement is unknown.
+    fn source(&self, sender: Sender) -> SourceKind {
+        match (self.placement, sender) {
+            (Some(placement), _) => placement.source,
+            (None, Sender::Server(_)) => SourceKind::Server,
+            (None, Sender::Viewer | Sender::UnknownKey) => SourceKind::Client,
+        }
+    }
+}
+
+/// Whose ad view it was.
+struct Viewer<'a> {
+    source: SourceKind,
+    address: Option<IpAddr>,
+    agent: &'a [u8],
+}
+
+impl<'a> Viewer<'a> {
+    fn of(hit: &Hit<'a>, caller: &Caller<'a>, source: SourceKind) -> Result<Self, Outcome> {
+        let rights = caller.sender.rights();
+        let is_own_connection = match (source, caller.sender) {
+            (SourceKind::Client, Sender::Viewer | Sender::UnknownKey) => true,
+            (SourceKind::Client, Sender::Server(_)) | (SourceKind::Server | SourceKind::Stitching, _) => {
+                false
+            }
+        };
+        let said_ip = hit.ip.or(caller.device_ip).filter(|_| rights.ip);
+        let said_agent = hit.user_agent.or(caller.device_agent).filter(|_| rights.ua);
+        let address = match said_ip {
+            Some(said) => Some(crate::address::parse(said).ok_or(Outcome::Malformed)?),
+            None if is_own_connection => caller.address,
+            None => None,
+        };
+        let agent = match said_agent {
+            Some(said) => said,
+            None if is_own_connection => caller.agent,
+            None => b"",
+        };
+        Ok(Self { source, address, agent })
+    }
+}
+
+fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judged, honour_dnt: bool) -> u32 {
+    let hit = &said.hit;
+    let asks_no_tracking = honour_dnt && caller.signals.has(Signals::DNT);
+    [
+        (hit.macros_unreplaced > 0, flag::MACRO_UNREPLACED),
+        (caller.signals.has(Signals::GPC), flag::WITHHELD_GPC),
+        (asks_no_tracking, flag::WITHHELD_DNT),
+        (is_on(hit.limit_ad_tracking), flag::WITHHELD_LMT),
+        (is_on(hit.child_directed), flag::WITHHELD_CHILD),
+        (is_consent_missing(hit), flag::WITHHELD_CONSENT),
+        (said.is_landing_refused, flag::LANDING_REFUSED),
+    ]
+    .into_iter()
+    .filter_map(|(is_set, bit)| is_set.then_some(bit))
+    .fold(identity.flags | time.flags, |flags, bit| flags | bit)
+}
+
+/// The device, unless a signal withholds it.
+fn device(identity: &Identity, flags: u32) -> Option<Device> {
+    const WITHHELD: u32 = flag::WITHHELD_GPC
+        | flag::WITHHELD_LMT
+        | flag::WITHHELD_CONSENT
+        | flag::WITHHELD_CHILD
+        | flag::WITHHELD_DNT;
+    identity.device.filter(|_| flags & WITHHELD == 0)
+}
+
+/// Whether a flag parameter is set: `1` or `true`.
+fn is_on(value: Option<&[u8]>) -> bool {
+    value.is_some_and(|value| value == b"1" || value.eq_ignore_ascii_case(b"true"))
+}
+
+/// Whether a consent regime applies from which no consent for us can be read.
+fn is_consent_missing(hit: &Hit<'_>) -> bool {
+    let has_gpp = hit.gpp.is_some() || hit.gpp_sid.is_some();
+    is_on(hit.gdpr) || (has_gpp && hit.gpp_sid != Some(b"-1"))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Outcome> {
+    std::str::from_utf8(bytes).map_err(|_| Outcome::Malformed)
+}

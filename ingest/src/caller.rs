@@ -1,0 +1,167 @@
+//! What a request says about whoever sent it, besides the beacon itself: its address and agent, its rights, and the signals of the browser.
+//!
+//! It owns the reading of headers, once for each request, a batch included. It must never decide anything.
+
+use std::net::IpAddr;
+
+use hyper::header::HeaderMap;
+use memchr::memmem;
+
+use crate::address;
+use crate::senders::{Sender, Senders};
+use crate::settings::Settings;
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
+    pub(crate) sender: Sender,
+    /// Where the request came from; `None` if a proxy of ours does not know.
+    pub(crate) address: Option<IpAddr>,
+    /// `User-Agent`, or empty.
+    pub(crate) agent: &'a [u8],
+    /// `X-Device-IP`: the viewer's address as a stitching server says it.
+    pub(crate) device_ip: Option<&'a [u8]>,
+    /// `X-Device-User-Agent`.
+    pub(crate) device_agent: Option<&'a [u8]>,
+    pub(crate) signals: Signals,
+}
+
+/// What the browser asks for, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signals(u8);
+
+impl Signals {
+    /// The browser's own opt-out cookie.
+    pub(crate) const OPTED_OUT: Self = Self(1 << 0);
+    /// Fetched ahead of time, perhaps never shown.
+    pub(crate) const PREFETCH: Self = Self(1 << 1);
+    /// `Sec-GPC: 1`.
+    pub(crate) const GPC: Self = Self(1 << 2);
+    /// `DNT: 1`.
+    pub(crate) const DNT: Self = Self(1 << 3);
+
+    pub(crate) fn has(self, signal: Self) -> bool {
+        self.0 & signal.0 != 0
+    }
+
+    fn set(&mut self, signal: Self, is_set: bool) {
+        if is_set {
+            self.0 |= signal.0;
+        }
+    }
+}
+
+impl<'a> Caller<'a> {
+    /// Reads a request's headers.
+    pub(crate) fn read(headers: &'a HeaderMap, peer: IpAddr, settings: &Settings, senders: &Senders) -> Self {
+        let mut caller = Self {
+            sender: senders.sender(headers),
+            address: address::client(peer, headers, &settings.trusted_proxies),
+            agent: b"",
+            device_ip: None,
+            device_agent: None,
+            signals: Signals::default(),
+        };
+        for (name, value) in headers {
+            let value = value.as_bytes();
+            match name.as_str() {
+                "user-agent" => caller.agent = value,
+                "cookie" => caller.signals.set(Signals::OPTED_OUT, has_opt_out_cookie(value)),
+                "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
+                    caller.signals.set(Signals::PREFETCH, is_ahead_of_time(value));
+                }
+                "sec-gpc" => caller.signals.set(Signals::GPC, value.trim_ascii() == b"1"),
+                "dnt" => caller.signals.set(Signals::DNT, value.trim_ascii() == b"1"),
+                "x-device-ip" => caller.device_ip = Some(value),
+                "x-device-user-agent" => caller.device_agent = Some(value),
+                _ => {}
+            }
+        }
+        caller
+    }
+}
+
+/// Whether a `Cookie` header holds the opt-out cookie with any value but an empty one.
+fn has_opt_out_cookie(header: &[u8]) -> bool {
+    let name = opt_out::COOKIE_NAME.as_bytes();
+    // Most requests have cookies of others, if any: this look-up spares them the loop.
+    memmem::find(header, name).is_some()
+        && header.split(|byte| *byte == b';').any(|pair| {
+            let value = pair.trim_ascii().strip_prefix(name).and_then(|rest| rest.strip_prefix(b"="));
+            value.is_some_and(|value| !matches!(value.trim_ascii(), b"" | b"\"\""))
+        })
+}
+
+/// Whether a purpose says that nobody looks at the page yet: `prefetch`, `prefetch;prerender`, `preview`, `instant` (DOMAIN §5).
+fn is_ahead_of_time(value: &[u8]) -> bool {
+    value.split(|byte| matches!(byte, b';' | b',')).any(|word| {
+        let word = word.trim_ascii();
+        [&b"prefetch"[..], b"prerender", b"preview", b"instant"]
+            .iter()
+            .any(|purpose| word.eq_ignore_ascii_case(purpose))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use hyper::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn signals(headers: &[(&str, &str)]) -> Signals {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+                (name, HeaderValue::from_str(value).expect("a header value"))
+            })
+            .collect();
+        Caller::read(&headers, Ipv4Addr::LOCALHOST.into(), &Settings::default(), &Senders::default()).signals
+    }
+
+    #[test]
+    fn the_opt_out_cookie_is_found_among_others() {
+        for (cookie, expected) in [
+            ("sightline_opt_out=1.abc", true),
+            ("a=b; sightline_opt_out=1.abc; c=d", true),
+            ("a=b;sightline_opt_out=x", true),
+            ("sightline_opt_out=", false),
+            ("sightline_opt_out=\"\"", false),
+            ("sightline_opt_out", false),
+            ("not_sightline_opt_out=1", false),
+            ("a=sightline_opt_out=1", false),
+            ("sightline_opt_outs=1", false),
+        ] {
+            assert_eq!(signals(&[("cookie", cookie)]).has(Signals::OPTED_OUT), expected, "{cookie}");
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_is_seen() {
+        for (name, value, expected) in [
+            ("sec-purpose", "prefetch", true),
+            ("sec-purpose", "prefetch;prerender", true),
+            ("sec-purpose", "prefetch;anonymous-client-ip", true),
+            ("purpose", "prefetch", true),
+            ("purpose", "Prefetch", true),
+            ("x-moz", "prefetch", true),
+            ("x-purpose", "preview", true),
+            ("x-purpose", "instant", true),
+            ("sec-purpose", "", false),
+            ("purpose", "navigation", false),
+        ] {
+            assert_eq!(signals(&[(name, value)]).has(Signals::PREFETCH), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn only_the_value_one_asks_for_privacy() {
+        assert!(signals(&[("sec-gpc", "1")]).has(Signals::GPC));
+        assert!(!signals(&[("sec-gpc", "0")]).has(Signals::GPC));
+        assert!(!signals(&[("sec-gpc", "true")]).has(Signals::GPC));
+        assert!(signals(&[("dnt", "1")]).has(Signals::DNT));
+        assert!(!signals(&[("dnt", "0")]).has(Signals::DNT));
+    }
+}

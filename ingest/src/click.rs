@@ -1,0 +1,168 @@
+//! A click: where it lands, and for how long the journal may hold it up.
+//!
+//! It owns the order of the two: the landing is decided before storage, from the catalog alone. It must never redirect to a host that nobody
+//! registered, and never keep a person waiting for a disk.
+//!
+//! | landing | what the caller gets | waits for the journal |
+//! |---|---|---|
+//! | the asked URL, or the placement's page | 302 | at most `click_wait_ms_max`, then it is an unconfirmed click |
+//! | an unregistered host, and no page | a plain page | the same |
+//! | nothing asked for, and no page (media fire such clicks in the background) | the pixel | as a pixel: 503 if it is not stored |
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use catalog::{Catalog, Found, Landing};
+use event::dialect::{Reading, Table};
+use event::outcome::Outcome;
+use event::stage::Stage;
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use tokio::time::timeout;
+
+use crate::answer::{self, Answer};
+use crate::beacon::{self, Said};
+use crate::books::Books;
+use crate::caller::Caller;
+use crate::connection::Connection;
+use crate::lane::{Desk, Fate, Lane};
+use crate::route::{emptied, finish_pixel, query};
+
+/// Where a click goes.
+enum Destination {
+    To(HeaderValue),
+    PlainPage,
+    Nowhere,
+}
+
+/// Answers a click and counts it.
+pub(crate) async fn serve(
+    lane: &Rc<Lane>,
+    connection: &Connection,
+    parts: &Parts,
+    headers: HeaderMap,
+) -> Answer {
+    let is_debugging = lane.senders.is_debugging(&headers);
+    let (destination, fate) = {
+        let mut desk = lane.desk();
+        let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
+        let catalog = catalog.load();
+        let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
+        let reading = Table::native().read(query(parts), scratch);
+        lane.tally.macros_unreplaced(reading.hit.macros_unreplaced);
+        let (destination, is_landing_refused) = land(catalog, &reading);
+        let said = Said {
+            hit: reading.hit,
+            defect: reading.defect,
+            stage: Some(Stage::Click),
+            is_landing_refused,
+            is_item: false,
+        };
+        let decision =
+            beacon::decide(&said, &caller, lane.rules(catalog, opt_outs), lane.clock.now_ms(), record);
+        let failed = if matches!(destination, Destination::Nowhere) {
+            Outcome::StorageFailed
+        } else {
+            Outcome::LostClick
+        };
+        (destination, lane.carry_out(Books::receive(), decision, record, failed))
+    };
+    let headers = emptied(headers);
+    if matches!(destination, Destination::Nowhere) {
+        return finish_pixel(lane, connection, fate, headers, is_debugging).await;
+    }
+    let outcome = wait_briefly(lane, fate).await;
+    let mut answer = go(destination, headers);
+    if is_debugging {
+        answer::tell(&mut answer, outcome);
+    }
+    answer
+}
+
+/// Answers as for a click, and counts nothing.
+pub(crate) fn look(lane: &Lane, parts: &Parts, headers: HeaderMap) -> Answer {
+    let mut desk = lane.desk();
+    let Desk { catalog, scratch, .. } = &mut *desk;
+    let reading = Table::native().read(query(parts), scratch);
+    go(land(catalog.load(), &reading).0, headers)
+}
+
+/// Where the click lands, and whether it asked for an unregistered host.
+fn land(catalog: &Catalog, reading: &Reading<'_>) -> (Destination, bool) {
+    let hit = &reading.hit;
+    let found = match (hit.campaign, hit.placement) {
+        (Some(campaign), placement) => catalog.find(campaign, placement.unwrap_or_default()),
+        (None, _) => Found::UnknownCampaign,
+    };
+    match catalog.landing(found, hit.landing_url) {
+        Landing::To(url) => (location(url), false),
+        Landing::Page { url, refused } => (location(url), refused),
+        Landing::Refused => (Destination::PlainPage, true),
+        Landing::Nothing => (Destination::Nowhere, false),
+    }
+}
+
+/// The header for a URL. What is not printable ASCII is percent-encoded, as a browser does: a line break must not end the header, and
+/// media send landing pages with Chinese in them.
+fn location(url: &str) -> Destination {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut bytes = Vec::with_capacity(url.len());
+    for byte in url.bytes() {
+        if byte.is_ascii_graphic() {
+            bytes.push(byte);
+        } else {
+            let digits =
+                [byte >> 4, byte & 15].map(|digit| HEX.get(usize::from(digit)).copied().unwrap_or(b'0'));
+            bytes.push(b'%');
+            bytes.extend_from_slice(&digits);
+        }
+    }
+    HeaderValue::from_bytes(&bytes).map_or(Destination::PlainPage, Destination::To)
+}
+
+/// Waits for the journal as long as a person may be kept. The outcome as it may be shown.
+async fn wait_briefly(lane: &Lane, fate: Fate) -> Outcome {
+    let wait_max = Duration::from_millis(lane.settings.limits.click_wait_ms_max);
+    match fate {
+        Fate::Settled(outcome) | Fate::Refused(outcome) => outcome,
+        Fate::Appended(mut waiting) => match timeout(wait_max, &mut waiting).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                waiting.settle_as(Outcome::UnconfirmedClick);
+                Outcome::UnconfirmedClick
+            }
+        },
+        Fate::Masked(commit, shown) => match timeout(wait_max, commit).await {
+            Ok(Ok(_)) => shown,
+            Ok(Err(_)) => Outcome::LostClick,
+            Err(_) => Outcome::UnconfirmedClick,
+        },
+    }
+}
+
+fn go(destination: Destination, headers: HeaderMap) -> Answer {
+    match destination {
+        Destination::To(location) => answer::redirect(headers, location),
+        Destination::PlainPage => answer::plain_page(headers),
+        Destination::Nowhere => answer::pixel(headers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(url: &str) -> String {
+        match location(url) {
+            Destination::To(value) => value.to_str().expect("ascii").to_owned(),
+            Destination::PlainPage | Destination::Nowhere => panic!("no location"),
+        }
+    }
+
+    #[test]
+    fn a_location_is_printable_ascii() {
+        assert_eq!(header("https://a.example/p?x=1&y=%20#z"), "https://a.example/p?x=1&y=%20#z");
+        assert_eq!(header("https://a.example/首页"), "https://a.example/%E9%A6%96%E9%A1%B5");
+        assert_eq!(header("https://a.example/\r\nset-cookie: x"), "https://a.example/%0D%0Aset-cookie:%20x");
+    }
+}

@@ -1,0 +1,271 @@
+//! One lane: a thread's own journal, books and tools, and the way of a decided beacon into the journal.
+//!
+//! It owns the order append → count → wait → outcome. It must never answer before the journal has, and never let a beacon whose caller went away
+//! go uncounted.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use arc_swap::ArcSwap;
+use catalog::Catalog;
+use event::clock::Clock;
+use event::dialect::Scratch;
+use event::key::{KeyRing, OptOutHash};
+use event::outcome::Outcome;
+use event::record::encode_outcomes;
+use journal::{Commit, Writer};
+
+use crate::beacon::Decision;
+use crate::books::{Books, Open, Pending};
+use crate::connection::{Connection, Pace};
+use crate::metrics::Tally;
+use crate::senders::Senders;
+use crate::settings::Settings;
+
+/// Everything the beacons of one thread need. Not shared with other threads, except what lies behind an `Arc`.
+pub(crate) struct Lane {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) senders: Arc<Senders>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) clock: Clock,
+    pub(crate) writer: Writer,
+    pub(crate) books: Books,
+    pub(crate) pace: Rc<Pace>,
+    pub(crate) tally: Tally,
+    pub(crate) batches_in_flight: Cell<usize>,
+    desk: RefCell<Desk>,
+    /// Beacons whose callers are gone. As many as were appended and not committed, which the journal's queue bounds.
+    orphans: RefCell<Vec<(Commit, Settling)>>,
+}
+
+/// What is used for one beacon after the other.
+pub(crate) struct Desk {
+    pub(crate) catalog: arc_swap::Cache<Arc<ArcSwap<Catalog>>, Arc<Catalog>>,
+    pub(crate) opt_outs: opt_out::Reader,
+    pub(crate) scratch: Scratch,
+    /// The record being made.
+    pub(crate) record: Vec<u8>,
+}
+
+/// How far a decided beacon has come.
+pub(crate) enum Fate {
+    /// Its outcome is counted, and nothing is waited for.
+    Settled(Outcome),
+    /// Its event is appended.
+    Appended(Waiting),
+    /// Opted out and counted. Its caller waits for the journal as if an event had been appended, and is shown this outcome.
+    Masked(Commit, Outcome),
+    /// The journal does not take it: the caller gets 503, or for a click its redirect. Counted.
+    Refused(Outcome),
+}
+
+/// A beacon whose event is appended, until its outcome is known. Resolves to the outcome; dropped before that, the lane goes on waiting
+/// in its place.
+pub(crate) struct Waiting {
+    lane: Rc<Lane>,
+    /// `None` once settled.
+    rest: Option<(Commit, Settling)>,
+}
+
+/// Which outcome a commit's answer means.
+struct Settling {
+    beacon: Pending,
+    stored: Outcome,
+    failed: Outcome,
+}
+
+/// What became of waiting for the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// It answered, and the beacon has its outcome.
+    Outcome(Outcome),
+    /// It did not in time.
+    TooLong,
+}
+
+impl Lane {
+    pub(crate) fn new(shared: &crate::Shared, writer: Writer, tally: Tally) -> Rc<Self> {
+        Rc::new(Self {
+            settings: Arc::clone(&shared.settings),
+            senders: Arc::clone(&shared.senders),
+            keys: Arc::clone(&shared.keys),
+            clock: shared.clock.clone(),
+            books: Books::new(writer.id()),
+            writer,
+            pace: Pace::new(shared.settings.limits),
+            tally,
+            batches_in_flight: Cell::new(0),
+            desk: RefCell::new(Desk {
+                catalog: arc_swap::Cache::new(Arc::clone(&shared.catalog)),
+                opt_outs: shared.opt_outs.reader(),
+                scratch: Scratch::new(),
+                record: Vec::new(),
+            }),
+            orphans: RefCell::default(),
+        })
+    }
+
+    /// The desk, for as long as nothing is awaited.
+    pub(crate) fn desk(&self) -> std::cell::RefMut<'_, Desk> {
+        self.desk.borrow_mut()
+    }
+
+    /// Carries out what was decided about a beacon; `record` is its event, `failed` what it is if the journal does not store it.
+    pub(crate) fn carry_out(
+        self: &Rc<Self>,
+        beacon: Open,
+        decision: Decision,
+        record: &mut Vec<u8>,
+        failed: Outcome,
+    ) -> Fate {
+        match decision {
+            Decision::Reject(outcome) => {
+                self.books.settle(beacon, outcome);
+                Fate::Settled(outcome)
+            }
+            Decision::Store(stored) => match self.writer.append(record) {
+                Ok(commit) => {
+                    // Asked after the append: an incarnation that began meanwhile has this record.
+                    let beacon = self.books.appended(beacon, self.writer.id());
+                    let rest = Some((commit, Settling { beacon, stored, failed }));
+                    Fate::Appended(Waiting { lane: Rc::clone(self), rest })
+                }
+                Err(_) => {
+                    self.books.settle(beacon, failed);
+                    Fate::Refused(failed)
+                }
+            },
+            Decision::OptOut { shown } => {
+                self.books.settle(beacon, Outcome::OptedOut);
+                // The books go where the event would have gone, so that the caller waits for the same group and sees the same refusal.
+                match self.append_books(record) {
+                    Some(commit) => Fate::Masked(commit, shown),
+                    None => Fate::Refused(failed),
+                }
+            }
+        }
+    }
+
+    /// Once a second: deadlines, what the gone callers left, books, metrics.
+    pub(crate) fn tick(&self) {
+        self.pace.sweep();
+        self.settle_orphans();
+        self.books.follow(self.writer.id());
+        if self.books.is_record_due() {
+            // Nobody waits for it: it goes with the next group, and what it says is said again by the next.
+            drop(self.append_books(&mut self.desk().record));
+        }
+        self.desk().let_go();
+        self.tally.report(&self.books, &self.pace);
+    }
+
+    /// The last record of the books.
+    pub(crate) async fn finish(&self) {
+        let orphans = self.orphans.take();
+        for (commit, settling) in orphans {
+            let result = commit.await.is_ok();
+            settling.settle(&self.books, result);
+        }
+        let commit = self.append_books(&mut self.desk().record);
+        if let Some(commit) = commit {
+            // If it fails, the one before it stays the last: nothing answered is lost by that.
+            let _ = commit.await;
+        }
+        self.tally.report(&self.books, &self.pace);
+    }
+
+    /// Appends the books as they stand; `record` is made anew for it.
+    fn append_books(&self, record: &mut Vec<u8>) -> Option<Commit> {
+        record.clear();
+        encode_outcomes(&self.books.record(self.clock.now_ms()), record);
+        let commit = self.writer.append(record).ok()?;
+        self.books.mark_recorded();
+        Some(commit)
+    }
+
+    fn settle_orphans(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let orphans = self.orphans.take();
+        for (mut commit, settling) in orphans {
+            match Pin::new(&mut commit).poll(&mut context) {
+                Poll::Ready(result) => settling.settle(&self.books, result.is_ok()),
+                Poll::Pending => self.orphans.borrow_mut().push((commit, settling)),
+            }
+        }
+    }
+}
+
+impl Desk {
+    /// Looks for a newer catalog and opt-out list, so that a lane without beacons does not keep old ones in memory.
+    fn let_go(&mut self) {
+        self.catalog.load();
+        self.opt_outs.contains(&OptOutHash([0; 16]));
+    }
+}
+
+impl Settling {
+    fn settle(self, books: &Books, is_stored: bool) {
+        books.settle_pending(self.beacon, if is_stored { self.stored } else { self.failed });
+    }
+}
+
+impl Waiting {
+    /// Gives up waiting for good: the beacon gets this outcome now, whatever the journal answers.
+    pub(crate) fn settle_as(mut self, outcome: Outcome) {
+        if let Some((_, settling)) = self.rest.take() {
+            self.lane.books.settle_pending(settling.beacon, outcome);
+        }
+    }
+}
+
+impl Future for Waiting {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let Some((mut commit, settling)) = self.rest.take() else {
+            return Poll::Pending;
+        };
+        match Pin::new(&mut commit).poll(context) {
+            Poll::Ready(result) => {
+                let outcome = if result.is_ok() { settling.stored } else { settling.failed };
+                self.lane.books.settle_pending(settling.beacon, outcome);
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => {
+                self.rest = Some((commit, settling));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(rest) = self.rest.take() {
+            self.lane.orphans.borrow_mut().push(rest);
+        }
+    }
+}
+
+/// Waits for the journal, until the connection's [`Phase::Storage`](crate::connection::Phase::Storage) is late. What was appended stays
+/// pending then.
+pub(crate) async fn wait(connection: &Connection, mut waiting: Waiting) -> Waited {
+    poll_fn(|context| match Pin::new(&mut waiting).poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Waited::Outcome(outcome)),
+        Poll::Pending => connection.poll_late(context).map(|()| Waited::TooLong),
+    })
+    .await
+}
+
+/// The same for an opted-out beacon, which has its outcome: whether the journal answered well and in time.
+pub(crate) async fn wait_masked(connection: &Connection, mut commit: Commit) -> bool {
+    poll_fn(|context| match Pin::new(&mut commit).poll(context) {
+        Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        Poll::Pending => connection.poll_late(context).map(|()| false),
+    })
+    .await
+}

@@ -1,0 +1,195 @@
+//! Sockets, threads and connections: one listening socket, one thread, one runtime and one journal lane for each core.
+//!
+//! It owns the life of a lane: bind, accept, serve, drain. It must never let one lane wait for another: nothing here is shared but the address.
+//!
+//! All lanes listen on one address with `SO_REUSEPORT`, and the kernel deals connections out. Because that option would also let a second
+//! instance join in unnoticed, the address is first bound without it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use journal::Writer;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+use crate::connection::{Guard, Listed, READ_BYTES_MAX};
+use crate::lane::Lane;
+use crate::metrics::{End, Tally};
+use crate::route::serve;
+use crate::{Error, Shared};
+
+/// Connections that the kernel keeps for a lane that has not accepted them yet.
+const BACKLOG_CONNECTIONS: i32 = 4096;
+/// After the system refused to hand over a connection: time for others to end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a draining lane looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+/// The lane's tick: see [`Lane::tick`].
+const TICK: Duration = Duration::from_secs(1);
+
+/// Binds one listening socket for each lane; the first takes a free port if none is given.
+///
+/// # Errors
+/// The address is in use, or not ours.
+pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<Vec<StdListener>, Error> {
+    let error = |source| Error::Bind { address, source };
+    // Not held: only to learn whether somebody else listens there.
+    drop(socket(address, false).map_err(error)?);
+    let mut address = address;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let listener: StdListener = socket(address, true).map_err(error)?.into();
+        address = listener.local_addr().map_err(error)?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG_CONNECTIONS)?;
+    Ok(socket)
+}
+
+/// Runs a lane on the current thread until it is told to stop and has drained.
+///
+/// # Errors
+/// The runtime or its listener could not be made.
+pub(crate) fn run(
+    shared: &Shared,
+    writer: Writer,
+    listener: StdListener,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    let lane = Lane::new(shared, writer, Tally::new());
+    local.block_on(&runtime, live(Rc::clone(&lane), listener, stop))?;
+    // Whatever is still open has used up its time. What it leaves in the journal is settled by `finish`.
+    drop(local);
+    let drive = lane.writer.drive();
+    let drained = LocalSet::new();
+    drained.block_on(&runtime, async {
+        spawn_local(drive);
+        let wait_max = Duration::from_secs(u64::from(lane.settings.limits.storage_seconds_max));
+        if timeout(wait_max, lane.finish()).await.is_err() {
+            tracing::error!(seconds = wait_max.as_secs(), "journal_did_not_drain");
+        }
+    });
+    lane.writer.close();
+    Ok(())
+}
+
+async fn live(lane: Rc<Lane>, listener: StdListener, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    spawn_local(lane.writer.drive());
+    let ticking = Rc::clone(&lane);
+    spawn_local(async move {
+        let mut ticks = interval(TICK);
+        loop {
+            ticks.tick().await;
+            ticking.tick();
+        }
+    });
+    let http = http();
+    let mut connections = JoinSet::new();
+    let mut stopping = std::pin::pin!(stop.wait_for(|is_stopping| *is_stopping));
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stopping => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => open(&lane, &http, stream, peer, &mut connections),
+                Err(error) => accept_failed(&lane, &error).await,
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+    drain(&lane, &http, listener, connections).await;
+    Ok(())
+}
+
+/// The HTTP library's settings. Time limits are not among them: see [`crate::connection`].
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.keep_alive(true)
+        // A caller that has sent its request may close its sending side and still gets its answer.
+        .half_close(true)
+        // Head and body of an answer are small: one buffer, one write.
+        .writev(false)
+        .header_read_timeout(None);
+    http
+}
+
+fn open(
+    lane: &Rc<Lane>,
+    http: &http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    connections: &mut JoinSet<()>,
+) {
+    let Some(listed) = lane.pace.open(peer.ip()) else {
+        lane.tally.ended(End::Refused);
+        return;
+    };
+    // Without it the kernel holds small answers back; a socket that refuses is served all the same.
+    let _ = stream.set_nodelay(true);
+    let head_bytes_max = lane.settings.limits.head_bytes_max();
+    let mut http = http.clone();
+    http.max_header_size(head_bytes_max).max_buf_size(head_bytes_max + READ_BYTES_MAX);
+    connections.spawn_local(converse(Rc::clone(lane), http, stream, listed));
+}
+
+/// Serves one connection to its end.
+async fn converse(lane: Rc<Lane>, http: http1::Builder, stream: TcpStream, listed: Listed) {
+    let connection = Rc::clone(listed.connection());
+    let guard = Guard::new(stream, Rc::clone(&connection));
+    let service = service_fn(|request| serve(Rc::clone(&lane), Rc::clone(&connection), request));
+    let result = http.serve_connection(TokioIo::new(guard), service).await;
+    lane.tally.ended(match result {
+        Ok(()) => End::Done,
+        Err(error) if error.is_parse() => End::BadHttp,
+        Err(_) => End::Broken,
+    });
+}
+
+async fn accept_failed(lane: &Lane, error: &io::Error) {
+    lane.tally.accept_failed();
+    // One connection that was gone before we came to it says nothing about the next.
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        tracing::warn!(error = %error.kind(), "accept_failed");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Takes what the kernel has already accepted for us, then gives every request under way its time.
+async fn drain(lane: &Rc<Lane>, http: &http1::Builder, listener: TcpListener, mut connections: JoinSet<()>) {
+    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, listener.accept()).await {
+        open(lane, http, stream, peer, &mut connections);
+    }
+    drop(listener);
+    let end = Instant::now() + Duration::from_secs(u64::from(lane.settings.limits.drain_seconds_max));
+    // Connections that were just taken get one turn to read what has come on them.
+    tokio::task::yield_now().await;
+    while lane.pace.open_count() > 0 && Instant::now() < end {
+        lane.pace.drain();
+        sleep_until((Instant::now() + DRAIN_LOOK).min(end)).await;
+    }
+    if lane.pace.open_count() > 0 {
+        tracing::warn!(connections = lane.pace.open_count(), "drain_time_over");
+    }
+    connections.abort_all();
+    while connections.join_next().await.is_some() {}
+}

@@ -1,0 +1,248 @@
+//! From a request to its answer: which path means what, and the way of a pixel.
+//!
+//! It owns the paths and methods of the tracker (DESIGN §9). It must never log or count a path: identifiers sit in them.
+//!
+//! ```text
+//! GET  /i?…          impression            HEAD: the same answer, nothing counted
+//! GET  /e/{stage}?…  any stage
+//! GET  /c?…          click, see [`crate::click`]
+//! POST /v1/events    batch, see [`crate::batch`]
+//! OPTIONS            on each of them: what is allowed, for browsers that ask first
+//! ```
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use catalog::Catalog;
+use event::dialect::Table;
+use event::outcome::Outcome;
+use event::stage::Stage;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+
+use crate::answer::{self, Answer};
+use crate::beacon::{self, Rules, Said};
+use crate::books::Books;
+use crate::caller::Caller;
+use crate::connection::{Connection, Phase};
+use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
+use crate::{batch, click};
+
+/// What a path is for. The order is that of the label in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// A pixel with the stage that its path says, if that is one.
+    Pixel(Option<Stage>),
+    /// The click.
+    Click,
+    /// The batch.
+    Batch,
+    /// None of ours.
+    Unknown,
+}
+
+impl Route {
+    /// Names in the metrics.
+    pub(crate) const NAMES: [&'static str; 4] = ["pixel", "click", "batch", "unknown"];
+
+    /// Its place among [`Route::NAMES`].
+    pub(crate) fn number(self) -> usize {
+        match self {
+            Self::Pixel(_) => 0,
+            Self::Click => 1,
+            Self::Batch => 2,
+            Self::Unknown => 3,
+        }
+    }
+
+    fn of(path: &str) -> Self {
+        match path {
+            "/i" => Self::Pixel(Some(Stage::Impression)),
+            "/c" => Self::Click,
+            "/v1/events" => Self::Batch,
+            _ => match path.strip_prefix("/e/") {
+                Some(stage) if !stage.contains('/') => Self::Pixel(Stage::from_name(stage.as_bytes())),
+                Some(_) | None => Self::Unknown,
+            },
+        }
+    }
+
+    fn allowed(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Pixel(_) | Self::Click => "GET, HEAD, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
+            Self::Unknown => "",
+        })
+    }
+}
+
+/// Answers a request.
+pub(crate) async fn serve(
+    lane: Rc<Lane>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    connection.enter(Phase::Serving);
+    let (parts, body) = request.into_parts();
+    let route = Route::of(parts.uri.path());
+    let mut answer = if target_bytes(&parts) > lane.settings.limits.url_bytes_max {
+        uri_too_long(&lane)
+    } else {
+        dispatch(&lane, &connection, route, parts, body).await
+    };
+    if connection.ends_after_request() {
+        answer::close(&mut answer);
+    }
+    lane.tally.answered(route, answer.status());
+    connection.rest();
+    Ok(answer)
+}
+
+async fn dispatch(
+    lane: &Rc<Lane>,
+    connection: &Connection,
+    route: Route,
+    mut parts: Parts,
+    body: Incoming,
+) -> Answer {
+    let headers = std::mem::take(&mut parts.headers);
+    match (route, &parts.method) {
+        (Route::Pixel(stage), &Method::GET) => pixel(lane, connection, &parts, headers, stage).await,
+        (Route::Pixel(_), &Method::HEAD) => answer::pixel(emptied(headers)),
+        (Route::Click, &Method::GET) => click::serve(lane, connection, &parts, headers).await,
+        (Route::Click, &Method::HEAD) => click::look(lane, &parts, emptied(headers)),
+        (Route::Batch, &Method::POST) => batch::serve(lane, connection, headers, body).await,
+        (Route::Unknown, _) => answer::text(StatusCode::NOT_FOUND, emptied(headers), "not found\n"),
+        (Route::Pixel(_) | Route::Click | Route::Batch, &Method::OPTIONS) => {
+            answer::options(emptied(headers), route.allowed())
+        }
+        (Route::Pixel(_) | Route::Click | Route::Batch, _) => {
+            answer::not_allowed(emptied(headers), route.allowed())
+        }
+    }
+}
+
+async fn pixel(
+    lane: &Rc<Lane>,
+    connection: &Connection,
+    parts: &Parts,
+    headers: HeaderMap,
+    stage: Option<Stage>,
+) -> Answer {
+    let is_debugging = lane.senders.is_debugging(&headers);
+    let fate = {
+        let mut desk = lane.desk();
+        let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
+        let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
+        let reading = Table::native().read(query(parts), scratch);
+        lane.tally.macros_unreplaced(reading.hit.macros_unreplaced);
+        let said = Said {
+            hit: reading.hit,
+            defect: reading.defect,
+            stage,
+            is_landing_refused: false,
+            is_item: false,
+        };
+        let rules = lane.rules(catalog.load(), opt_outs);
+        let decision = beacon::decide(&said, &caller, rules, lane.clock.now_ms(), record);
+        lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed)
+    };
+    finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await
+}
+
+/// Waits for the journal and answers as a pixel does. Also for clicks that lead nowhere: no person waits for them.
+pub(crate) async fn finish_pixel(
+    lane: &Lane,
+    connection: &Connection,
+    fate: Fate,
+    headers: HeaderMap,
+    is_debugging: bool,
+) -> Answer {
+    connection.enter(Phase::Storage);
+    let (is_kept, outcome) = match fate {
+        Fate::Settled(outcome) => (true, outcome),
+        Fate::Refused(outcome) => (false, outcome),
+        Fate::Appended(waiting) => {
+            let timed = lane.tally.begin_wait();
+            let waited = wait(connection, waiting).await;
+            lane.tally.end_wait(timed);
+            match waited {
+                Waited::Outcome(outcome) => (outcome.is_stored(), outcome),
+                Waited::TooLong => (false, Outcome::StorageFailed),
+            }
+        }
+        Fate::Masked(commit, shown) => {
+            let timed = lane.tally.begin_wait();
+            let is_kept = wait_masked(connection, commit).await;
+            lane.tally.end_wait(timed);
+            (is_kept, if is_kept { shown } else { Outcome::StorageFailed })
+        }
+    };
+    let mut answer = if is_kept { answer::pixel(headers) } else { answer::try_later(headers) };
+    if is_debugging {
+        answer::tell(&mut answer, outcome);
+    }
+    answer
+}
+
+impl Lane {
+    /// By what beacons are judged.
+    pub(crate) fn rules<'a>(&'a self, catalog: &'a Catalog, opt_outs: &'a mut opt_out::Reader) -> Rules<'a> {
+        Rules { catalog, keys: &self.keys, opt_outs, honour_dnt: self.settings.honour_dnt }
+    }
+}
+
+/// The query of a request's target, or nothing.
+pub(crate) fn query(parts: &Parts) -> &[u8] {
+    parts.uri.query().unwrap_or_default().as_bytes()
+}
+
+/// The map that an answer's headers go into: the request's, emptied, which saves making one.
+pub(crate) fn emptied(mut headers: HeaderMap) -> HeaderMap {
+    headers.clear();
+    headers
+}
+
+fn target_bytes(parts: &Parts) -> usize {
+    parts.uri.path_and_query().map_or(0, |target| target.as_str().len())
+}
+
+fn uri_too_long(lane: &Lane) -> Answer {
+    let words =
+        format!("the request target is longer than url_bytes_max = {}\n", lane.settings.limits.url_bytes_max);
+    let mut answer = answer::text(StatusCode::URI_TOO_LONG, HeaderMap::new(), words);
+    answer::close(&mut answer);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_mean_what_the_contract_says() {
+        for (path, route) in [
+            ("/i", Route::Pixel(Some(Stage::Impression))),
+            ("/e/viewable", Route::Pixel(Some(Stage::Viewable))),
+            ("/e/click", Route::Pixel(Some(Stage::Click))),
+            ("/e/nonsense", Route::Pixel(None)),
+            ("/e/", Route::Pixel(None)),
+            ("/c", Route::Click),
+            ("/v1/events", Route::Batch),
+            ("/e", Route::Unknown),
+            ("/e/a/b", Route::Unknown),
+            ("/", Route::Unknown),
+            ("/i/", Route::Unknown),
+            ("/I", Route::Unknown),
+            ("/x", Route::Unknown),
+            ("/r", Route::Unknown),
+            ("/tag.js", Route::Unknown),
+            ("*", Route::Unknown),
+        ] {
+            assert_eq!(Route::of(path), route, "{path}");
+            assert!(Route::NAMES.get(route.number()).is_some());
+        }
+    }
+}

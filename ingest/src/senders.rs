@@ -1,0 +1,231 @@
+//! Who may say more than a viewer: registered servers by their keys, and the debug key.
+//!
+//! It owns the keys' digests and what each key permits. It must never keep a key itself beyond reading it, print one, or compare one in a
+//! time that depends on where it differs.
+
+use std::fs;
+use std::path::Path;
+
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::Error;
+use crate::settings::{Right, Server, Settings};
+
+/// Longest key looked at, bytes: a header cannot make us hash more.
+const KEY_BYTES_MAX: usize = 256;
+/// Shortest key accepted from a file, bytes.
+const KEY_BYTES_MIN: usize = 16;
+
+const X_SIGHTLINE_DEBUG: HeaderName = HeaderName::from_static("x-sightline-debug");
+
+type KeyDigest = [u8; 32];
+
+/// The registered servers and the debug key.
+#[derive(Default)]
+pub(crate) struct Senders {
+    servers: Vec<(KeyDigest, Rights)>,
+    debug: Option<KeyDigest>,
+}
+
+/// What a registered server may say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rights {
+    pub(crate) ip: bool,
+    pub(crate) ua: bool,
+    pub(crate) backdate: bool,
+}
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// No key: the viewer's own device, or anybody.
+    Viewer,
+    /// A registered server: its connection and its agent are not the viewer's.
+    Server(Rights),
+    /// A bearer token that is none of ours.
+    UnknownKey,
+}
+
+impl Sender {
+    /// What the sender may say about the viewer.
+    pub(crate) fn rights(self) -> Rights {
+        match self {
+            Self::Server(rights) => rights,
+            Self::Viewer | Self::UnknownKey => Rights::default(),
+        }
+    }
+}
+
+impl Senders {
+    /// Reads the keys that the settings name.
+    ///
+    /// # Errors
+    /// A key file that cannot be read, a key that is too short, a digest that is not 64 hex digits, a server with no key or two.
+    pub(crate) fn load(settings: &Settings) -> Result<Self, Error> {
+        let servers = settings
+            .server
+            .iter()
+            .map(|server| Ok((server_digest(server)?, Rights::of(&server.rights))))
+            .collect::<Result<_, Error>>()?;
+        let debug =
+            settings.debug_key_file.as_deref().map(|path| read_key("the debug key", path)).transpose()?;
+        Ok(Self { servers, debug })
+    }
+
+    /// Who sent a request with these headers.
+    pub(crate) fn sender(&self, headers: &HeaderMap) -> Sender {
+        let Some(value) = headers.get(AUTHORIZATION) else {
+            return Sender::Viewer;
+        };
+        let Some(key) = bearer(value.as_bytes()) else {
+            return Sender::UnknownKey;
+        };
+        let digest = digest(key);
+        let mut found = Sender::UnknownKey;
+        for (registered, rights) in &self.servers {
+            if bool::from(registered.ct_eq(&digest)) {
+                found = Sender::Server(*rights);
+            }
+        }
+        found
+    }
+
+    /// Whether the request carries the debug key.
+    pub(crate) fn is_debugging(&self, headers: &HeaderMap) -> bool {
+        let (Some(registered), Some(value)) = (&self.debug, headers.get(X_SIGHTLINE_DEBUG)) else {
+            return false;
+        };
+        let key = value.as_bytes();
+        key.len() <= KEY_BYTES_MAX && bool::from(registered.ct_eq(&digest(key)))
+    }
+}
+
+impl Rights {
+    fn of(rights: &[Right]) -> Self {
+        Self {
+            ip: rights.contains(&Right::Ip),
+            ua: rights.contains(&Right::Ua),
+            backdate: rights.contains(&Right::Backdate),
+        }
+    }
+}
+
+fn server_digest(server: &Server) -> Result<KeyDigest, Error> {
+    match (&server.key_sha256, &server.key_file) {
+        (Some(hex), None) => parse_hex(hex).ok_or_else(|| Error::KeyDigest { name: server.name.clone() }),
+        (None, Some(path)) => read_key(&server.name, path),
+        (None, None) | (Some(_), Some(_)) => Err(Error::KeyMissing { name: server.name.clone() }),
+    }
+}
+
+fn read_key(name: &str, path: &Path) -> Result<KeyDigest, Error> {
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| Error::KeyFile {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        source,
+    })?;
+    let key = text.trim().as_bytes();
+    if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.len()) {
+        return Err(Error::KeyLength {
+            name: name.to_owned(),
+            bytes_min: KEY_BYTES_MIN,
+            bytes_max: KEY_BYTES_MAX,
+        });
+    }
+    Ok(digest(key))
+}
+
+fn digest(key: &[u8]) -> KeyDigest {
+    Sha256::digest(key).into()
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(7)?;
+    let key = key.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !key.is_empty() && key.len() <= KEY_BYTES_MAX).then_some(key)
+}
+
+fn parse_hex(hex: &str) -> Option<KeyDigest> {
+    let mut digest = KeyDigest::default();
+    if hex.len() != 2 * digest.len() || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (index, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn server(name: &str) -> Server {
+        Server { name: name.to_owned(), key_sha256: None, key_file: None, rights: vec![Right::Ip] }
+    }
+
+    fn with(headers: &[(HeaderName, &str)]) -> HeaderMap {
+        headers
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).expect("valid")))
+            .collect()
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_file_or_its_digest() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let key_file = dir.path().join("key");
+        fs::write(&key_file, "0123456789abcdef-secret\n").expect("written");
+        let hex = digest(b"another-secret-of-16").iter().fold(String::new(), |mut hex, byte| {
+            use std::fmt::Write as _;
+            write!(hex, "{byte:02X}").expect("a string takes it");
+            hex
+        });
+        let settings = Settings {
+            server: vec![
+                Server { key_file: Some(key_file.clone()), ..server("a") },
+                Server { key_sha256: Some(hex), rights: vec![Right::Backdate], ..server("b") },
+            ],
+            debug_key_file: Some(key_file),
+            ..Settings::default()
+        };
+        let senders = Senders::load(&settings).expect("valid");
+        for (value, expected) in [
+            ("Bearer 0123456789abcdef-secret", Sender::Server(Rights { ip: true, ..Rights::default() })),
+            ("bearer another-secret-of-16", Sender::Server(Rights { backdate: true, ..Rights::default() })),
+            ("Bearer 0123456789abcdef-secreT", Sender::UnknownKey),
+            ("Bearer ", Sender::UnknownKey),
+            ("Basic abc", Sender::UnknownKey),
+        ] {
+            assert_eq!(senders.sender(&with(&[(AUTHORIZATION, value)])), expected, "{value}");
+        }
+        assert_eq!(senders.sender(&HeaderMap::new()), Sender::Viewer);
+        assert!(senders.is_debugging(&with(&[(X_SIGHTLINE_DEBUG, "0123456789abcdef-secret")])));
+        assert!(!senders.is_debugging(&with(&[(X_SIGHTLINE_DEBUG, "0123456789abcdef")])));
+        assert!(!Senders::default().is_debugging(&with(&[(X_SIGHTLINE_DEBUG, "")])));
+    }
+
+    #[test]
+    fn a_server_needs_exactly_one_good_key() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let short = dir.path().join("short");
+        fs::write(&short, "short").expect("written");
+        for bad in [
+            server("none"),
+            Server { key_sha256: Some("ab".to_owned()), ..server("hex") },
+            Server { key_sha256: Some("é".repeat(32)), ..server("not-ascii") },
+            Server { key_file: Some(dir.path().join("absent")), ..server("absent") },
+            Server { key_file: Some(short.clone()), ..server("short") },
+            Server { key_file: Some(short), key_sha256: Some("0".repeat(64)), ..server("both") },
+        ] {
+            let settings = Settings { server: vec![bad.clone()], ..Settings::default() };
+            let error = Senders::load(&settings).err().unwrap_or_else(|| panic!("{} was taken", bad.name));
+            assert!(error.to_string().contains(&bad.name), "{error}");
+        }
+    }
+}

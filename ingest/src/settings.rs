@@ -1,0 +1,195 @@
+//! The `[tracker]` section of the configuration: every limit of the tracker by name and unit.
+//!
+//! It owns what can be set and what happens at the ends of each value. It must never read a file or the environment: key files are read
+//! by [`crate::senders`].
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::address::Cidr;
+
+/// Settings of the tracker.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port of the tracker. Port 0 takes a free one. Default 127.0.0.1:8080.
+    pub listen: SocketAddr,
+    /// Threads that serve beacons, each with its own listening socket and journal lane. 0, the default, is one for each core.
+    pub lanes: usize,
+    /// Networks of our own proxies, as `10.0.0.0/8`. Only when one of them connects is `X-Forwarded-For` believed, and then its rightmost
+    /// address that is not itself in this list. Default: none, the connection's address is the viewer's.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Whether `DNT: 1` withholds the device key, as `Sec-GPC: 1` always does. Default false.
+    pub honour_dnt: bool,
+    /// Registered servers. Default: none.
+    pub server: Vec<Server>,
+    /// File with the key that makes `x-sightline-debug` work. Default: none, nobody is told an outcome in a header.
+    pub debug_key_file: Option<PathBuf>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            lanes: 0,
+            trusted_proxies: Vec::new(),
+            honour_dnt: false,
+            server: Vec::new(),
+            debug_key_file: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A registered server: whoever sends its key as `Authorization: Bearer …` has its rights.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Name, for people and for metrics.
+    pub name: String,
+    /// SHA-256 of the key, 64 hex digits. Either this or `key_file`.
+    #[serde(default)]
+    pub key_sha256: Option<String>,
+    /// File that holds the key itself, one line.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// What it may say. Default: nothing, which still tells its hits from those of viewers.
+    #[serde(default)]
+    pub rights: Vec<Right>,
+}
+
+/// What a registered server may say about a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// The viewer's address.
+    Ip,
+    /// The viewer's agent.
+    Ua,
+    /// Times outside the window of 7 days.
+    Backdate,
+}
+
+/// The tracker's limits. Values outside the range named for each are brought to its nearest end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Longest request target, bytes; longer: 414. Default 8,192 (the longest template of a medium is 3,800), 256–65,000.
+    pub url_bytes_max: usize,
+    /// Longest head of a request beyond its URL, bytes: request line and headers together may have this and `url_bytes_max`; longer: 431.
+    /// Default 16,384, 1,024–262,144.
+    pub header_bytes_max: usize,
+    /// Largest body as sent, bytes; larger: 413. Default 1 MiB.
+    pub body_bytes_max: usize,
+    /// Largest body after decompression, bytes; larger: 413, so that a small bomb stays small. Default 8 MiB.
+    pub body_decoded_bytes_max: usize,
+    /// Most items of a batch; more: 413. Default 5,000.
+    pub batch_items_max: usize,
+    /// Batches worked on at the same time by one lane; more: 503 with `Retry-After`. Bounds memory together with the two body limits. Default 8.
+    pub batches_in_flight_max: usize,
+    /// Open connections of one lane; more are closed at once and counted. Default 10,000.
+    pub connections_max: usize,
+    /// A request's head must be complete this long after its first byte; else 408. Seconds, default 10.
+    pub head_seconds_max: u32,
+    /// A request's body must be complete this long after its head; else 408. Seconds, default 30.
+    pub body_seconds_max: u32,
+    /// A connection without a request is closed after this. Seconds, default 60.
+    pub idle_seconds_max: u32,
+    /// A peer that takes nothing of an answer is cut off after this. Seconds, default 30.
+    pub write_seconds_max: u32,
+    /// A pixel or batch waits this long for the journal; then 503. Seconds, default 5.
+    pub storage_seconds_max: u32,
+    /// A click waits this long for the journal; then it is redirected and counted as unconfirmed. Milliseconds, default 20.
+    pub click_wait_ms_max: u64,
+    /// At a stop, requests that are under way get this long. Seconds, default 10.
+    pub drain_seconds_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            url_bytes_max: 8 * 1024,
+            header_bytes_max: 16 * 1024,
+            body_bytes_max: 1024 * 1024,
+            body_decoded_bytes_max: 8 * 1024 * 1024,
+            batch_items_max: 5_000,
+            batches_in_flight_max: 8,
+            connections_max: 10_000,
+            head_seconds_max: 10,
+            body_seconds_max: 30,
+            idle_seconds_max: 60,
+            write_seconds_max: 30,
+            storage_seconds_max: 5,
+            click_wait_ms_max: 20,
+            drain_seconds_max: 10,
+        }
+    }
+}
+
+impl Limits {
+    /// The limits brought into their ranges.
+    pub(crate) fn clamped(self) -> Self {
+        Self {
+            url_bytes_max: self.url_bytes_max.clamp(256, 65_000),
+            header_bytes_max: self.header_bytes_max.clamp(1024, 256 * 1024),
+            batch_items_max: self.batch_items_max.max(1),
+            batches_in_flight_max: self.batches_in_flight_max.max(1),
+            connections_max: self.connections_max.max(1),
+            head_seconds_max: self.head_seconds_max.max(1),
+            body_seconds_max: self.body_seconds_max.max(1),
+            idle_seconds_max: self.idle_seconds_max.max(1),
+            write_seconds_max: self.write_seconds_max.max(1),
+            storage_seconds_max: self.storage_seconds_max.max(1),
+            ..self
+        }
+    }
+
+    /// Longest head of a request, bytes: request line and headers.
+    pub(crate) fn head_bytes_max(&self) -> usize {
+        self.url_bytes_max + self.header_bytes_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_set_is_the_default() {
+        let settings: Settings = toml::from_str("").expect("an empty section is valid");
+        assert_eq!(settings, Settings::default());
+        assert_eq!(Limits::default().clamped(), Limits::default());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = r#"
+            listen = "0.0.0.0:80"
+            lanes = 2
+            trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
+            honour_dnt = true
+            debug_key_file = "debug.key"
+            [limits]
+            url_bytes_max = 4096
+            [[server]]
+            name = "stitcher"
+            key_file = "stitcher.key"
+            rights = ["ip", "ua", "backdate"]
+        "#;
+        let settings: Settings = toml::from_str(text).expect("valid");
+        assert_eq!(settings.limits.url_bytes_max, 4096);
+        assert_eq!(settings.server[0].rights, [Right::Ip, Right::Ua, Right::Backdate]);
+        assert_eq!(settings.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(toml::from_str::<Settings>("listn = \"127.0.0.1:80\"").is_err());
+        assert!(toml::from_str::<Settings>("[limits]\nurl_max = 1").is_err());
+        assert!(toml::from_str::<Settings>("trusted_proxies = [\"10.0.0.0/33\"]").is_err());
+    }
+}
