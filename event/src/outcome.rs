@@ -15,7 +15,7 @@ macro_rules! outcomes {
             pub const ALL: [Self; [$($number),*].len()] = [$(Self::$variant),*];
 
             /// The name in metrics, in `x-sightline-outcome` and in batch results.
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
         }
@@ -83,6 +83,7 @@ impl Outcome {
     }
 
     /// What a caller may be told: an opted-out device looks like an accepted one, so that nobody learns from an answer who opted out.
+    #[must_use]
     pub fn shown_to_caller(self) -> Self {
         match self {
             Self::OptedOut => Self::Accepted,
