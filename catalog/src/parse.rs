@@ -67,10 +67,7 @@ fn read(text: &str) -> Checked<Catalog> {
     if text.len() > limit::FILE_BYTES_MAX {
         return wrong(0, format!("longer than {} bytes", limit::FILE_BYTES_MAX));
     }
-    let document = DeTable::parse(text).map_err(|error| Wrong {
-        at: error.span().map_or(0, |span| span.start),
-        problem: error.message().lines().collect::<Vec<_>>().join("; "),
-    })?;
+    let document = DeTable::parse(text).map_err(|error| not_toml(text, &error))?;
     let file = Table { entries: document.get_ref(), at: 0 };
     file.allow(CATALOG_KEYS)?;
     let digest = Sha256::digest(text.as_bytes());
@@ -321,6 +318,19 @@ impl<'t> Table<'t> {
         });
         hosts.collect()
     }
+}
+
+/// What the TOML reader says, on one line and with the words that it stumbled over.
+fn not_toml(text: &str, error: &toml::de::Error) -> Wrong {
+    const WORDS_CHARS_MAX: usize = 40;
+    let span = error.span().unwrap_or_default();
+    let mut problem = error.message().lines().collect::<Vec<_>>().join("; ");
+    let words = text.get(span.clone()).and_then(|words| words.lines().next()).unwrap_or_default();
+    if !words.is_empty() {
+        let words: String = words.chars().take(WORDS_CHARS_MAX).collect();
+        problem = format!("{problem}: `{words}`");
+    }
+    Wrong { at: span.start, problem }
 }
 
 fn wrong<T>(at: usize, problem: impl Into<String>) -> Checked<T> {

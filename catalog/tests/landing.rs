@@ -1,4 +1,5 @@
 //! Where clicks may land: the tricks by which a checked host and the host that a browser goes to come apart.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use catalog::{Catalog, Found, Landing, host_of};
 use proptest::prelude::*;
@@ -184,7 +185,8 @@ proptest! {
     #[test]
     fn any_bytes_are_taken_apart_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         if let Some((url, host)) = host_of(&bytes) {
-            prop_assert!(url.to_ascii_lowercase().contains(&format!("://{}", host.to_ascii_lowercase())));
+            let authority = format!("://{host}");
+            prop_assert!(url.contains(&authority));
         }
     }
 

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{IdKind, Unusable};
+use super::{Canonical, Form, IdKind, Unusable};
 use crate::dialect::{hex_digit, is_unreplaced_macro};
 
 /// The values, by hand. See its head for the form.
@@ -127,10 +127,10 @@ fn add(digests: &mut ahash::HashMap<u64, Unusable>, value: &str, unusable: Unusa
     add_digest::<Md5>(digests, value.as_bytes(), unusable);
     add_digest::<Sha1>(digests, value.as_bytes(), unusable);
     add_digest::<Sha256>(digests, value.as_bytes(), unusable);
-    let hex: String = md5.iter().map(|byte| format!("{byte:02x}")).collect();
-    add_digest::<Sha256>(digests, hex.as_bytes(), unusable);
+    let md5 = Canonical::new(IdKind::Cookie, Form::Md5, &md5);
+    add_digest::<Sha256>(digests, md5.hex(), unusable);
     // Hashed twice, by a medium that took the digest for an id.
-    add_digest::<Md5>(digests, hex.as_bytes(), unusable);
+    add_digest::<Md5>(digests, md5.hex(), unusable);
 }
 
 fn add_digest<D: Digest>(digests: &mut ahash::HashMap<u64, Unusable>, value: &[u8], unusable: Unusable) {

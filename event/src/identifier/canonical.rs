@@ -160,7 +160,9 @@ impl<'a> RawId<'a> {
             if index > 0 {
                 colons.push(b':');
             }
-            pair.iter().for_each(|byte| colons.push(*byte));
+            for byte in pair {
+                colons.push(*byte);
+            }
         }
         let id = md5_of(IdKind::MacColons, colons.bytes());
         bad::of_digest(id.hex()).map_or(Ok(id), Err)
@@ -351,7 +353,9 @@ fn uuid(value: &[u8], case: impl Fn(&u8) -> u8) -> Option<Raw<'_>> {
 /// Hex of one case, filled up with the leading zeros that it lost.
 fn hex_text(value: &[u8], len: usize, case: impl Fn(&u8) -> u8) -> Option<Raw<'_>> {
     let mut text = Text::default();
-    (value.len()..len).for_each(|_| text.push(b'0'));
+    for _ in value.len()..len {
+        text.push(b'0');
+    }
     for byte in value {
         hex_digit(*byte)?;
         text.push(case(byte));
