@@ -101,6 +101,11 @@ impl std::fmt::Debug for Commit {
 }
 
 impl Commit {
+    /// The sequence number that the record has if it is stored; with [`crate::Writer::id`] its identity.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
     /// Blocks the thread until the record is stored; hands the batch over first, so that it needs no [`crate::Writer::drive`].
     /// Not for a runtime's thread.
     ///

@@ -55,6 +55,14 @@ pub(crate) fn create_segment(storage: &dyn Storage, dir: &Path, header: SegmentH
     Ok(Active { file, journal_id: header.journal_id, created_ms: header.created_ms, end })
 }
 
+/// Cuts what was written but not committed off a segment that is given up; its length then. After a failed sync those bytes can be
+/// read although they are not on the disk: the next opening would take them for stored. If even this fails, they are records that
+/// nobody was told are stored, and may appear or not.
+fn give_up(file: &dyn StorageFile, committed: u64) -> Option<u64> {
+    let _ = file.truncate(committed);
+    file.bytes().ok()
+}
+
 /// What the thread is to do next.
 enum Job {
     Commit(Batch),
@@ -279,7 +287,7 @@ impl Committer {
     /// Closes the segment for good and refuses records until a probe succeeds.
     fn fail(&mut self, error: &io::Error) {
         let shared = &self.shared;
-        let file_bytes = self.active.take().and_then(|active| active.file.bytes().ok());
+        let file_bytes = self.active.take().and_then(|active| give_up(&*active.file, active.end.end));
         let mut inventory = lock(&shared.inventory);
         if let Some(segment) = inventory.segments.get_mut(&self.last.segment) {
             segment.closed_ms.get_or_insert(shared.now_ms());
@@ -326,7 +334,7 @@ impl Committer {
         // A segment's header fits where no batch does: without this look the lane would fail again with the next batch.
         let needed = 2 * shared.settings.queue_bytes_max as u64;
         if shared.storage.free_bytes(&shared.dir)? < needed {
-            self.retain(Need::Space { bytes: needed });
+            self.retain(Need::Disk { bytes: needed });
             if shared.storage.free_bytes(&shared.dir)? < needed {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -415,9 +423,12 @@ impl Committer {
             let marked = active.file.write_at(&out, active.end.end).and_then(|()| active.file.sync());
             match marked {
                 Ok(()) => self.publish(Link { end: active.end.end + out.len() as u64, chain, ..active.end }),
-                Err(error) => tracing::warn!(
-                    dir = %self.shared.dir.display(), error = %error, "journal could not be marked as closed cleanly"
-                ),
+                Err(error) => {
+                    give_up(&*active.file, active.end.end);
+                    tracing::warn!(
+                        dir = %self.shared.dir.display(), error = %error, "journal could not be marked as closed cleanly"
+                    );
+                }
             }
         }
     }

@@ -112,19 +112,17 @@ impl Inventory {
 
     /// Where reading goes on for one who stood at `position`: it may lie in a segment that is gone, was cut, or is another now.
     pub(crate) fn resolve(&self, position: Position) -> Position {
-        let Some(segment) = self.at_or_after(position.segment) else { return position };
+        let Some(mut segment) = self.at_or_after(position.segment) else { return position };
         let same = segment.number == position.segment
             && (segment.journal_id.is_none() || segment.journal_id == Some(position.journal_id));
-        if !same || position.offset < segment.start {
-            return segment.position(segment.start);
+        let mut offset = if same { position.offset.max(segment.start) } else { segment.start };
+        while offset >= segment.end {
+            let Some(next) = self.at_or_after(segment.number + 1) else {
+                return segment.position(segment.end);
+            };
+            (segment, offset) = (next, next.start);
         }
-        if position.offset < segment.end {
-            return position;
-        }
-        match self.at_or_after(segment.number + 1) {
-            Some(next) => next.position(next.start),
-            None => segment.position(segment.end),
-        }
+        segment.position(offset)
     }
 
     /// Bytes of committed frames behind `position`.

@@ -254,6 +254,8 @@ fn settle_end(
         report.torn_tail = Some(tail);
     }
     report.damaged.extend(damaged);
+    // After the end of a process alone, frames are here that were never synced; the next segment's header will vouch for them.
+    file.sync().map_err(|error| Error::io("sync", &path, error))?;
     Ok(Link { segment: segment.number, end: segment.end, chain: scan.chain })
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Need {
     Age,
     /// Any, until this many bytes are free under `disk_bytes_max`.
     Space { bytes: u64 },
+    /// Any, until this many bytes are free on the disk itself.
+    Disk { bytes: u64 },
 }
 
 /// What a retention pass removed.
@@ -54,11 +56,13 @@ fn victim(shared: &Shared, need: Need) -> Option<Segment> {
     let go = match need {
         Need::Age => {
             let age_ms = shared.now_ms().saturating_sub(segment.closed_ms?);
-            age_ms > i64::try_from(shared.settings.retention_age.as_millis()).unwrap_or(i64::MAX)
+            age_ms >= i64::try_from(shared.settings.retention_age.as_millis()).unwrap_or(i64::MAX)
         }
         Need::Space { bytes } => {
             shared.disk_bytes.load(Ordering::Relaxed).saturating_add(bytes) > shared.settings.disk_bytes_max
         }
+        // Where the disk does not tell, its next write will.
+        Need::Disk { bytes } => shared.storage.free_bytes(&shared.dir).is_ok_and(|free| free < bytes),
     };
     go.then_some(segment)
 }
@@ -70,7 +74,7 @@ fn report(shared: &Shared, need: Need, segment: Segment) {
             shared.counters.segments_expired.fetch_add(1, Ordering::Relaxed);
             tracing::info!(dir = %dir, segment = segment.number, bytes = segment.file_bytes, "journal segment expired");
         }
-        Need::Space { .. } => {
+        Need::Space { .. } | Need::Disk { .. } => {
             shared.counters.segments_evicted.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 dir = %dir, segment = segment.number, bytes = segment.file_bytes,

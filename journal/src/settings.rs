@@ -61,7 +61,7 @@ impl Default for Settings {
             queue_bytes_max: 4 * 1024 * 1024,
             disk_bytes_max: 16 * 1024 * 1024 * 1024,
             retention_age: Duration::from_hours(7 * 24),
-            compression: Compression::Zstd { level: 1, payload_bytes_min: 1024 },
+            compression: Compression::Zstd { level: -1, payload_bytes_min: 1024 },
             probe_interval: Duration::from_secs(1),
         }
     }
