@@ -5,7 +5,8 @@
 //! # Layout
 //!
 //! The first `b` bits of a hash pick a bucket of a prefix table, the bits after them, up to bit [`DECIDING_BITS`], are what the
-//! bucket stores. `b` follows the size (about log2 of it, 16 to 24), so that a bucket holds about one entry.
+//! bucket stores. `b` follows the size (16 to 24), so that a bucket holds four to eight entries, one or two cache lines, and the table costs at
+//! most one byte an entry.
 //!
 //! ```text
 //! hash      |<---- b bits ---->|<------- 80 − b bits ------->|<- 48 bits, not looked at ->|
@@ -29,6 +30,9 @@ const PREFIX_BITS_MIN: u32 = 16;
 
 /// Largest prefix, bits: a table of 64 MiB, for 100 M entries 0.64 bytes an entry.
 const PREFIX_BITS_MAX: u32 = 24;
+
+/// Entries that a bucket shall hold, at least, on average.
+const BUCKET_ENTRIES: usize = 4;
 
 /// Bits of a hash that are not looked at.
 const IGNORED_BITS: u32 = u128::BITS - DECIDING_BITS;
@@ -143,7 +147,7 @@ impl ExactSet {
             return false;
         };
         self.suffixes.get(*start as usize..*end as usize).is_some_and(|bucket| {
-            // About one entry, six at 100 M: a scan that stops at the first larger one beats a search by halves.
+            // So few entries that a scan which stops at the first larger one beats a search by halves.
             bucket.iter().find(|entry| **entry >= suffix) == Some(&suffix)
         })
     }
@@ -187,7 +191,8 @@ struct Builder {
 
 impl Builder {
     fn new(expected: usize) -> Self {
-        let prefix_bits = expected.max(1).ilog2().clamp(PREFIX_BITS_MIN, PREFIX_BITS_MAX);
+        let prefix_bits =
+            expected.div_ceil(BUCKET_ENTRIES).max(1).ilog2().clamp(PREFIX_BITS_MIN, PREFIX_BITS_MAX);
         Self {
             prefix_bits,
             bucket: 0,

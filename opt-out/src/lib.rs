@@ -1,8 +1,51 @@
-//! Who must not be measured. (Skeleton.)
+//! Who must not be measured: the list that every beacon is held against, the registry behind it, and the page and API where people opt out.
+//!
+//! # The path of an opt-out
+//!
+//! 1. [`service`] takes the connection; `http` finds the route and holds the request to its limits.
+//! 2. `form` (the page) or `api` (JSON) reads the fields; `origin` says whether a browser's request comes from our own page.
+//! 3. `desk` turns identifiers into every hash under which they may arrive ([`event::identifier::lodge`]); a bad one ends the request, and the raw
+//!    values are gone with its body.
+//! 4. [`registry`] writes the [`record`] to its journal, waits for the disk, and then changes the [`list`].
+//! 5. The answer hands out the [`receipt`]. From the next request on, [`List::contains`] says yes.
+//!
+//! # The path of a beacon
+//!
+//! [`List::contains`] or a thread's own [`Reader`]: overlay, then [`filter`], then [`exact`] set. No lock, no allocation.
+//!
+//! # Promises
+//!
+//! * Opted out means durable and in force before it is said. It survives restarts, and rotations of the device key: the opt-out key is another.
+//! * Nobody else is hit: the filter only spares the exact set work.
+//! * A registry that cannot be read whole, or belongs to another key, is not served: the start fails rather than measuring somebody who opted out.
+//! * No identifier in a log, an error, an answer, a metric or a file. No answer tells whether an identifier is lodged.
+
+pub mod address;
+mod api;
+mod cookies;
+mod desk;
 pub mod exact;
 pub mod filter;
+mod form;
+mod http;
 pub mod list;
+mod metrics;
+mod origin;
+mod page;
+mod problem;
+mod rate;
+pub mod receipt;
+pub mod record;
+pub mod registry;
+pub mod service;
+pub mod settings;
 #[cfg(test)]
 mod testing;
 
-pub use list::{List, ListError, ListSettings, ListStats};
+pub use list::{List, ListError, ListSettings, ListStats, Reader};
+pub use registry::{Registry, RegistryError};
+pub use service::{Handle, Parts, ServiceError, service, start};
+pub use settings::{Limits, RegistrySettings, Settings};
+
+/// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.
+pub const COOKIE_NAME: &str = "sightline_opt_out";

@@ -21,20 +21,15 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use event::key::OptOutHash;
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::exact::{ExactError, ExactSet, Key};
 use crate::filter::Filter;
-
-/// How often, and how far apart, a finished rebuild looks whether the last reader has left the old snapshot. Once it has, the
-/// rebuilding thread frees it, and no look-up pays for returning a gigabyte to the system. Past the last look whoever leaves last frees it.
-const RETIRE_LOOKS_MAX: u32 = 200;
-const RETIRE_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How the list is built.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -116,13 +111,16 @@ pub struct List(Arc<Shared>);
 
 struct Shared {
     settings: ListSettings,
-    state: ArcSwap<State>,
+    state: Arc<ArcSwap<State>>,
     /// Held while a new state is derived from the one in force.
     writer: Mutex<()>,
     /// Held by the one rebuild that runs. Taken before `writer`.
     rebuild: Mutex<()>,
     /// A background rebuild is under way or about to start.
     rebuild_scheduled: AtomicBool,
+    /// Replaced snapshots that some reader may still hold. They are freed from here, so that no look-up pays for returning a gigabyte to
+    /// the system. At most one for each reader, and one.
+    retired: Mutex<Vec<Arc<Base>>>,
     rebuilds: AtomicU64,
     rebuilds_failed: AtomicU64,
     rebuild_last_us: AtomicU64,
@@ -173,6 +171,38 @@ impl State {
         }
         self.base.contains(key)
     }
+
+    #[inline]
+    fn contains_any(&self, hashes: &[OptOutHash]) -> bool {
+        if self.overlay.is_empty() {
+            // All the filter's cache lines are fetched side by side; nearly always that is the whole answer.
+            let filter = &self.base.filter;
+            let perhaps =
+                |perhaps, hash: &OptOutHash| perhaps | filter.may_contain(Key::of(hash.0).leading_u64());
+            if !hashes.iter().fold(false, perhaps) {
+                return false;
+            }
+        }
+        hashes.iter().any(|hash| self.contains(Key::of(hash.0)))
+    }
+}
+
+/// One thread's view of a [`List`]: remembers the snapshot and notices at each look-up whether another is in force. That costs a plain read
+/// instead of the memory barrier of [`List::contains`], so that look-ups overlap. An idle reader keeps the snapshot that it saw last alive.
+pub struct Reader(Cache<Arc<ArcSwap<State>>, Arc<State>>);
+
+impl Reader {
+    /// As [`List::contains`].
+    #[inline]
+    pub fn contains(&mut self, hash: &OptOutHash) -> bool {
+        self.0.load().contains(Key::of(hash.0))
+    }
+
+    /// As [`List::contains_any`].
+    #[inline]
+    pub fn contains_any(&mut self, hashes: &[OptOutHash]) -> bool {
+        self.0.load().contains_any(hashes)
+    }
 }
 
 impl List {
@@ -181,10 +211,11 @@ impl List {
         let base = Arc::new(Base::new(ExactSet::empty(), &settings));
         Self(Arc::new(Shared {
             settings,
-            state: ArcSwap::from_pointee(State { overlay: Overlay::default(), base, entries: 0 }),
+            state: Arc::new(ArcSwap::from_pointee(State { overlay: Overlay::default(), base, entries: 0 })),
             writer: Mutex::new(()),
             rebuild: Mutex::new(()),
             rebuild_scheduled: AtomicBool::new(false),
+            retired: Mutex::default(),
             rebuilds: AtomicU64::new(0),
             rebuilds_failed: AtomicU64::new(0),
             rebuild_last_us: AtomicU64::new(0),
@@ -200,8 +231,12 @@ impl List {
     /// Whether any of a hit's hashes must not be measured: one snapshot for all of them.
     #[inline]
     pub fn contains_any(&self, hashes: &[OptOutHash]) -> bool {
-        let state = self.0.state.load();
-        hashes.iter().any(|hash| state.contains(Key::of(hash.0)))
+        self.0.state.load().contains_any(hashes)
+    }
+
+    /// A view for one thread that looks up all the time.
+    pub fn reader(&self) -> Reader {
+        Reader(Cache::new(Arc::clone(&self.0.state)))
     }
 
     /// How many hashes are listed.
@@ -283,28 +318,21 @@ impl List {
         }
         self.0.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.0.rebuild_last_us.store(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-        retire(before);
+        self.retire(before);
         Ok(())
     }
 
-    /// Puts a whole new list in force, read from its source of truth. `hashes` yields every hash, in any order, repeats allowed; it is asked
-    /// several times, each time for the hashes whose first byte lies in a range, so that 100 M of them need not be sorted at once.
+    /// Puts a whole new list in force, read from its source of truth: `hashes` are all of them, in any order, repeats allowed. Changes wait
+    /// meanwhile, look-ups do not.
     ///
     /// # Errors
     /// [`ListError::Shrinks`] if the new list is smaller by more than [`ListSettings::shrink_percent_max`] and `force` is not set.
-    pub fn replace<I>(
-        &self,
-        hashes: impl Fn(std::ops::RangeInclusive<u8>) -> I,
-        force: bool,
-    ) -> Result<(), ListError>
-    where
-        I: IntoIterator<Item = OptOutHash>,
-    {
+    pub fn replace(&self, hashes: Vec<OptOutHash>, force: bool) -> Result<(), ListError> {
         let _one_at_a_time = self.0.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
         let _writer = self.writer();
         let began = Instant::now();
         let before = self.0.state.load_full();
-        let exact = collect_sorted(before.entries as usize, hashes)?;
+        let exact = sorted_set(hashes)?;
         let (had, has) = (before.entries, exact.len() as u64);
         let percent_max = self.0.settings.shrink_percent_max;
         if !force && had.saturating_sub(has).saturating_mul(100) > had.saturating_mul(u64::from(percent_max))
@@ -316,12 +344,13 @@ impl List {
         self.0.state.store(Arc::new(State { overlay: Overlay::default(), base, entries: has }));
         self.0.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.0.rebuild_last_us.store(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-        retire(before);
+        self.retire(before);
         Ok(())
     }
 
-    /// What the list holds now.
+    /// What the list holds now. Called every second, it also frees replaced snapshots whose last reader has gone.
     pub fn stats(&self) -> ListStats {
+        self.free_retired();
         let state = self.0.state.load();
         ListStats {
             entries: state.entries,
@@ -336,6 +365,21 @@ impl List {
     fn writer(&self) -> MutexGuard<'_, ()> {
         // A poisoned lock guards nothing that could be half done: a state is swapped in whole or not at all.
         self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees the replaced snapshots that nobody holds any more, keeps the others for later.
+    fn free_retired(&self) {
+        self.0
+            .retired
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|base| Arc::strong_count(base) > 1);
+    }
+
+    fn retire(&self, old: Arc<State>) {
+        self.0.retired.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&old.base));
+        drop(old);
+        self.free_retired();
     }
 
     fn rebuild_in_background(&self) {
@@ -363,38 +407,12 @@ impl List {
     }
 }
 
-/// Waits a moment for the last reader of the old snapshot, then frees it here.
-fn retire(old: Arc<State>) {
-    let base = Arc::clone(&old.base);
-    drop(old);
-    for _ in 0..RETIRE_LOOKS_MAX {
-        if Arc::strong_count(&base) == 1 {
-            return;
-        }
-        std::thread::sleep(RETIRE_LOOK_INTERVAL);
-    }
-}
-
-/// Builds a set from hashes in any order, a slice of the key space at a time.
-fn collect_sorted<I>(
-    expected: usize,
-    hashes: impl Fn(std::ops::RangeInclusive<u8>) -> I,
-) -> Result<ExactSet, ExactError>
-where
-    I: IntoIterator<Item = OptOutHash>,
-{
-    /// Slices of the key space: each is sorted alone, so that what is sorted at once is a sixteenth of the list.
-    const SLICES: u8 = 16;
-    let slices = (0..SLICES).map(|slice| {
-        let width = u8::MAX / SLICES + 1;
-        let first = slice * width;
-        let mut keys: Vec<Key> =
-            hashes(first..=first + (width - 1)).into_iter().map(|hash| Key::of(hash.0)).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    });
-    ExactSet::from_sorted(expected, slices.flatten())
+/// The set of hashes in any order, repeats allowed.
+fn sorted_set(mut hashes: Vec<OptOutHash>) -> Result<ExactSet, ExactError> {
+    hashes.sort_unstable_by_key(|hash| u128::from_be_bytes(hash.0));
+    let mut last = None;
+    let keys = hashes.iter().map(|hash| Key::of(hash.0)).filter(|key| last.replace(*key) != Some(*key));
+    ExactSet::from_sorted(hashes.len(), keys)
 }
 
 /// A hasher that passes a [`Key`]'s own bits through: they are a keyed hash already, which nobody without the key can aim.

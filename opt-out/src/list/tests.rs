@@ -13,8 +13,7 @@ fn small() -> ListSettings {
 
 fn filled(settings: ListSettings, hashes: &[OptOutHash]) -> List {
     let list = List::new(settings);
-    list.replace(|range| hashes.iter().copied().filter(move |hash| range.contains(&hash.0[0])), false)
-        .unwrap();
+    list.replace(hashes.to_vec(), false).unwrap();
     list
 }
 
@@ -38,9 +37,7 @@ fn equals_a_set_under_random_changes_and_rebuilds() {
                 }
                 95..98 => list.rebuild().unwrap(),
                 _ => {
-                    let all: Vec<_> = model.iter().copied().collect();
-                    list.replace(|range| all.iter().copied().filter(move |h| range.contains(&h.0[0])), false)
-                        .unwrap();
+                    list.replace(model.iter().copied().collect(), false).unwrap();
                 }
             }
             assert_eq!(list.contains(&hash), model.contains(&hash), "step {step}");
@@ -97,12 +94,7 @@ fn a_list_that_would_shrink_by_more_than_five_percent_is_refused_unless_forced()
     let mut random = Random::announced();
     let all: Vec<_> = (0..1_000).map(|_| random.opt_out_hash()).collect();
     let list = filled(ListSettings::default(), &all);
-    let part = |count: usize| {
-        let part = all[..count].to_vec();
-        move |range: std::ops::RangeInclusive<u8>| {
-            part.clone().into_iter().filter(move |h| range.contains(&h.0[0]))
-        }
-    };
+    let part = |count: usize| all[..count].to_vec();
     let refused = list.replace(part(949), false);
     assert_eq!(refused, Err(ListError::Shrinks { before: 1_000, after: 949, percent_max: 5 }));
     assert!(all.iter().all(|hash| list.contains(hash)), "the list in force stays");
@@ -140,9 +132,12 @@ fn readers_never_miss_an_entry_while_lists_are_swapped() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut looked = 0_u64;
+            let mut own = list.reader();
             while !stop.load(Ordering::Relaxed) || looked == 0 {
                 assert!(steady.iter().all(|hash| list.contains(hash)));
                 assert!(!strangers.iter().any(|hash| list.contains(hash)));
+                assert!(steady.iter().all(|hash| own.contains(hash)));
+                assert!(!own.contains_any(&strangers) && own.contains_any(&steady[..1]));
                 looked += 1;
             }
             looked
@@ -171,4 +166,26 @@ fn an_entry_costs_about_ten_bytes() {
         100_000 * (8 + 2) + table_bytes,
         "8 in the set, 2 in the filter, and the smallest prefix table"
     );
+}
+
+#[test]
+fn a_reader_sees_the_next_change_and_an_idle_one_delays_only_the_freeing() {
+    let mut random = Random::announced();
+    let hash = random.opt_out_hash();
+    let list = List::new(ListSettings::default());
+    let (mut reader, mut idle) = (list.reader(), list.reader());
+    for _ in 0..10 {
+        list.insert(&hash);
+        assert!(reader.contains(&hash) && reader.contains_any(&[random.opt_out_hash(), hash]));
+        list.rebuild().unwrap();
+        list.remove(&hash);
+        assert!(!reader.contains(&hash) && !reader.contains_any(&[hash]));
+        list.rebuild().unwrap();
+        assert!(!reader.contains(&hash));
+    }
+    list.stats();
+    assert_eq!(list.0.retired.lock().unwrap().len(), 1, "what the idle reader saw last");
+    assert!(!idle.contains(&hash));
+    list.stats();
+    assert_eq!(list.0.retired.lock().unwrap().len(), 0);
 }

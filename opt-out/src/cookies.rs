@@ -1,0 +1,162 @@
+//! The two cookies of the page.
+//!
+//! * [`crate::COOKIE_NAME`] says "do not measure this browser". It goes to the tracker from every page (`SameSite=None`, unpartitioned), so it
+//!   must be the same for everybody: a value of its own would make the opt-out an identifier.
+//! * `sightline_receipts` keeps the receipts that were given to this browser, secrets included, so that it can take them back without typing. It
+//!   goes to this page alone: `SameSite=Strict`, no `Domain`.
+
+use hyper::header::{COOKIE, HeaderMap, HeaderValue};
+
+use crate::COOKIE_NAME;
+use crate::receipt::{ReceiptId, Secret};
+
+const RECEIPTS_NAME: &str = "sightline_receipts";
+
+/// The opt-out cookie's value: version 1, and nothing else.
+const OPTED_OUT: &str = "1";
+
+/// Seconds that browsers keep a cookie at most: 400 days (RFC 6265bis, section 5.5). Renewed at each visit of the page.
+const AGE_SECONDS_MAX: u32 = 400 * 86_400;
+
+/// Receipts that the browser remembers for the person; beyond, the oldest is forgotten here, not in the registry. 70 bytes each.
+const RECEIPTS_MAX: usize = 10;
+
+/// What a browser brought along.
+pub(crate) struct Cookies {
+    /// The opt-out cookie is there, and not empty.
+    pub(crate) opted_out: bool,
+    /// Receipts given to this browser, oldest first.
+    pub(crate) receipts: Vec<(ReceiptId, Secret)>,
+}
+
+impl Cookies {
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let mut cookies = Self { opted_out: false, receipts: Vec::new() };
+        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+        for (name, value) in
+            lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+        {
+            match name {
+                COOKIE_NAME => cookies.opted_out |= !matches!(value.trim(), "" | "\"\""),
+                RECEIPTS_NAME => {
+                    let pairs = value.split('~').filter_map(|pair| pair.split_once('.'));
+                    let receipts = pairs
+                        .filter_map(|(id, secret)| Some((ReceiptId::parse(id)?, Secret::parse(secret)?)));
+                    cookies.receipts.extend(receipts.take(RECEIPTS_MAX));
+                }
+                _ => {}
+            }
+        }
+        cookies
+    }
+
+    /// The secret of a receipt that was given to this browser.
+    pub(crate) fn secret(&self, receipt: ReceiptId) -> Option<Secret> {
+        self.receipts.iter().find(|(id, _)| *id == receipt).map(|(_, secret)| secret.copy())
+    }
+
+    /// Adds a receipt; the oldest makes room.
+    pub(crate) fn remember(&mut self, receipt: ReceiptId, secret: Secret) {
+        self.receipts.push((receipt, secret));
+        let surplus = self.receipts.len().saturating_sub(RECEIPTS_MAX);
+        self.receipts.drain(..surplus);
+    }
+
+    /// `Set-Cookie` for the receipts.
+    pub(crate) fn set_receipts(&self) -> Option<HeaderValue> {
+        let pairs: Vec<_> = self
+            .receipts
+            .iter()
+            .map(|(id, secret)| format!("{id}.{}", secret.reveal()).replace('-', ""))
+            .collect();
+        set(
+            RECEIPTS_NAME,
+            &pairs.join("~"),
+            if pairs.is_empty() { 0 } else { AGE_SECONDS_MAX },
+            "SameSite=Strict",
+            None,
+        )
+    }
+}
+
+/// `Set-Cookie` that opts this browser out, or in again.
+pub(crate) fn set_opt_out(opted_out: bool, domain: Option<&str>) -> Option<HeaderValue> {
+    let (value, age) = if opted_out { (OPTED_OUT, AGE_SECONDS_MAX) } else { ("", 0) };
+    set(COOKIE_NAME, value, age, "SameSite=None", domain)
+}
+
+/// `None` only for a domain that no header can hold; [`crate::service`] refuses to start with one.
+fn set(
+    name: &str,
+    value: &str,
+    age_seconds: u32,
+    same_site: &str,
+    domain: Option<&str>,
+) -> Option<HeaderValue> {
+    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let line =
+        format!("{name}={value}; Path=/; Max-Age={age_seconds}; {same_site}; Secure; HttpOnly{domain}");
+    let mut line = HeaderValue::from_str(&line).ok()?;
+    line.set_sensitive(true);
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Cookies {
+        let mut headers = HeaderMap::new();
+        lines.iter().for_each(|line| {
+            headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
+        });
+        Cookies::read(&headers)
+    }
+
+    #[test]
+    fn the_opt_out_cookie_is_unpartitioned_the_same_for_all_and_reaches_the_tracker() {
+        let set = set_opt_out(true, Some("example.com")).unwrap();
+        assert_eq!(
+            set.to_str().unwrap(),
+            "sightline_opt_out=1; Path=/; Max-Age=34560000; SameSite=None; Secure; HttpOnly; Domain=example.com"
+        );
+        let unset = set_opt_out(false, None).unwrap();
+        assert_eq!(
+            unset.to_str().unwrap(),
+            "sightline_opt_out=; Path=/; Max-Age=0; SameSite=None; Secure; HttpOnly"
+        );
+    }
+
+    #[test]
+    fn what_was_set_is_read_back() {
+        let mut cookies = read(&[]);
+        for number in 0..12 {
+            cookies.remember(ReceiptId([number; 10]), Secret::new([number; 32]));
+        }
+        let set = cookies.set_receipts().unwrap();
+        let line = set.to_str().unwrap();
+        assert!(line.contains("SameSite=Strict; Secure; HttpOnly") && !line.contains("Domain"));
+        let pair = line.split(';').next().unwrap();
+        let cookies = read(&["other=1", &format!("a=b; {pair}; sightline_opt_out=1")]);
+        assert!(cookies.opted_out);
+        let numbers: Vec<u8> = cookies.receipts.iter().map(|(id, _)| id.0[0]).collect();
+        assert_eq!(numbers, (2..12).collect::<Vec<_>>(), "the oldest made room");
+        let secret = cookies.secret(ReceiptId([7; 10])).unwrap();
+        assert!(Secret::new([7; 32]).digest().matches(&secret));
+    }
+
+    #[test]
+    fn rubbish_is_no_cookie() {
+        for line in [
+            "",
+            "sightline_opt_out=",
+            "sightline_opt_out=\"\"",
+            "sightline_opt_out",
+            "sightline_receipts=x.y~~.",
+            "=;=;",
+        ] {
+            let cookies = read(&[line]);
+            assert!(!cookies.opted_out && cookies.receipts.is_empty(), "{line}");
+        }
+    }
+}

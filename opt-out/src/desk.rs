@@ -1,0 +1,141 @@
+//! What can be asked for, by page and API alike: lodge identifiers, take a receipt back, tell its state.
+//!
+//! It owns the way from identifiers to the registry. Identifiers live here as borrowed bytes of the request's body, become hashes and are
+//! gone with it; no error, log or answer holds one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use event::clock::Clock;
+use event::identifier::{ArrivingForm, IdKind, LodgeError, lodge};
+use event::key::{KeyRing, OptOutHash};
+
+use crate::metrics::{IdResult, Metrics};
+use crate::problem::{BadId, Problem};
+use crate::rate::{Rate, Table};
+use crate::receipt::{ReceiptId, Secret};
+use crate::record::Source;
+use crate::registry::{Lodging, Registry, RegistryError, Status};
+use crate::settings::Settings;
+
+/// Everything that a request needs.
+pub(crate) struct Desk {
+    pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+    keys: Arc<KeyRing>,
+    clock: Clock,
+    rates: Mutex<Table>,
+}
+
+/// An opt-out that is done.
+pub(crate) struct Done {
+    pub(crate) lodging: Lodging,
+    /// One for each identifier, in the request's order.
+    pub(crate) ids: Vec<DoneId>,
+}
+
+/// What was done for one identifier.
+pub(crate) struct DoneId {
+    pub(crate) kind: IdKind,
+    pub(crate) covered: Vec<ArrivingForm>,
+    pub(crate) uncovered: Vec<ArrivingForm>,
+}
+
+impl Desk {
+    pub(crate) fn new(settings: Settings, registry: Registry, keys: Arc<KeyRing>, clock: Clock) -> Self {
+        let limits = settings.limits.clamped();
+        let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
+        let rates = Mutex::new(Table::new(rate, limits.addresses_max));
+        Self {
+            settings: Settings { limits, ..settings },
+            registry,
+            metrics: Metrics::new(),
+            keys,
+            clock,
+            rates,
+        }
+    }
+
+    /// Counts a request against its sender's limit.
+    pub(crate) fn admit(&self, subscriber: u128) -> Result<(), Problem> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(subscriber, self.clock.now_ms()).map_err(Problem::RateLimited)
+    }
+
+    /// Opts all of the identifiers out, or none.
+    pub(crate) async fn opt_out(
+        &self,
+        ids: &[(Option<IdKind>, &[u8])],
+        source: Source,
+    ) -> Result<Done, Problem> {
+        let limit = self.settings.limits.ids_per_request_max;
+        if ids.is_empty() {
+            return Err(Problem::NoIds);
+        }
+        if ids.len() > limit {
+            return Err(Problem::TooManyIds(limit));
+        }
+        let (hashes, done) = self.hash(ids).map_err(Problem::BadIds)?;
+        let (registry, policy_version) = (self.registry.clone(), self.settings.policy_version);
+        let lodging =
+            self.finish(async move { registry.opt_out(&hashes, source, policy_version).await }).await?;
+        done.iter().for_each(|id| self.metrics.id(id.kind, IdResult::Lodged));
+        self.metrics.opt_outs_receipt.increment(1);
+        Ok(Done { lodging, ids: done })
+    }
+
+    /// Takes a receipt's opt-out back.
+    pub(crate) async fn opt_in(&self, receipt: ReceiptId, secret: Secret) -> Result<Status, Problem> {
+        let registry = self.registry.clone();
+        let status = self.finish(async move { registry.opt_in(receipt, &secret).await }).await?;
+        self.metrics.opt_ins_receipt.increment(1);
+        Ok(status)
+    }
+
+    /// Hashes of all identifiers, or what is wrong with some.
+    fn hash(&self, ids: &[(Option<IdKind>, &[u8])]) -> Result<(Vec<OptOutHash>, Vec<DoneId>), Vec<BadId>> {
+        let (mut hashes, mut done, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (kind, value)) in ids.iter().enumerate() {
+            match kind.map(|kind| (kind, lodge(kind, value, &self.keys))) {
+                Some((kind, Ok(lodged))) => {
+                    hashes.extend_from_slice(&lodged.hashes);
+                    done.push(DoneId {
+                        kind,
+                        covered: lodged.covered.to_vec(),
+                        uncovered: lodged.uncovered.to_vec(),
+                    });
+                }
+                Some((kind, Err(why))) => {
+                    let result = match why {
+                        LodgeError::Bad => IdResult::KnownBad,
+                        LodgeError::Malformed(_) => IdResult::Malformed,
+                    };
+                    self.metrics.id(kind, result);
+                    bad.push(BadId { index, why: Some((kind, why)) });
+                }
+                None => bad.push(BadId { index, why: None }),
+            }
+        }
+        if bad.is_empty() { Ok((hashes, done)) } else { Err(bad) }
+    }
+
+    /// Runs a change of the registry to its end, whatever becomes of the connection, and waits for it so long as the limit says.
+    async fn finish<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let limit = Duration::from_secs(self.settings.limits.storage_seconds_max);
+        match tokio::time::timeout(limit, tokio::spawn(change)).await {
+            Ok(Ok(done)) => done.map_err(Problem::from),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "opt-out registry: a change ended early");
+                Err(Problem::Unavailable)
+            }
+            Err(_) => {
+                tracing::error!(limit_seconds = limit.as_secs(), "opt-out registry: the disk is too slow");
+                Err(Problem::Unavailable)
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! From a request to its answer: routes, limits of the body, the rate limit, and the headers that every answer carries.
+//!
+//! | path | methods |
+//! |---|---|
+//! | `/`, `/opt-out` | `GET`, `HEAD`: the page; `/opt-out` also `POST`: its form |
+//! | `/opt-out.css` | `GET`, `HEAD` |
+//! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
+//!
+//! It must never log or count anything that a request says about a person: path names below are our own, never the request's.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::cookies::{self, Cookies};
+use crate::desk::Desk;
+use crate::form::{self, Fields};
+use crate::metrics::{Answer, Route};
+use crate::page::{self, Language, Notice};
+use crate::problem::Problem;
+use crate::{address, api, origin};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Nothing but our own style sheet and forms; nobody may put the page into a frame.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Answers one request. `peer` is the connection's other end.
+pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (route, allowed) = route(request.method(), request.uri().path());
+    let (ended, response) = match route {
+        _ if allowed.is_some_and(|allowed| {
+            !allowed.split(", ").any(|method| method == request.method().as_str())
+        }) =>
+        {
+            refused(&Problem::Method(allowed.unwrap_or_default()))
+        }
+        Route::Page => (Answer::Done, home(desk, &request)),
+        Route::Style => (Answer::Done, style()),
+        Route::Form => submit(desk, peer, request).await,
+        Route::OptOuts | Route::OptIns | Route::Status => call(desk, peer, route, request).await,
+        Route::Other => refused(&Problem::NotFound),
+    };
+    desk.metrics.request(route, ended);
+    response
+}
+
+/// The route of a path, and the methods that it takes.
+fn route(method: &Method, path: &str) -> (Route, Option<&'static str>) {
+    match path {
+        "/" => (Route::Page, Some("GET, HEAD")),
+        "/opt-out" if method == Method::POST => (Route::Form, Some("GET, HEAD, POST")),
+        "/opt-out" => (Route::Page, Some("GET, HEAD, POST")),
+        "/opt-out.css" => (Route::Style, Some("GET, HEAD")),
+        "/v1/opt-outs" => (Route::OptOuts, Some("POST")),
+        "/v1/opt-ins" => (Route::OptIns, Some("POST")),
+        "/v1/status" => (Route::Status, Some("POST")),
+        _ => (Route::Other, None),
+    }
+}
+
+fn home(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let language = language(request.headers(), &query);
+    let cookies = Cookies::read(request.headers());
+    let html = page::home(desk, language, &cookies, None);
+    // Each visit renews the cookies: browsers forget them after 400 days.
+    let domain = desk.settings.cookie_domain.as_deref();
+    let renewed = cookies.opted_out.then(|| cookies::set_opt_out(true, domain)).flatten();
+    let receipts = (!cookies.receipts.is_empty()).then(|| cookies.set_receipts()).flatten();
+    page(StatusCode::OK, language, html, renewed.into_iter().chain(receipts))
+}
+
+/// The page's form.
+async fn submit(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> (Answer, Response<Full<Bytes>>) {
+    let (head, body) = request.into_parts();
+    let body = admitted(desk, peer, &head.headers, FORM, body).await;
+    let fields = Fields::parse(body.as_deref().unwrap_or_default());
+    let language = language(&head.headers, &fields);
+    let cookies = || Cookies::read(&head.headers);
+    let from = origin::of(&head.headers, &desk.settings.public_origins);
+    let done = match &body {
+        Ok(_) => form::post(desk, &fields, language, cookies(), from).await,
+        Err(_) => Err(Problem::Form),
+    };
+    match body.and(done) {
+        Ok(done) => (Answer::Done, page(StatusCode::OK, language, done.html, done.cookies)),
+        Err(problem) => {
+            let html = page::home(desk, language, &cookies(), Some(&Notice::Problem(&problem)));
+            let response = page(problem.status(), language, html, None);
+            (problem.answer(), with_retry(response, &problem))
+        }
+    }
+}
+
+/// The API.
+async fn call(
+    desk: &Desk,
+    peer: IpAddr,
+    route: Route,
+    request: Request<Incoming>,
+) -> (Answer, Response<Full<Bytes>>) {
+    let (head, body) = request.into_parts();
+    let body = match admitted(desk, peer, &head.headers, JSON, body).await {
+        Ok(body) => body,
+        Err(problem) => return refused(&problem),
+    };
+    let cookies = Cookies::read(&head.headers);
+    let from = origin::of(&head.headers, &desk.settings.public_origins);
+    let done = match route {
+        Route::OptOuts => api::opt_outs(desk, &body).await,
+        Route::OptIns => api::opt_ins(desk, &body, cookies, from).await,
+        Route::Status => api::status(desk, &body, cookies, from),
+        Route::Page | Route::Style | Route::Form | Route::Other => Err(Problem::NotFound),
+    };
+    match done {
+        Ok(done) => {
+            let mut response = data(StatusCode::OK, done.body);
+            done.cookies.into_iter().for_each(|cookie| {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            });
+            (Answer::Done, response)
+        }
+        Err(problem) => refused(&problem),
+    }
+}
+
+/// The body of a request that is within its limits: rate, type, length, time.
+async fn admitted(
+    desk: &Desk,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    media_type: &'static str,
+    body: Incoming,
+) -> Result<Bytes, Problem> {
+    let client = address::client(peer, headers, &desk.settings.trusted_proxies);
+    desk.admit(address::subscriber(client))?;
+    let limits = &desk.settings.limits;
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(media_type) || headers.contains_key(CONTENT_ENCODING) {
+        return Err(Problem::MediaType(media_type));
+    }
+    let too_large = Problem::BodyTooLarge(limits.body_bytes_max);
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limits.body_bytes_max as u64) {
+        return Err(too_large);
+    }
+    let collected = Limited::new(body, limits.body_bytes_max).collect();
+    match tokio::time::timeout(Duration::from_secs(limits.body_seconds_max), collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
+        Ok(Err(_)) => Err(Problem::BodyBroken),
+        Err(_) => Err(Problem::BodyTimeout),
+    }
+}
+
+fn language(headers: &HeaderMap, fields: &Fields<'_>) -> Language {
+    let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Language::choose(fields.text("lang"), accepted)
+}
+
+fn page(
+    status: StatusCode,
+    language: Language,
+    html: String,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response<Full<Bytes>> {
+    let mut response = respond(status, "text/html; charset=utf-8", PAGE_POLICY, html.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Language, Cookie"));
+    // Not `no-referrer`: with it browsers send `Origin: null` with the page's own form, and the older ones could not prove that it is ours.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    cookies.into_iter().for_each(|cookie| {
+        headers.append(SET_COOKIE, cookie);
+    });
+    response
+}
+
+fn style() -> Response<Full<Bytes>> {
+    respond(StatusCode::OK, "text/css; charset=utf-8", DATA_POLICY, page::STYLE.into())
+}
+
+fn data(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+    respond(status, JSON, DATA_POLICY, body.into())
+}
+
+fn refused(problem: &Problem) -> (Answer, Response<Full<Bytes>>) {
+    (problem.answer(), with_retry(data(problem.status(), api::problem(problem)), problem))
+}
+
+fn with_retry(mut response: Response<Full<Bytes>>, problem: &Problem) -> Response<Full<Bytes>> {
+    if let Some(seconds) = problem.retry_after_seconds() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Problem::Method(allowed) = problem {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    response
+}
+
+fn respond(
+    status: StatusCode,
+    media_type: &'static str,
+    policy: &'static str,
+    body: Bytes,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 6] = [
+        (CONTENT_TYPE, media_type),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,121 @@
+//! The rendered list of metrics against the golden file that dashboards and alerts are made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use metrics::{Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+use super::*;
+
+/// Remembers what is declared, and its value.
+#[derive(Default)]
+struct Declared {
+    help: Mutex<BTreeMap<String, (&'static str, String)>>,
+    series: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+}
+
+impl Declared {
+    fn describe(&self, name: &KeyName, kind: &'static str, help: &SharedString) {
+        let before = self.help.lock().unwrap().insert(name.as_str().to_owned(), (kind, help.to_string()));
+        assert!(before.is_none(), "{} is described twice", name.as_str());
+    }
+
+    fn series(&self, key: &Key) -> Arc<AtomicU64> {
+        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let name = format!("{}{{{}}}", key.name(), labels.join(","));
+        // Anything but zero: what is not set to zero at the start shows.
+        Arc::clone(
+            self.series.lock().unwrap().entry(name).or_insert_with(|| Arc::new(AtomicU64::new(u64::MAX))),
+        )
+    }
+}
+
+struct Handle(Arc<AtomicU64>);
+
+impl metrics::CounterFn for Handle {
+    fn increment(&self, by: u64) {
+        let now = self.0.load(Ordering::Relaxed);
+        self.0.store(if now == u64::MAX { by } else { now + by }, Ordering::Relaxed);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+impl metrics::GaugeFn for Handle {
+    fn increment(&self, by: f64) {
+        self.set(f64::from_bits(self.0.load(Ordering::Relaxed)) + by);
+    }
+
+    fn decrement(&self, by: f64) {
+        self.increment(-by);
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Recorder for Declared {
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, "counter", &help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, "gauge", &help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, "histogram", &help);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::new(Handle(self.series(key))))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Handle(self.series(key))))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn the_list_equals_the_golden_file_and_starts_at_zero() {
+    let declared = Declared::default();
+    let metrics = metrics::with_local_recorder(&declared, Metrics::new);
+    let series = declared.series.lock().unwrap().clone();
+    assert!(series.values().all(|value| value.load(Ordering::Relaxed) == 0), "zero at the start: {series:?}");
+
+    let help = declared.help.lock().unwrap();
+    let rendered: String = help
+        .iter()
+        .map(|(name, (kind, help))| {
+            let own =
+                series.keys().filter_map(|series| series.strip_prefix(name.as_str())?.strip_prefix('{'));
+            let labels: BTreeSet<&str> =
+                own.filter(|labels| *labels != "}").map(|labels| labels.trim_end_matches('}')).collect();
+            let labels: String = labels.iter().map(|labels| format!("  {labels}\n")).collect();
+            format!("{name} {kind}\n  # {help}\n{labels}")
+        })
+        .collect();
+    let golden = include_str!("../../golden/metrics.txt");
+    assert_eq!(rendered, golden, "golden/metrics.txt differs from what is declared");
+    let described: BTreeSet<&str> = help.keys().map(String::as_str).collect();
+    let registered: BTreeSet<&str> = series.keys().filter_map(|name| name.split('{').next()).collect();
+    assert_eq!(described, registered, "each has a help text, and each is there from the start");
+    assert!(registered.iter().all(|name| name.starts_with("opt_out_")));
+
+    metrics.request(Route::OptOuts, Answer::Done);
+    metrics.id(IdKind::Cookie, IdResult::Malformed);
+    for name in [
+        "opt_out_requests_total{route=opt_outs,answer=done}",
+        "opt_out_ids_total{kind=cookie,result=malformed}",
+    ] {
+        assert_eq!(series[name].load(Ordering::Relaxed), 1, "{name}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Why a request was not done, and how that is told: status, a code for programs, a sentence for people.
+//!
+//! No variant can hold an identifier, a secret or any other part of a request.
+
+use event::identifier::{IdKind, LodgeError};
+use hyper::StatusCode;
+
+use crate::metrics::Answer;
+use crate::registry::RegistryError;
+
+/// Seconds after which a request that the registry could not take may come again.
+const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
+
+/// Why a request was not done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    NotFound,
+    /// The methods that the path has.
+    Method(&'static str),
+    /// The limit, bytes.
+    BodyTooLarge(usize),
+    BodyTimeout,
+    BodyBroken,
+    /// The type that the path takes.
+    MediaType(&'static str),
+    /// Where it stops being the JSON that is wanted.
+    Json {
+        line: usize,
+        column: usize,
+    },
+    Form,
+    NoIds,
+    /// The limit.
+    TooManyIds(usize),
+    BadIds(Vec<BadId>),
+    CrossSite,
+    UnknownReceipt,
+    /// Seconds.
+    RateLimited(u64),
+    Unavailable,
+}
+
+/// An identifier that cannot be lodged: which, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadId {
+    /// Its place in the request, from 0.
+    pub(crate) index: usize,
+    /// `None`: the request names no kind that is known.
+    pub(crate) why: Option<(IdKind, LodgeError)>,
+}
+
+impl BadId {
+    /// Code for programs.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self.why {
+            Some((_, LodgeError::Bad)) => "known_bad",
+            Some((_, LodgeError::Malformed(_))) => "malformed",
+            None => "unknown_kind",
+        }
+    }
+
+    /// Sentence for people.
+    pub(crate) fn detail(&self) -> String {
+        match self.why {
+            Some((_, why)) => why.to_string(),
+            None => {
+                let kinds: Vec<_> = IdKind::ALL.into_iter().map(IdKind::name).collect();
+                format!("the kind is none of {}", kinds.join(", "))
+            }
+        }
+    }
+}
+
+impl Problem {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyBroken | Self::Json { .. } | Self::Form => StatusCode::BAD_REQUEST,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoIds | Self::TooManyIds(_) | Self::BadIds(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Code for programs, and key of the page's text `problem.<code>`.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Method(_) => "method_not_allowed",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyBroken => "body_broken",
+            Self::MediaType(_) => "unsupported_media_type",
+            Self::Json { .. } => "invalid_json",
+            Self::Form => "invalid_form",
+            Self::NoIds => "no_ids",
+            Self::TooManyIds(_) => "too_many_ids",
+            Self::BadIds(_) => "bad_id",
+            Self::CrossSite => "cross_site",
+            Self::UnknownReceipt => "unknown_receipt",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Sentence for people who use the API: what is wrong, the limit, what to do.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::NotFound => "there is nothing here; the page is /opt-out, the API POST /v1/opt-outs, /v1/opt-ins and /v1/status".into(),
+            Self::Method(allowed) => format!("this path takes {allowed}"),
+            Self::BodyTooLarge(limit) => format!("the body is longer than {limit} bytes (opt_out.limits.body_bytes_max): send it in parts"),
+            Self::BodyTimeout => "the body did not arrive in time: send it again".into(),
+            Self::BodyBroken => "the body ended early: send it again".into(),
+            Self::MediaType(wanted) => format!("the body must be {wanted}, without a content encoding"),
+            Self::Json { line, column } => {
+                format!("the body is not the JSON that this path takes, at line {line}, column {column}")
+            }
+            Self::Form => "the form's fields are not those of the page: load the page again".into(),
+            Self::NoIds => "the request holds no identifier".into(),
+            Self::TooManyIds(limit) => format!("a request takes {limit} identifiers (opt_out.limits.ids_per_request_max): send several"),
+            Self::BadIds(_) => "nothing was done: mend the identifiers listed and send all of them again".into(),
+            Self::CrossSite => "the request does not come from our own page".into(),
+            Self::UnknownReceipt => "no receipt has this number and this secret".into(),
+            Self::RateLimited(seconds) => format!("too many requests from this address: try again in {seconds} seconds"),
+            Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later".into(),
+        }
+    }
+
+    /// Seconds after which trying again makes sense.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(seconds) => Some(*seconds),
+            Self::Unavailable => Some(UNAVAILABLE_RETRY_SECONDS),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        match self {
+            Self::RateLimited(_) => Answer::RateLimited,
+            Self::Unavailable => Answer::Unavailable,
+            _ => Answer::Refused,
+        }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    /// What the registry could not do. What is ours is logged here: it holds nothing of the request.
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::UnknownReceipt => Self::UnknownReceipt,
+            RegistryError::HashCount => Self::NoIds,
+            RegistryError::Full { .. }
+            | RegistryError::Unavailable(_)
+            | RegistryError::NotBound
+            | RegistryError::Damaged(_)
+            | RegistryError::Record(_)
+            | RegistryError::OtherKey
+            | RegistryError::Journal(_)
+            | RegistryError::Read(_)
+            | RegistryError::List(_)
+            | RegistryError::Random(_) => {
+                tracing::error!(%error, "opt-out registry refused a request");
+                Self::Unavailable
+            }
+        }
+    }
+}

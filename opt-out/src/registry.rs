@@ -1,0 +1,492 @@
+//! Who opted out and who took it back: the durable truth behind the [`List`], in a journal of its own that is never trimmed.
+//!
+//! It owns the receipts. It must never see an identifier, only hashes; never put a hash in force before its record is durable; and never
+//! serve a list of which it cannot know that it is whole: it refuses to open rather than measure somebody who opted out.
+//!
+//! # An opt-out
+//!
+//! record → journal, synced → list → answer. Whoever asks after the answer is told "listed". If the program dies between journal and
+//! answer, the person has no receipt and is left out all the same.
+//!
+//! # Whose opt-out it is
+//!
+//! A hash is listed while *any* receipt covers it. Whoever lodges your id and takes his own receipt back does not cancel yours. The list itself
+//! says "at least one"; a count is kept only for hashes that several receipts cover.
+//!
+//! # Opening
+//!
+//! The whole journal is replayed, then the list is built in one go. Damage, a missing part, an unknown version or another key end the opening with
+//! an error that says what to do. Receipts are small and rare next to beacons, so that nothing is compacted: a million receipts replay in seconds.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event::clock::{Clock, UnixMs};
+use event::identifier::{IdField, RawId};
+use event::key::{KeyRing, OptOutHash};
+use thiserror::Error;
+
+use crate::list::{List, ListError};
+use crate::receipt::{ReceiptId, Secret, SecretDigest};
+use crate::record::{HASHES_MAX, OptedOut, Record, RecordError, Source};
+use crate::settings::{RegistrySettings, Settings};
+
+/// Cursor that stands at the first record for good, so that the journal never removes a segment.
+const CURSOR: &str = "registry";
+
+/// The check value of the opt-out key is its hash of this cookie id, which is nobody's. Stored: never change it.
+const KEY_CHECK_ID: &[u8] = b"sightline-opt-out-registry";
+
+/// Why the registry cannot be opened, or did not do what was asked.
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    /// No receipt of that number with that secret. The caller's; nothing tells which of the two is wrong.
+    #[error("no receipt has this number and this secret")]
+    UnknownReceipt,
+    /// Nothing to opt out, or more than a record can hold. The caller's.
+    #[error("an opt-out takes 1 to {HASHES_MAX} hashes")]
+    HashCount,
+    /// The registry is at a limit. The operator's: raise it. The caller may retry later.
+    #[error("the registry has reached {limit}: raise it")]
+    Full {
+        /// The setting.
+        limit: &'static str,
+    },
+    /// The journal did not take or confirm the record. Ours; the caller may retry. It may turn out to be in force after a restart.
+    #[error("the registry's journal refuses records: {0}")]
+    Unavailable(String),
+    /// [`Registry::bind_key`] was not called. Ours: a bug.
+    #[error("the registry is not bound to a key")]
+    NotBound,
+    /// Records are missing or unreadable. The operator's: restore the folder from a copy.
+    #[error(
+        "the registry is damaged: {0}; restore its folder from a copy, for nobody who opted out may be measured"
+    )]
+    Damaged(String),
+    /// A record cannot be read.
+    #[error("the registry cannot be read: {0}")]
+    Record(#[from] RecordError),
+    /// The registry was made with another opt-out key. The operator's: bring back the key file that belongs to it.
+    #[error("the registry was made with another opt-out key: put back the key file that belongs to it")]
+    OtherKey,
+    /// The journal cannot be opened or read.
+    #[error("the registry's journal: {0}")]
+    Journal(#[from] journal::Error),
+    /// The journal's disk cannot be read.
+    #[error("the registry's journal: {0}")]
+    Read(#[from] journal::ReadError),
+    /// The list cannot be built.
+    #[error("the opt-out list: {0}")]
+    List(#[from] ListError),
+    /// The system gave no random bytes. Ours; may pass.
+    #[error("no random bytes for a receipt: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What the holder of a new receipt gets.
+pub struct Lodging {
+    /// Number of the receipt.
+    pub receipt: ReceiptId,
+    /// Its secret, told once and never again.
+    pub secret: Secret,
+    /// Since when the opt-out holds. Unix milliseconds.
+    pub at_ms: UnixMs,
+    /// Version of the privacy policy that it names.
+    pub policy_version: u16,
+}
+
+/// What the holder of a receipt may know about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Number of the receipt.
+    pub receipt: ReceiptId,
+    /// Since when. Unix milliseconds.
+    pub opted_out_ms: UnixMs,
+    /// When it was taken back, if it was. Unix milliseconds.
+    pub opted_in_ms: Option<UnixMs>,
+    /// By which way it came.
+    pub source: Source,
+    /// Version of the privacy policy that was shown.
+    pub policy_version: u16,
+}
+
+/// The registry in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistryStats {
+    /// Receipts in force.
+    pub receipts_active: u64,
+    /// Receipts, withdrawn ones included.
+    pub receipts: u64,
+    /// Hashes that receipts hold, repeats included.
+    pub hashes: u64,
+    /// Hashes that several receipts cover.
+    pub hashes_shared: u64,
+    /// Bytes of the journal.
+    pub disk_bytes: u64,
+    /// The journal takes records.
+    pub is_writable: bool,
+}
+
+/// The registry. Cheap to clone; every clone is the same registry.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    settings: RegistrySettings,
+    clock: Clock,
+    list: List,
+    state: Mutex<State>,
+    writer: journal::Writer,
+    /// Holds the whole journal back from removal.
+    _cursor: Mutex<journal::Reader>,
+}
+
+#[derive(Default)]
+struct State {
+    key_check: Option<OptOutHash>,
+    receipts: HashMap<ReceiptId, Receipt, ahash::RandomState>,
+    /// How many active receipts cover a hash, where several do.
+    shared: HashMap<OptOutHash, u32, ahash::RandomState>,
+    active: u64,
+    hashes: usize,
+}
+
+struct Receipt {
+    secret: SecretDigest,
+    at_ms: UnixMs,
+    withdrawn_ms: Option<UnixMs>,
+    source: Source,
+    policy_version: u16,
+    /// Empty once it is withdrawn.
+    hashes: Box<[OptOutHash]>,
+}
+
+impl Registry {
+    /// Opens the registry in `dir`, makes it if it is not there, and replays it. The list is complete when this returns.
+    ///
+    /// Call [`Registry::bind_key`] next, before anybody relies on the list.
+    ///
+    /// # Errors
+    /// [`RegistryError`]: damage, an unknown version, the disk, or another process that has it open. Nothing may be measured then.
+    pub fn open(dir: &Path, settings: &Settings, clock: Clock) -> Result<(Self, List), RegistryError> {
+        let journal_clock = clock.clone();
+        let (writer, recovery) =
+            journal::Lane::open(dir, settings.registry.journal(), Arc::new(move || journal_clock.now_ms()))?;
+        refuse_gaps(&recovery)?;
+        let mut reader = writer.reader(CURSOR)?;
+        let mut state = State::default();
+        while let Some(frame) = reader.next_frame()? {
+            if frame.lost_before > 0 {
+                return Err(RegistryError::Damaged(format!("{} records are missing", frame.lost_before)));
+            }
+            for (_, bytes) in frame.records() {
+                state.replay(Record::decode(bytes)?)?;
+            }
+        }
+        let stats = writer.stats();
+        if stats.damaged_ranges > 0 {
+            return Err(RegistryError::Damaged(format!("{} bytes are unreadable", stats.damaged_bytes)));
+        }
+        let list = List::new(settings.list.clone());
+        list.replace(state.share_and_collect(), false)?;
+        tracing::info!(
+            receipts = state.receipts.len(),
+            active = state.active,
+            listed = list.len(),
+            "opt-out registry opened"
+        );
+        let inner = Inner {
+            settings: settings.registry,
+            clock,
+            list: list.clone(),
+            state: Mutex::new(state),
+            writer,
+            _cursor: Mutex::new(reader),
+        };
+        Ok((Self(Arc::new(inner)), list))
+    }
+
+    /// Binds a new registry to the opt-out key, or checks that an old one was made with it. Waits for the disk once, at the first start.
+    ///
+    /// # Errors
+    /// [`RegistryError::OtherKey`]: the list would recognise nobody. [`RegistryError::Unavailable`]: the disk.
+    pub fn bind_key(&self, keys: &KeyRing) -> Result<(), RegistryError> {
+        let id = RawId::new(IdField::Cookie, KEY_CHECK_ID, None).reduce();
+        let key_check = keys.opt_out_hash(&id.map_err(|_| RegistryError::NotBound)?);
+        match self.state().key_check {
+            Some(known) if known == key_check => return Ok(()),
+            Some(_) => return Err(RegistryError::OtherKey),
+            None => {}
+        }
+        let record = Record::Begun { key_check, at_ms: self.0.clock.now_ms() };
+        self.append(&record)?.wait().map_err(unavailable)?;
+        self.state().key_check = Some(key_check);
+        Ok(())
+    }
+
+    /// Opts the hashes out: durable, then in force, then answered.
+    ///
+    /// Once begun it must be polled to its end, or an opt-out may be durable and not in force until the next start: spawn it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Full`], [`RegistryError::Unavailable`], [`RegistryError::HashCount`].
+    pub async fn opt_out(
+        &self,
+        hashes: &[OptOutHash],
+        source: Source,
+        policy_version: u16,
+    ) -> Result<Lodging, RegistryError> {
+        let mut hashes = hashes.to_vec();
+        hashes.sort_unstable();
+        hashes.dedup();
+        if hashes.is_empty() || hashes.len() > HASHES_MAX {
+            return Err(RegistryError::HashCount);
+        }
+        let receipt = self.new_receipt(hashes.len())?;
+        let secret = Secret::new(random()?);
+        let at_ms = self.0.clock.now_ms();
+        let record = OptedOut {
+            receipt,
+            at_ms,
+            source,
+            policy_version,
+            secret: secret.digest(),
+            hashes: hashes.into(),
+        };
+        let record = Record::OptedOut(record);
+        self.append(&record)?.await.map_err(unavailable)?;
+        self.apply(record)?;
+        Ok(Lodging { receipt, secret, at_ms, policy_version })
+    }
+
+    /// Takes a receipt's opt-out back. Doing it again changes nothing and is no error.
+    ///
+    /// Once begun it must be polled to its end: spawn it.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownReceipt`], [`RegistryError::Unavailable`].
+    pub async fn opt_in(&self, receipt: ReceiptId, secret: &Secret) -> Result<Status, RegistryError> {
+        let status = self.status(receipt, secret)?;
+        if status.opted_in_ms.is_none() {
+            let record = Record::OptedIn { receipt, at_ms: self.0.clock.now_ms() };
+            self.append(&record)?.await.map_err(unavailable)?;
+            self.apply(record)?;
+        }
+        self.status(receipt, secret)
+    }
+
+    /// What became of a receipt, for its holder.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownReceipt`].
+    pub fn status(&self, id: ReceiptId, secret: &Secret) -> Result<Status, RegistryError> {
+        /// Compared with when there is no such receipt, so that the answer takes as long.
+        const NOBODYS: SecretDigest = SecretDigest([0; 32]);
+        let state = self.state();
+        let receipt = state.receipts.get(&id);
+        let matches = receipt.map_or(&NOBODYS, |receipt| &receipt.secret).matches(secret);
+        match receipt {
+            Some(receipt) if matches => Ok(Status {
+                receipt: id,
+                opted_out_ms: receipt.at_ms,
+                opted_in_ms: receipt.withdrawn_ms,
+                source: receipt.source,
+                policy_version: receipt.policy_version,
+            }),
+            Some(_) | None => Err(RegistryError::UnknownReceipt),
+        }
+    }
+
+    /// Builds the list anew from the receipts. It is refused, and the list in force stays, if it would shrink by more than
+    /// [`crate::ListSettings::shrink_percent_max`] and `force` is not set.
+    ///
+    /// # Errors
+    /// [`RegistryError::List`].
+    pub fn rebuild(&self, force: bool) -> Result<(), RegistryError> {
+        // Held throughout: no receipt may come or go between reading them and putting the list in force.
+        let mut state = self.state();
+        let hashes = state.share_and_collect();
+        Ok(self.0.list.replace(hashes, force)?)
+    }
+
+    /// The registry in numbers.
+    pub fn stats(&self) -> RegistryStats {
+        let is_writable = matches!(self.0.writer.health(), journal::Health::Open { .. });
+        let disk_bytes = self.0.writer.stats().disk_bytes;
+        let state = self.state();
+        RegistryStats {
+            receipts_active: state.active,
+            receipts: state.receipts.len() as u64,
+            hashes: state.hashes as u64,
+            hashes_shared: state.shared.len() as u64,
+            disk_bytes,
+            is_writable,
+        }
+    }
+
+    /// The list that this registry keeps.
+    pub fn list(&self) -> &List {
+        &self.0.list
+    }
+
+    /// Commits what is under way and closes the journal. Blocks until that is done. Opt-outs are refused from now on; the list stays.
+    pub fn close(&self) {
+        self.0.writer.close();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Its changes are few and cannot panic half way; a poisoned lock is some other bug's, and must not switch the page off.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that no receipt has, if there is room for one with so many hashes.
+    fn new_receipt(&self, hashes: usize) -> Result<ReceiptId, RegistryError> {
+        let state = self.state();
+        if state.key_check.is_none() {
+            return Err(RegistryError::NotBound);
+        }
+        if state.receipts.len() >= self.0.settings.receipts_max {
+            return Err(RegistryError::Full { limit: "opt_out.registry.receipts_max" });
+        }
+        if state.hashes + hashes > self.0.settings.hashes_max {
+            return Err(RegistryError::Full { limit: "opt_out.registry.hashes_max" });
+        }
+        loop {
+            let id = ReceiptId(random()?);
+            if !state.receipts.contains_key(&id) {
+                return Ok(id);
+            }
+        }
+    }
+
+    fn append(&self, record: &Record) -> Result<journal::Commit, RegistryError> {
+        self.0.writer.append(&record.encode()).map_err(unavailable)
+    }
+
+    /// Puts a durable record in force. Records of different receipts may come in any order: their effects do not depend on it.
+    fn apply(&self, record: Record) -> Result<(), RegistryError> {
+        let mut state = self.state();
+        let mut changes = Vec::new();
+        match record {
+            Record::Begun { key_check, .. } => state.key_check = Some(key_check),
+            Record::OptedOut(record) => {
+                for hash in &record.hashes {
+                    match state.shared.entry(*hash) {
+                        Entry::Occupied(mut count) => *count.get_mut() += 1,
+                        Entry::Vacant(count) if self.0.list.contains(hash) => {
+                            count.insert(2);
+                        }
+                        Entry::Vacant(_) => changes.push((*hash, true)),
+                    }
+                }
+                state.hold(record)?;
+            }
+            Record::OptedIn { receipt, at_ms } => {
+                for hash in state.withdraw(receipt, at_ms)? {
+                    match state.shared.entry(hash) {
+                        Entry::Occupied(mut count) if *count.get() > 2 => *count.get_mut() -= 1,
+                        Entry::Occupied(count) => {
+                            count.remove();
+                        }
+                        Entry::Vacant(_) => changes.push((hash, false)),
+                    }
+                }
+            }
+        }
+        self.0.list.apply(&changes);
+        Ok(())
+    }
+}
+
+impl State {
+    /// Takes a record of the past in. What it does to the list is worked out at the end, by [`State::share_and_collect`].
+    fn replay(&mut self, record: Record) -> Result<(), RegistryError> {
+        match record {
+            Record::Begun { key_check, .. } => match self.key_check.replace(key_check) {
+                // A first start that was cut short may have written it twice.
+                Some(known) if known != key_check => {
+                    Err(RegistryError::Damaged("it begins twice, with two keys".to_owned()))
+                }
+                Some(_) | None => Ok(()),
+            },
+            _ if self.key_check.is_none() => {
+                Err(RegistryError::Damaged("its beginning is missing".to_owned()))
+            }
+            Record::OptedOut(record) => self.hold(record),
+            Record::OptedIn { receipt, at_ms } => self.withdraw(receipt, at_ms).map(|_| ()),
+        }
+    }
+
+    fn hold(&mut self, record: OptedOut) -> Result<(), RegistryError> {
+        let Entry::Vacant(place) = self.receipts.entry(record.receipt) else {
+            return Err(RegistryError::Damaged(format!("receipt {} stands in it twice", record.receipt)));
+        };
+        self.hashes += record.hashes.len();
+        self.active += 1;
+        place.insert(Receipt {
+            secret: record.secret,
+            at_ms: record.at_ms,
+            withdrawn_ms: None,
+            source: record.source,
+            policy_version: record.policy_version,
+            hashes: record.hashes,
+        });
+        Ok(())
+    }
+
+    /// The hashes that the receipt no longer covers; none if it was withdrawn before.
+    fn withdraw(&mut self, id: ReceiptId, at_ms: UnixMs) -> Result<Box<[OptOutHash]>, RegistryError> {
+        let Some(receipt) = self.receipts.get_mut(&id) else {
+            return Err(RegistryError::Damaged(format!("receipt {id} is withdrawn and was never given")));
+        };
+        if receipt.withdrawn_ms.is_some() {
+            return Ok(Box::default());
+        }
+        receipt.withdrawn_ms = Some(at_ms);
+        let hashes = std::mem::take(&mut receipt.hashes);
+        self.hashes -= hashes.len();
+        self.active -= 1;
+        Ok(hashes)
+    }
+
+    /// Every hash that is covered, once; and counts anew those that several receipts cover.
+    fn share_and_collect(&mut self) -> Vec<OptOutHash> {
+        let mut hashes = Vec::with_capacity(self.hashes);
+        hashes.extend(self.receipts.values().flat_map(|receipt| receipt.hashes.iter().copied()));
+        hashes.sort_unstable_by_key(|hash| u128::from_be_bytes(hash.0));
+        self.shared = hashes
+            .chunk_by(|a, b| a == b)
+            .filter_map(|same| Some((*same.first()?, u32::try_from(same.len()).unwrap_or(u32::MAX))))
+            .filter(|(_, count)| *count > 1)
+            .collect();
+        hashes.dedup();
+        hashes
+    }
+}
+
+/// Refuses a journal of which a part is missing or unreadable.
+fn refuse_gaps(recovery: &journal::Recovery) -> Result<(), RegistryError> {
+    let damaged = |what: &str, count: usize| Err(RegistryError::Damaged(format!("{count} {what}")));
+    match recovery {
+        recovery if !recovery.damaged.is_empty() => damaged("unreadable ranges", recovery.damaged.len()),
+        recovery if !recovery.missing_segments.is_empty() => {
+            damaged("files are missing", recovery.missing_segments.len())
+        }
+        recovery if !recovery.set_aside.is_empty() => {
+            damaged("files are of an unknown version", recovery.set_aside.len())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unavailable(error: impl std::error::Error) -> RegistryError {
+    RegistryError::Unavailable(error.to_string())
+}
+
+fn random<const N: usize>() -> Result<[u8; N], RegistryError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(RegistryError::Random)?;
+    Ok(bytes)
+}

@@ -1,0 +1,216 @@
+//! The role's HTTP service: takes connections, bounds them, and stops without breaking off what is under way.
+//!
+//! It owns sockets and time limits of connections. What is answered, [`crate::http`] decides.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use event::clock::Clock;
+use event::key::KeyRing;
+use hyper::header::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::desk::Desk;
+use crate::http;
+use crate::registry::{Registry, RegistryError};
+use crate::settings::Settings;
+
+/// Pause after the system could not hand a connection over (no file descriptors, no memory): it passes or it does not.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the registry's and the list's state goes into the metrics.
+const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the service works with.
+pub struct Parts {
+    /// Settings. `listen` is not looked at: the listener is given.
+    pub settings: Settings,
+    /// The opened registry.
+    pub registry: Registry,
+    /// The keys; only the opt-out key is used.
+    pub keys: Arc<KeyRing>,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// The registry does not belong to the key, or cannot be bound to it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A setting cannot be used. The operator's.
+    #[error("opt_out.cookie_domain {0:?} is no domain: write it as example.com")]
+    CookieDomain(String),
+    /// The listener, the thread or its runtime.
+    #[error("the opt-out service cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A running service on a thread of its own. Dropping it stops the service without waiting.
+pub struct Handle {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it still runs. It ends by itself only if its thread panics.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Takes no more connections, lets what is under way finish within `drain_seconds_max`, and closes the registry. Blocks until then.
+    pub fn stop(mut self) {
+        self.stop.send_replace(true);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the opt-out service's thread panicked");
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// Starts the service on a thread with a runtime of its own. Binds the registry to its key first.
+///
+/// # Errors
+/// [`ServiceError`].
+pub fn start(parts: Parts, listener: TcpListener) -> Result<Handle, ServiceError> {
+    check(&parts)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = watch::channel(false);
+    let thread = std::thread::Builder::new().name("opt-out".into()).spawn(move || {
+        if let Err(error) = runtime.block_on(service(parts, listener, stopped)) {
+            tracing::error!(%error, "opt-out service ended");
+        }
+    })?;
+    Ok(Handle { address, stop, thread: Some(thread) })
+}
+
+/// Serves page and API on the listener until `stopped` turns true, then drains and closes the registry.
+///
+/// # Errors
+/// [`ServiceError`], before the first connection is taken.
+pub async fn service(
+    parts: Parts,
+    listener: TcpListener,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
+    check(&parts)?;
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let desk = Arc::new(Desk::new(parts.settings, parts.registry, parts.keys, parts.clock));
+    let places = Arc::new(Semaphore::new(desk.settings.limits.connections_max));
+    let mut connections = JoinSet::new();
+    let mut observe = tokio::time::interval(OBSERVE_INTERVAL);
+    loop {
+        tokio::select! {
+            () = ended(&mut stopped) => break,
+            _ = observe.tick() => observe_now(&desk),
+            Some(_) = connections.join_next() => desk.metrics.connections.set(connections.len() as f64),
+            taken = take(&listener, &places) => match taken {
+                Ok((stream, peer, place)) => {
+                    let (desk, stopped) = (Arc::clone(&desk), stopped.clone());
+                    connections.spawn(async move {
+                        connection(desk, stream, peer, stopped).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    desk.metrics.accept_failures.increment(1);
+                    tracing::warn!(%error, "opt-out service: a connection could not be taken");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drain = Duration::from_secs(desk.settings.limits.drain_seconds_max);
+    let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "opt-out service: connections broken off at the stop"
+        );
+    }
+    desk.registry.close();
+    Ok(())
+}
+
+/// What would go wrong later, found before anything starts.
+fn check(parts: &Parts) -> Result<(), ServiceError> {
+    if let Some(domain) = &parts.settings.cookie_domain {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        if domain.is_empty() || !domain.bytes().all(fits) || HeaderValue::from_str(domain).is_err() {
+            return Err(ServiceError::CookieDomain(domain.clone()));
+        }
+    }
+    Ok(parts.registry.bind_key(&parts.keys)?)
+}
+
+fn observe_now(desk: &Desk) {
+    desk.metrics.observe(&desk.registry.stats(), &desk.registry.list().stats());
+}
+
+/// Waits until the service is told to stop, or nobody is left who could tell.
+async fn ended(stopped: &mut watch::Receiver<bool>) {
+    while !*stopped.borrow_and_update() {
+        if stopped.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The next connection, once there is a place for it: at the limit, connections wait in the system's queue.
+async fn take(
+    listener: &tokio::net::TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer.ip(), place))
+}
+
+/// Serves one connection to its end. Nothing is done about its errors: they are the peer's.
+async fn connection(desk: Arc<Desk>, stream: TcpStream, peer: IpAddr, mut stopped: watch::Receiver<bool>) {
+    let limits = desk.settings.limits;
+    let handler = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(http::answer(&desk, peer, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(limits.head_seconds_max))
+        .max_buf_size(limits.head_bytes_max);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = ended(&mut stopped) => {}
+        () = sleep(Duration::from_secs(limits.connection_seconds_max)) => {}
+    }
+    // What is under way is answered; an idle connection ends at once, and one that dawdles when the time is over.
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(Duration::from_secs(limits.drain_seconds_max), connection).await;
+}
