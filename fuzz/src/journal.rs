@@ -15,6 +15,12 @@ use std::sync::{Arc, LazyLock};
 use journal::storage::lossy::LossyStorage;
 use journal::{Compression, Durability, JournalId, Lane, Settings};
 
+/// A disk's files, and the incarnations that wrote them, oldest first.
+type Written = (BTreeMap<PathBuf, Vec<u8>>, Vec<JournalId>);
+
+/// A record as it is read: incarnation, sequence number, bytes.
+type Read = (JournalId, u64, Vec<u8>);
+
 /// Where the lane lies in the disk of memory.
 const LANE: &str = "lane";
 
@@ -25,7 +31,7 @@ const RECORDS: u64 = 40;
 const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// The files of a lane with two incarnations and several segments, and which incarnation wrote which records.
-static WRITTEN: LazyLock<(BTreeMap<PathBuf, Vec<u8>>, Vec<JournalId>)> = LazyLock::new(|| {
+static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
     let disk = LossyStorage::new();
     let mut ids = Vec::new();
     for half in [0..RECORDS / 2, RECORDS / 2..RECORDS] {
@@ -73,7 +79,7 @@ fn open(disk: &LossyStorage) -> (journal::Writer, journal::Recovery) {
 fn record(number: u64) -> Vec<u8> {
     let length = 1 + (number * 37) as usize % 180;
     (0..length as u64)
-        .map(|at| if number.is_multiple_of(2) { number as u8 } else { (at * number * 131 >> 3) as u8 })
+        .map(|at| if number.is_multiple_of(2) { number as u8 } else { ((at * number * 131) >> 3) as u8 })
         .collect()
 }
 
@@ -110,7 +116,7 @@ fn read(files: BTreeMap<PathBuf, Vec<u8>>, ids: Option<&[JournalId]>) {
     assert_eq!(after, before);
 }
 
-fn frames(writer: &journal::Writer, ids: Option<&[JournalId]>) -> Vec<(JournalId, u64, Vec<u8>)> {
+fn frames(writer: &journal::Writer, ids: Option<&[JournalId]>) -> Vec<Read> {
     let mut reader = writer.replay();
     let mut found = Vec::new();
     while let Some(frame) = reader.next_frame().expect("a disk of memory does not fail") {
