@@ -273,7 +273,7 @@ async fn decide_all(lane: &Rc<Lane>, caller: &Caller<'_>, items: &[&RawValue]) -
         }
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, record, .. } = &mut *desk;
-        let catalog = catalog.load();
+        let mut rules = lane.rules(catalog.load(), opt_outs);
         for item in chunk {
             let fields = fields(item.get());
             let said = match &fields {
@@ -281,8 +281,7 @@ async fn decide_all(lane: &Rc<Lane>, caller: &Caller<'_>, items: &[&RawValue]) -
                 Err(outcome) => Said::defective(*outcome),
             };
             lane.tally.macros_unreplaced(said.hit.macros_unreplaced);
-            let decision =
-                beacon::decide(&said, caller, lane.rules(catalog, opt_outs), lane.clock.now_ms(), record);
+            let decision = beacon::decide(&said, caller, &mut rules, lane.clock.now_ms(), record);
             fates.push(lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed));
         }
     }
@@ -382,7 +381,7 @@ fn value_of(json: &str) -> Value<'_> {
 }
 
 /// What an item says, by the native dialect's names.
-fn said<'a>(fields: &'a Fields<'a>) -> Said<'a> {
+fn said<'a>(fields: &'a Fields<'_>) -> Said<'a> {
     let table = Table::native();
     let mut hit = Hit::default();
     let mut defect = None;

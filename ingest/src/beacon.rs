@@ -71,7 +71,7 @@ pub(crate) enum Decision {
 pub(crate) fn decide(
     said: &Said<'_>,
     caller: &Caller<'_>,
-    rules: Rules<'_>,
+    rules: &mut Rules<'_>,
     now_ms: UnixMs,
     record: &mut Vec<u8>,
 ) -> Decision {
@@ -84,7 +84,7 @@ pub(crate) fn decide(
 fn weigh(
     said: &Said<'_>,
     caller: &Caller<'_>,
-    rules: Rules<'_>,
+    rules: &mut Rules<'_>,
     now_ms: UnixMs,
     record: &mut Vec<u8>,
 ) -> Result<Decision, Outcome> {

@@ -61,6 +61,7 @@ pub(crate) struct Pending {
     incarnation: JournalId,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a token is spent by being handed in")]
 impl Books {
     pub(crate) fn new(incarnation: JournalId) -> Self {
         Self {

@@ -58,8 +58,8 @@ pub(crate) async fn serve(
             is_landing_refused,
             is_item: false,
         };
-        let decision =
-            beacon::decide(&said, &caller, lane.rules(catalog, opt_outs), lane.clock.now_ms(), record);
+        let mut rules = lane.rules(catalog, opt_outs);
+        let decision = beacon::decide(&said, &caller, &mut rules, lane.clock.now_ms(), record);
         let failed = if matches!(destination, Destination::Nowhere) {
             Outcome::StorageFailed
         } else {
@@ -125,13 +125,13 @@ async fn wait_briefly(lane: &Lane, fate: Fate) -> Outcome {
     let wait_max = Duration::from_millis(lane.settings.limits.click_wait_ms_max);
     match fate {
         Fate::Settled(outcome) | Fate::Refused(outcome) => outcome,
-        Fate::Appended(mut waiting) => match timeout(wait_max, &mut waiting).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                waiting.settle_as(Outcome::UnconfirmedClick);
-                Outcome::UnconfirmedClick
+        Fate::Appended(mut waiting) => {
+            if let Ok(outcome) = timeout(wait_max, &mut waiting).await {
+                return outcome;
             }
-        },
+            waiting.settle_as(Outcome::UnconfirmedClick);
+            Outcome::UnconfirmedClick
+        }
         Fate::Masked(commit, shown) => match timeout(wait_max, commit).await {
             Ok(Ok(_)) => shown,
             Ok(Err(_)) => Outcome::LostClick,

@@ -149,11 +149,6 @@ impl Pace {
             connection.wake();
         }
     }
-
-    /// Whether [`drain`](Self::drain) was called.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.get()
-    }
 }
 
 impl Listed {

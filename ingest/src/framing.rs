@@ -93,16 +93,12 @@ impl Framing {
     /// Reads on in a head: how many of `fresh` belong to it, or which of them is at fault.
     fn head(&mut self, fresh: &[u8]) -> Result<usize, usize> {
         if self.partial.is_empty() {
-            match read_head(fresh)? {
-                Some((head, end)) => {
-                    self.state = head.next_state();
-                    Ok(end)
-                }
-                None => {
-                    self.keep(fresh);
-                    Ok(fresh.len())
-                }
+            if let Some((head, end)) = read_head(fresh)? {
+                self.state = head.next_state();
+                return Ok(end);
             }
+            self.keep(fresh);
+            Ok(fresh.len())
         } else {
             let before = self.partial.len();
             self.keep(fresh);

@@ -127,18 +127,16 @@ impl Lane {
                 self.books.settle(beacon, outcome);
                 Fate::Settled(outcome)
             }
-            Decision::Store(stored) => match self.writer.append(record) {
-                Ok(commit) => {
-                    // Asked after the append: an incarnation that began meanwhile has this record.
-                    let beacon = self.books.appended(beacon, self.writer.id());
-                    let rest = Some((commit, Settling { beacon, stored, failed }));
-                    Fate::Appended(Waiting { lane: Rc::clone(self), rest })
-                }
-                Err(_) => {
+            Decision::Store(stored) => {
+                let Ok(commit) = self.writer.append(record) else {
                     self.books.settle(beacon, failed);
-                    Fate::Refused(failed)
-                }
-            },
+                    return Fate::Refused(failed);
+                };
+                // Asked after the append: an incarnation that began meanwhile has this record.
+                let beacon = self.books.appended(beacon, self.writer.id());
+                let rest = Some((commit, Settling { beacon, stored, failed }));
+                Fate::Appended(Waiting { lane: Rc::clone(self), rest })
+            }
             Decision::OptOut { shown } => {
                 self.books.settle(beacon, Outcome::OptedOut);
                 // The books go where the event would have gone, so that the caller waits for the same group and sees the same refusal.

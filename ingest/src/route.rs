@@ -145,8 +145,8 @@ async fn pixel(
             is_landing_refused: false,
             is_item: false,
         };
-        let rules = lane.rules(catalog.load(), opt_outs);
-        let decision = beacon::decide(&said, &caller, rules, lane.clock.now_ms(), record);
+        let mut rules = lane.rules(catalog.load(), opt_outs);
+        let decision = beacon::decide(&said, &caller, &mut rules, lane.clock.now_ms(), record);
         lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed)
     };
     finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await
