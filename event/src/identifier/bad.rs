@@ -33,13 +33,21 @@ pub(super) fn prepare() {
 
 /// What is known of a digest (lower-case hex of any form).
 pub(super) fn of_digest(hex: &[u8]) -> Option<Unusable> {
+    // No digest at all, but a field filled up to the length of one.
+    if let [first, rest @ ..] = hex
+        && rest.iter().all(|byte| byte == first)
+    {
+        return Some(if *first == b'0' { Unusable::Zero } else { Unusable::Bad });
+    }
     DIGESTS.get(&first_bits(hex)?).copied()
 }
 
-/// What is known of a raw value of a kind without a shape of its own, where the letter case may be any.
-pub(super) fn of_free_text(kind: IdKind, value: &[u8]) -> Option<Unusable> {
+/// What is known of a value before it was brought to its canonical form, for the kinds in which that says more: those without a shape of
+/// their own, where a word may have any letter case, and an Android id that is filled up to its length.
+pub(super) fn of_sent(kind: IdKind, value: &[u8]) -> Option<Unusable> {
     match kind {
         IdKind::Oaid | IdKind::Cookie => of_raw(value),
+        IdKind::AndroidId if value.len() < 16 => of_raw(value),
         _ => None,
     }
 }

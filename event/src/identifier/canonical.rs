@@ -141,7 +141,7 @@ impl<'a> RawId<'a> {
             }
         };
         match id {
-            Some(id) => match bad::of_digest(id.hex()).or_else(|| bad::of_free_text(kind, value)) {
+            Some(id) => match bad::of_digest(id.hex()).or_else(|| bad::of_sent(kind, value)) {
                 None => Ok(id),
                 Some(unusable) => Err(unusable),
             },

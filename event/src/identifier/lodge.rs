@@ -62,10 +62,13 @@ impl ArrivingForm {
 pub struct Lodged {
     /// Put all of these into the registry: each once.
     pub hashes: SmallVec<[OptOutHash; 8]>,
-    /// Hits that carry one of these forms are recognised. In the order of [`ArrivingForm`].
+    /// Hits that carry one of these forms are recognised. In the order of [`ArrivingForm`]. Of an ambiguous value: in either reading.
     pub covered: SmallVec<[ArrivingForm; 8]>,
     /// Hits that carry only one of these are not.
     pub uncovered: SmallVec<[ArrivingForm; 8]>,
+    /// Whether the value can be the raw identifier as well as a digest of one (an OAID or CAID of 32 hex, an OpenUDID). If it is the
+    /// raw identifier, every form is covered.
+    pub ambiguous: bool,
 }
 
 /// Why an identifier cannot be lodged: the caller has to send another. Never holds the value.
@@ -97,20 +100,24 @@ pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, Lodge
         IdKind::Caid => without_version(&bare),
         _ => &bare,
     };
-    let mut lodging = Lodging { keys, hashes: SmallVec::new(), covered: 0, is_bad: false };
+    let mut lodging = Lodging { keys, hashes: SmallVec::new(), readings: SmallVec::new(), is_bad: false };
     lodging.raw(kind, value);
     lodging.digest(kind, value);
-    lodging.finish(kind, value)
+    if lodging.is_bad || bad::of_raw(typed).is_some() {
+        return Err(LodgeError::Bad);
+    }
+    lodging.finish(kind)
 }
 
 struct Lodging<'k> {
     keys: &'k KeyRing,
     hashes: SmallVec<[OptOutHash; 8]>,
-    /// Bits by [`ArrivingForm`].
-    covered: u8,
+    /// What each possible reading of the value covers.
+    readings: SmallVec<[&'static [ArrivingForm]; 2]>,
     is_bad: bool,
 }
 
+/// Every form: what a raw identifier covers.
 const RAW: &[ArrivingForm] = &[
     ArrivingForm::Raw,
     ArrivingForm::Md5,
@@ -146,8 +153,8 @@ impl Lodging<'_> {
             | IdKind::OpenUdid
             | IdKind::Cookie => self.raw_text(kind, bytes),
         }
-        self.is_bad |= bad::of_free_text(kind, value).is_some();
-        self.cover(RAW);
+        self.is_bad |= bad::of_sent(kind, value).is_some();
+        self.readings.push(RAW);
     }
 
     /// Every digest of one canonical raw text.
@@ -174,23 +181,18 @@ impl Lodging<'_> {
             IdKind::Mac | IdKind::MacColons => &[IdKind::Mac, IdKind::MacColons],
             _ => &[kind],
         };
-        for kind in kinds {
-            let Some(id) = canonical::digest(*kind, value) else { return };
-            match id.form() {
-                Form::Md5 => {
-                    self.md5(&id);
-                    self.cover(&[ArrivingForm::Raw, ArrivingForm::Md5, ArrivingForm::Sha256OfMd5]);
-                }
-                Form::Sha1 => {
-                    self.push(&id);
-                    self.cover(&[ArrivingForm::Sha1]);
-                }
-                Form::Sha256 => {
-                    self.push(&id);
-                    self.cover(&[ArrivingForm::Sha256]);
-                }
+        let Some(form) = canonical::digest(kind, value).map(|id| id.form()) else { return };
+        for id in kinds.iter().filter_map(|kind| canonical::digest(*kind, value)) {
+            match form {
+                Form::Md5 => self.md5(&id),
+                Form::Sha1 | Form::Sha256 => self.push(&id),
             }
         }
+        self.readings.push(match form {
+            Form::Md5 => &[ArrivingForm::Raw, ArrivingForm::Md5, ArrivingForm::Sha256OfMd5],
+            Form::Sha1 => &[ArrivingForm::Sha1],
+            Form::Sha256 => &[ArrivingForm::Sha256],
+        });
     }
 
     fn push(&mut self, id: &Canonical<'_>) {
@@ -201,16 +203,9 @@ impl Lodging<'_> {
         }
     }
 
-    fn cover(&mut self, forms: &[ArrivingForm]) {
-        self.covered |= forms.iter().fold(0, |bits, form| bits | 1 << *form as u8);
-    }
-
-    fn finish(self, kind: IdKind, value: &[u8]) -> Result<Lodged, LodgeError> {
-        if self.is_bad {
-            return Err(LodgeError::Bad);
-        }
-        if self.hashes.is_empty() {
-            return Err(bad::of_raw(value).map_or(LodgeError::Malformed(kind), |_| LodgeError::Bad));
+    fn finish(self, kind: IdKind) -> Result<Lodged, LodgeError> {
+        if self.readings.is_empty() {
+            return Err(LodgeError::Malformed(kind));
         }
         let applies = |form: &ArrivingForm| match form {
             ArrivingForm::MacOtherSeparators => matches!(kind, IdKind::Mac | IdKind::MacColons),
@@ -222,8 +217,9 @@ impl Lodging<'_> {
             | ArrivingForm::Sha256OfMd5 => true,
         };
         let forms = RAW.iter().copied().filter(applies);
-        let (covered, uncovered) = forms.partition(|form| self.covered & (1 << *form as u8) != 0);
-        Ok(Lodged { hashes: self.hashes, covered, uncovered })
+        let (covered, uncovered) =
+            forms.partition(|form| self.readings.iter().all(|reading| reading.contains(form)));
+        Ok(Lodged { hashes: self.hashes, covered, uncovered, ambiguous: self.readings.len() > 1 })
     }
 }
 

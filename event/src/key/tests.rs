@@ -1,1 +1,210 @@
+use ::hmac::{Hmac, KeyInit, Mac as _};
+use proptest::prelude::*;
+use sha2::Sha256;
 
+use super::*;
+use crate::identifier::{IdField, RawId};
+
+/// Device key 00 01 … 1f, opt-out key 20 21 … 3f.
+const FILE: &str = "# a comment
+sightline-keys 1
+epoch 1 current 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+opt-out 202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f
+checksum cbe7aec8800473984a6247b6347c14e2
+";
+
+fn ring() -> KeyRing {
+    KeyRing::from_file_text(FILE).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+fn refused(text: &str) -> KeyError {
+    KeyRing::from_file_text(text).err().unwrap()
+}
+
+/// These are stored for years. Computed with another implementation (Python's hmac and hashlib): a change here would make every known
+/// device a new one and every opt-out void.
+#[test]
+fn golden_device_keys_and_opt_out_hashes() {
+    let keys = ring();
+    for (field, value, version, device, opt_out) in [
+        (
+            IdField::Imei,
+            "868049039501257",
+            None,
+            "ff36c6b983cce3e357e20cebf2804601",
+            "8361b37cfa8f13147381d8bb46d2f221",
+        ),
+        (
+            IdField::Oaid,
+            "1fe9a970-efbb-29e0-0bdd-f5dbbf751ab5",
+            None,
+            "73bdf3235d2f3e91dfd440ecbe6ab6de",
+            "7b418c8d2e7fb35730894266092e2281",
+        ),
+        (
+            IdField::OaidMd5,
+            "a58f9fffa86c12e6fb43f5232a46d53ef06196f4be138d185a09b1294c736c50",
+            None,
+            "a7caee6fe9c1a07c2112cdb29892b5bb",
+            "78035d639c435ab434bc38a6b27c03c6",
+        ),
+        (
+            IdField::Caid,
+            "4F5E6A7B8C9D0E1F2A3B4C5D6E7F8091",
+            Some(&b"20230330"[..]),
+            "f5d706e002e64f3d773357e49ab9622b",
+            "dea44623f16b95a82a1968a82a613559",
+        ),
+        (
+            IdField::Mac,
+            "00:1a:2b:3c:4d:5e",
+            None,
+            "bf1361693b664029967aedbcd1014404",
+            "b23fe0d738ff74310f71d6f5a8d4295a",
+        ),
+    ] {
+        let id = RawId::new(field, value.as_bytes(), version).reduce().ok().unwrap();
+        assert_eq!(hex(&keys.device_key(&id).0), device, "{}", field.name());
+        assert_eq!(hex(&keys.opt_out_hash(&id).0), opt_out, "{}", field.name());
+    }
+}
+
+proptest! {
+    #[test]
+    fn hashes_as_the_hmac_crate_does(key in any::<[u8; KEY_BYTES]>(), message in proptest::collection::vec(any::<u8>(), 0..300), cut in 0_usize..300) {
+        let mut reference = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        reference.update(&message);
+        let (first, second) = message.split_at(cut.min(message.len()));
+        let ours = hmac::Keyed::new(&key).hash(&[first, b"", second]);
+        prop_assert_eq!(&ours[..], &reference.finalize().into_bytes()[..16]);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
+        prop_assert!(KeyRing::from_file_text(&text).is_err());
+    }
+
+    #[test]
+    fn any_damage_of_one_byte_is_noticed(at in 12..FILE.len() - 1, byte in 0x20_u8..0x7f) {
+        let mut bytes = FILE.as_bytes().to_vec();
+        prop_assume!(bytes[at] != byte && !bytes[at].is_ascii_whitespace() && byte != b' ');
+        // A letter of a hex digit in the other case means the same, but only in the checksum, which is not part of itself.
+        let is_case = bytes[at].eq_ignore_ascii_case(&byte);
+        bytes[at] = byte;
+        let text = String::from_utf8(bytes).unwrap();
+        prop_assert!(is_case || KeyRing::from_file_text(&text).is_err());
+    }
+}
+
+#[test]
+fn every_cut_of_the_file_is_noticed() {
+    for length in 0..FILE.len() - 1 {
+        assert!(KeyRing::from_file_text(&FILE[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn a_written_file_is_read_again() {
+    let mut next = 0_u8;
+    let mut random = |bytes: &mut [u8]| {
+        for byte in bytes {
+            next = next.wrapping_mul(37).wrapping_add(11);
+            *byte = next;
+        }
+    };
+    let first = KeyRing::generate(&mut random);
+    let second = first.rotated(&mut random).unwrap();
+    let read = KeyRing::from_file_text(&second.to_file_text()).unwrap();
+    assert_eq!((first.epoch(), second.epoch(), read.epoch()), (1, 2, 2));
+    assert_eq!(read.epochs().collect::<Vec<_>>(), [1, 2]);
+    let id = || RawId::new(IdField::Imei, b"868049039501257", None).reduce().ok().unwrap();
+    assert_eq!(read.device_key(&id()), second.device_key(&id()));
+    assert_ne!(read.device_key(&id()), first.device_key(&id()), "a rotation makes new devices");
+    assert_eq!(read.device_key_of(1, &id()), Some(first.device_key(&id())));
+    assert_eq!(read.device_key_of(2, &id()), Some(second.device_key(&id())));
+    assert_eq!(read.device_key_of(3, &id()), None);
+    assert_eq!(read.opt_out_hash(&id()), first.opt_out_hash(&id()), "an opt-out survives rotations");
+    assert_eq!(read.to_file_text().as_str(), second.to_file_text().as_str());
+    assert!(second.to_file_text().starts_with("# SECRET."));
+}
+
+#[test]
+fn blanks_and_comments_mean_nothing() {
+    let spaced = FILE.replace("epoch 1 ", "\n  epoch\t1   ").replace("checksum", "# more\r\n checksum ");
+    assert_eq!(KeyRing::from_file_text(&spaced).unwrap().epoch(), 1);
+}
+
+#[test]
+fn epochs_run_out() {
+    let mut count = 0_u8;
+    let mut random = |bytes: &mut [u8]| {
+        count += 1;
+        bytes.iter_mut().enumerate().for_each(|(index, byte)| *byte = count ^ index as u8);
+    };
+    let mut ring = KeyRing::generate(&mut random);
+    while let Ok(next) = ring.rotated(&mut random) {
+        ring = next;
+    }
+    assert_eq!(ring.epochs().count(), 64);
+    assert!(ring.to_file_text().len() < 16 * 1024);
+    assert_eq!(KeyRing::from_file_text(&ring.to_file_text()).unwrap().epoch(), 64);
+}
+
+#[test]
+#[should_panic(expected = "the source of randomness gave none")]
+fn a_source_that_gives_nothing_makes_no_keys() {
+    KeyRing::generate(|_| {});
+}
+
+#[test]
+fn wrong_files_are_refused_with_their_line() {
+    let line = |line, problem| KeyError::Line { line, problem };
+    let zero = "0".repeat(64);
+    for (from, to, error) in [
+        (
+            "sightline-keys 1",
+            "sightline-keys 2",
+            line(2, "this version of the key file is not known to this program"),
+        ),
+        ("sightline-keys 1\n", "", line(2, "a key file begins with `sightline-keys 1`")),
+        (
+            "sightline-keys 1\n",
+            "sightline-keys 1\nsightline-keys 1\n",
+            line(3, "`sightline-keys` stands twice"),
+        ),
+        ("epoch 1", "epoch 0", line(3, "an epoch is a number from 1 to 65535")),
+        ("epoch 1", "epoch 65536", line(3, "an epoch is a number from 1 to 65535")),
+        ("current", "old", line(3, "an epoch is `current` or `sealed`")),
+        ("current 00", "current 0g", line(3, "a key is 64 hex digits")),
+        ("current 00", "current ", line(3, "a key is 64 hex digits")),
+        ("opt-out 20", "opt-out 2020", line(4, "a key is 64 hex digits")),
+        ("checksum cb", "checksum ", line(5, "a checksum is 32 hex digits")),
+        (
+            "checksum",
+            "checksumm",
+            line(5, "expected `epoch <number> current|sealed <key>`, `opt-out <key>` or `checksum <sum>`"),
+        ),
+        ("current", "sealed", KeyError::Checksum),
+        ("epoch 1", "epoch 7", KeyError::Checksum),
+        ("checksum cb", "checksum cc", KeyError::Checksum),
+        ("checksum cbe7aec8800473984a6247b6347c14e2\n", "", KeyError::Missing("checksum")),
+    ] {
+        assert!(FILE.contains(from), "{from}");
+        assert_eq!(refused(&FILE.replacen(from, to, 1)), error, "{from} → {to}");
+    }
+    let own = FILE.split("opt-out ").nth(1).unwrap().split('\n').next().unwrap();
+    assert_eq!(refused(&FILE.replace(own, &zero)), line(4, "a key of one repeated byte is none"));
+    let twice = FILE.replace("checksum", &format!("opt-out {own}\nchecksum"));
+    assert_eq!(refused(&twice), line(5, "`opt-out` stands twice"));
+    let after = format!("{FILE}epoch 2 sealed {own}\n");
+    assert_eq!(refused(&after), line(6, "nothing may follow the checksum"));
+    let unordered = FILE.replace("opt-out", &format!("epoch 1 sealed {own}\nopt-out"));
+    assert_eq!(refused(&unordered), line(4, "epochs stand in ascending order, each once"));
+    let two = FILE.replace("opt-out", &format!("epoch 2 current {own}\nopt-out"));
+    assert_eq!(refused(&two), line(4, "only one epoch is current"));
+    assert_eq!(refused(&" ".repeat(20_000)), KeyError::TooLong);
+}

@@ -1,0 +1,336 @@
+//! The bytes of records. The golden files were written once, by another program after the format's drawing, and are read for ever: a test that fails here means that journals and
+//! topics out there can no longer be read, and the answer is a new version beside the old one, never a new golden file under an old name.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use event::identifier::IdKind;
+use event::key::DeviceKey;
+use event::outcome::Outcome;
+use event::record::{
+    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, SourceKind, decode,
+    encode_event, encode_outcomes, flag, view_hash,
+};
+use event::stage::Stage;
+use proptest::prelude::*;
+
+const FULL: &[u8] = include_bytes!("golden/v1-event-full.bin");
+const MINIMAL: &[u8] = include_bytes!("golden/v1-event-minimal.bin");
+const UNRESOLVED: &[u8] = include_bytes!("golden/v1-event-unresolved.bin");
+const OUTCOMES: &[u8] = include_bytes!("golden/v1-outcomes.bin");
+
+fn full() -> Event<'static> {
+    Event {
+        received_ms: 1_795_219_200_123,
+        time_ms: 1_795_219_140_000,
+        client_time_ms: Some(1_795_219_140_000),
+        day: Some(20_778),
+        hour: 23,
+        stage: Stage::Viewable,
+        source: SourceKind::Stitching,
+        platform: Platform::Android,
+        flags: flag::MACRO_UNREPLACED | flag::DUPLICATE_BY_TIME | flag::BACKDATED,
+        campaign: "demo",
+        placement: "homepage.banner_1-a",
+        creative: "广告 1",
+        region: "CN-31",
+        catalog_version: 0xe3b0_c442,
+        device: Some(Device { key: DeviceKey(*b"0123456789abcdef"), kind: IdKind::Oaid, epoch: 300 }),
+        view: 11_035_641_235_243_725_980,
+        network: &[203, 0, 113],
+        agent: "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36",
+    }
+}
+
+fn minimal() -> Event<'static> {
+    Event {
+        received_ms: 1_795_219_200_123,
+        time_ms: 1_795_219_200_123,
+        client_time_ms: None,
+        day: Some(20_778),
+        hour: 0,
+        stage: Stage::Impression,
+        source: SourceKind::Client,
+        platform: Platform::Unknown,
+        flags: flag::CLIENT_TIME_ABSENT,
+        campaign: "c",
+        placement: "p",
+        creative: "",
+        region: "",
+        catalog_version: 1,
+        device: None,
+        view: 0,
+        network: &[],
+        agent: "",
+    }
+}
+
+fn unresolved() -> Event<'static> {
+    Event {
+        time_ms: 1_795_219_200_123,
+        client_time_ms: Some(1_895_219_200_000),
+        day: None,
+        hour: 0,
+        flags: flag::UNRESOLVED | flag::CLIENT_CLOCK_BROKEN,
+        network: &[0x20, 0x01, 0x0d, 0xb8, 0x00, 0xaa],
+        ..full()
+    }
+}
+
+fn outcomes() -> OutcomeCounts {
+    let mut counts = OutcomeCounts {
+        at_ms: 1_795_219_200_123,
+        received: 1_000_000,
+        pending: 3,
+        outcomes: [0; Outcome::COUNT],
+    };
+    for (index, count) in counts.outcomes.iter_mut().enumerate().take(16) {
+        *count = 1 << (3 * index);
+    }
+    counts
+}
+
+fn event_bytes(event: &Event<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_event(event, &mut bytes);
+    bytes
+}
+
+fn outcome_bytes(counts: &OutcomeCounts) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_outcomes(counts, &mut bytes);
+    bytes
+}
+
+#[test]
+fn golden_files_of_version_1_are_read() {
+    assert_eq!(decode(FULL), Ok(Record::Event(full())));
+    assert_eq!(decode(MINIMAL), Ok(Record::Event(minimal())));
+    assert_eq!(decode(UNRESOLVED), Ok(Record::Event(unresolved())));
+    assert_eq!(decode(OUTCOMES), Ok(Record::Outcomes(outcomes())));
+}
+
+#[test]
+fn version_1_is_what_is_written() {
+    assert_eq!(event_bytes(&full()), FULL);
+    assert_eq!(event_bytes(&minimal()), MINIMAL);
+    assert_eq!(event_bytes(&unresolved()), UNRESOLVED);
+    assert_eq!(
+        Outcome::COUNT,
+        16,
+        "more outcomes: the file of 16 must still be read, and a new one is written beside it"
+    );
+    assert_eq!(outcome_bytes(&outcomes()), OUTCOMES);
+}
+
+#[test]
+fn a_usual_event_is_short() {
+    let event = Event { flags: 0, region: "", creative: "10722", client_time_ms: None, ..full() };
+    let without_agent = event_bytes(&event).len() - event.agent.len();
+    assert!(without_agent <= 100, "{without_agent} bytes beside the agent");
+    assert!(event_bytes(&minimal()).len() <= 32);
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    for golden in [FULL, MINIMAL, UNRESOLVED, OUTCOMES] {
+        for length in 0..golden.len() {
+            assert!(matches!(decode(&golden[..length]), Err(DecodeError::Truncated(_))), "{length}");
+        }
+        let longer = [golden, &[0]].concat();
+        assert_eq!(decode(&longer), Err(DecodeError::Trailing(1)));
+    }
+}
+
+#[test]
+fn what_is_not_known_is_said_and_not_guessed() {
+    assert_eq!(decode(&[2, 1]), Err(DecodeError::UnknownVersion(2)));
+    assert_eq!(decode(&[0]), Err(DecodeError::UnknownVersion(0)));
+    assert_eq!(decode(&[1, 3]), Err(DecodeError::UnknownKind(3)));
+    let with = |at: usize, byte: u8| {
+        let mut bytes = MINIMAL.to_vec();
+        bytes[at] = byte;
+        decode(&bytes).err()
+    };
+    assert_eq!(with(2, 0x20), Some(DecodeError::Malformed("shape")));
+    assert_eq!(with(2, 0x02), Some(DecodeError::Malformed("shape")));
+    // received 6 bytes, time 1 byte, then stage, source, platform, hour.
+    assert_eq!(with(10, 99), Some(DecodeError::Malformed("stage")));
+    assert_eq!(with(11, 0), Some(DecodeError::Malformed("source")));
+    assert_eq!(with(12, 9), Some(DecodeError::Malformed("platform")));
+    assert_eq!(with(13, 24), Some(DecodeError::Malformed("hour")));
+    assert_eq!(with(21, 4), Some(DecodeError::Malformed("network")));
+}
+
+#[test]
+fn books_of_a_program_with_fewer_outcomes_are_read() {
+    let mut bytes = vec![1, 2, 0, 5, 0, 2, 3, 2];
+    let mut counts = OutcomeCounts { at_ms: 0, received: 5, pending: 0, outcomes: [0; Outcome::COUNT] };
+    counts.outcomes[0] = 3;
+    counts.outcomes[1] = 2;
+    assert_eq!(decode(&bytes), Ok(Record::Outcomes(counts)));
+    bytes[5] = u8::MAX;
+    bytes.extend([0; 253]);
+    assert_eq!(decode(&bytes), Err(DecodeError::Malformed("count")), "written by a newer program");
+}
+
+#[test]
+fn a_number_has_one_encoding() {
+    for superfluous in [&[0x80, 0x00][..], &[0x85, 0x80, 0x00]] {
+        let bytes = [&[1, 2, 0][..], superfluous, &[0, 0]].concat();
+        assert_eq!(decode(&bytes), Err(DecodeError::Malformed("received")));
+    }
+    let most = [&[1, 2, 0][..], &[0xff; 9], &[0x01, 0, 0]].concat();
+    assert!(matches!(decode(&most), Ok(Record::Outcomes(counts)) if counts.received == u64::MAX));
+    let more = [&[1, 2, 0][..], &[0xff; 9], &[0x02, 0, 0]].concat();
+    assert_eq!(decode(&more), Err(DecodeError::Malformed("received")));
+    let endless = [&[1, 2, 0][..], &[0xff; 20]].concat();
+    assert_eq!(decode(&endless), Err(DecodeError::Malformed("received")));
+}
+
+/// Stored for years; computed with another implementation (Python's hashlib).
+#[test]
+fn golden_view_hashes() {
+    assert_eq!(view_hash(b"317e8e08fed2b2d352e5fc3aca41ff1a"), 3_338_442_855_951_120_394);
+    assert_eq!(view_hash(b"r-1"), 261_953_975_962_479_163);
+    assert_ne!(view_hash(b""), 0);
+}
+
+#[test]
+fn the_table_of_fields_lists_every_field_of_an_event() {
+    // A new field does not compile here until it is listed.
+    let Event {
+        received_ms: _,
+        time_ms: _,
+        client_time_ms: _,
+        day: _,
+        hour: _,
+        stage: _,
+        source: _,
+        platform: _,
+        flags: _,
+        campaign: _,
+        placement: _,
+        creative: _,
+        region: _,
+        catalog_version: _,
+        device: _,
+        view: _,
+        network: _,
+        agent: _,
+    } = minimal();
+    let debug = format!("{:#?}", Event { device: None, ..minimal() });
+    let fields: Vec<&str> = debug
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| !line.starts_with([' ', ')', ']', '}']))
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    let listed: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+    assert_eq!(listed, fields);
+    assert!(FIELDS.iter().all(|field| !field.purpose.is_empty() && !field.retention.is_empty()));
+}
+
+prop_compose! {
+    fn any_device()(key in any::<[u8; 16]>(), kind in 0..IdKind::ALL.len(), epoch in any::<u16>()) -> Device {
+        Device { key: DeviceKey(key), kind: IdKind::ALL[kind], epoch }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Texts {
+    network: Vec<u8>,
+    others: [String; 4],
+    agent: String,
+}
+
+prop_compose! {
+    fn any_texts()(
+        network in prop_oneof![Just(0_usize), Just(3), Just(6)].prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length)),
+        texts in proptest::array::uniform4("\\PC{0,64}"),
+        agent in "\\PC{0,120}",
+    ) -> Texts {
+        Texts { network, others: texts, agent }
+    }
+}
+
+prop_compose! {
+    fn any_numbers()(
+        times in any::<(i64, i64, Option<i64>)>(),
+        day in any::<Option<u16>>(),
+        hour in 0_u8..24,
+        enums in (0..Stage::ALL.len(), 0..3_usize, 0..Platform::ALL.len()),
+        flags in any::<u32>(),
+        catalog_version in any::<u32>(),
+        device in proptest::option::of(any_device()),
+        view in any::<u64>(),
+        same_time in any::<bool>(),
+    ) -> Event<'static> {
+        Event {
+            received_ms: times.0,
+            time_ms: times.1,
+            client_time_ms: if same_time { Some(times.1) } else { times.2 },
+            day,
+            hour,
+            stage: Stage::ALL[enums.0],
+            source: SourceKind::ALL[enums.1],
+            platform: Platform::ALL[enums.2],
+            flags,
+            catalog_version,
+            device,
+            view,
+            ..minimal()
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_read_again(numbers in any_numbers(), texts in any_texts()) {
+        prop_assume!(texts.agent.len() <= AGENT_BYTES_MAX);
+        let [campaign, placement, creative, region] = &texts.others;
+        let event = Event { campaign, placement, creative, region, network: &texts.network, agent: &texts.agent, ..numbers };
+        let bytes = event_bytes(&event);
+        prop_assert_eq!(decode(&bytes), Ok(Record::Event(event)));
+    }
+
+    #[test]
+    fn books_are_read_again(at_ms in any::<i64>(), received in any::<u64>(), pending in any::<u64>(), outcomes in any::<[u64; Outcome::COUNT]>()) {
+        let counts = OutcomeCounts { at_ms, received, pending, outcomes };
+        let bytes = outcome_bytes(&counts);
+        prop_assert_eq!(decode(&bytes), Ok(Record::Outcomes(counts)));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused_and_what_is_read_is_canonical(
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        kind in 0_u8..4,
+    ) {
+        if bytes.len() > 1 {
+            bytes[0] = 1;
+            bytes[1] = kind;
+        }
+        is_canonical(&bytes)?;
+    }
+
+    #[test]
+    fn damaged_records_are_read_or_refused(which in 0..4_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES][which].to_vec();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        is_canonical(&bytes)?;
+    }
+}
+
+/// One value has one encoding: what can be read is written the same again.
+fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
+    match decode(bytes) {
+        Ok(Record::Event(event)) if event.agent.len() <= AGENT_BYTES_MAX => {
+            prop_assert_eq!(event_bytes(&event), bytes);
+        }
+        // Books of fewer outcomes are filled up, so they are longer when written again.
+        Ok(Record::Outcomes(counts)) => prop_assert!(outcome_bytes(&counts).len() >= bytes.len()),
+        Ok(Record::Event(_)) | Err(_) => {}
+    }
+    Ok(())
+}
