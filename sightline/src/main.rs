@@ -1,2 +1,88 @@
-//! Skeleton.
-fn main() {}
+//! The binary: command line, configuration, wiring of the roles.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cli`] | the command line as types |
+//! | [`config`], [`data_dir`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
+//! | [`roles`], [`admin`], [`catalog_file`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
+//! | [`client`], [`replay`], [`table`] | the commands that speak to a running instance |
+//! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
+//!
+//! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
+
+mod admin;
+mod catalog_file;
+mod cli;
+mod client;
+mod config;
+mod data_dir;
+mod demo;
+mod instance;
+mod journal_tool;
+mod links;
+mod logging;
+mod metrics;
+mod replay;
+mod roles;
+mod table;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, JournalCommand};
+use config::{Config, ConfigError};
+use roles::Roles;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = io::stdout().lock();
+    match run(&cli, &mut out).and_then(|done| out.flush().map(|()| done).map_err(Into::into)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            // Wrong usage and a wrong configuration are the caller's to mend before trying again.
+            ExitCode::from(if error.downcast_ref::<ConfigError>().is_some() { 2 } else { 1 })
+        }
+    }
+}
+
+/// Runs the command. `Ok(false)` if it was done and what it found is not well.
+fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
+    logging::init(&cli.log)?;
+    match &cli.command {
+        Command::Standalone(args) => roles::run(Roles::Standalone, args, out).map(|()| true),
+        Command::Ingest(args) => roles::run(Roles::Ingest, args, out).map(|()| true),
+        Command::OptOut(args) => roles::run(Roles::OptOut, args, out).map(|()| true),
+        Command::Aggregator(args) => roles::run(Roles::Aggregator, args, out).map(|()| true),
+        Command::Replay(args) => replay::run(args, out),
+        Command::Links(args) => links::run(args, out).map(|()| true),
+        Command::Report(_) | Command::Settle(_) | Command::Demo(_) => Ok(false),
+        Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
+        Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),
+        Command::CheckConfig { file } => check_config(file, out).map(|()| true),
+    }
+}
+
+/// Checks a configuration and, if it is there, the catalog that it names.
+fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let config = Config::load(Some(file), None)?;
+    writeln!(out, "{}: right", file.display())?;
+    let path = config.catalog_path();
+    if config.catalog.is_some() || path.exists() {
+        let catalog = catalog_file::read(&path)?;
+        let placements: usize = catalog.campaigns.values().map(|campaign| campaign.placements.len()).sum();
+        writeln!(
+            out,
+            "{}: right, {} campaigns, {placements} placements",
+            path.display(),
+            catalog.campaigns.len()
+        )?;
+    } else {
+        writeln!(out, "{}: not there yet; the first start writes an example", path.display())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The catalog file: read at start, watched while the process runs, swapped whole. A wrong one is refused with file and line in
+//! the log and a metric, and the one before it stays in force.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use catalog::{Catalog, Shared};
+
+use crate::config::{ConfigError, read_text};
+use crate::data_dir::write_durably;
+use crate::metrics;
+
+/// How often the file is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the first start writes where there is no catalog.
+const EXAMPLE: &str = include_str!("catalog_example.toml");
+
+/// Reads the catalog at `path`.
+///
+/// # Errors
+/// File, line, what is wrong and what is allowed.
+pub(crate) fn read(path: &Path) -> Result<Catalog, ConfigError> {
+    let text = read_text(path)?;
+    Catalog::parse(&text, &path.display().to_string()).map_err(|error| ConfigError::usage(error.to_string()))
+}
+
+/// Writes the example where no catalog is. Answers whether it did.
+pub(crate) fn write_example_if_missing(path: &Path) -> anyhow::Result<bool> {
+    if path.exists() {
+        return Ok(false);
+    }
+    write_durably(path, 0o644, EXAMPLE.as_bytes())
+        .with_context(|| format!("cannot write the example catalog {}", path.display()))?;
+    Ok(true)
+}
+
+/// How a file looked: what changes when somebody writes it. Editors and deployments replace files, so the inode counts too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+/// Watches a catalog file.
+pub(crate) struct Watch {
+    path: PathBuf,
+    shared: Shared,
+    seen: Option<Look>,
+}
+
+impl Watch {
+    /// Watches `path`, whose content as of `shared` was read just before.
+    pub(crate) fn new(path: PathBuf, shared: Shared) -> Self {
+        // Not what the file looks like now: it may have been written since it was read. The first look reads it again.
+        Self { path, shared, seen: None }
+    }
+
+    /// Looks at the file once a second until the task is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look();
+        }
+    }
+
+    /// Reads the file if it changed and swaps the catalog if it is a right one.
+    fn look(&mut self) {
+        let look = look(&self.path);
+        if look == self.seen {
+            return;
+        }
+        self.seen = look;
+        match read(&self.path) {
+            Ok(catalog) if catalog.version == self.shared.load().version => {}
+            Ok(catalog) => {
+                tracing::info!(
+                    path = %self.path.display(),
+                    version = format_args!("{:08x}", catalog.version),
+                    campaigns = catalog.campaigns.len(),
+                    "catalog taken"
+                );
+                metrics::catalog_taken(catalog.campaigns.len());
+                self.shared.store(std::sync::Arc::new(catalog));
+            }
+            Err(error) => {
+                tracing::error!(%error, "catalog refused; the one before it stays in force");
+                metrics::catalog_refused();
+            }
+        }
+    }
+}
+
+fn look(path: &Path) -> Option<Look> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(path).ok()?;
+    Some(Look { modified: meta.modified().ok(), bytes: meta.len(), inode: meta.ino() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "[[campaign]]\nid = \"a\"\nname = \"A\"\ntime_zone = \"UTC\"\n";
+
+    #[test]
+    fn the_example_is_a_right_catalog_and_is_written_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("catalog.toml");
+        assert!(write_example_if_missing(&path).expect("written"));
+        let catalog = read(&path).expect("is right");
+        assert!(catalog.campaigns.contains_key("demo"));
+        std::fs::write(&path, ONE).expect("written");
+        assert!(!write_example_if_missing(&path).expect("left alone"));
+        assert!(read(&path).expect("is right").campaigns.contains_key("a"));
+    }
+
+    #[test]
+    fn a_right_change_is_taken_and_a_wrong_one_leaves_the_old_in_force() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("catalog.toml");
+        std::fs::write(&path, ONE).expect("written");
+        let shared = read(&path).expect("is right").into_shared();
+        let mut watch = Watch::new(path.clone(), shared.clone());
+        watch.look();
+        let version = shared.load().version;
+
+        std::fs::write(&path, "[[campaign]]\nid = 5\n").expect("written");
+        watch.look();
+        assert_eq!(shared.load().version, version, "a wrong file changes nothing");
+        let error = read(&path).expect_err("is wrong").to_string();
+        assert!(error.contains("catalog.toml:"), "{error}");
+
+        std::fs::remove_file(&path).expect("removed");
+        watch.look();
+        assert_eq!(shared.load().version, version, "a missing file changes nothing");
+
+        std::fs::write(&path, ONE.replace("\"a\"", "\"b\"")).expect("written");
+        watch.look();
+        assert!(shared.load().campaigns.contains_key("b"));
+    }
+}

@@ -1,0 +1,371 @@
+//! The command line: every command, its arguments and an example of each. It only describes; the modules named in
+//! [`crate::main`] do the work. It must never read a file or the clock.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Third-party ad measurement: beacons in, reach and frequency out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sightline",
+    version,
+    about,
+    long_about = None,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
+                  Logs go to standard error (text in a terminal, JSON otherwise), results to standard output.\n\n\
+                  Start here:\n  sightline demo        a running example with generated beacons\n  sightline standalone  everything on this machine"
+)]
+pub(crate) struct Cli {
+    /// What is logged: error, warn, info, debug, trace, or directives such as `info,ingest=debug`.
+    #[arg(long, global = true, value_name = "LEVEL", env = "SIGHTLINE_LOG", default_value = "info")]
+    pub(crate) log: String,
+    /// The command.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: tracker, opt-out page, reports, admin port.
+    #[command(after_help = "Example:\n  sightline standalone --data sightline-data\n\n\
+        The first start creates the folder with its keys, tokens and an example catalog. Stop with Ctrl-C or SIGTERM:\n\
+        what was accepted is finished, then the exit code is 0.")]
+    Standalone(RoleArgs),
+    /// Run the tracker alone: takes beacons and journals them.
+    #[command(after_help = "Example:\n  sightline ingest --config deploy/full.toml\n\n\
+        Until roles are linked over Kafka, a tracker alone fills the journal of its own data folder and obeys the\n\
+        opt-outs that are in that folder; start `standalone` on the same folder to turn the journal into figures.")]
+    Ingest(RoleArgs),
+    /// Run the opt-out page and its registry alone.
+    #[command(after_help = "Example:\n  sightline opt-out --config deploy/full.toml\n\n\
+        Until roles are linked over Kafka, a registry alone reaches the trackers that are started on its data folder\n\
+        later, not one that runs elsewhere.")]
+    OptOut(RoleArgs),
+    /// Run the aggregator and the report API alone.
+    #[command(after_help = "Example:\n  sightline aggregator --config deploy/full.toml\n\n\
+        Until roles are linked over Kafka, an aggregator alone reads the journal of its own data folder, and only\n\
+        while no tracker writes there.")]
+    Aggregator(RoleArgs),
+    /// Load past beacons from a file through the running instance, each at its recorded time.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
+    /// Print the tracking URLs to hand to media.
+    #[command(
+        after_help = "Example:\n  sightline links --campaign demo\n  sightline links --base https://t.example.com --format csv > links.csv"
+    )]
+    Links(LinksArgs),
+    /// Ask the running instance for reach, frequency or delivery.
+    #[command(after_help = "Example:\n  sightline report reach --campaign demo --settle\n  \
+        sightline report frequency --campaign demo --from 2026-11-01 --to 2026-11-30\n  \
+        sightline report delivery --campaign demo --by day --filter gross --format csv")]
+    Report(ReportArgs),
+    /// Bring the figures of changed days up to date.
+    #[command(after_help = "Example:\n  sightline settle\n  sightline settle --day 2026-11-20")]
+    Settle(SettleArgs),
+    /// Look into a journal that no process is writing.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Check a configuration file, and the catalog that it names, without starting anything.
+    #[command(after_help = "Example:\n  sightline check-config deploy/full.toml")]
+    CheckConfig {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Start everything, send generated beacons whose truth is known, show the reports beside it, and stay up.
+    #[command(after_help = "Example:\n  sightline demo --data sightline-data")]
+    Demo(DemoArgs),
+}
+
+const REPLAY_HELP: &str = "Example:
+  sightline replay beacons.tsv --campaign demo --placement p1 \\
+      --map t=epoch_ms --map stage=event --map rid=bid_id --map cookie=device_id
+
+Fields (the names of the tracker's parameters):
+  c p cr t rid stage ip ua os u, the identifiers oaid oaid_md5 imei imei_md5 android_id android_id_md5 idfa idfa_md5
+  idfv aaid aaid_md5 caid caid_md5 caid_version mac mac_md5 openudid cookie,
+  the signals gdpr gdpr_consent gpp gpp_sid lmt coppa
+Well-known column names are mapped without being asked; what was mapped is printed first. `--map field=` unmaps one.
+
+Columns of an nginx access log (`combined`): remote_addr remote_user time_local method path status body_bytes_sent
+http_referer http_user_agent, and arg_<name> for each parameter of the request's query.
+
+Rows go to POST /v1/events with the replay key of the data folder, which carries the rights ip, ua and backdate.
+A request whose answer was lost is sent again: rows without a request id (rid) may then be counted twice in net.
+Exit code 1 if a row could not be delivered; rows that the tracker refused are listed by reason and do not fail.";
+
+/// Arguments of a role.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RoleArgs {
+    /// Data folder. Stands above the file's `data`.
+    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file (TOML). Without one, the defaults hold.
+    #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Arguments of `demo`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where and how to run.
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+    /// How many ad views to generate.
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) views: u32,
+    /// Seed of the generator: the same seed and day make the same beacons.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Stop after the reports instead of staying up.
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+/// Which running instance a client command talks to.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct InstanceArgs {
+    /// Data folder of the running instance: its addresses, tokens and keys are read there.
+    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
+    pub(crate) data: PathBuf,
+    /// Address of the instance instead of the one in the data folder, such as http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
+/// Arguments of `replay`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// File of past beacons; `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// Campaign of every row, unless a column is mapped to `c`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) campaign: Option<String>,
+    /// Placement of every row, unless a column is mapped to `p`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) placement: Option<String>,
+    /// A column for a field, `field=column`; may be repeated.
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    pub(crate) map: Vec<String>,
+    /// Column that says what happened (imp, clk, viewable …); the same as `--map stage=COLUMN`.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) stage_column: Option<String>,
+    /// Stage of rows without one.
+    #[arg(long, value_name = "STAGE", default_value = "impression")]
+    pub(crate) stage: String,
+    /// In access logs: requests for this path are beacons of `--stage`, besides the tracker's own paths.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// How the file is written; told by its ending if not given (.tsv .ndjson .jsonl .log).
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FileFormat>,
+    /// Which instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    /// File with the server key; by default the data folder's `keys/replay.key`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Requests under way at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) parallel: u8,
+    /// Rows in one request.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) batch: u16,
+}
+
+/// How a file of past beacons is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// Columns separated by tabs, named in the first line.
+    Tsv,
+    /// One JSON object a line.
+    Ndjson,
+    /// nginx access log in the `combined` format.
+    Nginx,
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// Arguments of `links`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LinksArgs {
+    /// Only this campaign.
+    #[arg(long, value_name = "ID")]
+    pub(crate) campaign: Option<String>,
+    /// Public address of the tracker, such as https://t.example.com. By default the running instance's.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base: Option<String>,
+    /// Data folder whose catalog is read.
+    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
+    pub(crate) data: PathBuf,
+    /// Catalog file instead of the data folder's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: OutputFormat,
+}
+
+/// Which report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportKind {
+    /// Distinct devices, with impressions, id coverage and clicks.
+    Reach,
+    /// How many devices were reached how often.
+    Frequency,
+    /// Impressions, clicks and what was removed for which reason.
+    Delivery,
+}
+
+impl ReportKind {
+    /// The last part of its path in the API.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Reach => "reach",
+            Self::Frequency => "frequency",
+            Self::Delivery => "delivery",
+        }
+    }
+}
+
+/// What a report is broken down by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// One row.
+    #[default]
+    Total,
+    /// A row for each day on the campaign's clock.
+    Day,
+    /// A row for each placement.
+    Placement,
+    /// A row for each medium.
+    Medium,
+    /// A row for each creative.
+    Creative,
+    /// A row for each region.
+    Region,
+    /// A row for each platform.
+    Platform,
+    /// A row for each hour on the campaign's clock.
+    Hour,
+}
+
+/// Which impressions count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Filter {
+    /// All.
+    Gross,
+    /// Repeats and general invalid traffic out.
+    #[default]
+    Net,
+    /// Sophisticated invalid traffic out too.
+    TotalNet,
+}
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Which report.
+    pub(crate) kind: ReportKind,
+    /// Which campaign. May be left out where there is only one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) campaign: Option<String>,
+    /// First day, in the campaign's time zone. By default the campaign's first day with events.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) from: Option<chrono::NaiveDate>,
+    /// Last day, in the campaign's time zone. By default today.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) to: Option<chrono::NaiveDate>,
+    /// Break down by.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) by: By,
+    /// Which impressions count.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) filter: Filter,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: OutputFormat,
+    /// Bring changed days up to date first.
+    #[arg(long)]
+    pub(crate) settle: bool,
+    /// Which instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    /// File with the report token; by default the data folder's `keys/operator.token`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Arguments of `settle`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SettleArgs {
+    /// Only this day, whether it is marked as changed or not.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) day: Option<chrono::NaiveDate>,
+    /// Which instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    /// File with the operator token; by default the data folder's `keys/operator.token`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// What to do with a journal.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Check every frame's checksum and the order of records; prints what it found, changes nothing.
+    #[command(
+        after_help = "Example:\n  sightline journal verify sightline-data/journal\n  sightline journal verify sightline-data/journal/lane-0"
+    )]
+    Verify {
+        /// A lane's folder, or the folder that holds the lanes.
+        dir: PathBuf,
+    },
+    /// Print every record as one JSON object a line. A record holds no raw identifier and no full address.
+    #[command(after_help = "Example:\n  sightline journal dump sightline-data/journal/lane-0 | head")]
+    Dump {
+        /// A lane's folder, or the folder that holds the lanes.
+        dir: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound_and_every_command_shows_an_example() {
+        Cli::command().debug_assert();
+        fn walk(command: &clap::Command) {
+            if command.get_name() != "help" && !command.has_subcommands() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("sightline "), "`{}` has no example", command.get_name());
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+
+    #[test]
+    fn filters_are_spelled_as_in_the_api() {
+        let cli =
+            Cli::try_parse_from(["sightline", "report", "reach", "--filter", "total_net"]).expect("parses");
+        assert!(matches!(cli.command, Command::Report(ReportArgs { filter: Filter::TotalNet, .. })));
+    }
+}

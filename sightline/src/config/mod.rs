@@ -1,0 +1,159 @@
+//! The configuration: one TOML file, one struct for each part, every key with its unit and default (`deploy/full.toml`
+//! documents and proves them). Unknown keys are refused with the nearest known name. It holds no secret, only paths to them.
+//!
+//! Relative paths are taken from the working directory. The command line stands above the file, the file above the defaults.
+
+mod error;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub(crate) use error::{ConfigError, nearest};
+pub(crate) use sections::{Admin, Journal, Reports, Store};
+
+use crate::data_dir::DataDir;
+
+/// Largest configuration or catalog file, bytes: ten thousand placements fit.
+pub(crate) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Data folder. Default `sightline-data`.
+    pub(crate) data: PathBuf,
+    /// Catalog of campaigns and placements. Default `catalog.toml` in the data folder.
+    pub(crate) catalog: Option<PathBuf>,
+    /// Key ring for device keys. Default `keys/device.keys` in the data folder, created at the first start.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Public address of the tracker, such as `https://t.example.com`: what `sightline links` prints. Default: the listener's.
+    pub(crate) public_url: Option<String>,
+    /// The tracker.
+    pub(crate) tracker: ingest::Settings,
+    /// The journal's lanes.
+    pub(crate) journal: Journal,
+    /// The opt-out page and registry.
+    pub(crate) opt_out: opt_out::Settings,
+    /// The report API.
+    pub(crate) reports: Reports,
+    /// The event store.
+    pub(crate) store: Store,
+    /// The admin port.
+    pub(crate) admin: Admin,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("sightline-data"),
+            catalog: None,
+            key_file: None,
+            public_url: None,
+            tracker: ingest::Settings::default(),
+            journal: Journal::default(),
+            opt_out: opt_out::Settings::default(),
+            reports: Reports::default(),
+            store: Store::default(),
+            admin: Admin::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file` if one is given, then lets `data` stand above it.
+    pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut config = match file {
+            None => Self::default(),
+            Some(file) => {
+                let text = read_text(file)?;
+                Self::parse(&text, Some(file))?
+            }
+        };
+        if let Some(data) = data {
+            config.data = data.to_path_buf();
+        }
+        Ok(config)
+    }
+
+    /// Reads and checks a configuration's text.
+    pub(crate) fn parse(text: &str, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
+        config.check().map_err(|message| ConfigError {
+            file: file.map(Path::to_path_buf),
+            line: None,
+            message,
+        })?;
+        Ok(config)
+    }
+
+    /// Holds the values against their limits and against each other.
+    fn check(&self) -> Result<(), String> {
+        self.journal.settings().check().map_err(|error| format!("[journal]: {error}"))?;
+        let listeners = [
+            ("tracker", self.tracker.listen),
+            ("opt_out", self.opt_out.listen),
+            ("reports", self.reports.listen),
+            ("admin", self.admin.listen),
+        ];
+        for (index, (name, address)) in listeners.iter().enumerate() {
+            let same =
+                listeners.iter().skip(index + 1).find(|(_, other)| address.port() != 0 && other == address);
+            if let Some((other, _)) = same {
+                return Err(format!(
+                    "[{name}] and [{other}] both listen on {address}: give one of them another port"
+                ));
+            }
+        }
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("https://") || url.starts_with("http://"))
+        {
+            return Err(format!("public_url = \"{url}\" has to begin with https:// or http://"));
+        }
+        Ok(())
+    }
+
+    /// The data folder.
+    pub(crate) fn data_dir(&self) -> DataDir {
+        DataDir::new(&self.data)
+    }
+
+    /// Where the catalog lies.
+    pub(crate) fn catalog_path(&self) -> PathBuf {
+        self.catalog.clone().unwrap_or_else(|| self.data_dir().catalog())
+    }
+
+    /// Where the key ring lies.
+    pub(crate) fn key_path(&self) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| self.data_dir().device_keys())
+    }
+}
+
+/// The text of a configuration or catalog file.
+pub(crate) fn read_text(file: &Path) -> Result<String, ConfigError> {
+    let size = std::fs::metadata(file)
+        .map_err(|e| ConfigError::in_file(file, format!("cannot be read: {e}")))?
+        .len();
+    if size > FILE_BYTES_MAX {
+        return Err(ConfigError::in_file(
+            file,
+            format!("has {size} bytes; at most {FILE_BYTES_MAX} are read"),
+        ));
+    }
+    let bytes =
+        std::fs::read(file).map_err(|e| ConfigError::in_file(file, format!("cannot be read: {e}")))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let valid = e.utf8_error().valid_up_to();
+        let line = e.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count() + 1;
+        ConfigError {
+            file: Some(file.to_path_buf()),
+            line: Some(line),
+            message: "is not UTF-8 text".to_owned(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

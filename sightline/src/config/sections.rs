@@ -1,0 +1,108 @@
+//! The sections of the configuration that belong to the binary; a role's own settings stand in its crate.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// `[journal]`: see `journal::Settings` for what happens at each limit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Journal {
+    /// What an answer waits for: `fsync` survives the loss of power, `os` the end of the process.
+    pub(crate) durability: Durability,
+    /// Bytes of one frame.
+    pub(crate) frame_bytes_max: usize,
+    /// Bytes after which a segment is closed.
+    pub(crate) segment_bytes_max: u64,
+    /// Age after which a segment is closed, seconds.
+    pub(crate) segment_seconds_max: u64,
+    /// Bytes of the batch that forms while another is committed, for each lane.
+    pub(crate) queue_bytes_max: usize,
+    /// Bytes of all segments of a lane.
+    pub(crate) disk_bytes_max: u64,
+    /// How long a segment is kept after everybody has read it, hours.
+    pub(crate) retention_hours: u64,
+}
+
+/// Spelling of `journal::Durability` in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// Sync each group.
+    Fsync,
+    /// Write each group.
+    Os,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let settings = journal::Settings::default();
+        Self {
+            durability: Durability::Fsync,
+            frame_bytes_max: settings.frame_bytes_max,
+            segment_bytes_max: settings.segment_bytes_max,
+            segment_seconds_max: settings.segment_age_max.as_secs(),
+            queue_bytes_max: settings.queue_bytes_max,
+            disk_bytes_max: settings.disk_bytes_max,
+            retention_hours: settings.retention_age.as_secs() / 3600,
+        }
+    }
+}
+
+impl Journal {
+    /// As the journal takes them.
+    pub(crate) fn settings(&self) -> journal::Settings {
+        journal::Settings {
+            durability: match self.durability {
+                Durability::Fsync => journal::Durability::Fsync,
+                Durability::Os => journal::Durability::Os,
+            },
+            frame_bytes_max: self.frame_bytes_max,
+            segment_bytes_max: self.segment_bytes_max,
+            segment_age_max: Duration::from_secs(self.segment_seconds_max),
+            queue_bytes_max: self.queue_bytes_max,
+            disk_bytes_max: self.disk_bytes_max,
+            retention_age: Duration::from_secs(self.retention_hours.saturating_mul(3600)),
+            ..journal::Settings::default()
+        }
+    }
+}
+
+/// `[admin]`: liveness, readiness, metrics. Never for the public.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    /// Address and port. Port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)) }
+    }
+}
+
+/// `[store]`: the event store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Store {
+    /// The engine's library (`libchdb.so`). Default: the variable `SIGHTLINE_ENGINE`, else the cache that
+    /// `deploy/engine/fetch` fills.
+    pub(crate) engine: Option<PathBuf>,
+}
+
+/// `[reports]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Reports {
+    /// Address and port. Port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)) }
+    }
+}

@@ -1,0 +1,2 @@
+//! The demo.
+mod plan;

@@ -1,0 +1,162 @@
+//! What every role stands on: configuration, data folder and its lock, secrets, catalog, key ring, journal lanes.
+//! The first start creates what is missing; nothing that exists is overwritten.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use event::clock::Clock;
+use event::key::KeyRing;
+use journal::{Lane, Writer};
+
+use crate::catalog_file;
+use crate::cli::RoleArgs;
+use crate::config::{Config, ConfigError};
+use crate::data_dir::{self, DataDir, Lock};
+use crate::metrics::{self, Exporter};
+
+/// Most lanes: more than any machine has cores for one tracker.
+const LANES_MAX: usize = 256;
+
+/// Which parts a process needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of parts, never passed side by side")]
+pub(crate) struct Want {
+    /// Journal lanes.
+    pub(crate) lanes: bool,
+    /// The opt-out list.
+    pub(crate) opt_out: bool,
+    /// The tracker.
+    pub(crate) tracker: bool,
+    /// The aggregator.
+    pub(crate) aggregator: bool,
+}
+
+/// The ground of a process.
+pub(crate) struct Ground {
+    /// The configuration, with the data folder's keys entered.
+    pub(crate) config: Config,
+    /// The data folder.
+    pub(crate) data: DataDir,
+    /// Device and opt-out keys.
+    pub(crate) keys: Arc<KeyRing>,
+    /// The catalog in force.
+    pub(crate) catalog: catalog::Shared,
+    /// The operator's report token.
+    pub(crate) operator_token: String,
+    /// The journal's lanes, by number.
+    pub(crate) lanes: Vec<Writer>,
+    /// Threads of the tracker where the configuration says none: one for each core.
+    pub(crate) threads: usize,
+    /// Metrics.
+    pub(crate) exporter: Exporter,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// This is the first start on the folder.
+    pub(crate) is_first_start: bool,
+    /// Keeps other processes out as long as it lives.
+    pub(crate) lock: Lock,
+}
+
+impl Ground {
+    /// Lays the ground.
+    ///
+    /// # Errors
+    /// A wrong configuration or catalog ([`ConfigError`]), a locked folder, a secret that others may read, a journal that
+    /// cannot be opened.
+    pub(crate) fn lay(args: &RoleArgs, want: Want) -> anyhow::Result<Self> {
+        let mut config = Config::load(args.config.as_deref(), args.data.as_deref())?;
+        let data = config.data_dir();
+        let lock = data.open()?;
+        let catalog_path = config.catalog_path();
+        // Only the default place is filled: a path that was configured and is missing is a mistake to be told.
+        if config.catalog.is_none() && catalog_file::write_example_if_missing(&catalog_path)? {
+            tracing::info!(path = %catalog_path.display(), "example catalog written");
+        }
+        let catalog = catalog_file::read(&catalog_path)?;
+        let keys = key_ring(&config)?;
+        let operator = data_dir::token(&data.operator_token(), "sightline_operator_")?;
+        if want.tracker {
+            enter_own_keys(&mut config, &data)?;
+        }
+        let exporter = metrics::install()?;
+        metrics::catalog_taken(catalog.campaigns.len());
+        let clock = Clock::System;
+        let lanes = if want.lanes { open_lanes(&config, &data, &clock)? } else { Vec::new() };
+        Ok(Self {
+            exporter: exporter.with_lanes(lanes.clone()),
+            catalog: catalog.into_shared(),
+            keys: Arc::new(keys),
+            operator_token: operator.text,
+            threads: cores(),
+            is_first_start: operator.is_new,
+            config,
+            data,
+            lanes,
+            clock,
+            lock,
+        })
+    }
+}
+
+fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
+    let path = config.key_path();
+    let secret = data_dir::secret(&path, || {
+        if config.key_file.is_some() {
+            // A configured path that is empty is more likely a mount that is missing than a wish for new keys: with
+            // others, every device would count as new.
+            return Err(ConfigError::usage(format!(
+                "key_file {} does not exist: restore it, or leave key_file out of the configuration to have one made",
+                path.display()
+            ))
+            .into());
+        }
+        let mut failed = None;
+        let ring = KeyRing::generate(|bytes| failed = data_dir::random(bytes).err());
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(ring.to_file_text().to_string()),
+        }
+    })?;
+    if secret.is_new {
+        tracing::info!(path = %path.display(), "device keys drawn: keep a copy, without them old and new figures cannot be joined");
+    }
+    KeyRing::from_file_text(&secret.text)
+        .with_context(|| format!("the key file {} is damaged", path.display()))
+}
+
+/// Registers the data folder's replay key and debug key with the tracker.
+fn enter_own_keys(config: &mut Config, data: &DataDir) -> anyhow::Result<()> {
+    data_dir::token(&data.replay_key(), "sightline_replay_")?;
+    config.tracker.server.push(ingest::Server {
+        name: "replay".to_owned(),
+        key_sha256: None,
+        key_file: Some(data.replay_key()),
+        rights: vec![ingest::Right::Ip, ingest::Right::Ua, ingest::Right::Backdate],
+    });
+    if config.tracker.debug_key_file.is_none() {
+        data_dir::token(&data.debug_key(), "sightline_debug_")?;
+        config.tracker.debug_key_file = Some(data.debug_key());
+    }
+    Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn open_lanes(config: &Config, data: &DataDir, clock: &Clock) -> anyhow::Result<Vec<Writer>> {
+    let wanted = if config.tracker.lanes == 0 { cores() } else { config.tracker.lanes };
+    // Lanes of an earlier start with more threads still hold events that nobody has read: they are opened too.
+    let existing = (0..LANES_MAX).rev().find(|n| data.lane(*n).is_dir()).map_or(0, |n| n + 1);
+    let mut lanes = Vec::new();
+    for number in 0..wanted.max(existing).min(LANES_MAX) {
+        let dir = data.lane(number);
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let clock = clock.clone();
+        // What recovery found, damage above all, the journal logs itself.
+        let (writer, _) = Lane::open(&dir, config.journal.settings(), Arc::new(move || clock.now_ms()))
+            .with_context(|| format!("cannot open the journal lane {}", dir.display()))?;
+        lanes.push(writer);
+    }
+    Ok(lanes)
+}

@@ -1,0 +1,282 @@
+//! The roles of this process while they run: started in order, watched, stopped in order.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail};
+use journal::Writer;
+use opt_out::{List, Registry};
+use tokio::task::JoinHandle;
+
+use super::{Ground, Roles, Signals};
+use crate::admin::{self, Part, Readiness};
+use crate::catalog_file::Watch;
+use crate::cli::RoleArgs;
+use crate::data_dir::{DataDir, Lock};
+use crate::instance::{Instance, http_url};
+use crate::metrics::Exporter;
+
+/// The roles' handles. The admin port asks them whether they are ready until they are taken out to be stopped.
+#[derive(Default)]
+struct Handles {
+    tracker: Option<ingest::Handle>,
+    registry: Option<Registry>,
+    page: Option<opt_out::Handle>,
+}
+
+/// Everything that runs.
+pub(crate) struct Running {
+    data: DataDir,
+    instance: Instance,
+    handles: Arc<Mutex<Handles>>,
+    lanes: Vec<Writer>,
+    tasks: Vec<JoinHandle<()>>,
+    roles: Roles,
+    operator_token: String,
+    is_first_start: bool,
+    _lock: Lock,
+}
+
+impl Running {
+    /// Starts roles. Call it on the process's runtime.
+    ///
+    /// # Errors
+    /// What stops a role from starting; nothing runs then.
+    pub(crate) fn start(roles: Roles, args: &RoleArgs) -> anyhow::Result<Self> {
+        let want = roles.want();
+        let ground = Ground::lay(args, want)?;
+        let mut instance = Instance::this_process();
+        instance.public_url.clone_from(&ground.config.public_url);
+        let admin_listener = bind("admin", ground.config.admin.listen)?;
+        instance.admin = Some(address_of(&admin_listener)?);
+        let mut handles = Handles::default();
+        if want.opt_out {
+            let (registry, list) = open_registry(&ground)?;
+            if matches!(roles, Roles::Standalone | Roles::OptOut) {
+                let page = start_page(&ground, registry.clone())?;
+                instance.opt_out = Some(page.address());
+                handles.page = Some(page);
+            }
+            handles.registry = Some(registry);
+            if want.tracker {
+                let tracker = start_tracker(&ground, list)?;
+                instance.tracker = Some(tracker.address());
+                handles.tracker = Some(tracker);
+            }
+        }
+        let handles = Arc::new(Mutex::new(handles));
+        let tasks = vec![
+            tokio::spawn(Watch::new(ground.config.catalog_path(), ground.catalog.clone()).run()),
+            tokio::spawn(serve_admin(admin_listener, readiness(&handles), ground.exporter)),
+        ];
+        instance.write(&ground.data)?;
+        Ok(Self {
+            data: ground.data,
+            instance,
+            handles,
+            lanes: ground.lanes,
+            tasks,
+            roles,
+            operator_token: ground.operator_token,
+            is_first_start: ground.is_first_start,
+            _lock: ground.lock,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> &DataDir {
+        &self.data
+    }
+
+    /// The operator's report token.
+    pub(crate) fn operator_token(&self) -> &str {
+        &self.operator_token
+    }
+
+    /// Says where everything is, and at the first start the token.
+    pub(crate) fn print_addresses(&self, out: &mut dyn Write) -> io::Result<()> {
+        let data = self.data.root().display();
+        writeln!(out, "sightline {} on {data}", env!("CARGO_PKG_VERSION"))?;
+        let shown = [
+            ("tracker", self.instance.tracker, "/i?c=CAMPAIGN&p=PLACEMENT   URLs for media: sightline links"),
+            ("opt-out", self.instance.opt_out, "/opt-out"),
+            ("reports", self.instance.reports, "/v1/campaigns"),
+            ("admin", self.instance.admin, "/ready  /metrics"),
+        ];
+        for (name, address, path) in shown {
+            if let Some(address) = address {
+                writeln!(out, "  {name:<8} {}{path}", http_url(address))?;
+            }
+        }
+        if self.is_first_start {
+            writeln!(
+                out,
+                "  operator token, shown this once (kept in {}):",
+                self.data.operator_token().display()
+            )?;
+            writeln!(out, "           {}", self.operator_token)?;
+        }
+        match self.roles {
+            Roles::Standalone => {}
+            Roles::Ingest => writeln!(
+                out,
+                "the tracker runs alone: beacons stay in {} until `standalone` or `aggregator` reads them; \
+                 opt-outs lodged elsewhere do not reach it before roles are linked over Kafka",
+                self.data.journal().display()
+            )?,
+            Roles::OptOut => writeln!(
+                out,
+                "the opt-out page runs alone: what is lodged holds for trackers that are started on {data} later; \
+                 it does not reach trackers elsewhere before roles are linked over Kafka"
+            )?,
+            Roles::Aggregator => writeln!(
+                out,
+                "the aggregator runs alone: it reads the journal in {} and nothing that trackers elsewhere take before \
+                 roles are linked over Kafka",
+                self.data.journal().display()
+            )?,
+        }
+        out.flush()
+    }
+
+    /// Waits for a signal, or for a role that ends by itself, which is an error.
+    pub(crate) async fn until(&self, mut signals: Signals) -> anyhow::Result<()> {
+        let mut looks = tokio::time::interval(std::time::Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                name = signals.next() => {
+                    tracing::info!(signal = name, "stopping");
+                    return Ok(());
+                }
+                _ = looks.tick() => {
+                    if let Some(role) = self.dead_role() {
+                        bail!("the {role} ended by itself; see the log");
+                    }
+                }
+            }
+        }
+    }
+
+    fn dead_role(&self) -> Option<&'static str> {
+        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if handles.tracker.as_ref().is_some_and(|tracker| !tracker.readiness().clicks) {
+            return Some("tracker");
+        }
+        if handles.page.as_ref().is_some_and(|page| !page.is_running()) {
+            return Some("opt-out page");
+        }
+        None
+    }
+
+    /// Stops everything: no new work first, then what was taken is finished.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let handles = std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut result = Ok(());
+        if let Some(tracker) = handles.tracker {
+            result = tracker.stop().await.context("the tracker did not stop well");
+        }
+        let lanes = self.lanes;
+        let rest = tokio::task::spawn_blocking(move || {
+            if let Some(page) = handles.page {
+                page.stop();
+            } else if let Some(registry) = handles.registry {
+                registry.close();
+            }
+            lanes.iter().for_each(Writer::close);
+        });
+        rest.await.context("stopping failed")?;
+        for task in self.tasks {
+            task.abort();
+        }
+        Instance::remove(&self.data);
+        tracing::info!("stopped");
+        result
+    }
+}
+
+/// Binds a listener, saying whose it is when that fails.
+fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address}: stop what listens there, or set another address in [{section}] listen")
+    })
+}
+
+fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
+    listener.local_addr().context("a listener has no address")
+}
+
+fn open_registry(ground: &Ground) -> anyhow::Result<(Registry, List)> {
+    let dir = ground.data.opt_out();
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let (registry, list) = Registry::open(&dir, &ground.config.opt_out, ground.clock.clone())
+        .context("the opt-out registry cannot be opened, so nothing may be measured")?;
+    registry
+        .bind_key(&ground.keys)
+        .context("the opt-out registry cannot be used, so nothing may be measured")?;
+    Ok((registry, list))
+}
+
+fn start_page(ground: &Ground, registry: Registry) -> anyhow::Result<opt_out::Handle> {
+    let settings = ground.config.opt_out.clone();
+    let listener = bind("opt_out", settings.listen)?;
+    let parts =
+        opt_out::Parts { settings, registry, keys: Arc::clone(&ground.keys), clock: ground.clock.clone() };
+    opt_out::start(parts, listener).context("cannot start the opt-out page")
+}
+
+fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Handle> {
+    let settings = ground.config.tracker.clone();
+    let threads = if settings.lanes == 0 { ground.threads } else { settings.lanes };
+    let parts = ingest::Parts {
+        keys: Arc::clone(&ground.keys),
+        catalog: ground.catalog.clone(),
+        opt_outs,
+        lanes: ground.lanes.iter().take(threads).cloned().collect(),
+        clock: ground.clock.clone(),
+    };
+    ingest::start(settings, parts).context("cannot start the tracker; its address stands in [tracker] listen")
+}
+
+/// What the admin port says of each part that runs here.
+fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
+    let handles = Arc::clone(handles);
+    Arc::new(move || {
+        let handles = handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = Vec::new();
+        if let Some(tracker) = &handles.tracker {
+            let ready = tracker.readiness();
+            let why = |is_ready: bool, why: &str| (!is_ready).then(|| why.to_owned());
+            parts.push(Part {
+                name: "pixels",
+                not_ready: why(
+                    ready.pixels,
+                    "a journal lane takes no records: see journal_ready_ratio and the log",
+                ),
+            });
+            parts.push(Part {
+                name: "clicks",
+                not_ready: why(ready.clicks, "a lane of the tracker has ended"),
+            });
+        }
+        if handles.registry.is_some() {
+            // The registry was replayed to its end before the tracker was started.
+            parts.push(Part { name: "opt_out", not_ready: None });
+        }
+        if parts.is_empty() {
+            parts.push(Part { name: "process", not_ready: Some("stopping".to_owned()) });
+        }
+        parts
+    })
+}
+
+async fn serve_admin(listener: TcpListener, readiness: Readiness, exporter: Exporter) {
+    if let Err(error) = admin::serve(listener, readiness, exporter).await {
+        tracing::error!(error = format_args!("{error:#}"), "the admin port ended");
+    }
+}
