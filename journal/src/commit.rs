@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::{io, mem};
 
 use crate::error::CommitError;
+use crate::format::JournalId;
 use crate::writer::{Shared, lock};
 
 const PENDING: u8 = 0;
@@ -90,6 +91,7 @@ impl Group {
 pub struct Commit {
     pub(crate) group: Arc<Group>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) journal_id: JournalId,
     pub(crate) seq: u64,
     pub(crate) slot: Option<usize>,
 }
@@ -101,7 +103,12 @@ impl std::fmt::Debug for Commit {
 }
 
 impl Commit {
-    /// The sequence number that the record has if it is stored; with [`crate::Writer::id`] its identity.
+    /// The incarnation that took the record.
+    pub fn journal_id(&self) -> JournalId {
+        self.journal_id
+    }
+
+    /// The sequence number that the record has if it is stored; with [`Commit::journal_id`] its identity.
     pub fn seq(&self) -> u64 {
         self.seq
     }

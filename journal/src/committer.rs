@@ -195,7 +195,9 @@ impl Committer {
         for cut in &batch.cuts {
             let payload = batch.bytes.get(start..cut.end).unwrap_or_default();
             let place = Place { segment: end.segment, offset: active.end.end + self.out.len() as u64 };
-            let plain = Plain { journal_id: active.journal_id, first_seq: seq, count: cut.count, payload };
+            let continues = start > 0;
+            let plain =
+                Plain { journal_id: active.journal_id, first_seq: seq, count: cut.count, continues, payload };
             end.chain = self.encoder.push_frame(place, plain, &mut self.out);
             start = cut.end;
             seq += u64::from(cut.count);
@@ -315,8 +317,8 @@ impl Committer {
         let shared = &self.shared;
         match begun {
             Ok(journal_id) => {
-                shared.journal_id.store(journal_id.0, Ordering::Release);
                 let mut mailbox = lock(&shared.mailbox);
+                shared.journal_id.store(journal_id.0, Ordering::Release);
                 mailbox.next_seq = 0;
                 mailbox.state = State::Open;
                 drop(mailbox);
@@ -418,7 +420,13 @@ impl Committer {
             let mut out = Vec::new();
             let place = Place { segment: active.end.segment, offset: active.end.end };
             let seq = lock(&self.shared.mailbox).next_seq;
-            let mark = Plain { journal_id: active.journal_id, first_seq: seq, count: 0, payload: &[] };
+            let mark = Plain {
+                journal_id: active.journal_id,
+                first_seq: seq,
+                count: 0,
+                continues: false,
+                payload: &[],
+            };
             let chain = self.encoder.push_frame(place, mark, &mut out);
             let marked = active.file.write_at(&out, active.end.end).and_then(|()| active.file.sync());
             match marked {

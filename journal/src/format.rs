@@ -24,6 +24,7 @@ const CURSOR_MAGIC: &[u8; 7] = b"CURSOR\0";
 pub(crate) const FRAME_START: [u8; 4] = [VERSION, b'F', b'R', b'M'];
 const CODEC_NONE: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
+const FLAG_CONTINUES: u8 = 1;
 
 /// The id of one incarnation of a lane: drawn at random each time the lane is opened for writing, and each time it takes up work
 /// again after a failure. With a sequence number it is the identity of a record, for ever.
@@ -131,6 +132,8 @@ pub(crate) struct FrameHeader {
     /// Records in the frame; 0 only for the mark of a clean close.
     pub(crate) count: u32,
     pub(crate) codec: u8,
+    /// It was written together with the frame before it: both are committed, or neither.
+    pub(crate) continues: bool,
 }
 
 impl FrameHeader {
@@ -140,7 +143,7 @@ impl FrameHeader {
         if take.bytes(4)? != FRAME_START {
             return None;
         }
-        let header = FrameHeader {
+        let mut header = FrameHeader {
             crc: take.u32()?,
             stored_bytes: take.u32()?,
             plain_bytes: take.u32()?,
@@ -148,10 +151,17 @@ impl FrameHeader {
             first_seq: take.u64()?,
             count: take.u32()?,
             codec: take.u8()?,
+            continues: false,
         };
-        let reserved = take.bytes(3)?;
+        let flags = take.u8()?;
+        header.continues = flags & FLAG_CONTINUES != 0;
+        let reserved = take.bytes(2)?;
         let fits = |bytes: u32| bytes as usize <= FRAME_BYTES_LIMIT - FRAME_HEADER_BYTES;
-        (fits(header.stored_bytes) && fits(header.plain_bytes) && reserved == [0, 0, 0]).then_some(header)
+        (fits(header.stored_bytes)
+            && fits(header.plain_bytes)
+            && flags <= FLAG_CONTINUES
+            && reserved == [0, 0])
+        .then_some(header)
     }
 
     /// Bytes of the whole frame on disk.
@@ -161,7 +171,7 @@ impl FrameHeader {
 
     fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
         let mut out = [0; FRAME_HEADER_BYTES];
-        let parts: [&[u8]; 8] = [
+        let parts: [&[u8]; 9] = [
             &FRAME_START,
             &self.crc.to_le_bytes(),
             &self.stored_bytes.to_le_bytes(),
@@ -170,6 +180,7 @@ impl FrameHeader {
             &self.first_seq.to_le_bytes(),
             &self.count.to_le_bytes(),
             &[self.codec],
+            &[if self.continues { FLAG_CONTINUES } else { 0 }],
         ];
         let mut at = 0;
         for part in parts {
@@ -215,6 +226,8 @@ pub(crate) struct Plain<'a> {
     pub(crate) journal_id: JournalId,
     pub(crate) first_seq: u64,
     pub(crate) count: u32,
+    /// See [`FrameHeader::continues`].
+    pub(crate) continues: bool,
     /// Records, each behind its length.
     pub(crate) payload: &'a [u8],
 }
@@ -244,6 +257,7 @@ impl Encoder {
             first_seq: plain.first_seq,
             count: plain.count,
             codec,
+            continues: plain.continues,
         };
         header.crc = frame_crc(place, &header.encode(), stored);
         out.extend_from_slice(&header.encode());

@@ -83,7 +83,7 @@ impl Segment {
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) segments: BTreeMap<u64, Segment>,
-    /// Durable cursors by name; an entry that is not durable yet stands at the start.
+    /// Cursors by name.
     pub(crate) cursors: BTreeMap<String, Cursor>,
     /// The lane was closed: nothing more will come.
     pub(crate) closed: bool,
@@ -92,8 +92,10 @@ pub(crate) struct Inventory {
 /// A named cursor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
-    /// Where it stands, durably.
+    /// Where it stands; the start if it has no file yet.
     pub(crate) position: Position,
+    /// It has a file: it holds segments back over a restart as well.
+    pub(crate) durable: bool,
     /// A reader of this name is open.
     pub(crate) open: bool,
 }

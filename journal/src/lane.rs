@@ -54,12 +54,8 @@ impl Lane {
             SegmentHeader { journal_id, number, created_ms: now_ms, first_seq: 0, previous: recovered.last };
         let active = create_segment(&*storage, dir, header)
             .map_err(|error| Error::io("create", &segment_path(dir, number), error))?;
-        for number in recovered.empty {
-            // Best effort: an empty segment costs a directory entry and nothing else.
-            if storage.remove(&segment_path(dir, number)).is_ok() {
-                recovered.report.empty_removed.push(number);
-            }
-        }
+        remove_empty(&*storage, dir, &recovered.empty)?;
+        recovered.report.empty_removed = recovered.empty;
         recovered.inventory.segments.insert(number, Segment::fresh(number, journal_id, 0));
         log(dir, &recovered.report);
         let parts = Parts { settings, dir: dir.to_path_buf(), storage, clock, lock };
@@ -71,6 +67,18 @@ impl Lane {
             .map_err(|error| Error::io("start the committer of", dir, error))?;
         Ok((Writer::new(shared, handle), recovered.report))
     }
+}
+
+/// Removes segments without a record, durably: one that came back after records were stored behind it would look like damage.
+fn remove_empty(storage: &dyn Storage, dir: &Path, numbers: &[u64]) -> Result<(), Error> {
+    for number in numbers {
+        let path = segment_path(dir, *number);
+        storage.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+    }
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    storage.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))
 }
 
 /// Says what recovery found: WARN where nothing confirmed is lost, ERROR where it is or a person is needed.

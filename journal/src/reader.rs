@@ -134,20 +134,17 @@ impl Reader {
             return Err(Error::CursorName { name: name.to_owned() });
         }
         let mut inventory = lock(&shared.inventory);
-        let known = inventory.cursors.contains_key(name);
-        let cursor = inventory
-            .cursors
-            .entry(name.to_owned())
-            .or_insert(Cursor { position: Position::START, open: false });
+        let new = Cursor { position: Position::START, durable: false, open: false };
+        let cursor = inventory.cursors.entry(name.to_owned()).or_insert(new);
         if mem::replace(&mut cursor.open, true) {
             return Err(Error::ReaderOpen { name: name.to_owned() });
         }
-        let position = cursor.position;
+        let Cursor { position, durable, .. } = *cursor;
         drop(inventory);
         let mut reader = Reader::anonymous(shared);
         reader.name = Some(name.to_owned());
         reader.position = position;
-        if !known {
+        if !durable {
             reader.commit(Position::START)?;
         }
         Ok(reader)
@@ -242,6 +239,7 @@ impl Reader {
         write_cursor(&self.shared, name, position)?;
         if let Some(cursor) = lock(&self.shared.inventory).cursors.get_mut(name) {
             cursor.position = position;
+            cursor.durable = true;
         }
         self.shared.cursor_moved();
         Ok(())

@@ -13,6 +13,9 @@ use crate::inventory::{
 use crate::storage::{Storage, StorageFile};
 use crate::walk::{Step, Walk};
 
+/// Bytes at the end of the last segment that are uncertain after a crash: more than the longest write under the default settings.
+const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// A range of a segment that holds no readable frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -113,35 +116,49 @@ pub(crate) fn missing_segments(found: &[Found]) -> Vec<u64> {
 }
 
 /// Result of scanning one segment to its end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scan {
-    pub(crate) frames: u64,
     pub(crate) records: u64,
     /// Behind the last frame that verified.
     pub(crate) end: u64,
+    /// Checksum of that frame.
     pub(crate) chain: u32,
-    pub(crate) damaged: Vec<Damage>,
     /// The last frame is the mark of a clean close.
     pub(crate) clean: bool,
+    /// Damage with a later write behind it: what was damaged had been committed.
+    pub(crate) damaged: Vec<Damage>,
+    /// Damage in the last write: it may never have been complete. All that follows it belongs to that write as well.
+    pub(crate) tail: Option<Damage>,
 }
 
-/// Walks over a whole segment.
+/// Walks over a whole segment. If its tail is damaged, the counts are those of what lies before the tail.
 pub(crate) fn scan(file: &dyn StorageFile, segment: &Segment, file_end: u64) -> io::Result<Scan> {
     let mut walk = Walk::new(segment.number, segment.journal_id, segment.start);
     let mut scan = Scan { end: segment.start, ..Scan::default() };
+    // As it was before damage that no later write has followed yet.
+    let mut before: Option<Scan> = None;
     loop {
         match walk.step(file, file_end)? {
             Step::Frame { header, .. } => {
-                scan.frames += 1;
+                if !header.continues {
+                    before = None;
+                }
                 scan.records += u64::from(header.count);
                 scan.end = walk.offset();
                 scan.chain = header.crc;
                 scan.clean = header.count == 0;
             }
-            Step::Bad { from, to } => scan.damaged.push(Damage { segment: segment.number, from, to }),
-            Step::End => return Ok(scan),
+            Step::Bad { from, to } => {
+                before.get_or_insert_with(|| scan.clone());
+                scan.damaged.push(Damage { segment: segment.number, from, to });
+            }
+            Step::End => break,
         }
     }
+    let Some(mut settled) = before else { return Ok(scan) };
+    let from = scan.damaged.get(settled.damaged.len()).map_or(file_end, |damage| damage.from);
+    settled.tail = Some(Damage { segment: segment.number, from, to: file_end });
+    Ok(settled)
 }
 
 /// A segment as it is entered into the inventory, before its end is known.
@@ -190,7 +207,8 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, now_ms: i64) -> Result<
         let is_last = found.get(at + 1..).unwrap_or_default().iter().all(holds_nothing);
         if segment.set_aside {
             report.set_aside.push(this.number);
-        } else if holds_nothing(this) {
+        } else if holds_nothing(this) && stated.is_none() {
+            // One that a later header names stays, so that no hole is seen where none is.
             empty.push(this.number);
             continue;
         } else if let Some(link) = stated {
@@ -240,23 +258,36 @@ fn settle_end(
     let scan = scan(&*file, segment, segment.file_bytes).map_err(|error| Error::io("read", &path, error))?;
     report.scanned_bytes += segment.file_bytes;
     report.scanned_records += scan.records;
-    report.clean = scan.clean && scan.damaged.is_empty();
-    let mut damaged = scan.damaged;
-    let tail = damaged.last().copied().filter(|damage| damage.to == segment.file_bytes);
-    // A tail is torn only where frames could have followed: a file of nothing but garbage is damage, and evidence.
-    if let Some(tail) = tail.filter(|tail| is_last && !scan.clean && tail.from > 0) {
-        damaged.pop();
-        file.truncate(tail.from)
-            .and_then(|()| file.sync())
-            .map_err(|error| Error::io("truncate", &path, error))?;
-        segment.file_bytes = tail.from;
-        segment.end = tail.from;
-        report.torn_tail = Some(tail);
+    report.clean = scan.clean && scan.damaged.is_empty() && scan.tail.is_none();
+    report.damaged.extend(scan.damaged);
+    match scan.tail {
+        Some(tail) if is_last && is_torn(tail) => {
+            file.truncate(tail.from).map_err(|error| Error::io("truncate", &path, error))?;
+            segment.file_bytes = tail.from;
+            segment.end = tail.from;
+            report.torn_tail = Some(tail);
+        }
+        tail => report.damaged.extend(tail),
     }
-    report.damaged.extend(damaged);
-    // After the end of a process alone, frames are here that were never synced; the next segment's header will vouch for them.
-    file.sync().map_err(|error| Error::io("sync", &path, error))?;
+    make_durable(&*file, segment).map_err(|error| Error::io("sync", &path, error))?;
     Ok(Link { segment: segment.number, end: segment.end, chain: scan.chain })
+}
+
+/// Whether the damaged end of the last segment can be a write that a crash cut short. A file without a header, or a longer stretch than
+/// is ever written at once, is damage, and evidence: it stays.
+pub(crate) fn is_torn(tail: Damage) -> bool {
+    tail.from > 0 && tail.to - tail.from <= TAIL_BYTES_MAX
+}
+
+/// Makes what was read durable, before the next segment's header vouches for it. After the end of a process alone, frames are here that
+/// were never synced; and if a sync had failed, the system may take their bytes for clean although the disk never got them. So the last
+/// bytes, which a failed sync can have concerned, are written once more as they are.
+fn make_durable(file: &dyn StorageFile, segment: &Segment) -> io::Result<()> {
+    let from = segment.end.saturating_sub(TAIL_BYTES_MAX).max(segment.start);
+    let mut tail = vec![0; usize::try_from(segment.end - from).unwrap_or(0)];
+    let read = read_full(file, &mut tail, from)?;
+    file.write_at(tail.get(..read).unwrap_or_default(), from)?;
+    file.sync()
 }
 
 fn load_cursors(
@@ -273,7 +304,7 @@ fn load_cursors(
             report.cursors_lost.push(name.to_owned());
         }
         let position = position.unwrap_or(Position::START);
-        inventory.cursors.insert(name.to_owned(), Cursor { position, open: false });
+        inventory.cursors.insert(name.to_owned(), Cursor { position, durable: true, open: false });
     }
     Ok(())
 }

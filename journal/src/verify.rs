@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::format::{JournalId, Position};
 use crate::inventory::segment_path;
 use crate::reader::{Continuity, Frame};
-use crate::recovery::{Damage, Found, missing_segments, segment_of, stated_end, survey};
+use crate::recovery::{Damage, Found, is_torn, missing_segments, scan, segment_of, stated_end, survey};
 use crate::storage::{Disk, Storage};
 use crate::walk::{Step, Walk};
 
@@ -110,15 +110,18 @@ fn look_into(
         return Ok(());
     }
     let stated = stated_end(found, at);
-    let end = stated.map_or(this.file_bytes, |link| link.end);
+    let mut end = stated.map_or(this.file_bytes, |link| link.end);
     report.abandoned_bytes += this.file_bytes.saturating_sub(end);
-    let is_last = at + 1 == found.len();
     let path = segment_path(dir, this.number);
     let file = storage.open(&path, false).map_err(|error| Error::io("open", &path, error))?;
+    if stated.is_none() && at + 1 == found.len() {
+        let scan = scan(&*file, &segment, end).map_err(|error| Error::io("read", &path, error))?;
+        report.torn_tail = scan.tail.filter(|tail| is_torn(*tail));
+        end = report.torn_tail.map_or(end, |tail| tail.from);
+    }
     continuity.enter(&segment);
     let mut walk = Walk::new(this.number, segment.journal_id, segment.start);
     let mut chain = 0;
-    let mut clean = false;
     loop {
         let from = walk.offset();
         let mut bad = None;
@@ -127,7 +130,7 @@ fn look_into(
             Step::Bad { from, to } => bad = Some(Damage { segment: this.number, from, to }),
             Step::Frame { header, offset } => {
                 let start = Position { segment: this.number, offset, journal_id: header.journal_id };
-                (chain, clean) = (header.crc, header.count == 0);
+                chain = header.crc;
                 match Frame::decode(&header, walk.payload(), start) {
                     Some(frame) => {
                         report.lost_records += continuity.frame(&header);
@@ -146,13 +149,7 @@ fn look_into(
                 }
             }
         }
-        match bad {
-            Some(damage) if is_last && stated.is_none() && damage.to == end && damage.from > 0 && !clean => {
-                report.torn_tail = Some(damage);
-            }
-            Some(damage) => report.damaged.push(damage),
-            None => {}
-        }
+        report.damaged.extend(bad);
     }
     if stated.is_some_and(|link| link.chain != chain) {
         report.broken_chains.push(this.number);

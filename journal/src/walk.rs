@@ -91,7 +91,8 @@ impl Walk {
 
     /// Moves to the next frame that verifies, or to the end.
     fn search(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
-        self.at += 1;
+        // A file that is shorter than its segment should be has nothing here at all.
+        self.at = self.buffer.len().min(self.at + 1);
         loop {
             let have = self.fill(file, FRAME_HEADER_BYTES, end)?;
             if have < FRAME_HEADER_BYTES {

@@ -253,11 +253,13 @@ impl Shared {
         }
         batch.push(record, self.settings.frame_bytes_max - FRAME_HEADER_BYTES);
         let group = batch.group.get_or_insert_with(|| Group::new(GROUP_RECORDS_EXPECTED)).clone();
+        // Read under the lock: a probe changes it together with the sequence.
+        let journal_id = JournalId(self.journal_id.load(Ordering::Acquire));
         drop(mailbox);
         if let Some(waker) = wake {
             waker.wake();
         }
-        Ok(Commit { group, shared: self.clone(), seq, slot: None })
+        Ok(Commit { group, shared: self.clone(), journal_id, seq, slot: None })
     }
 }
 

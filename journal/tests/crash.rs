@@ -1,6 +1,8 @@
 //! Loss of power and failing disks: whatever was answered under `Fsync` is there afterwards, whatever is there was sent, and nobody
 //! but the clock is needed to go on.
 
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test that fails should say where")]
+
 mod support;
 
 use std::io;

@@ -1,6 +1,7 @@
 //! What the journal's tests share: small settings, a clock that stands still until it is set, and the check of a lane against what was sent.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::indexing_slicing, reason = "a test that fails should say where")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
