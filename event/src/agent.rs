@@ -72,81 +72,46 @@ fn by_parameter(os: &[u8]) -> Option<Platform> {
     }
 }
 
-/// Words in agents. The first column ranks them: the highest decides. They are looked for at the beginning of a word, in this case.
-const WORDS: &[(u8, &[u8], Platform)] = &[
-    (5, b"SmartTV", Platform::Tv),
-    (5, b"Smart-TV", Platform::Tv),
-    (5, b"SMART-TV", Platform::Tv),
-    (5, b"SmartHub", Platform::Tv),
-    (5, b"AppleTV", Platform::Tv),
-    (5, b"Apple TV", Platform::Tv),
-    (5, b"GoogleTV", Platform::Tv),
-    (5, b"Google TV", Platform::Tv),
-    (5, b"AndroidTV", Platform::Tv),
-    (5, b"Android TV", Platform::Tv),
-    (5, b"HbbTV", Platform::Tv),
-    (5, b"NetCast", Platform::Tv),
-    (5, b"Web0S", Platform::Tv),
-    (5, b"BRAVIA", Platform::Tv),
-    (5, b"CrKey", Platform::Tv),
-    (5, b"Roku", Platform::Tv),
-    (5, b"AFT", Platform::Tv),
-    (5, b"MiTV", Platform::Tv),
-    (5, b"MiBOX", Platform::Tv),
-    (5, b"MIBOX", Platform::Tv),
-    (5, b"TV;", Platform::Tv),
-    (5, b"TV)", Platform::Tv),
-    (5, b"TV ", Platform::Tv),
-    (4, b"Windows Phone", Platform::OtherMobile),
-    (4, b"OpenHarmony", Platform::OtherMobile),
-    (4, b"KAIOS", Platform::OtherMobile),
-    (4, b"BlackBerry", Platform::OtherMobile),
-    (4, b"BB10", Platform::OtherMobile),
-    (4, b"Symbian", Platform::OtherMobile),
-    (4, b"SymbOS", Platform::OtherMobile),
-    (4, b"Tizen", Platform::OtherMobile),
-    (3, b"Android", Platform::Android),
-    (3, b"Dalvik", Platform::Android),
-    (3, b"iPhone", Platform::Ios),
-    (3, b"iPad", Platform::Ios),
-    (3, b"iPod", Platform::Ios),
-    (3, b"iOS", Platform::Ios),
-    (2, b"Macintosh", Platform::Pc),
-    (2, b"Windows", Platform::Pc),
-    (2, b"X11", Platform::Pc),
-    (2, b"CrOS", Platform::Pc),
-    (1, b"CFNetwork", Platform::Ios),
-    (1, b"okhttp", Platform::Android),
-];
+/// A word of an agent with its rank: the highest decides.
+type Word = (u8, &'static [u8], Platform);
 
-/// First letters of [`WORDS`], as bits: most words of an agent are passed over without a comparison.
-const FIRST: u128 = {
-    let mut bits = 0;
-    let mut index = 0;
-    while index < WORDS.len() {
-        #[expect(clippy::indexing_slicing, reason = "a constant, checked when it is compiled")]
-        let (_, word, _) = WORDS[index];
-        if let Some(first) = word.first() {
-            bits |= 1 << *first;
-        }
-        index += 1;
+/// The words that begin with a letter, in this case: television 5, other mobile systems 4, phones 3, desktops 2, libraries 1.
+#[rustfmt::skip]
+fn words(first: u8) -> &'static [Word] {
+    match first {
+        b'A' => &[(5, b"AppleTV", Platform::Tv), (5, b"Apple TV", Platform::Tv), (5, b"AndroidTV", Platform::Tv), (5, b"Android TV", Platform::Tv), (5, b"AFT", Platform::Tv), (3, b"Android", Platform::Android)],
+        b'B' => &[(5, b"BRAVIA", Platform::Tv), (4, b"BlackBerry", Platform::OtherMobile), (4, b"BB10", Platform::OtherMobile)],
+        b'C' => &[(5, b"CrKey", Platform::Tv), (2, b"CrOS", Platform::Pc), (1, b"CFNetwork", Platform::Ios)],
+        b'D' => &[(3, b"Dalvik", Platform::Android)],
+        b'G' => &[(5, b"GoogleTV", Platform::Tv), (5, b"Google TV", Platform::Tv)],
+        b'H' => &[(5, b"HbbTV", Platform::Tv)],
+        b'K' => &[(4, b"KAIOS", Platform::OtherMobile)],
+        b'M' => &[(5, b"MiTV", Platform::Tv), (5, b"MiBOX", Platform::Tv), (5, b"MIBOX", Platform::Tv), (2, b"Macintosh", Platform::Pc)],
+        b'N' => &[(5, b"NetCast", Platform::Tv)],
+        b'O' => &[(4, b"OpenHarmony", Platform::OtherMobile)],
+        b'R' => &[(5, b"Roku", Platform::Tv)],
+        b'S' => &[(5, b"SmartTV", Platform::Tv), (5, b"Smart-TV", Platform::Tv), (5, b"SMART-TV", Platform::Tv), (5, b"SmartHub", Platform::Tv), (4, b"Symbian", Platform::OtherMobile), (4, b"SymbOS", Platform::OtherMobile)],
+        b'T' => &[(5, b"TV;", Platform::Tv), (5, b"TV)", Platform::Tv), (5, b"TV ", Platform::Tv), (4, b"Tizen", Platform::OtherMobile)],
+        b'W' => &[(5, b"Web0S", Platform::Tv), (4, b"Windows Phone", Platform::OtherMobile), (2, b"Windows", Platform::Pc)],
+        b'X' => &[(2, b"X11", Platform::Pc)],
+        b'i' => &[(3, b"iPhone", Platform::Ios), (3, b"iPad", Platform::Ios), (3, b"iPod", Platform::Ios), (3, b"iOS", Platform::Ios)],
+        b'o' => &[(1, b"okhttp", Platform::Android)],
+        _ => &[],
     }
-    bits
-};
+}
 
 fn by_agent(agent: &[u8]) -> Platform {
     let agent = agent.get(..AGENT_BYTES_MAX).unwrap_or(agent);
     let (mut best, mut found) = (0, Platform::Unknown);
     let mut before = b' ';
     for (at, byte) in agent.iter().enumerate() {
-        let begins_word = !before.is_ascii_alphanumeric() && *byte < 128 && FIRST >> *byte & 1 == 1;
+        let begins_word = !before.is_ascii_alphanumeric();
         before = *byte;
         if !begins_word {
             continue;
         }
-        let rest = agent.get(at..).unwrap_or_default();
-        for (rank, word, platform) in WORDS {
-            if *rank > best && rest.starts_with(word) {
+        for (rank, word, platform) in words(*byte) {
+            if *rank > best && agent.get(at..).is_some_and(|rest| rest.starts_with(word)) {
                 (best, found) = (*rank, *platform);
             }
         }

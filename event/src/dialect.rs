@@ -180,12 +180,27 @@ fn decode(value: &mut [u8], plus_is_space: bool) -> Option<&[u8]> {
     value.get(..to)
 }
 
-/// Value of a hexadecimal digit of either case.
+/// Value of a hexadecimal digit of either case. By table: identifiers are read digit by digit several times for each beacon.
+#[inline]
 pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    HEX_DIGITS.get(usize::from(byte)).copied().filter(|value| *value < 16)
 }
+
+/// Value of each byte as a hexadecimal digit; 16 for those that are none.
+const HEX_DIGITS: [u8; 256] = {
+    let mut table = [16; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::indexing_slicing, reason = "a constant, checked when it is compiled")]
+        {
+            table[byte] = match byte as u8 {
+                digit @ b'0'..=b'9' => digit - b'0',
+                digit @ b'a'..=b'f' => digit - b'a' + 10,
+                digit @ b'A'..=b'F' => digit - b'A' + 10,
+                _ => 16,
+            };
+        }
+        byte += 1;
+    }
+    table
+};

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
+use smallvec::SmallVec;
 
 use super::{Canonical, Form, IdKind, Unusable};
 use crate::dialect::{hex_digit, is_unreplaced_macro};
@@ -23,12 +24,22 @@ const REPEATED_LENGTHS: [usize; 14] = [8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20,
 const MACRO_STYLES: [(&str, &str); 8] =
     [("__", "__"), ("{", "}"), ("{{", "}}"), ("[", "]"), ("${", "}"), ("%%", "%%"), ("$", ""), ("{$", "}")];
 
-/// First 64 bits of every digest of a bad value.
-static DIGESTS: LazyLock<ahash::HashMap<u64, Unusable>> = LazyLock::new(make);
+/// Longest value of the file, bytes: a longer one need not be looked up.
+const WORD_BYTES_MAX: usize = 24;
+
+static TABLE: LazyLock<Table> = LazyLock::new(Table::make);
+
+#[derive(Default)]
+struct Table {
+    /// First 64 bits of every digest of a bad value.
+    digests: ahash::HashMap<u64, Unusable>,
+    /// The values of the file, lower case.
+    words: ahash::HashSet<Box<[u8]>>,
+}
 
 /// Makes the table now.
 pub(super) fn prepare() {
-    LazyLock::force(&DIGESTS);
+    LazyLock::force(&TABLE);
 }
 
 /// What is known of a digest (lower-case hex of any form).
@@ -39,7 +50,7 @@ pub(super) fn of_digest(hex: &[u8]) -> Option<Unusable> {
     {
         return Some(if *first == b'0' { Unusable::Zero } else { Unusable::Bad });
     }
-    DIGESTS.get(&first_bits(hex)?).copied()
+    TABLE.digests.get(&first_bits(hex)?).copied()
 }
 
 /// What is known of a value before it was brought to its canonical form, for the kinds in which that says more: those without a shape of
@@ -58,16 +69,23 @@ pub(super) fn of_raw(value: &[u8]) -> Option<Unusable> {
     if value.iter().all(is_separator) {
         return Some(if value.contains(&b'0') { Unusable::Zero } else { Unusable::Bad });
     }
-    if is_unreplaced_macro(value) {
+    if is_unreplaced_macro(value) || is_repeated(value) {
         return Some(Unusable::Bad);
     }
-    // Longer ones are no words, and need not be copied.
-    let mut lower = [0; 40];
-    let lower = lower.get_mut(..value.len())?;
-    lower.copy_from_slice(value);
+    if value.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    let mut lower: SmallVec<[u8; WORD_BYTES_MAX]> = SmallVec::from_slice(value);
     lower.make_ascii_lowercase();
-    let digest = Md5::digest(&*lower);
-    DIGESTS.get(&u64::from_be_bytes(*digest.first_chunk::<8>()?)).copied()
+    TABLE.words.contains(lower.as_slice()).then_some(Unusable::Bad)
+}
+
+/// Whether a value is one character over and over, and long enough to stand for an identifier.
+fn is_repeated(value: &[u8]) -> bool {
+    match value {
+        [first, rest @ ..] => rest.len() >= 7 && rest.iter().all(|byte| byte == first),
+        [] => false,
+    }
 }
 
 fn first_bits(hex: &[u8]) -> Option<u64> {
@@ -75,74 +93,79 @@ fn first_bits(hex: &[u8]) -> Option<u64> {
     first.iter().try_fold(0, |bits, byte| Some(bits << 4 | u64::from(hex_digit(*byte)?)))
 }
 
-fn make() -> ahash::HashMap<u64, Unusable> {
-    let mut digests = ahash::HashMap::default();
-    for length in 1..=64 {
-        add(&mut digests, &"0".repeat(length), Unusable::Zero);
-    }
-    for separator in ["-", ":"] {
-        add(&mut digests, &["00"; 6].join(separator), Unusable::Zero);
-    }
-    add(&mut digests, "00000000-0000-0000-0000-000000000000", Unusable::Zero);
-    for digit in "123456789abcdef".chars() {
-        for length in REPEATED_LENGTHS {
-            add_cases(&mut digests, &digit.to_string().repeat(length));
+impl Table {
+    fn make() -> Self {
+        let mut table = Self::default();
+        for length in 1..=64 {
+            table.add(&"0".repeat(length), Unusable::Zero);
         }
-        let group = |length| digit.to_string().repeat(length);
-        add_cases(&mut digests, &[group(8), group(4), group(4), group(4), group(12)].join("-"));
-        add_cases(&mut digests, &vec![group(2); 6].join(":"));
-    }
-    for line in FILE.lines().filter(|line| !line.starts_with('#')) {
-        let mut columns = line.split('\t');
-        match (columns.next(), columns.next()) {
-            (Some("value"), Some(value)) => add_cases(&mut digests, value),
-            (Some("macro"), Some(name)) => {
-                add_cases(&mut digests, name);
-                for (open, close) in MACRO_STYLES {
-                    add_cases(&mut digests, &format!("{open}{name}{close}"));
-                }
+        for separator in ["-", ":"] {
+            table.add(&["00"; 6].join(separator), Unusable::Zero);
+        }
+        table.add("00000000-0000-0000-0000-000000000000", Unusable::Zero);
+        for digit in ('1'..='9').chain('a'..='f') {
+            let group = |length| digit.to_string().repeat(length);
+            for length in REPEATED_LENGTHS {
+                table.add_cases(&group(length));
             }
-            (Some("md5"), Some(hex)) => {
-                if let Some(bits) = first_bits(hex.as_bytes()) {
-                    digests.entry(bits).or_insert(Unusable::Bad);
+            table.add_cases(&[8, 4, 4, 4, 12].map(group).join("-"));
+            table.add_cases(&[2; 6].map(group).join(":"));
+        }
+        for line in FILE.lines().filter(|line| !line.starts_with('#')) {
+            let mut columns = line.split('\t');
+            match (columns.next(), columns.next()) {
+                (Some("value"), Some(value)) => table.add_word(value),
+                (Some("macro"), Some(name)) => {
+                    table.add_word(name);
+                    for (open, close) in MACRO_STYLES {
+                        table.add_cases(&format!("{open}{name}{close}"));
+                    }
                 }
-                add_digest::<Sha256>(&mut digests, hex.as_bytes(), Unusable::Bad);
+                (Some("md5"), Some(hex)) => {
+                    if let Some(bits) = first_bits(hex.as_bytes()) {
+                        table.digests.entry(bits).or_insert(Unusable::Bad);
+                    }
+                    table.add_digest::<Sha256>(hex.as_bytes(), Unusable::Bad);
+                }
+                _ => debug_assert!(line.is_empty(), "a line of bad_ids.tsv that says nothing"),
             }
-            _ => debug_assert!(line.is_empty(), "a line of bad_ids.tsv that says nothing"),
+        }
+        table
+    }
+
+    fn add_word(&mut self, word: &str) {
+        debug_assert!(word.len() <= WORD_BYTES_MAX, "a value of bad_ids.tsv that would never be found");
+        self.words.insert(word.to_lowercase().into_bytes().into_boxed_slice());
+        self.add_cases(word);
+    }
+
+    fn add_cases(&mut self, value: &str) {
+        let lower = value.to_lowercase();
+        // Also `Null` and `[Imei]`: only the first letter large.
+        let mut capital = lower.clone();
+        if let Some(at) = lower.find(|letter: char| letter.is_ascii_alphabetic())
+            && let Some(first) = capital.get_mut(at..=at)
+        {
+            first.make_ascii_uppercase();
+        }
+        for text in [value, &lower, &value.to_uppercase(), &capital] {
+            self.add(text, Unusable::Bad);
         }
     }
-    digests
-}
 
-fn add_cases(digests: &mut ahash::HashMap<u64, Unusable>, value: &str) {
-    let lower = value.to_lowercase();
-    // Also `Null` and `[Imei]`: only the first letter large.
-    let mut capital = String::with_capacity(lower.len());
-    for letter in lower.chars() {
-        if letter.is_ascii_alphabetic() && !capital.contains(|c: char| c.is_ascii_alphabetic()) {
-            capital.push(letter.to_ascii_uppercase());
-        } else {
-            capital.push(letter);
+    fn add(&mut self, value: &str, unusable: Unusable) {
+        self.add_digest::<Md5>(value.as_bytes(), unusable);
+        self.add_digest::<Sha1>(value.as_bytes(), unusable);
+        self.add_digest::<Sha256>(value.as_bytes(), unusable);
+        let md5 = Canonical::new(IdKind::Cookie, Form::Md5, &Md5::digest(value));
+        self.add_digest::<Sha256>(md5.hex(), unusable);
+        // Hashed twice, by a medium that took the digest for an id.
+        self.add_digest::<Md5>(md5.hex(), unusable);
+    }
+
+    fn add_digest<D: Digest>(&mut self, value: &[u8], unusable: Unusable) {
+        if let Some(first) = D::digest(value).first_chunk::<8>() {
+            self.digests.entry(u64::from_be_bytes(*first)).or_insert(unusable);
         }
-    }
-    for text in [value, &lower, &value.to_uppercase(), &capital] {
-        add(digests, text, Unusable::Bad);
-    }
-}
-
-fn add(digests: &mut ahash::HashMap<u64, Unusable>, value: &str, unusable: Unusable) {
-    let md5 = Md5::digest(value);
-    add_digest::<Md5>(digests, value.as_bytes(), unusable);
-    add_digest::<Sha1>(digests, value.as_bytes(), unusable);
-    add_digest::<Sha256>(digests, value.as_bytes(), unusable);
-    let md5 = Canonical::new(IdKind::Cookie, Form::Md5, &md5);
-    add_digest::<Sha256>(digests, md5.hex(), unusable);
-    // Hashed twice, by a medium that took the digest for an id.
-    add_digest::<Md5>(digests, md5.hex(), unusable);
-}
-
-fn add_digest<D: Digest>(digests: &mut ahash::HashMap<u64, Unusable>, value: &[u8], unusable: Unusable) {
-    if let Some(first) = D::digest(value).first_chunk::<8>() {
-        digests.entry(u64::from_be_bytes(*first)).or_insert(unusable);
     }
 }

@@ -259,14 +259,16 @@ pub(super) fn raw(kind: IdKind, value: &[u8]) -> Option<Raw<'_>> {
         }
         IdKind::AndroidId => {
             let fits = (ANDROID_ID_BYTES_MIN..=16).contains(&value.len());
-            fits.then(|| hex_text(value, 16, u8::to_ascii_lowercase)).flatten()
+            fits.then(|| hex_text(value, 16, <[u8]>::make_ascii_lowercase)).flatten()
         }
-        IdKind::Aaid => uuid(value, u8::to_ascii_lowercase),
-        IdKind::Idfa | IdKind::Idfv => uuid(value, u8::to_ascii_uppercase),
+        IdKind::Aaid => uuid(value, <[u8]>::make_ascii_lowercase),
+        IdKind::Idfa | IdKind::Idfv => uuid(value, <[u8]>::make_ascii_uppercase),
         IdKind::Mac | IdKind::MacColons => mac(value),
-        IdKind::Caid => (value.len() == 32).then(|| hex_text(value, 32, u8::to_ascii_lowercase)).flatten(),
+        IdKind::Caid => {
+            (value.len() == 32).then(|| hex_text(value, 32, <[u8]>::make_ascii_lowercase)).flatten()
+        }
         IdKind::OpenUdid => {
-            (value.len() == 40).then(|| hex_text(value, 40, u8::to_ascii_lowercase)).flatten()
+            (value.len() == 40).then(|| hex_text(value, 40, <[u8]>::make_ascii_lowercase)).flatten()
         }
     }
 }
@@ -281,12 +283,13 @@ pub(super) fn digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
     let form = [Form::Md5, Form::Sha1, Form::Sha256]
         .into_iter()
         .find(|form| (form.hex_len() - DIGEST_ZEROS_LOST_MAX..=form.hex_len()).contains(&value.len()))?;
-    let mut hex = [b'0'; 64];
-    let lost = form.hex_len() - value.len();
-    for (to, from) in hex.iter_mut().skip(lost).zip(value) {
-        hex_digit(*from)?;
-        *to = from.to_ascii_lowercase();
+    if !is_hex(value) {
+        return None;
     }
+    let mut hex = [b'0'; 64];
+    let kept = hex.get_mut(form.hex_len() - value.len()..form.hex_len())?;
+    kept.copy_from_slice(value);
+    kept.make_ascii_lowercase();
     Some(Canonical { kind, form, hex, caid_version: b"" })
 }
 
@@ -318,7 +321,7 @@ fn caid<'a>(value: &'a [u8], version: Option<&'a [u8]>) -> Option<Canonical<'a>>
 fn mac(value: &[u8]) -> Option<Raw<'_>> {
     let mut text = Text::default();
     match value.len() {
-        12 => return hex_text(value, 12, u8::to_ascii_uppercase),
+        12 => return hex_text(value, 12, <[u8]>::make_ascii_uppercase),
         17 => {}
         _ => return None,
     }
@@ -334,33 +337,41 @@ fn mac(value: &[u8]) -> Option<Raw<'_>> {
     Some(Raw::Rewritten(text))
 }
 
-fn uuid(value: &[u8], case: impl Fn(&u8) -> u8) -> Option<Raw<'_>> {
-    if value.len() != 36 {
+fn uuid(value: &[u8], case: impl Fn(&mut [u8])) -> Option<Raw<'_>> {
+    let (groups, last) = value.split_at_checked(24).filter(|(_, last)| last.len() == 12)?;
+    let (first, groups) = groups.split_at_checked(8)?;
+    let fits = is_hex(first)
+        && groups.first() == Some(&b'-')
+        && groups.chunks(5).all(|group| {
+            // `-` and four digits; the last is the dash before the last group.
+            matches!(group, [b'-', digits @ ..] if matches!(digits.len(), 0 | 4) && is_hex(digits))
+        })
+        && is_hex(last);
+    if !fits {
         return None;
     }
-    let mut text = Text::default();
-    for (index, byte) in value.iter().enumerate() {
-        if matches!(index, 8 | 13 | 18 | 23) {
-            (*byte == b'-').then_some(())?;
-        } else {
-            hex_digit(*byte)?;
-        }
-        text.push(case(byte));
-    }
+    let mut text = Text { bytes: [0; 40], len: value.len() };
+    let kept = text.bytes.get_mut(..value.len())?;
+    kept.copy_from_slice(value);
+    case(kept);
     Some(Raw::Rewritten(text))
 }
 
 /// Hex of one case, filled up with the leading zeros that it lost.
-fn hex_text(value: &[u8], len: usize, case: impl Fn(&u8) -> u8) -> Option<Raw<'_>> {
-    let mut text = Text::default();
-    for _ in value.len()..len {
-        text.push(b'0');
+fn hex_text(value: &[u8], len: usize, case: impl Fn(&mut [u8])) -> Option<Raw<'_>> {
+    if !is_hex(value) {
+        return None;
     }
-    for byte in value {
-        hex_digit(*byte)?;
-        text.push(case(byte));
-    }
+    let mut text = Text { bytes: [b'0'; 40], len };
+    let kept = text.bytes.get_mut(len.checked_sub(value.len())?..len)?;
+    kept.copy_from_slice(value);
+    case(kept);
     Some(Raw::Rewritten(text))
+}
+
+/// Whether every byte is a hexadecimal digit. Without an early end, so that the compiler looks at many bytes at once.
+fn is_hex(value: &[u8]) -> bool {
+    value.iter().fold(true, |is_hex, byte| is_hex & byte.is_ascii_hexdigit())
 }
 
 fn hex_of(nibble: u8) -> u8 {

@@ -34,31 +34,21 @@ impl Keyed {
     /// The first 16 bytes of the HMAC of the parts, one after the other.
     pub(super) fn hash(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut state = self.inner;
-        let mut block = [0_u8; BLOCK];
-        let mut filled = 0;
-        let mut length = BLOCK as u64;
+        let mut block = Block::new();
         for part in parts {
-            let mut part = *part;
-            length += part.len() as u64;
-            while let Some(room) = block.get_mut(filled..).filter(|_| !part.is_empty()) {
-                let (now, later) = part.split_at(part.len().min(room.len()));
-                room.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
-                part = later;
-                filled += now.len();
-                if filled == BLOCK {
-                    compress256(&mut state, &[block]);
-                    block = [0; BLOCK];
-                    filled = 0;
-                }
-            }
+            block.take(part, &mut state);
         }
-        finish(&mut state, block, filled, length);
-        let mut block = [0_u8; BLOCK];
-        put_words(&mut block, &state);
+        block.finish(&mut state);
+        let mut block = Block::new();
+        for word in state {
+            block.take(&word.to_be_bytes(), &mut state);
+        }
         let mut state = self.outer;
-        finish(&mut state, block, 32, BLOCK as u64 + 32);
+        block.finish(&mut state);
         let mut hash = [0; 16];
-        put_words(&mut hash, &state);
+        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+            *bytes = word.to_be_bytes();
+        }
         hash
     }
 }
@@ -72,24 +62,52 @@ fn after_key(key: &[u8; super::KEY_BYTES], pad: u8) -> [u32; 8] {
     state
 }
 
-/// Pads the last, partly filled block and compresses it. `length` is the whole message's, the padded key included.
-fn finish(state: &mut [u32; 8], mut block: [u8; BLOCK], filled: usize, length: u64) {
-    if let Some(slot) = block.get_mut(filled) {
-        *slot = 0x80;
-    }
-    if filled >= LENGTH_AT {
-        compress256(state, &[block]);
-        block = [0; BLOCK];
-    }
-    if let Some(last) = block.last_chunk_mut::<8>() {
-        *last = (length * 8).to_be_bytes();
-    }
-    compress256(state, &[block]);
+/// The block in hand of a message that follows a padded key.
+struct Block {
+    bytes: [u8; BLOCK],
+    filled: usize,
+    /// Length of the message so far, the padded key included, bytes.
+    length: u64,
 }
 
-/// As many of the state's words as fit, big-endian.
-fn put_words(bytes: &mut [u8], state: &[u32; 8]) {
-    for (bytes, word) in bytes.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+impl Block {
+    fn new() -> Self {
+        Self { bytes: [0; BLOCK], filled: 0, length: BLOCK as u64 }
+    }
+
+    /// Takes the next bytes of the message; compresses each block that becomes full.
+    fn take(&mut self, mut part: &[u8], state: &mut [u32; 8]) {
+        self.length += part.len() as u64;
+        loop {
+            let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
+            let count = part.len().min(room.len());
+            let (now, later) = part.split_at(count);
+            if let Some(room) = room.get_mut(..count) {
+                room.copy_from_slice(now);
+            }
+            self.filled += count;
+            part = later;
+            if self.filled < BLOCK {
+                return;
+            }
+            compress256(state, &[self.bytes]);
+            self.bytes = [0; BLOCK];
+            self.filled = 0;
+        }
+    }
+
+    /// Pads the block in hand and compresses it.
+    fn finish(mut self, state: &mut [u32; 8]) {
+        if let Some(slot) = self.bytes.get_mut(self.filled) {
+            *slot = 0x80;
+        }
+        if self.filled >= LENGTH_AT {
+            compress256(state, &[self.bytes]);
+            self.bytes = [0; BLOCK];
+        }
+        if let Some(last) = self.bytes.last_chunk_mut::<8>() {
+            *last = (self.length * 8).to_be_bytes();
+        }
+        compress256(state, &[self.bytes]);
     }
 }
