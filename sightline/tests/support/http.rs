@@ -1,8 +1,9 @@
 //! HTTP/1.1 over a plain socket: one connection that is kept, requests as they are written, answers taken apart. It sends what a
 //! well-behaved client never would when asked to, which is why it is not a client library.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,25 +16,25 @@ const CONNECT_SECONDS_MAX: u64 = 5;
 const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// A connection that is kept from one request to the next.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// Status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Headers in order, names in lower case.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
     /// Connects.
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(CONNECT_SECONDS_MAX))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(ANSWER_SECONDS_MAX)))?;
@@ -42,12 +43,12 @@ impl Connection {
     }
 
     /// `GET target`.
-    pub fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
+    pub(crate) fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
         self.request("GET", target, headers, b"")
     }
 
     /// `POST target` with a JSON body.
-    pub fn post_json(
+    pub(crate) fn post_json(
         &mut self,
         target: &str,
         headers: &[(&str, &str)],
@@ -59,7 +60,7 @@ impl Connection {
     }
 
     /// One request and its answer.
-    pub fn request(
+    pub(crate) fn request(
         &mut self,
         method: &str,
         target: &str,
@@ -71,12 +72,17 @@ impl Connection {
     }
 
     /// Bytes as they are.
-    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
+    /// Says that nothing more will be sent.
+    pub(crate) fn finish_sending(&mut self) -> io::Result<()> {
+        self.stream.get_mut().shutdown(Shutdown::Write)
+    }
+
     /// Reads the next answer; `method` says whether it has a body.
-    pub fn read_response(&mut self, method: &str) -> io::Result<Response> {
+    pub(crate) fn read_response(&mut self, method: &str) -> io::Result<Response> {
         let status_line = self.line()?;
         let status = status_line
             .strip_prefix("HTTP/1.")
@@ -100,7 +106,7 @@ impl Connection {
     }
 
     /// Whether the other side has closed: reads on until the end or the time limit.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         matches!(self.stream.read(&mut byte), Ok(0) | Err(_))
     }
@@ -164,23 +170,23 @@ impl Connection {
 
 impl Response {
     /// The first header of this name (lower case).
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
     }
 }
 
 /// A request's bytes. A length is stated where there is a body or the method usually has one.
-pub fn encode(
+pub(crate) fn encode(
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
@@ -200,16 +206,24 @@ pub fn encode(
 }
 
 /// Every byte but letters and digits as a percent escape.
-pub fn percent(bytes: &[u8]) -> String {
+pub(crate) fn percent(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         if byte.is_ascii_alphanumeric() {
             text.push(char::from(*byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text
+}
+
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn bad(what: String) -> io::Error {

@@ -14,8 +14,13 @@
 // Each test program uses its own part of this module.
 #![allow(dead_code)]
 
-pub mod http;
-pub mod random;
+pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod load;
+pub(crate) mod random;
+pub(crate) mod scanner;
+pub(crate) mod truth;
+pub(crate) mod webdriver;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -32,12 +37,12 @@ const START_SECONDS_MAX: u64 = 90;
 /// Longest wait for a clean end, seconds.
 const STOP_SECONDS_MAX: u64 = 60;
 /// Between two looks at a condition.
-pub const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Lines of the log that a failure shows.
 const LOG_LINES_SHOWN: usize = 40;
 
 /// A campaign in Shanghai with three placements, whose clicks land on this machine or on example.com.
-pub const CATALOG: &str = r#"
+pub(crate) const CATALOG: &str = r#"
 [[campaign]]
 id = "demo"
 name = "End to end"
@@ -65,23 +70,23 @@ source = "s2s"
 
 /// How to start an instance. `..Options::default()` leaves the rest as it is delivered.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Lines for `[tracker]` beside `listen`.
-    pub tracker: String,
+    pub(crate) tracker: String,
     /// Lines for `[opt_out]` beside `listen`.
-    pub opt_out: String,
+    pub(crate) opt_out: String,
     /// Lines for `[reports]` beside `listen`.
-    pub reports: String,
+    pub(crate) reports: String,
     /// Lines for `[journal]`.
-    pub journal: String,
+    pub(crate) journal: String,
     /// Sections at the end of the file.
-    pub sections: String,
+    pub(crate) sections: String,
     /// Text of the catalog.
-    pub catalog: String,
+    pub(crate) catalog: String,
     /// `--log`.
-    pub log: String,
+    pub(crate) log: String,
     /// A program that runs the binary, with its arguments (`strace …`).
-    pub under: Vec<String>,
+    pub(crate) under: Vec<String>,
 }
 
 impl Default for Options {
@@ -100,7 +105,7 @@ impl Default for Options {
 }
 
 /// A `sightline standalone`, and the folder that it works on. Dropping it kills the process and removes the folder.
-pub struct Instance {
+pub(crate) struct Instance {
     root: tempfile::TempDir,
     options: Options,
     child: Option<Child>,
@@ -120,7 +125,7 @@ struct Addresses {
 
 impl Instance {
     /// Starts one on a new folder and waits until it is ready.
-    pub fn start(options: Options) -> Self {
+    pub(crate) fn start(options: Options) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         fs::create_dir(root.path().join("log")).expect("a folder for logs");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -131,13 +136,13 @@ impl Instance {
     }
 
     /// Starts again on the same folder; what still runs is terminated first. Ports change.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.try_restart()
             .unwrap_or_else(|why| panic!("the instance did not start: {why}\n{}", self.log_tail()));
     }
 
     /// As [`restart`](Self::restart), for a process that may end before it is ready.
-    pub fn try_restart(&mut self) -> Result<(), String> {
+    pub(crate) fn try_restart(&mut self) -> Result<(), String> {
         if self.child.is_some() {
             self.terminate();
         }
@@ -146,81 +151,95 @@ impl Instance {
     }
 
     /// Other options from the next start on.
-    pub fn set_options(&mut self, options: Options) {
+    pub(crate) fn set_options(&mut self, options: Options) {
         self.options = options;
     }
 
     /// The options in force from the next start on.
-    pub fn options(&self) -> &Options {
+    pub(crate) fn options(&self) -> &Options {
         &self.options
     }
 
     /// Where beacons go.
-    pub fn tracker(&self) -> SocketAddr {
+    pub(crate) fn tracker(&self) -> SocketAddr {
         self.addresses.tracker
     }
 
     /// The opt-out page and API.
-    pub fn opt_out(&self) -> SocketAddr {
+    pub(crate) fn opt_out(&self) -> SocketAddr {
         self.addresses.opt_out
     }
 
     /// The report API.
-    pub fn reports(&self) -> SocketAddr {
+    pub(crate) fn reports(&self) -> SocketAddr {
         self.addresses.reports
     }
 
     /// Liveness, readiness, metrics.
-    pub fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         self.addresses.admin
     }
 
     /// The folder that holds everything: configuration, catalog, data, logs.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
     /// The data folder.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.root.path().join("data")
     }
 
     /// The configuration file.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.root.path().join("config.toml")
     }
 
     /// Process id of the binary.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// What all processes so far wrote to standard error.
-    pub fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         (1..=self.starts).map(|n| fs::read_to_string(self.log_path(n)).unwrap_or_default()).collect()
     }
 
     /// A secret of the data folder: `operator.token`, `replay.key`, `debug.key`.
-    pub fn secret(&self, name: &str) -> String {
+    pub(crate) fn secret(&self, name: &str) -> String {
         let path = self.data().join("keys").join(name);
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         text.trim().to_owned()
     }
 
     /// Ends the process at once, as `kill -9` does, and waits until it is gone.
-    pub fn kill9(&mut self) {
-        signal(self.pid, "KILL");
+    pub(crate) fn kill9(&mut self) {
+        signal(&self.pid.to_string(), "KILL");
         self.wait_for_end("kill -9");
     }
 
     /// Asks the process to end and waits for it.
-    pub fn terminate(&mut self) -> ExitStatus {
-        signal(self.pid, "TERM");
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        signal(&self.pid.to_string(), "TERM");
         self.wait_for_end("SIGTERM")
     }
 
+    /// Starts and kills the process after `delay`, ready or not. Nothing may run before.
+    pub(crate) fn start_and_kill_after(&mut self, delay: Duration) {
+        assert!(self.child.is_none(), "a process still runs");
+        self.spawn();
+        let moment = Instant::now() + delay;
+        while Instant::now() < moment && !self.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("our own process can be killed");
+            child.wait().expect("a killed process ends");
+        }
+    }
+
     /// Whether the process has ended by itself (or by a signal that somebody else sent).
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         let Some(child) = &mut self.child else { return true };
         let ended = child.try_wait().expect("the process can be asked").is_some();
         if ended {
@@ -230,22 +249,22 @@ impl Instance {
     }
 
     /// `GET /v1/campaigns/{of}?{query}` of the report API with the operator's token; `of` is such as `demo/reach`.
-    pub fn report(&self, of: &str, query: &str) -> Value {
+    pub(crate) fn report(&self, of: &str, query: &str) -> Value {
         self.ask("GET", &format!("/v1/campaigns/{of}?{query}"))
     }
 
     /// Brings every changed day up to date.
-    pub fn settle(&self) -> Value {
+    pub(crate) fn settle(&self) -> Value {
         self.ask("POST", "/v1/settle")
     }
 
     /// The books of every lane.
-    pub fn books(&self) -> Value {
+    pub(crate) fn books(&self) -> Value {
         self.ask("GET", "/v1/books")
     }
 
     /// A request to the report API with the operator's token, which has to succeed.
-    pub fn ask(&self, method: &str, target: &str) -> Value {
+    pub(crate) fn ask(&self, method: &str, target: &str) -> Value {
         let answer = self
             .try_ask(method, target)
             .unwrap_or_else(|e| panic!("{method} {target}: {e}\n{}", self.log_tail()));
@@ -254,13 +273,13 @@ impl Instance {
     }
 
     /// As [`ask`](Self::ask), whatever comes of it.
-    pub fn try_ask(&self, method: &str, target: &str) -> std::io::Result<Response> {
+    pub(crate) fn try_ask(&self, method: &str, target: &str) -> std::io::Result<Response> {
         let token = format!("Bearer {}", self.secret("operator.token"));
         Connection::open(self.reports())?.request(method, target, &[("authorization", &token)], b"")
     }
 
     /// Runs a command of the binary on this data folder, with `--data` added where the command takes it by the caller.
-    pub fn command(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_sightline"))
             .args(arguments)
             .current_dir(self.root())
@@ -271,7 +290,7 @@ impl Instance {
     }
 
     /// The last lines of the current log.
-    pub fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.log_path(self.starts)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
@@ -319,7 +338,9 @@ impl Instance {
                 self.child = None;
                 return Err(format!("it ended with {status}"));
             }
-            if let Some((pid, addresses)) = self.read_instance().filter(|(pid, _)| *pid != before) {
+            if let Some((pid, addresses)) =
+                self.read_instance().filter(|(pid, _)| self.may_be_ours(*pid, before))
+            {
                 (self.pid, self.addresses) = (pid, addresses);
                 if self.is_ready() {
                     return Ok(());
@@ -329,6 +350,14 @@ impl Instance {
                 return Err(format!("it was not ready after {START_SECONDS_MAX} s"));
             }
             std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Whether `instance.json` may be of the process that was started last, and not left behind by one that was killed.
+    fn may_be_ours(&self, pid: u32, before: u32) -> bool {
+        match &self.child {
+            Some(child) if self.options.under.is_empty() => pid == child.id(),
+            _ => pid != before,
         }
     }
 
@@ -370,7 +399,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             if !self.options.under.is_empty() && self.pid != 0 {
-                signal(self.pid, "KILL");
+                signal(&self.pid.to_string(), "KILL");
             }
             let _ = child.kill();
             let _ = child.wait();
@@ -378,15 +407,15 @@ impl Drop for Instance {
     }
 }
 
-/// Sends a signal by name. A process that is gone already is fine.
-pub fn signal(pid: u32, name: &str) {
+/// Sends a signal by name to a process, or to a group (`-<id>`). One that is gone already is fine.
+pub(crate) fn signal(target: &str, name: &str) {
     let status =
-        Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+        Command::new("kill").args([&format!("-{name}"), "--", target]).stderr(Stdio::null()).status();
     assert!(status.is_ok(), "`kill` does not run: {status:?}");
 }
 
 /// Waits until `condition` holds; fails with `what` after `limit`.
-pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !condition() {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
@@ -395,7 +424,7 @@ pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool
 }
 
 /// The path of a program that the tests need; fails with what to do where it is missing.
-pub fn program(names: &[&str]) -> PathBuf {
+pub(crate) fn program(names: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = names
         .iter()

@@ -1,0 +1,132 @@
+//! The figures that plain code computes from what was sent and what the journal holds, and the comparison with the reports.
+//!
+//! Every view of the load has one device, one creative and one time, and the campaign has no double-click window: so net is one hit for each
+//! view and stage, and everything beyond is a repeat.
+
+use std::collections::BTreeMap;
+
+use event::stage::Stage;
+use serde_json::Value;
+
+use super::Instance;
+use super::journal::Journal;
+use super::load::Ledger;
+
+/// Impressions and clicks of one creative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// Impressions, gross.
+    pub(crate) impressions_gross: u64,
+    /// Impressions, net.
+    pub(crate) impressions: u64,
+    /// Clicks, gross.
+    pub(crate) clicks_gross: u64,
+    /// Clicks, net.
+    pub(crate) clicks: u64,
+}
+
+/// What the reports must say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Truth {
+    /// By creative.
+    pub(crate) creatives: BTreeMap<String, Delivered>,
+    /// How many devices had exactly this many net impressions.
+    pub(crate) exactly: BTreeMap<u64, u64>,
+}
+
+impl Truth {
+    /// From the journal's events and the ledger's knowledge of the views.
+    pub(crate) fn of(journal: &Journal, ledger: &Ledger) -> Self {
+        let mut truth = Self::default();
+        let mut devices: BTreeMap<u64, u64> = BTreeMap::new();
+        for ((hash, stage), count) in &journal.events {
+            let view = ledger
+                .views
+                .get(hash)
+                .unwrap_or_else(|| panic!("an event of a view that nobody sent: {hash:016x}"));
+            let delivered = truth.creatives.entry(view.creative.clone()).or_default();
+            match stage {
+                Stage::Impression => {
+                    delivered.impressions_gross += count;
+                    delivered.impressions += 1;
+                    *devices.entry(view.device).or_default() += 1;
+                }
+                Stage::Click => {
+                    delivered.clicks_gross += count;
+                    delivered.clicks += 1;
+                }
+                _ => {}
+            }
+        }
+        for frequency in devices.values() {
+            *truth.exactly.entry(*frequency).or_default() += 1;
+        }
+        truth
+    }
+
+    /// All creatives together.
+    pub(crate) fn total(&self) -> Delivered {
+        self.creatives.values().fold(Delivered::default(), |sum, one| Delivered {
+            impressions_gross: sum.impressions_gross + one.impressions_gross,
+            impressions: sum.impressions + one.impressions,
+            clicks_gross: sum.clicks_gross + one.clicks_gross,
+            clicks: sum.clicks + one.clicks,
+        })
+    }
+}
+
+/// Settles, asks for delivery by creative and for reach, and compares them with the truth.
+pub(crate) fn compare(instance: &Instance, truth: &Truth) {
+    instance.settle();
+    let mut reported: BTreeMap<String, Delivered> = BTreeMap::new();
+    for (filter, is_gross) in [("gross", true), ("net", false)] {
+        let report = instance.report("demo/delivery", &format!("by=creative&filter={filter}"));
+        for row in rows(&report) {
+            let key = row["key"].as_str().unwrap_or_else(|| panic!("a row without a key: {row}")).to_owned();
+            let delivered = reported.entry(key).or_default();
+            let [impressions, clicks] = ["impressions", "clicks"].map(|name| number(row, name));
+            if is_gross {
+                (delivered.impressions_gross, delivered.clicks_gross) = (impressions, clicks);
+            } else {
+                (delivered.impressions, delivered.clicks) = (impressions, clicks);
+            }
+        }
+    }
+    reported.retain(|_, delivered| *delivered != Delivered::default());
+    let mut creatives = truth.creatives.clone();
+    creatives.retain(|_, delivered| *delivered != Delivered::default());
+    assert_eq!(reported, creatives, "delivery by creative: left reported, right true");
+
+    let report = instance.report("demo/reach", "filter=net");
+    let row = rows(&report).first().cloned().unwrap_or_default();
+    let reach: u64 = truth.exactly.values().sum();
+    if reach == 0 {
+        return;
+    }
+    assert_eq!(number(&row, "reach"), reach, "reach: {row}");
+    assert_eq!(number(&row, "identified_impressions"), truth.total().impressions, "{row}");
+    let exactly: Vec<u64> =
+        row["exactly"].as_array().expect("a histogram").iter().filter_map(Value::as_u64).collect();
+    let last = exactly.len() as u64;
+    for (index, reported) in exactly.iter().enumerate() {
+        let frequency = index as u64 + 1;
+        let is_open = frequency == last;
+        let expected: u64 = truth
+            .exactly
+            .iter()
+            .filter(|(f, _)| **f == frequency || (is_open && **f > frequency))
+            .map(|(_, n)| n)
+            .sum();
+        assert_eq!(*reported, expected, "exactly {frequency} (the last is open-ended): {row}");
+    }
+}
+
+/// The rows of a report.
+pub(crate) fn rows(report: &Value) -> &Vec<Value> {
+    report["rows"].as_array().unwrap_or_else(|| panic!("a report without rows: {report}"))
+}
+
+/// A whole number of a row.
+pub(crate) fn number(row: &Value, name: &str) -> u64 {
+    row[name].as_u64().unwrap_or_else(|| panic!("no {name} in {row}"))
+}

@@ -1,0 +1,198 @@
+//! A headless Chromium, driven over the WebDriver protocol (W3C, JSON over HTTP) by Debian's `chromedriver`. Each browser has an empty
+//! profile of its own, asks nobody but the page it is told to open, and is gone when it is dropped.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use super::http::Connection;
+use super::{program, signal, wait_for};
+
+/// Key under which WebDriver names an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Longest start of the driver, seconds.
+const START_SECONDS_MAX: u64 = 60;
+
+/// A browser with one window.
+pub(crate) struct Browser {
+    connection: Connection,
+    session: String,
+    driver: Child,
+    profile: tempfile::TempDir,
+}
+
+/// An element of the page.
+#[derive(Clone, Debug)]
+pub(crate) struct Element(String);
+
+impl Browser {
+    /// Starts one. `agent` replaces the user agent; `language` is what it asks pages for (`zh-CN`).
+    pub(crate) fn start(agent: Option<&str>, language: &str) -> Self {
+        let chromium = program(&["chromium", "google-chrome"]);
+        let chromedriver = program(&["chromedriver"]);
+        let profile = tempfile::tempdir().expect("a folder");
+        let log = profile.path().join("driver.log");
+        let out = File::create(&log).expect("a log");
+        let driver = Command::new(chromedriver)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a second handle of the log"))
+            .stderr(out)
+            // A group of its own, so that everything it starts can be ended with it.
+            .process_group(0)
+            .spawn()
+            .expect("chromedriver runs");
+        let address = driver_address(&log);
+        let connection = Connection::open(address).expect("chromedriver answers");
+        let mut browser = Self { connection, session: String::new(), driver, profile };
+        browser.begin_session(&chromium, agent, language);
+        browser
+    }
+
+    /// Opens a page and waits until it and its images are there.
+    pub(crate) fn open(&mut self, url: &str) {
+        self.command("POST", "url", &json!({"url": url}));
+    }
+
+    /// Address of the page that is shown.
+    pub(crate) fn url(&mut self) -> String {
+        self.command("GET", "url", &Value::Null).as_str().expect("a URL").to_owned()
+    }
+
+    /// What a person can read on the page.
+    pub(crate) fn text(&mut self) -> String {
+        let body = self.find("body");
+        self.command("GET", &format!("element/{}/text", body.0), &Value::Null)
+            .as_str()
+            .expect("text")
+            .to_owned()
+    }
+
+    /// The page's source.
+    pub(crate) fn source(&mut self) -> String {
+        self.command("GET", "source", &Value::Null).as_str().expect("source").to_owned()
+    }
+
+    /// The first element of a CSS selector; fails where there is none.
+    pub(crate) fn find(&mut self, selector: &str) -> Element {
+        let found = self.find_all(selector);
+        found.into_iter().next().unwrap_or_else(|| panic!("no element `{selector}` in:\n{}", self.source()))
+    }
+
+    /// Every element of a CSS selector.
+    pub(crate) fn find_all(&mut self, selector: &str) -> Vec<Element> {
+        let found = self.command("POST", "elements", &json!({"using": "css selector", "value": selector}));
+        let found = found.as_array().expect("a list of elements");
+        found.iter().filter_map(|one| one[ELEMENT].as_str()).map(|id| Element(id.to_owned())).collect()
+    }
+
+    /// Clicks on it as a person does.
+    pub(crate) fn click(&mut self, element: &Element) {
+        self.command("POST", &format!("element/{}/click", element.0), &json!({}));
+    }
+
+    /// What a person can read on it.
+    pub(crate) fn text_of(&mut self, element: &Element) -> String {
+        self.command("GET", &format!("element/{}/text", element.0), &Value::Null)
+            .as_str()
+            .expect("text")
+            .to_owned()
+    }
+
+    /// Types into it.
+    pub(crate) fn type_into(&mut self, element: &Element, text: &str) {
+        self.command("POST", &format!("element/{}/value", element.0), &json!({"text": text}));
+    }
+
+    /// The cookies of the page that is shown.
+    pub(crate) fn cookies(&mut self) -> Vec<Value> {
+        self.command("GET", "cookie", &Value::Null).as_array().expect("cookies").clone()
+    }
+
+    /// Writes a picture of the whole page.
+    pub(crate) fn screenshot(&mut self, path: &Path) {
+        let shot = self.command("GET", "screenshot", &Value::Null);
+        let text = shot.as_str().expect("a picture");
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
+        fs::write(path, bytes).expect("the picture is written");
+    }
+
+    /// Sets the window's size, pixels.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        self.command("POST", "window/rect", &json!({"width": width, "height": height}));
+    }
+
+    fn begin_session(&mut self, chromium: &Path, agent: Option<&str>, language: &str) {
+        let profile = self.profile.path().join("profile");
+        let mut arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        arguments.push(format!("--user-data-dir={}", profile.display()));
+        arguments.push(format!("--accept-lang={language}"));
+        arguments.extend(agent.map(|agent| format!("--user-agent={agent}")));
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": {
+                "binary": chromium,
+                "args": arguments,
+                "prefs": {"intl.accept_languages": language},
+            },
+            "timeouts": {"pageLoad": 30_000, "implicit": 0, "script": 10_000},
+        }}});
+        let answer = self.connection.post_json("/session", &[], &capabilities).expect("chromedriver answers");
+        assert_eq!(answer.status, 200, "no session: {}", answer.text());
+        let id = answer.json()["value"]["sessionId"].as_str().map(str::to_owned);
+        self.session = id.unwrap_or_else(|| panic!("no session: {}", answer.text()));
+    }
+
+    fn command(&mut self, method: &str, what: &str, body: &Value) -> Value {
+        let target = format!("/session/{}/{what}", self.session);
+        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let headers = [("content-type", "application/json; charset=utf-8")];
+        let answer = self
+            .connection
+            .request(method, &target, &headers, body.as_bytes())
+            .expect("chromedriver answers");
+        assert_eq!(answer.status, 200, "{method} {what}: {}", answer.text());
+        answer.json()["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            let _ = self.connection.request("DELETE", &format!("/session/{}", self.session), &[], b"");
+        }
+        signal(&format!("-{}", self.driver.id()), "KILL");
+        let _ = self.driver.wait();
+    }
+}
+
+fn driver_address(log: &PathBuf) -> SocketAddr {
+    let mut port = None;
+    wait_for("chromedriver has started", Duration::from_secs(START_SECONDS_MAX), || {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        port = text
+            .lines()
+            .find(|line| line.contains("started successfully on port"))
+            .and_then(|line| line.trim_end_matches('.').rsplit(' ').next()?.parse::<u16>().ok());
+        port.is_some()
+    });
+    SocketAddr::from(([127, 0, 0, 1], port.expect("waited for")))
+}
