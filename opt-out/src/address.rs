@@ -93,7 +93,7 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpA
 /// What one person's connections have in common: the IPv4 address, or the /64 that an IPv6 subscriber gets.
 pub(crate) fn subscriber(address: IpAddr) -> u128 {
     match address.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped().to_bits()),
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => leading(v6.to_bits(), 64),
     }
 }

@@ -107,9 +107,9 @@ mod tests {
 
     fn read(lines: &[&str]) -> Cookies {
         let mut headers = HeaderMap::new();
-        lines.iter().for_each(|line| {
+        for line in lines {
             headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
-        });
+        }
         Cookies::read(&headers)
     }
 

@@ -80,7 +80,9 @@ impl Desk {
         let (registry, policy_version) = (self.registry.clone(), self.settings.policy_version);
         let lodging =
             self.finish(async move { registry.opt_out(&hashes, source, policy_version).await }).await?;
-        done.iter().for_each(|id| self.metrics.id(id.kind, IdResult::Lodged));
+        for id in &done {
+            self.metrics.id(id.kind, IdResult::Lodged);
+        }
         self.metrics.opt_outs_receipt.increment(1);
         Ok(Done { lodging, ids: done })
     }

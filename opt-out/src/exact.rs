@@ -240,7 +240,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::testing::Random;
+    use crate::tests::Random;
 
     fn keys(random: &mut Random, count: usize) -> BTreeSet<Key> {
         (0..count).map(|_| Key::of(random.hash())).collect()

@@ -87,7 +87,7 @@ fn mask(key: u32) -> [u32; WORDS] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Random;
+    use crate::tests::Random;
 
     #[test]
     fn an_inserted_key_is_never_denied() {
@@ -95,7 +95,9 @@ mod tests {
         for bits_per_key in [1, 8, 16] {
             let keys: Vec<u64> = (0..20_000).map(|_| random.next_u64()).collect();
             let mut filter = Filter::with_capacity(keys.len() as u64, bits_per_key, u32::MAX);
-            keys.iter().for_each(|key| filter.insert(*key));
+            for key in &keys {
+                filter.insert(*key);
+            }
             assert!(keys.iter().all(|key| filter.may_contain(*key)));
         }
     }

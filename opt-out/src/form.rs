@@ -32,7 +32,10 @@ pub(crate) struct Answer {
 }
 
 /// The form's fields. Not `Debug`: they hold what a person typed.
-pub(crate) struct Fields<'a>(Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>);
+pub(crate) struct Fields<'a>(Vec<Field<'a>>);
+
+/// Name and value.
+type Field<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl<'a> Fields<'a> {
     /// Reads an `application/x-www-form-urlencoded` body or a query.
@@ -79,7 +82,7 @@ pub(crate) async fn post(
     let domain = desk.settings.cookie_domain.as_deref();
     // A page of others may neither opt a person out nor in; what only a cookie entitles to asks for proof that the page is ours.
     match (fields.text("action"), from) {
-        (_, origin::From::Others) => Err(Problem::CrossSite),
+        (_, origin::From::Others) | (Some("browser_in"), origin::From::Unsaid) => Err(Problem::CrossSite),
         (Some("browser_out"), _) => {
             cookies.opted_out = true;
             desk.metrics.opt_outs_cookie.increment(1);
@@ -92,7 +95,6 @@ pub(crate) async fn post(
             let html = page::home(desk, language, &cookies, Some(&Notice::Done("browser.done_in")));
             Ok(Answer { html, cookies: cookies::set_opt_out(false, domain).into_iter().collect() })
         }
-        (Some("browser_in"), origin::From::Unsaid) => Err(Problem::CrossSite),
         (Some("device"), _) => {
             let kind = fields.text("kind").and_then(IdKind::from_name).ok_or(Problem::Form)?;
             let value = fields.bytes("value").unwrap_or_default().trim_ascii();

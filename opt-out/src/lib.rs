@@ -40,7 +40,7 @@ pub mod registry;
 pub mod service;
 pub mod settings;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use list::{List, ListError, ListSettings, ListStats, Reader};
 pub use registry::{Registry, RegistryError};

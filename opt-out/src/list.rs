@@ -388,8 +388,15 @@ impl List {
         }
         let list = self.clone();
         let spawned = std::thread::Builder::new().name("opt-out-rebuild".into()).spawn(move || {
-            list.rebuild_reported();
-            list.0.rebuild_scheduled.store(false, Ordering::Release);
+            // Changes that came during a rebuild may be due for the next one already.
+            loop {
+                list.rebuild_reported();
+                list.0.rebuild_scheduled.store(false, Ordering::Release);
+                let due = list.0.state.load().overlay.len() >= list.0.settings.overlay_rebuild_entries;
+                if !due || list.0.rebuild_scheduled.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+            }
         });
         if let Err(error) = spawned {
             // The next change tries again; the overlay's own limit holds until then.

@@ -61,13 +61,8 @@ impl BadId {
 
     /// Sentence for people.
     pub(crate) fn detail(&self) -> String {
-        match self.why {
-            Some((_, why)) => why.to_string(),
-            None => {
-                let kinds: Vec<_> = IdKind::ALL.into_iter().map(IdKind::name).collect();
-                format!("the kind is none of {}", kinds.join(", "))
-            }
-        }
+        let kinds = || IdKind::ALL.map(IdKind::name).join(", ");
+        self.why.map_or_else(|| format!("the kind is none of {}", kinds()), |(_, why)| why.to_string())
     }
 }
 

@@ -131,7 +131,7 @@ fn value_of(character: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Random;
+    use crate::tests::Random;
 
     #[test]
     fn what_is_printed_can_be_read_back() {

@@ -175,7 +175,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Random;
+    use crate::tests::Random;
 
     const OPT_OUT_V1: &[u8] = include_bytes!("../golden/opted-out-v1.bin");
     const BEGUN_V1: &[u8] = include_bytes!("../golden/begun-v1.bin");

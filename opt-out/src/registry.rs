@@ -185,9 +185,9 @@ impl Registry {
                 state.replay(Record::decode(bytes)?)?;
             }
         }
-        let stats = writer.stats();
-        if stats.damaged_ranges > 0 {
-            return Err(RegistryError::Damaged(format!("{} bytes are unreadable", stats.damaged_bytes)));
+        let read = writer.stats();
+        if read.damaged_ranges > 0 {
+            return Err(RegistryError::Damaged(format!("{} bytes are unreadable", read.damaged_bytes)));
         }
         let list = List::new(settings.list.clone());
         list.replace(state.share_and_collect(), false)?;
@@ -490,3 +490,6 @@ fn random<const N: usize>() -> Result<[u8; N], RegistryError> {
     getrandom::fill(&mut bytes).map_err(RegistryError::Random)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

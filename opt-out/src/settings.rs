@@ -154,7 +154,7 @@ impl RegistrySettings {
     /// The journal's settings: every commit is synced, and no age ever removes or closes anything.
     pub(crate) fn journal(&self) -> journal::Settings {
         /// Longer than any installation lives, and far from the end of a 64-bit count of milliseconds.
-        const NEVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
+        const NEVER: Duration = Duration::from_hours(1_000 * 365 * 24);
         journal::Settings {
             durability: journal::Durability::Fsync,
             disk_bytes_max: self.disk_bytes_max,

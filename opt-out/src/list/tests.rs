@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::testing::Random;
+use crate::tests::Random;
 
 fn small() -> ListSettings {
     // Limits small enough that a short run crosses each of them many times.

@@ -1,6 +1,7 @@
 //! The rendered list of metrics against the golden file that dashboards and alerts are made from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -92,17 +93,16 @@ fn the_list_equals_the_golden_file_and_starts_at_zero() {
     assert!(series.values().all(|value| value.load(Ordering::Relaxed) == 0), "zero at the start: {series:?}");
 
     let help = declared.help.lock().unwrap();
-    let rendered: String = help
-        .iter()
-        .map(|(name, (kind, help))| {
-            let own =
-                series.keys().filter_map(|series| series.strip_prefix(name.as_str())?.strip_prefix('{'));
-            let labels: BTreeSet<&str> =
-                own.filter(|labels| *labels != "}").map(|labels| labels.trim_end_matches('}')).collect();
-            let labels: String = labels.iter().map(|labels| format!("  {labels}\n")).collect();
-            format!("{name} {kind}\n  # {help}\n{labels}")
-        })
-        .collect();
+    let mut rendered = String::new();
+    for (name, (kind, help)) in help.iter() {
+        let own = series.keys().filter_map(|series| series.strip_prefix(name.as_str())?.strip_prefix('{'));
+        let labels: BTreeSet<&str> =
+            own.filter_map(|labels| labels.strip_suffix('}')).filter(|l| !l.is_empty()).collect();
+        writeln!(rendered, "{name} {kind}\n  # {help}").unwrap();
+        for labels in labels {
+            writeln!(rendered, "  {labels}").unwrap();
+        }
+    }
     let golden = include_str!("../../golden/metrics.txt");
     assert_eq!(rendered, golden, "golden/metrics.txt differs from what is declared");
     let described: BTreeSet<&str> = help.keys().map(String::as_str).collect();

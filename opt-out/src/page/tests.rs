@@ -83,7 +83,7 @@ fn the_language_is_the_chosen_one_or_the_preferred_one() {
 fn the_colours_have_the_contrast_that_the_style_sheet_claims() {
     let themes: Vec<HashMap<&str, &str>> = STYLE
         .lines()
-        .filter(|line| line.contains("--text"))
+        .filter(|line| line.contains("--text:"))
         .map(|line| {
             let pairs = line.split(';').filter_map(|pair| pair.trim().rsplit_once(": #"));
             pairs.map(|(name, colour)| (name.rsplit("--").next().unwrap(), &colour[..6])).collect()

@@ -1,0 +1,171 @@
+//! The registry against a plain model, over reopenings, and what it refuses.
+
+use std::collections::HashSet;
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::ListSettings;
+use crate::tests::Random;
+
+fn keys() -> KeyRing {
+    KeyRing::generate(|bytes| getrandom::fill(bytes).unwrap())
+}
+
+fn settings() -> Settings {
+    // Few enough changes between rebuilds that a short run crosses them often.
+    let list =
+        ListSettings { overlay_rebuild_entries: 30, overlay_entries_max: 60, ..ListSettings::default() };
+    Settings { list, ..Settings::default() }
+}
+
+fn open(dir: &TempDir, keys: &KeyRing) -> (Registry, List) {
+    let (registry, list) = Registry::open(dir.path(), &settings(), Clock::manual(1_000)).unwrap();
+    registry.bind_key(keys).unwrap();
+    (registry, list)
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn opt_out(registry: &Registry, hashes: &[OptOutHash]) -> Lodging {
+    wait(registry.opt_out(hashes, Source::Api, 7)).unwrap()
+}
+
+#[test]
+fn a_hash_is_listed_while_any_receipt_covers_it_over_reopenings() {
+    let mut random = Random::announced();
+    let (dir, keys) = (tempdir().unwrap(), keys());
+    let (mut registry, mut list) = open(&dir, &keys);
+    // Few hashes and many receipts: most hashes are covered several times over.
+    let pool: Vec<_> = (0..60).map(|_| random.opt_out_hash()).collect();
+    let mut active: Vec<(ReceiptId, Secret, Vec<OptOutHash>)> = Vec::new();
+    for step in 0..600 {
+        match random.below(100) {
+            0..50 => {
+                let count = 1 + random.below(6);
+                let hashes: Vec<_> = (0..count).map(|_| pool[random.below(60) as usize]).collect();
+                let lodging = opt_out(&registry, &hashes);
+                active.push((lodging.receipt, lodging.secret, hashes));
+            }
+            50..97 if !active.is_empty() => {
+                let (receipt, secret, _) = active.swap_remove(random.below(active.len() as u64) as usize);
+                assert!(wait(registry.opt_in(receipt, &secret)).unwrap().opted_in_ms.is_some());
+            }
+            97 => registry.rebuild(false).unwrap(),
+            98 => list.rebuild().unwrap(),
+            _ => {
+                registry.close();
+                drop((registry, list));
+                (registry, list) = open(&dir, &keys);
+            }
+        }
+        let expected: HashSet<_> = active.iter().flat_map(|(_, _, hashes)| hashes.iter().copied()).collect();
+        assert!(pool.iter().all(|hash| list.contains(hash) == expected.contains(hash)), "step {step}");
+        assert_eq!(
+            (list.len(), registry.stats().receipts_active),
+            (expected.len() as u64, active.len() as u64)
+        );
+        let held: usize =
+            active.iter().map(|(_, _, hashes)| hashes.iter().collect::<HashSet<_>>().len()).sum();
+        assert_eq!(registry.stats().hashes, held as u64);
+    }
+}
+
+#[test]
+fn what_a_receipt_says_is_what_was_recorded() {
+    let (dir, keys) = (tempdir().unwrap(), keys());
+    let (registry, _) = open(&dir, &keys);
+    let lodging = opt_out(&registry, &[OptOutHash([1; 16])]);
+    let status = registry.status(lodging.receipt, &lodging.secret).unwrap();
+    let expected = Status {
+        receipt: lodging.receipt,
+        opted_out_ms: 1_000,
+        opted_in_ms: None,
+        source: Source::Api,
+        policy_version: 7,
+    };
+    assert_eq!(status, expected);
+    assert!(registry.status(lodging.receipt, &Secret::new([0; 32])).is_err());
+    assert!(registry.status(ReceiptId([0; 10]), &lodging.secret).is_err());
+}
+
+#[test]
+fn a_rebuild_that_would_shrink_the_list_is_refused_unless_forced() {
+    let (dir, keys) = (tempdir().unwrap(), keys());
+    let (registry, list) = open(&dir, &keys);
+    let lodging = opt_out(&registry, &[OptOutHash([1; 16])]);
+    // Entries that the registry knows nothing of stand for receipts that it lost.
+    (2..40).for_each(|number| list.insert(&OptOutHash([number; 16])));
+    assert!(matches!(
+        registry.rebuild(false),
+        Err(RegistryError::List(ListError::Shrinks { before: 39, after: 1, .. }))
+    ));
+    assert_eq!(list.len(), 39);
+    registry.rebuild(true).unwrap();
+    assert!(list.len() == 1 && list.contains(&OptOutHash([1; 16])));
+    assert!(wait(registry.opt_in(lodging.receipt, &lodging.secret)).is_ok());
+}
+
+#[test]
+fn nothing_is_lodged_without_hashes_or_before_the_key_is_bound() {
+    let dir = tempdir().unwrap();
+    let (registry, _) = Registry::open(dir.path(), &settings(), Clock::manual(0)).unwrap();
+    let lodge = |hashes: &[OptOutHash]| wait(registry.opt_out(hashes, Source::Page, 1)).err();
+    assert!(matches!(lodge(&[OptOutHash([1; 16])]), Some(RegistryError::NotBound)));
+    registry.bind_key(&keys()).unwrap();
+    assert!(matches!(lodge(&[]), Some(RegistryError::HashCount)));
+    let many: Vec<_> = (0..=HASHES_MAX as u128).map(|number| OptOutHash(number.to_be_bytes())).collect();
+    assert!(matches!(lodge(&many), Some(RegistryError::HashCount)));
+    assert!(lodge(&vec![OptOutHash([1; 16]); HASHES_MAX + 1]).is_none(), "repeats count once");
+}
+
+#[test]
+fn two_at_once_are_refused_and_so_is_everything_after_the_close() {
+    let (dir, keys) = (tempdir().unwrap(), keys());
+    let (registry, list) = open(&dir, &keys);
+    assert!(matches!(
+        Registry::open(dir.path(), &settings(), Clock::manual(0)),
+        Err(RegistryError::Journal(_))
+    ));
+    registry.close();
+    let refused = wait(registry.opt_out(&[OptOutHash([1; 16])], Source::Api, 1)).err();
+    assert!(matches!(refused, Some(RegistryError::Unavailable(_))));
+    assert!(list.is_empty() && !registry.stats().is_writable, "nothing is in force that is not durable");
+}
+
+#[test]
+fn a_record_that_cannot_be_understood_ends_the_opening() {
+    let begun = Record::Begun { key_check: OptOutHash([1; 16]), at_ms: 0 };
+    let other = Record::Begun { key_check: OptOutHash([2; 16]), at_ms: 0 };
+    let opted_in = Record::OptedIn { receipt: ReceiptId([1; 10]), at_ms: 0 };
+    let opted_out = Record::OptedOut(OptedOut {
+        receipt: ReceiptId([1; 10]),
+        at_ms: 0,
+        source: Source::Api,
+        policy_version: 1,
+        secret: SecretDigest([0; 32]),
+        hashes: Box::new([OptOutHash([1; 16])]),
+    });
+    let cases: [(Vec<Vec<u8>>, &str); 6] = [
+        (vec![begun.encode(), vec![9, 1, 2]], "record version 9"),
+        (vec![begun.encode(), vec![1, 7]], "malformed"),
+        (vec![opted_out.encode()], "its beginning is missing"),
+        (vec![begun.encode(), other.encode()], "two keys"),
+        (vec![begun.encode(), opted_in.encode()], "never given"),
+        (vec![begun.encode(), opted_out.encode(), opted_out.encode()], "stands in it twice"),
+    ];
+    for (records, said) in cases {
+        let dir = tempdir().unwrap();
+        let journal = settings().registry.journal();
+        let (writer, _) = journal::Lane::open(dir.path(), journal, Arc::new(|| 0)).unwrap();
+        for record in records {
+            writer.append(&record).unwrap().wait().unwrap();
+        }
+        writer.close();
+        drop(writer);
+        let error = Registry::open(dir.path(), &settings(), Clock::manual(0)).err().expect(said).to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
