@@ -391,3 +391,6 @@ impl Position {
         Some(Position { segment: take.u64()?, offset: take.u64()?, journal_id })
     }
 }
+
+#[cfg(test)]
+mod tests;

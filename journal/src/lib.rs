@@ -27,7 +27,7 @@ pub use recovery::{Damage, Recovery};
 pub use retention::Retained;
 pub use settings::{Compression, Durability, Settings};
 pub use stats::{Health, Stats};
-pub use verify::{VerifyReport, read_all, verify};
+pub use verify::{VerifyReport, read_all, read_all_on, verify};
 pub use writer::Writer;
 
 /// Tells the time: milliseconds since 1970-01-01 UTC.

@@ -68,8 +68,20 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, Error> {
 ///
 /// # Errors
 /// As [`verify`].
-pub fn read_all(dir: &Path, mut record: impl FnMut(JournalId, u64, &[u8])) -> Result<VerifyReport, Error> {
-    look_through(&Disk, dir, |frame| {
+pub fn read_all(dir: &Path, record: impl FnMut(JournalId, u64, &[u8])) -> Result<VerifyReport, Error> {
+    read_all_on(&Disk, dir, record)
+}
+
+/// [`read_all`] on a given storage.
+///
+/// # Errors
+/// As [`verify`].
+pub fn read_all_on(
+    storage: &dyn Storage,
+    dir: &Path,
+    mut record: impl FnMut(JournalId, u64, &[u8]),
+) -> Result<VerifyReport, Error> {
+    look_through(storage, dir, |frame| {
         for (seq, bytes) in frame.records() {
             record(frame.journal_id, seq, bytes);
         }
@@ -77,7 +89,7 @@ pub fn read_all(dir: &Path, mut record: impl FnMut(JournalId, u64, &[u8])) -> Re
 }
 
 /// Calls `each` with every readable frame that holds records.
-pub(crate) fn look_through(
+fn look_through(
     storage: &dyn Storage,
     dir: &Path,
     mut each: impl FnMut(&Frame),
