@@ -85,3 +85,60 @@ fn a_file_that_is_not_text_names_the_line() {
     let error = Config::load(Some(&file), None).expect_err("is refused").to_string();
     assert!(error.ends_with("c.toml:2: is not UTF-8 text"), "{error}");
 }
+
+/// The text of an example under `deploy/`.
+fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn the_minimal_and_the_full_example_both_say_the_defaults() {
+    for name in ["minimal.toml", "full.toml"] {
+        let config = Config::parse(&example(name), Some(Path::new(name))).expect("is right");
+        assert_eq!(config, Config::default(), "{name}");
+    }
+}
+
+/// The keys that a table takes, learned from what is said about a wrong one.
+fn keys_of(table: &str) -> Vec<String> {
+    let text = match table {
+        "" => "no_such_key = 1\n".to_owned(),
+        "[tracker.server]" => "[[tracker.server]]\nname = \"a\"\nno_such_key = 1\n".to_owned(),
+        _ => format!("{table}\nno_such_key = 1\n"),
+    };
+    let error = refused(&text);
+    let listed = error.split("allowed here: ").nth(1).and_then(|rest| rest.lines().next());
+    listed.unwrap_or_else(|| panic!("{table}: {error}")).split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_full_example_names_every_key_of_every_table() {
+    let text = example("full.toml");
+    let mut tables = vec![String::new()];
+    let mut missing = Vec::new();
+    while let Some(table) = tables.pop() {
+        for key in keys_of(&table) {
+            let below = match table.trim_matches(['[', ']']) {
+                "" => format!("[{key}]"),
+                parent => format!("[{parent}.{key}]"),
+            };
+            if text.contains(&below) {
+                tables.push(below);
+            } else if !section(&text, &table).any(|line| {
+                line.strip_prefix("# ").unwrap_or(line).split('=').next().is_some_and(|name| name.trim() == key)
+            }) {
+                missing.push(format!("{table} {key}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "deploy/full.toml does not name {missing:?}");
+}
+
+/// The lines of a table of the example, commented ones too.
+fn section<'a>(text: &'a str, table: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines()
+        .skip_while(move |line| !table.is_empty() && !line.contains(table))
+        .skip(usize::from(!table.is_empty()))
+        .take_while(|line| !line.trim_start_matches("# ").starts_with('['))
+}
