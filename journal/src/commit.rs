@@ -84,6 +84,14 @@ impl Group {
     }
 }
 
+/// Ends the groups of batches that will never be stored. Wakes those who wait.
+pub(crate) fn abandon(groups: impl IntoIterator<Item = Arc<Group>>, error: CommitError) {
+    for group in groups {
+        group.end(Err(error));
+        group.wake();
+    }
+}
+
 /// The promise for one record. Resolves to its sequence number once it is stored as [`crate::Durability`] says.
 ///
 /// Dropping it takes nothing back: the record is written all the same.

@@ -2,66 +2,24 @@
 //! only code that writes frames. It never writes to a segment after a write or sync on it has failed, and never repeats a failed sync.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::error::{CommitError, Error};
+use crate::active::{Active, create_segment, draw_journal_id, give_up};
+use crate::commit::{Group, abandon};
+use crate::error::CommitError;
 use crate::format::{Encoder, JournalId, Link, Place, Plain, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::inventory::{Segment, segment_path};
+use crate::inventory::Segment;
+use crate::mailbox::{Batch, Reclaim, State};
 use crate::retention::{self, Need};
 use crate::settings::Durability;
-use crate::storage::{Storage, StorageFile};
-use crate::writer::{Batch, Reclaim, Shared, State, abandon, lock};
+use crate::writer::{Shared, lock};
 
 /// How often an idle committer looks whether its segment has become old and whether old ones may go.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(10);
 /// Output buffer kept between batches, bytes; a larger one is given back.
 const BUFFER_BYTES_KEPT: usize = 8 * 1024 * 1024;
-
-/// The segment being written.
-pub(crate) struct Active {
-    pub(crate) file: Box<dyn StorageFile>,
-    pub(crate) journal_id: JournalId,
-    pub(crate) created_ms: i64,
-    /// Its number, where its committed frames end, and the checksum of the last of them.
-    pub(crate) end: Link,
-}
-
-impl Active {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.end.end == SEGMENT_HEADER_BYTES as u64
-    }
-}
-
-/// Draws the id of a new incarnation.
-pub(crate) fn draw_journal_id() -> Result<JournalId, Error> {
-    getrandom::u64().map(JournalId).map_err(Error::Random)
-}
-
-/// Makes a segment that may be written to: created, header written, file synced, directory synced, in this order.
-pub(crate) fn create_segment(storage: &dyn Storage, dir: &Path, header: SegmentHeader) -> io::Result<Active> {
-    let path = segment_path(dir, header.number);
-    let file = storage.create(&path)?;
-    let made =
-        file.write_at(&header.encode(), 0).and_then(|()| file.sync()).and_then(|()| storage.sync_dir(dir));
-    if let Err(error) = made {
-        // Best effort: a segment without a frame holds nothing, and the next open for writing removes it.
-        let _ = storage.remove(&path);
-        return Err(error);
-    }
-    let end = Link { segment: header.number, end: SEGMENT_HEADER_BYTES as u64, chain: 0 };
-    Ok(Active { file, journal_id: header.journal_id, created_ms: header.created_ms, end })
-}
-
-/// Cuts what was written but not committed off a segment that is given up; its length then. After a failed sync those bytes can be
-/// read although they are not on the disk: the next opening would take them for stored. If even this fails, they are records that
-/// nobody was told are stored, and may appear or not.
-fn give_up(file: &dyn StorageFile, committed: u64) -> Option<u64> {
-    let _ = file.truncate(committed);
-    file.bytes().ok()
-}
 
 /// What the thread is to do next.
 enum Job {
@@ -157,7 +115,7 @@ impl Committer {
     }
 
     /// Ends the running batch in the mailbox, takes the next one if it was asked for, and has the group's tasks woken.
-    fn hand_back(&self, batch: Batch, group: Option<Arc<crate::commit::Group>>) {
+    fn hand_back(&self, batch: Batch, group: Option<Arc<Group>>) {
         let mut mailbox = lock(&self.shared.mailbox);
         mailbox.running = false;
         mailbox.running_bytes = 0;

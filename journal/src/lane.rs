@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::Clock;
-use crate::committer::{Committer, create_segment, draw_journal_id};
+use crate::active::{create_segment, draw_journal_id};
+use crate::committer::Committer;
 use crate::error::Error;
 use crate::format::SegmentHeader;
 use crate::inventory::{Segment, segment_path};
+use crate::mailbox::Mailbox;
 use crate::recovery::{Recovery, recover};
 use crate::settings::Settings;
 use crate::storage::{Disk, Storage};
-use crate::writer::{Mailbox, Parts, Shared, Writer};
+use crate::writer::{Parts, Shared, Writer};
 
 /// The file that holds a directory against a second writer.
 const LOCK_FILE: &str = "lock";

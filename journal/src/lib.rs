@@ -1,11 +1,14 @@
 //! A durable, ordered, append-only log of opaque records.
 
+mod active;
 mod commit;
 mod committer;
+mod drive;
 mod error;
 mod format;
 mod inventory;
 mod lane;
+mod mailbox;
 mod reader;
 mod recovery;
 mod retention;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::AppendError;
-use crate::writer::{Mailbox, Shared, State, lock};
+use crate::mailbox::{Mailbox, Reclaim, State};
+use crate::writer::{Shared, lock};
 
 /// Whether a lane takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Health {
     pub(crate) fn of(mailbox: &Mailbox) -> Health {
         match mailbox.state {
             State::Open if mailbox.closing => Health::Closed,
-            State::Open if mailbox.reclaim != crate::writer::Reclaim::Idle => Health::Full,
+            State::Open if mailbox.reclaim != Reclaim::Idle => Health::Full,
             State::Open => {
                 let running = mailbox.running_since.map(|since| since.elapsed());
                 Health::Open { commit_running: running.unwrap_or_default() }

@@ -3,21 +3,17 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
-use std::time::Instant;
-use std::{io, mem};
 
 use crate::Clock;
 use crate::commit::{Commit, Group};
-use crate::error::{AppendError, CommitError, Error};
-use crate::format::{
-    FRAME_HEADER_BYTES, JournalId, Position, RECORD_PREFIX_BYTES_MAX, SEGMENT_HEADER_BYTES, push_record,
-};
+use crate::drive::Drive;
+use crate::error::{AppendError, Error};
+use crate::format::{FRAME_HEADER_BYTES, JournalId, Position, RECORD_PREFIX_BYTES_MAX, SEGMENT_HEADER_BYTES};
 use crate::inventory::Inventory;
+use crate::mailbox::{Mailbox, Reclaim, State};
 use crate::reader::Reader;
 use crate::retention::{self, Need, Retained};
 use crate::settings::Settings;
@@ -48,129 +44,9 @@ pub(crate) struct Shared {
     pub(crate) disk_bytes: AtomicU64,
     /// The incarnation that takes records now.
     pub(crate) journal_id: AtomicU64,
-    driven: AtomicBool,
+    /// A driving task exists.
+    pub(crate) driven: AtomicBool,
     _lock: Lock,
-}
-
-/// Between the runtime's thread and the committer.
-#[derive(Default)]
-pub(crate) struct Mailbox {
-    pub(crate) state: State,
-    /// Sequence number of the next record.
-    pub(crate) next_seq: u64,
-    pub(crate) forming: Batch,
-    pub(crate) handed: Option<Batch>,
-    /// A batch is handed over or being committed.
-    pub(crate) running: bool,
-    /// Most bytes that the running batch can take on disk.
-    pub(crate) running_bytes: u64,
-    pub(crate) running_since: Option<Instant>,
-    /// The forming batch goes as soon as the running one has ended.
-    pub(crate) flush_wanted: bool,
-    pub(crate) closing: bool,
-    pub(crate) reclaim: Reclaim,
-    /// Ended groups whose tasks the driving task has still to wake.
-    pub(crate) finished: Vec<Arc<Group>>,
-    /// Woken when a batch begins to form and when a group has ended.
-    pub(crate) driver: Option<Waker>,
-    pub(crate) spare: Option<Batch>,
-}
-
-/// Whether records are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum State {
-    #[default]
-    Open,
-    /// A write or sync failed; the committer probes.
-    Failed(io::ErrorKind),
-    Closed,
-}
-
-/// Where making room under `disk_bytes_max` stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reclaim {
-    #[default]
-    Idle,
-    /// The committer is to look for segments to remove.
-    Wanted,
-    /// It looked and found none; worth another look once a cursor has moved.
-    Hopeless,
-}
-
-/// Records on their way to the disk.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// The records, each behind its length.
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) cuts: Vec<Cut>,
-    pub(crate) first_seq: u64,
-    pub(crate) group: Option<Arc<Group>>,
-}
-
-/// The end of one frame in a batch.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cut {
-    /// Where its records end in the batch's bytes.
-    pub(crate) end: usize,
-    pub(crate) count: u32,
-}
-
-impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cuts.is_empty()
-    }
-
-    pub(crate) fn records(&self) -> u64 {
-        self.cuts.iter().map(|cut| u64::from(cut.count)).sum()
-    }
-
-    /// Most bytes that it can take on disk, a new segment included.
-    pub(crate) fn disk_bytes_max(&self) -> u64 {
-        (self.bytes.len() + self.cuts.len() * FRAME_HEADER_BYTES + SEGMENT_HEADER_BYTES) as u64
-    }
-
-    fn push(&mut self, record: &[u8], payload_bytes_max: usize) {
-        let start = self.bytes.len();
-        push_record(record, &mut self.bytes);
-        let end = self.bytes.len();
-        let frame_start =
-            self.cuts.len().checked_sub(2).and_then(|at| self.cuts.get(at)).map_or(0, |cut| cut.end);
-        match self.cuts.last_mut() {
-            Some(cut) if end - frame_start <= payload_bytes_max => *cut = Cut { end, count: cut.count + 1 },
-            _ => {
-                debug_assert!(end - start <= payload_bytes_max);
-                self.cuts.push(Cut { end, count: 1 });
-            }
-        }
-    }
-
-    /// Empties it, keeping its buffers.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.cuts.clear();
-        self.group = None;
-    }
-}
-
-impl Mailbox {
-    /// Hands the forming batch over if the committer is idle, else notes that it is to go next. True: wake the committer.
-    pub(crate) fn flush(&mut self) -> bool {
-        if self.forming.is_empty() {
-            return false;
-        }
-        if self.running {
-            self.flush_wanted = true;
-            return false;
-        }
-        let spare = self.spare.take().unwrap_or_default();
-        let batch = mem::replace(&mut self.forming, spare);
-        self.running = true;
-        self.flush_wanted = false;
-        self.running_bytes = batch.disk_bytes_max();
-        self.running_since = Some(Instant::now());
-        self.handed = Some(batch);
-        true
-    }
 }
 
 impl Shared {
@@ -347,8 +223,7 @@ impl Writer {
     ///
     /// Without it a batch goes when a commit is polled or waited for, or by [`Writer::flush`].
     pub fn drive(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.shared.driven.store(true, Ordering::Relaxed);
-        Drive { shared: self.shared.clone(), finished: Vec::new() }
+        Drive::new(self.shared.clone())
     }
 
     /// How the lane is.
@@ -401,60 +276,5 @@ impl Writer {
     /// from now on; readers can still read and move their cursors. The lock on the directory goes with the last writer and reader.
     pub fn close(&self) {
         self.thread.close();
-    }
-}
-
-/// See [`Writer::drive`].
-struct Drive {
-    shared: Arc<Shared>,
-    finished: Vec<Arc<Group>>,
-}
-
-impl Future for Drive {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut mailbox = lock(&this.shared.mailbox);
-        match &mut mailbox.driver {
-            Some(driver) => driver.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
-        mem::swap(&mut mailbox.finished, &mut this.finished);
-        let hand_over = mailbox.flush();
-        let closed = mailbox.state == State::Closed;
-        drop(mailbox);
-        if hand_over {
-            this.shared.work.notify_one();
-        }
-        for group in this.finished.drain(..) {
-            group.wake();
-        }
-        if closed { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-impl Drop for Drive {
-    fn drop(&mut self) {
-        let mut mailbox = lock(&self.shared.mailbox);
-        self.shared.driven.store(false, Ordering::Relaxed);
-        mailbox.driver = None;
-        self.finished.append(&mut mailbox.finished);
-        let hand_over = mailbox.flush();
-        drop(mailbox);
-        if hand_over {
-            self.shared.work.notify_one();
-        }
-        for group in self.finished.drain(..) {
-            group.wake();
-        }
-    }
-}
-
-/// Ends the groups of batches that will never be stored. The caller wakes nobody: this does.
-pub(crate) fn abandon(groups: impl IntoIterator<Item = Arc<Group>>, error: CommitError) {
-    for group in groups {
-        group.end(Err(error));
-        group.wake();
     }
 }
