@@ -5,7 +5,7 @@
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
-        /// The fate of one beacon. The number is its place in [`OutcomeCounts`] and is stored: never change one, only add.
+        /// The fate of one beacon. The number is its place in [`crate::record::OutcomeCounts`] and is stored: never change one, only add.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Outcome { $($(#[$doc])* $variant = $number,)* }

@@ -105,7 +105,9 @@ proptest! {
         order in Just((0..NAMES.len()).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let mut values: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-        values[at] = odd;
+        if fits(NAMES[at].1, &odd) {
+            values[at] = odd;
+        }
         prop_assume!(NAMES.iter().zip(&values).all(|((_, field), value)| fits(*field, value)));
         let query: Vec<String> = order.iter().map(|index| format!("{}={}", NAMES[*index].0, escaped(&values[*index], also))).collect();
         let mut scratch = Scratch::new();

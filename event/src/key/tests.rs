@@ -91,12 +91,11 @@ proptest! {
     #[test]
     fn any_damage_of_one_byte_is_noticed(at in 12..FILE.len() - 1, byte in 0x20_u8..0x7f) {
         let mut bytes = FILE.as_bytes().to_vec();
-        prop_assume!(bytes[at] != byte && !bytes[at].is_ascii_whitespace() && byte != b' ');
-        // A letter of a hex digit in the other case means the same, but only in the checksum, which is not part of itself.
-        let is_case = bytes[at].eq_ignore_ascii_case(&byte);
+        // Blanks are not part of the words, and the checksum's own digits may be of either case.
+        let means_the_same = bytes[at].eq_ignore_ascii_case(&byte) || bytes[at].is_ascii_whitespace() || byte == b' ';
         bytes[at] = byte;
         let text = String::from_utf8(bytes).unwrap();
-        prop_assert!(is_case || KeyRing::from_file_text(&text).is_err());
+        prop_assert!(means_the_same || KeyRing::from_file_text(&text).is_err());
     }
 }
 
