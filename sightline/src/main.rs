@@ -5,7 +5,7 @@
 //! | [`cli`] | the command line as types |
 //! | [`config`], [`data_dir`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
-//! | [`client`], [`replay`], [`table`] | the commands that speak to a running instance |
+//! | [`client`], [`replay`], [`report`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
 //!
 //! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
@@ -23,6 +23,7 @@ mod links;
 mod logging;
 mod metrics;
 mod replay;
+mod report;
 mod roles;
 mod table;
 
@@ -60,7 +61,9 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::Aggregator(args) => roles::run(Roles::Aggregator, args, out).map(|()| true),
         Command::Replay(args) => replay::run(args, out),
         Command::Links(args) => links::run(args, out).map(|()| true),
-        Command::Report(_) | Command::Settle(_) | Command::Demo(_) => Ok(false),
+        Command::Report(args) => report::run(args, out).map(|()| true),
+        Command::Settle(args) => report::run_settle(args, out).map(|()| true),
+        Command::Demo(args) => demo::run(args, out),
         Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
         Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),
         Command::CheckConfig { file } => check_config(file, out).map(|()| true),

@@ -1,5 +1,7 @@
 //! Tables for people: plain columns, numbers right-aligned with thousands separators.
 
+use std::io::{self, Write};
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// An empty table with these column heads.
@@ -8,6 +10,14 @@ pub(crate) fn plain(heads: &[&str]) -> Table {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(heads.iter().map(|head| (*head).to_owned()));
     table
+}
+
+/// Prints a table without white space at the ends of its lines.
+pub(crate) fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 /// Aligns these columns (from 0) to the right.

@@ -126,7 +126,11 @@ fn the_full_example_names_every_key_of_every_table() {
             if text.contains(&below) {
                 tables.push(below);
             } else if !section(&text, &table).any(|line| {
-                line.strip_prefix("# ").unwrap_or(line).split('=').next().is_some_and(|name| name.trim() == key)
+                line.strip_prefix("# ")
+                    .unwrap_or(line)
+                    .split('=')
+                    .next()
+                    .is_some_and(|name| name.trim() == key)
             }) {
                 missing.push(format!("{table} {key}"));
             }

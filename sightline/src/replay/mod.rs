@@ -273,9 +273,7 @@ fn print_outcomes(tally: &Tally, out: &mut dyn Write) -> io::Result<()> {
     }
     shown.add_row(["total".to_owned(), table::thousands(total), String::new(), String::new()]);
     table::right_align(&mut shown, &[1]);
-    for line in shown.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
+    table::print(&shown, out)?;
     if tally.lost_answers > 0 {
         writeln!(
             out,

@@ -1,0 +1,217 @@
+//! `sightline report` and `sightline settle`: clients of the report API, and their tables.
+//! It must never compute a figure: what stands in a table came from the API.
+
+mod render;
+
+use std::io::Write;
+
+use anyhow::{Context, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::cli::{By, Filter, OutputFormat, ReportArgs, ReportKind, SettleArgs};
+use crate::client::{Answer, Client, Listener, report_token, unreachable};
+use crate::config::{ConfigError, nearest};
+use crate::data_dir::DataDir;
+
+/// What a report is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Question<'a> {
+    /// Which report.
+    pub(crate) kind: ReportKind,
+    /// Which campaign.
+    pub(crate) campaign: &'a str,
+    /// First day.
+    pub(crate) from: Option<chrono::NaiveDate>,
+    /// Last day.
+    pub(crate) to: Option<chrono::NaiveDate>,
+    /// Broken down by.
+    pub(crate) by: By,
+    /// Which impressions.
+    pub(crate) filter: Filter,
+}
+
+impl Question<'_> {
+    fn path(&self, format: &str) -> String {
+        use clap::ValueEnum;
+        let name = |value: Option<clap::builder::PossibleValue>| {
+            value.map(|v| v.get_name().to_owned()).unwrap_or_default()
+        };
+        let mut path = format!(
+            "/v1/campaigns/{}/{}?by={}&filter={}&format={format}",
+            utf8_percent_encode(self.campaign, NON_ALPHANUMERIC),
+            self.kind.name(),
+            name(self.by.to_possible_value()),
+            name(self.filter.to_possible_value()),
+        );
+        for (key, day) in [("from", self.from), ("to", self.to)] {
+            if let Some(day) = day {
+                path.push_str(&format!("&{key}={day}"));
+            }
+        }
+        path
+    }
+}
+
+/// Runs `report`.
+pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let data = DataDir::new(&args.instance.data);
+    let client = Client::find(&data, args.instance.url.as_deref(), Listener::Reports)?
+        .with_bearer(report_token(&data, args.token_file.as_deref())?);
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        return Err(ConfigError::usage(format!("--from {from} lies after --to {to}")).into());
+    }
+    let campaign = campaign(args, &client)?;
+    if args.settle {
+        settle(&client, None)?;
+    }
+    let question = Question {
+        kind: args.kind,
+        campaign: &campaign,
+        from: args.from,
+        to: args.to,
+        by: args.by,
+        filter: args.filter,
+    };
+    let format = if args.format == OutputFormat::Csv { "csv" } else { "json" };
+    let answer = ask(&client, &question, format)?;
+    if args.format == OutputFormat::Table {
+        let report: Value = serde_json::from_slice(&answer.body).context("the report cannot be read")?;
+        render::print(&question, &report, out)
+    } else {
+        out.write_all(&answer.body)
+            .and_then(|()| if answer.body.ends_with(b"\n") { Ok(()) } else { writeln!(out) })
+    }
+    .context("cannot print the report")
+}
+
+/// Runs `settle`.
+pub(crate) fn run_settle(args: &SettleArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let data = DataDir::new(&args.instance.data);
+    let client = Client::find(&data, args.instance.url.as_deref(), Listener::Reports)?
+        .with_bearer(report_token(&data, args.token_file.as_deref())?);
+    let done = settle(&client, args.day)?;
+    render::print_settled(&done, out).context("cannot print what was settled")
+}
+
+/// Has changed days brought up to date; answers what was done.
+pub(crate) fn settle(client: &Client, day: Option<chrono::NaiveDate>) -> anyhow::Result<Value> {
+    let path = day.map_or_else(|| "/v1/settle".to_owned(), |day| format!("/v1/settle?day={day}"));
+    let answer = client.post(&path, "application/json", b"").map_err(|error| unreachable(client, &error))?;
+    let answer = judged(client, answer)?;
+    serde_json::from_slice(&answer.body).context("the answer to settle cannot be read")
+}
+
+/// A report as JSON.
+pub(crate) fn fetch(client: &Client, question: &Question<'_>) -> anyhow::Result<Value> {
+    let answer = ask(client, question, "json")?;
+    serde_json::from_slice(&answer.body).context("the report cannot be read")
+}
+
+fn ask(client: &Client, question: &Question<'_>, format: &str) -> anyhow::Result<Answer> {
+    let answer = client.get(&question.path(format)).map_err(|error| unreachable(client, &error))?;
+    if answer.status == 404 {
+        let known = known_campaigns(client)?;
+        let wanted = question.campaign;
+        if known.iter().any(|id| id == wanted) {
+            bail!("the API has no report {} for campaign {wanted}: {}", question.kind.name(), said(&answer));
+        }
+        let meant = nearest(wanted, known.iter().map(String::as_str))
+            .map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        bail!("there is no campaign {wanted}{meant}\n  campaigns: {}", known.join(" "));
+    }
+    judged(client, answer)
+}
+
+/// The campaign asked for, or the only one that there is.
+fn campaign(args: &ReportArgs, client: &Client) -> anyhow::Result<String> {
+    if let Some(campaign) = &args.campaign {
+        return Ok(campaign.clone());
+    }
+    let known = known_campaigns(client)?;
+    match known.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => bail!("the catalog has no campaign yet: add one to catalog.toml in the data folder"),
+        several => {
+            Err(ConfigError::usage(format!("say which campaign with --campaign: {}", several.join(" ")))
+                .into())
+        }
+    }
+}
+
+fn known_campaigns(client: &Client) -> anyhow::Result<Vec<String>> {
+    let answer = client.get("/v1/campaigns").map_err(|error| unreachable(client, &error))?;
+    let answer = judged(client, answer)?;
+    let list: Value = serde_json::from_slice(&answer.body).context("the list of campaigns cannot be read")?;
+    let rows = list
+        .get("campaigns")
+        .or(Some(&list))
+        .and_then(Value::as_array)
+        .context("the list of campaigns is none")?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| row.as_str().or_else(|| row.get("id").and_then(Value::as_str)).map(str::to_owned))
+        .collect())
+}
+
+/// Turns an answer that is no success into what to do about it.
+fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
+    match answer.status {
+        200 => Ok(answer),
+        401 | 403 => bail!(
+            "the report API at {} does not take this token ({}): use the operator.token of its own data folder",
+            client.base(),
+            answer.status
+        ),
+        400 | 422 => Err(ConfigError::usage(said(&answer)).into()),
+        503 => bail!(
+            "the report API is not ready ({}): look at /ready of the admin port, or try again",
+            said(&answer)
+        ),
+        status => bail!("the report API answered {status}: {}", said(&answer)),
+    }
+}
+
+/// The words of an error answer.
+fn said(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let parsed: Option<Value> = serde_json::from_str(&text).ok();
+    let word =
+        |name: &str| parsed.as_ref().and_then(|v| v.get(name)).and_then(Value::as_str).map(str::to_owned);
+    let words = word("detail").or_else(|| word("error")).or_else(|| word("message"));
+    words.unwrap_or_else(|| text.trim().chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> Question<'static> {
+        Question {
+            kind: ReportKind::Reach,
+            campaign: "spring 26",
+            from: chrono::NaiveDate::from_ymd_opt(2026, 11, 1),
+            to: None,
+            by: By::Day,
+            filter: Filter::TotalNet,
+        }
+    }
+
+    #[test]
+    fn a_question_becomes_a_path_of_the_api() {
+        assert_eq!(
+            question().path("json"),
+            "/v1/campaigns/spring%2026/reach?by=day&filter=total_net&format=json&from=2026-11-01"
+        );
+    }
+
+    #[test]
+    fn the_words_of_an_error_are_found_wherever_they_stand() {
+        let answer =
+            |body: &str| Answer { status: 400, retry_after_seconds: None, body: body.as_bytes().to_vec() };
+        assert_eq!(said(&answer(r#"{"error":"bad","detail":"from lies after to"}"#)), "from lies after to");
+        assert_eq!(said(&answer("plain\n")), "plain");
+    }
+}
