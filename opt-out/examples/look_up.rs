@@ -14,10 +14,10 @@ use event::key::OptOutHash;
 use opt_out::{List, ListSettings};
 
 /// Look-ups in a round, a multiple of four.
-const PROBES: u64 = 500_000;
+const PROBES: u64 = 40_000;
 
 /// Rounds for each figure; the quietest counts, for the machine may be busy.
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 400;
 
 fn main() {
     let sizes: Vec<u64> =

@@ -6,6 +6,9 @@ use opt_out::{Limits, Settings};
 use tempfile::tempdir;
 
 const OAID: &str = "Abcdef0123456789";
+/// Headers and body of a form; status and text of the page.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 fn role(dir: &std::path::Path) -> Role {
@@ -199,7 +202,6 @@ fn what_cannot_be_done_is_said_on_the_page_and_changes_nothing() {
     let dir = tempdir().unwrap();
     let role = role(dir.path());
     let device = format!("action=device&kind=oaid&lang=en&value={OAID}");
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
     let cases: [Case<'_>; 13] = [
         (&[("sec-fetch-site", "cross-site")], &device, 403, "did not come from this page"),
         (

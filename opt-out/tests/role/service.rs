@@ -18,6 +18,9 @@ const IMEI: &str = "490154203237518";
 /// MD5 of [`OAID`], by `printf %s … | md5sum`.
 const OAID_MD5: &str = "c339350b1fbd8d8a4b76e8f759280b6e";
 
+/// Method, path, headers and body; status and code of the answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 fn unlimited() -> Settings {
     let limits = Limits { requests_burst_max: 1_000_000, ..Limits::default() };
     Settings { limits, ..Settings::default() }
@@ -254,7 +257,6 @@ fn what_the_api_cannot_take_is_refused_with_the_reason() {
     let json = ("content-type", "application/json");
     let many = ids_json(&vec![("oaid", OAID); 21]);
     let long = ids_json(&[("oaid", &"a".repeat(2_000))]);
-    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
     let cases: [Case<'_>; 14] = [
         ("POST", "/v1/opt-outs", &[json], "{\"ids\":[]}", 422, "no_ids"),
         ("POST", "/v1/opt-outs", &[json], &many, 422, "too_many_ids"),
