@@ -40,13 +40,26 @@ pub(crate) struct Committer {
     next_number: u64,
     encoder: Encoder,
     out: Vec<u8>,
+    /// A segment was closed: others may be old enough to go.
+    retain_due: bool,
+    /// That the lane is full has been said.
+    full_reported: bool,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, active: Active) -> Committer {
         let encoder = Encoder::new(shared.settings.compression);
         let (last, next_number) = (active.end, active.end.segment + 1);
-        Committer { shared, active: Some(active), last, next_number, encoder, out: Vec::new() }
+        Committer {
+            shared,
+            active: Some(active),
+            last,
+            next_number,
+            encoder,
+            out: Vec::new(),
+            retain_due: false,
+            full_reported: false,
+        }
     }
 
     /// Runs until the lane is closed.
@@ -109,6 +122,11 @@ impl Committer {
         }
         batch.clear();
         self.hand_back(batch, group);
+        if std::mem::take(&mut self.retain_due) {
+            // Only now: removing a large file takes its time, and nobody is to wait for it.
+            self.retain(Need::Age);
+            self.retain(Need::Space { bytes: self.shared.settings.segment_bytes_max });
+        }
         if self.out.capacity() > BUFFER_BYTES_KEPT {
             self.out = Vec::new();
         }
@@ -202,10 +220,8 @@ impl Committer {
         if active.is_empty() || !(old || full) {
             return Ok(());
         }
-        self.rotate(first_seq)?;
-        self.retain(Need::Age);
-        self.retain(Need::Space { bytes: self.shared.settings.segment_bytes_max });
-        Ok(())
+        self.retain_due = true;
+        self.rotate(first_seq)
     }
 
     /// Closes the segment and begins the next of the same incarnation.
@@ -325,12 +341,15 @@ impl Committer {
         let mut mailbox = lock(&shared.mailbox);
         mailbox.reclaim = if freed { Reclaim::Idle } else { Reclaim::Hopeless };
         drop(mailbox);
-        if !freed {
+        if !freed && !self.full_reported {
+            let held_by = lock(&shared.inventory).slowest_cursor();
             tracing::error!(
                 dir = %shared.dir.display(), disk_bytes = before, disk_bytes_max = shared.settings.disk_bytes_max,
+                held_by = held_by.as_deref().unwrap_or("no cursor exists"),
                 "journal is full: no segment is behind every cursor; records are refused until a reader moves on"
             );
         }
+        self.full_reported = !freed;
     }
 
     /// Rotates outside a commit, between two batches.
@@ -349,7 +368,7 @@ impl Committer {
                 mailbox.running = false;
                 mailbox.running_bytes = 0;
                 mailbox.running_since = None;
-                mailbox.handed.take().and_then(|batch| batch.group)
+                mailbox.handed.take().and_then(|mut batch| batch.group.take())
             };
             abandon(groups, CommitError::from(&error));
         }
@@ -408,7 +427,7 @@ impl Drop for EndGuard {
         let mut mailbox = lock(&self.0.mailbox);
         mailbox.state = State::Closed;
         mailbox.closing = true;
-        let handed = mailbox.handed.take().and_then(|batch| batch.group);
+        let handed = mailbox.handed.take().and_then(|mut batch| batch.group.take());
         let forming = mailbox.forming.group.take();
         mailbox.forming.clear();
         let driver = mailbox.driver.clone();

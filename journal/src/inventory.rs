@@ -139,6 +139,12 @@ impl Inventory {
             .sum()
     }
 
+    /// The cursor that stands furthest back.
+    pub(crate) fn slowest_cursor(&self) -> Option<String> {
+        let slowest = self.cursors.iter().min_by_key(|(_, cursor)| cursor.position)?;
+        Some(slowest.0.clone())
+    }
+
     /// Bytes of all segments.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.file_bytes).sum()

@@ -31,7 +31,7 @@ pub use retention::Retained;
 pub use settings::{Compression, Durability, Settings};
 pub use stats::{Health, Stats};
 pub use verify::{VerifyReport, read_all, read_all_on, verify};
-pub use writer::Writer;
+pub use writer::{CursorState, Writer};
 
 /// Tells the time: milliseconds since 1970-01-01 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -1,12 +1,13 @@
 //! What lies between the runtime's thread and the committer: the forming batch, the one handed over, the groups that have ended. Pure
-//! bookkeeping under one lock that both hold for moments only; it wakes nobody and does no I/O.
+//! bookkeeping under one lock that both hold for moments only; it does no I/O.
 
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 use std::{io, mem};
 
-use crate::commit::Group;
+use crate::commit::{Group, abandon};
+use crate::error::CommitError;
 use crate::format::{FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, push_record};
 
 /// Between the runtime's thread and the committer.
@@ -106,6 +107,13 @@ impl Batch {
         self.bytes.clear();
         self.cuts.clear();
         self.group = None;
+    }
+}
+
+impl Drop for Batch {
+    /// Whoever waits for a batch that is dropped on its way, by a panic, is told.
+    fn drop(&mut self) {
+        abandon(self.group.take(), CommitError::Closed);
     }
 }
 

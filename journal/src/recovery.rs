@@ -13,8 +13,11 @@ use crate::inventory::{
 use crate::storage::{Storage, StorageFile};
 use crate::walk::{Step, Walk};
 
-/// Bytes at the end of the last segment that are uncertain after a crash: more than the longest write under the default settings.
-const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes at the end of the last segment that are uncertain after a crash: more than the longest write (`queue_bytes_max` at its limit of
+/// 16 MiB, and the headers of its frames).
+const TAIL_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// The same after a clean close: its mark alone.
+const MARK_BYTES_MAX: u64 = 4096;
 
 /// A range of a segment that holds no readable frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,7 +272,8 @@ fn settle_end(
         }
         tail => report.damaged.extend(tail),
     }
-    make_durable(&*file, segment).map_err(|error| Error::io("sync", &path, error))?;
+    let uncertain = if scan.clean { MARK_BYTES_MAX } else { TAIL_BYTES_MAX };
+    make_durable(&*file, segment, uncertain).map_err(|error| Error::io("sync", &path, error))?;
     Ok(Link { segment: segment.number, end: segment.end, chain: scan.chain })
 }
 
@@ -282,8 +286,8 @@ pub(crate) fn is_torn(tail: Damage) -> bool {
 /// Makes what was read durable, before the next segment's header vouches for it. After the end of a process alone, frames are here that
 /// were never synced; and if a sync had failed, the system may take their bytes for clean although the disk never got them. So the last
 /// bytes, which a failed sync can have concerned, are written once more as they are.
-fn make_durable(file: &dyn StorageFile, segment: &Segment) -> io::Result<()> {
-    let from = segment.end.saturating_sub(TAIL_BYTES_MAX).max(segment.start);
+fn make_durable(file: &dyn StorageFile, segment: &Segment, uncertain: u64) -> io::Result<()> {
+    let from = segment.end.saturating_sub(uncertain).max(segment.start);
     let mut tail = vec![0; usize::try_from(segment.end - from).unwrap_or(0)];
     let read = read_full(file, &mut tail, from)?;
     file.write_at(tail.get(..read).unwrap_or_default(), from)?;

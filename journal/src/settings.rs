@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::format::{FRAME_BYTES_LIMIT, FRAME_HEADER_BYTES, RECORD_PREFIX_BYTES_MAX, SEGMENT_HEADER_BYTES};
 
+/// Most that `queue_bytes_max` may be: recovery takes a longer uncertain tail for damage.
+const QUEUE_BYTES_LIMIT: usize = 16 * 1024 * 1024;
+
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -39,7 +42,7 @@ pub struct Settings {
     pub segment_bytes_max: u64,
     /// Age after which a segment with records in it is closed, default 1 hour: retention removes whole segments only.
     pub segment_age_max: Duration,
-    /// Bytes of the batch that forms while another is being committed, default 4 MiB. Beyond it `append` answers `QueueFull`.
+    /// Bytes of the batch that forms while another is being committed: at most 16 MiB, default 4 MiB. Beyond it `append` answers `QueueFull`.
     pub queue_bytes_max: usize,
     /// Bytes of all segments of the lane, default 16 GiB. What happens there: see the crate's head.
     pub disk_bytes_max: u64,
@@ -82,8 +85,8 @@ impl Settings {
         if !(512..=FRAME_BYTES_LIMIT).contains(&self.frame_bytes_max) {
             return bad("frame_bytes_max", self.frame_bytes_max as u64, "512 to 16777216");
         }
-        if self.queue_bytes_max < self.frame_bytes_max || self.queue_bytes_max > 1 << 30 {
-            return bad("queue_bytes_max", self.queue_bytes_max as u64, "frame_bytes_max to 1073741824");
+        if self.queue_bytes_max < self.frame_bytes_max || self.queue_bytes_max > QUEUE_BYTES_LIMIT {
+            return bad("queue_bytes_max", self.queue_bytes_max as u64, "frame_bytes_max to 16777216");
         }
         if self.segment_bytes_max < SEGMENT_HEADER_BYTES as u64 + self.frame_bytes_max as u64 {
             return bad("segment_bytes_max", self.segment_bytes_max, "at least frame_bytes_max + 64");

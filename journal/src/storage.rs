@@ -9,7 +9,7 @@ pub mod lossy;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Holds a lane's directory against a second writer until it is dropped.
@@ -107,22 +107,29 @@ pub trait StorageFile: Send + Sync {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
+/// Mode of the files: what is in them is nobody else's business.
+const FILE_MODE: u32 = 0o600;
+
 /// The file system of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
 impl Storage for Disk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
         fs::create_dir_all(dir)?;
-        // The directory's own name must be as durable as what is put into it.
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
-            _ => Ok(()),
+        // The names of the directories must be as durable as what is put into them.
+        for made in missing {
+            match made.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent)?,
+                _ => self.sync_dir(Path::new("."))?,
+            }
         }
+        Ok(())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
         Ok(Box::new(DiskFile(file)))
     }
 
@@ -153,7 +160,13 @@ impl Storage for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -183,7 +196,12 @@ impl StorageFile for DiskFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
+        loop {
+            match self.0.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Looking through a lane's directory without opening it for writing: every frame, decoded, read-only. Takes no lock, so that it also
 //! works beside a running instance; what that one is writing at the moment then shows as a torn tail.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -125,7 +126,12 @@ fn look_into(
     let mut end = stated.map_or(this.file_bytes, |link| link.end);
     report.abandoned_bytes += this.file_bytes.saturating_sub(end);
     let path = segment_path(dir, this.number);
-    let file = storage.open(&path, false).map_err(|error| Error::io("open", &path, error))?;
+    let file = match storage.open(&path, false) {
+        Ok(file) => file,
+        // Removed since the listing by the process that writes here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("open", &path, error)),
+    };
     if stated.is_none() && at + 1 == found.len() {
         let scan = scan(&*file, &segment, end).map_err(|error| Error::io("read", &path, error))?;
         report.torn_tail = scan.tail.filter(|tail| is_torn(*tail));

@@ -50,7 +50,7 @@ impl Walk {
         self.buffer.get(self.payload.clone()).unwrap_or_default()
     }
 
-    /// The next step; nothing at or behind `end` is looked at. After an error the walk stands where it stood.
+    /// The next step; nothing at or behind `end` is looked at. After an error the walk is spent: begin a new one.
     pub(crate) fn step(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<Step> {
         self.payload = 0..0;
         let from = self.offset();
@@ -60,14 +60,8 @@ impl Walk {
         if let Some(header) = self.frame_here(file, end)? {
             return Ok(self.take(from, header));
         }
-        // `at` moves only once the search is over, so that an error in it repeats the whole step.
-        let start = self.at;
-        let found = self.search(file, end);
+        self.search(file, end)?;
         let to = self.offset();
-        if let Err(error) = found {
-            self.rewind(from, start);
-            return Err(error);
-        }
         Ok(Step::Bad { from, to })
     }
 
@@ -77,16 +71,6 @@ impl Walk {
         self.payload = self.at + FRAME_HEADER_BYTES..end;
         self.at = end;
         Step::Frame { offset, header }
-    }
-
-    fn rewind(&mut self, from: u64, start: usize) {
-        if from == self.base + start as u64 {
-            self.at = start;
-        } else {
-            self.buffer.clear();
-            self.base = from;
-            self.at = 0;
-        }
     }
 
     /// Moves to the next frame that verifies, or to the end.

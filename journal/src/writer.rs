@@ -12,7 +12,7 @@ use crate::commit::{Commit, Group};
 use crate::drive::Drive;
 use crate::error::{AppendError, Error};
 use crate::format::{FRAME_HEADER_BYTES, JournalId, Position, RECORD_PREFIX_BYTES_MAX, SEGMENT_HEADER_BYTES};
-use crate::inventory::Inventory;
+use crate::inventory::{Cursor, Inventory};
 use crate::mailbox::{Mailbox, Reclaim, State};
 use crate::reader::Reader;
 use crate::retention::{self, Need, Retained};
@@ -119,6 +119,8 @@ impl Shared {
             }
             return Err(AppendError::DiskFull);
         }
+        // There is room, whoever made it.
+        mailbox.reclaim = Reclaim::Idle;
         let seq = mailbox.next_seq;
         mailbox.next_seq += 1;
         let first = mailbox.forming.is_empty();
@@ -167,6 +169,17 @@ impl std::fmt::Debug for Writer {
     }
 }
 
+/// A cursor as it stands on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorState {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub position: Position,
+    /// Bytes of committed frames behind it: what its reader has still to confirm.
+    pub lag_bytes: u64,
+}
+
 /// The committer's thread, which ends with the last writer.
 struct Thread {
     shared: Arc<Shared>,
@@ -177,9 +190,10 @@ impl Thread {
     fn close(&self) {
         lock(&self.shared.mailbox).closing = true;
         self.shared.work.notify_one();
-        let handle = lock(&self.handle).take();
+        // Held until the thread has ended, so that a second caller waits for it too.
+        let mut handle = lock(&self.handle);
         // A panic of the thread has ended the lane and was reported by its guard.
-        let _ = handle.map(JoinHandle::join);
+        let _ = handle.take().map(JoinHandle::join);
     }
 }
 
@@ -239,6 +253,17 @@ impl Writer {
     /// Behind the last committed frame: a reader whose position has reached it has seen everything that was answered until now.
     pub fn committed(&self) -> Position {
         lock(&self.shared.inventory).committed()
+    }
+
+    /// Every cursor, with what its reader has still to read.
+    pub fn cursors(&self) -> Vec<CursorState> {
+        let inventory = lock(&self.shared.inventory);
+        let state = |(name, cursor): (&String, &Cursor)| CursorState {
+            name: name.clone(),
+            position: cursor.position,
+            lag_bytes: inventory.lag_bytes(cursor.position),
+        };
+        inventory.cursors.iter().map(state).collect()
     }
 
     /// A reader that goes on where the cursor of this name stands; a new cursor is made at the oldest segment. From now on, and over

@@ -6,12 +6,13 @@
 mod support;
 
 use std::io;
+use std::sync::Arc;
 
 use journal::storage::lossy::{Dice, Loss, LossyStorage, Operation};
-use journal::{AppendError, CommitError, Compression, Durability, Health, Settings, Writer};
+use journal::{AppendError, CommitError, Compression, Durability, Health, Lane, Settings, Writer};
 use support::{
-    FRAME_HEADER, Records, SEGMENT_HEADER, drain, eventually, frame_borders, is_open, open, replay, segment,
-    small,
+    FRAME_HEADER, HandClock, Records, SEGMENT_HEADER, drain, eventually, frame_borders, is_open, open,
+    replay, segment, small,
 };
 
 /// What the outside of a lane knows.
@@ -343,31 +344,49 @@ fn a_full_disk_gives_up_what_every_cursor_has_passed() {
 
 #[test]
 fn the_order_of_operations_is_the_promised_one() {
-    let storage = LossyStorage::new();
-    life(&storage, &short_lived(), &mut Outside::default());
+    let (storage, clock) = (LossyStorage::new(), HandClock::new());
+    let opened = Lane::open_on(Arc::new(storage.clone()), &support::dir(), small(), clock.clock());
+    let writer = opened.expect("opens").0;
+    let mut outside = Outside::default();
+    for step in 0..8 {
+        assert!(outside.send(&writer, &group(step * 10, 5)));
+    }
+    outside.consume(&writer, usize::MAX).expect("consumed");
+    clock.advance(small().retention_age);
+    let before_removal = storage.operations();
+    assert!(writer.retain().expect("retained").segments > 1);
     let log = storage.log();
     let is_segment = |path: &std::path::Path| path.to_string_lossy().ends_with(".segment");
+    let sync_dir = Operation::SyncDir(support::dir());
+    let (mut created, mut renamed, mut removed) = (0, 0, 0);
     for (at, operation) in log.iter().enumerate() {
         match operation {
             // A new segment: created, header written, file synced, directory synced, and only then written to.
             Operation::Create(path) if is_segment(path) => {
-                let expected = [
-                    Operation::Write(path.clone()),
-                    Operation::Sync(path.clone()),
-                    Operation::SyncDir(support::dir()),
-                ];
+                let expected =
+                    [Operation::Write(path.clone()), Operation::Sync(path.clone()), sync_dir.clone()];
                 assert_eq!(log[at + 1..at + 4], expected);
+                created += 1;
             }
-            // A cursor: written, synced, renamed, directory synced, and only then a removal.
+            // A cursor: written, synced, renamed, directory synced.
             Operation::Rename(from, _) => {
-                assert_eq!(log[at - 1], Operation::Sync(from.clone()));
-                assert_eq!(log[at + 1], Operation::SyncDir(support::dir()));
+                assert_eq!((&log[at - 1], &log[at + 1]), (&Operation::Sync(from.clone()), &sync_dir));
+                renamed += 1;
+            }
+            // Segments go after the cursor is durable, one by one, so that no hole is left.
+            Operation::Remove(path) if is_segment(path) => {
+                assert!(at >= before_removal);
+                assert_eq!(log[at + 1], sync_dir);
+                removed += 1;
+            }
+            // Frames: one write, one sync.
+            Operation::Write(path) if is_segment(path) => {
+                assert_eq!(log[at + 1], Operation::Sync(path.clone()));
             }
             _ => {}
         }
     }
-    assert!(log.iter().any(|operation| matches!(operation, Operation::Remove(path) if is_segment(path))));
-    assert!(log.iter().any(|operation| matches!(operation, Operation::Rename(..))));
+    assert!(created > 2 && renamed > 2 && removed > 1, "{created} {renamed} {removed}");
 }
 
 #[test]

@@ -118,6 +118,35 @@ fn after_a_clean_close_a_damaged_last_frame_is_damage_and_no_torn_tail() {
 }
 
 #[test]
+fn a_write_of_several_frames_is_torn_or_committed_as_a_whole() {
+    let storage = LossyStorage::new();
+    let settings = Settings { compression: Compression::Off, segment_bytes_max: 4096, ..small() };
+    let (writer, _) = open(&storage, settings).expect("opens");
+    let mut sent = Records::new();
+    send(&writer, &mut sent, 1, 1);
+    // Records of 20 times 5 bytes: six of them fill one frame and a half.
+    send(&writer, &mut sent, 6, 17);
+    let torn = storage.files();
+    let borders = frame_borders(&torn[&segment(1)]);
+    assert_eq!(borders.len(), 3, "one frame, then two in one write");
+    send(&writer, &mut sent, 1, 2);
+    let followed = storage.files();
+    let flip = |files: &Files| {
+        let mut files = files.clone();
+        files.get_mut(&segment(1)).expect("a file")[borders[1].0 + 50] ^= 1;
+        serve(files)
+    };
+    // Sectors reach the disk in any order: the second frame is there, the first is not, and neither was answered.
+    let served = flip(&torn);
+    assert_eq!((served.torn, served.damaged, served.records.len()), (true, false, 1));
+    // With a later write behind it the same is damage, and everything else is served.
+    let served = flip(&followed);
+    let lost = records_at(&followed, &sent, &segment(1), borders[1].0);
+    assert_eq!((served.torn, served.damaged), (false, true));
+    assert_eq!(served.records, without(&sent, &lost));
+}
+
+#[test]
 fn blocks_that_are_zeroed_or_overwritten_with_noise_are_never_served() {
     let (files, sent) = two_segments();
     for seed in 0..300 * soak() {

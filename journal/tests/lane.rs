@@ -71,6 +71,7 @@ fn settings_out_of_their_limits_are_refused() {
         Settings { frame_bytes_max: 100, ..small() },
         Settings { frame_bytes_max: 17 << 20, queue_bytes_max: 20 << 20, ..small() },
         Settings { queue_bytes_max: 100, ..small() },
+        Settings { queue_bytes_max: (16 << 20) + 1, ..small() },
         Settings { segment_bytes_max: 512, ..small() },
         Settings { disk_bytes_max: 600, ..small() },
         Settings { probe_interval: Duration::ZERO, ..small() },
@@ -455,7 +456,7 @@ fn drive_rounds(writer: &Writer, tasks: u64, rounds: u64) -> BTreeSet<u64> {
             }
             all
         };
-        let all = tokio::time::timeout(Duration::from_secs(60), all).await.expect("no wake-up is lost");
+        let all = tokio::time::timeout(Duration::from_mins(1), all).await.expect("no wake-up is lost");
         assert_eq!(refused.load(Ordering::Relaxed), 0);
         driver.abort();
         all
@@ -502,7 +503,7 @@ fn driven_tasks_are_woken_with_an_error_when_the_disk_fails() {
             running.spawn(commit);
         }
         let all =
-            tokio::time::timeout(Duration::from_secs(60), running.join_all()).await.expect("all are woken");
+            tokio::time::timeout(Duration::from_mins(1), running.join_all()).await.expect("all are woken");
         assert!(all.iter().all(|result| *result == Err(CommitError::Storage(std::io::ErrorKind::Other))));
         driver.abort();
     });
