@@ -1,0 +1,13 @@
+//! The tracker over real sockets, with a real journal on disk. Every test ends by reading the journal back and balancing the books.
+
+#![expect(clippy::indexing_slicing, reason = "in a test a bad index is a failure like any other")]
+#![expect(clippy::type_complexity, reason = "tables of cases")]
+
+mod bad_input;
+mod batches;
+mod beacons;
+mod disk;
+mod opt_outs;
+mod rig;
+mod smuggling;
+mod stopping;
