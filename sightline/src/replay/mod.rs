@@ -137,7 +137,7 @@ fn learn_columns(input: &mut Input, format: FileFormat) -> anyhow::Result<()> {
         }
         FileFormat::Nginx => {
             input.names = NGINX_COLUMNS.iter().map(|name| (*name).to_owned()).collect();
-            look_ahead(input, |line| rows::argument_names(line))?;
+            look_ahead(input, rows::argument_names)?;
         }
         FileFormat::Ndjson => look_ahead(input, |line| {
             let row: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(line).ok();

@@ -96,10 +96,10 @@ impl Rows {
         let mut object = Map::new();
         let mut stage = self.fixed.stage.clone();
         match self.format {
-            FileFormat::Tsv => self.from_tsv(line, &mut object)?,
-            FileFormat::Ndjson => self.from_json(line, &mut object)?,
+            FileFormat::Tsv => self.read_tsv(line, &mut object)?,
+            FileFormat::Ndjson => self.read_json(line, &mut object)?,
             FileFormat::Nginx => {
-                if let Some(of_path) = self.from_log(line, &mut object)? {
+                if let Some(of_path) = self.read_log(line, &mut object)? {
                     stage = of_path;
                 }
             }
@@ -118,7 +118,7 @@ impl Rows {
         Ok(())
     }
 
-    fn from_tsv(&self, line: &[u8], object: &mut Map<String, Value>) -> Result<(), Skip> {
+    fn read_tsv(&self, line: &[u8], object: &mut Map<String, Value>) -> Result<(), Skip> {
         let cells: Vec<&[u8]> = line.split(|b| *b == b'\t').collect();
         if cells.len() != self.header.len() {
             return Err(Skip::WrongColumns);
@@ -132,7 +132,7 @@ impl Rows {
         Ok(())
     }
 
-    fn from_json(&self, line: &[u8], object: &mut Map<String, Value>) -> Result<(), Skip> {
+    fn read_json(&self, line: &[u8], object: &mut Map<String, Value>) -> Result<(), Skip> {
         let Ok(Value::Object(row)) = serde_json::from_slice(line) else { return Err(Skip::BrokenJson) };
         for pair in &self.pairs {
             match row.get(&pair.column) {
@@ -147,9 +147,10 @@ impl Rows {
     }
 
     /// Fills in a log line's values; answers the stage that the path says, if it is one of the tracker's.
-    fn from_log(&self, line: &[u8], object: &mut Map<String, Value>) -> Result<Option<String>, Skip> {
+    fn read_log(&self, line: &[u8], object: &mut Map<String, Value>) -> Result<Option<String>, Skip> {
         let cells = split_combined(line).ok_or(Skip::BrokenLogLine)?;
         let [address, user, time, request, status, bytes, referer, agent] = cells;
+        let (request, agent) = (&*unescaped(request), unescaped(agent));
         let mut words = request.split(|b| *b == b' ');
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return Err(Skip::NotABeacon) };
         let mut parts = target.splitn(2, |b| *b == b'?');
@@ -171,7 +172,7 @@ impl Rows {
                 "status" => status.into(),
                 "body_bytes_sent" => bytes.into(),
                 "http_referer" => referer.into(),
-                "http_user_agent" => agent.into(),
+                "http_user_agent" => agent.clone(),
                 other => other
                     .strip_prefix("arg_")
                     .and_then(|name| arguments.get(name.as_bytes()).cloned())
@@ -226,6 +227,30 @@ fn arguments(query: &[u8]) -> HashMap<Vec<u8>, Cell<'static>> {
             Some((name, Cow::Owned(percent_decode(parts.next()?).collect())))
         })
         .collect()
+}
+
+/// nginx writes quotes, backslashes, control and non-ASCII bytes as `\\xHH`; here they become bytes again.
+fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'\\') {
+        return Cow::Borrowed(text);
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let value = match (first, after.first()) {
+            (b'\\', Some(b'x')) => digit(after.get(1)).zip(digit(after.get(2))),
+            _ => None,
+        };
+        if let Some((high, low)) = value {
+            bytes.push((high * 16 + low) as u8);
+            rest = after.get(3..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    Cow::Owned(bytes)
 }
 
 /// `arg_<name>` for each parameter in a log line's query: the columns that it has besides the fixed ones.
@@ -313,6 +338,12 @@ mod tests {
     }
 
     #[test]
+    fn escapes_of_access_logs_become_bytes() {
+        assert_eq!(&*unescaped(br"a\x22b\xE4\xb8\xad\n\x2"), b"a\"b\xe4\xb8\xad\\n\\x2");
+        assert_eq!(&*unescaped(b"plain"), b"plain");
+    }
+
+    #[test]
     fn an_access_log_line_gives_its_stage_time_and_parameters() {
         let pairs = vec![
             pair("ip", "remote_addr"),
@@ -330,7 +361,7 @@ mod tests {
         let value = item(&rows, &line("GET /c?uid=a%2Bb&uid=z%20y HTTP/1.1")).expect("an item");
         assert_eq!(
             value,
-            serde_json::json!({"c":"k","p":"p","stage":"click","ip":"192.0.2.7","t":"1382351342000","ua":"Agent \\x22x\\x22","cookie":"z y"})
+            serde_json::json!({"c":"k","p":"p","stage":"click","ip":"192.0.2.7","t":"1382351342000","ua":"Agent \"x\"","cookie":"z y"})
         );
         assert_eq!(
             item(&rows, &line("GET /e/viewable?uid=1 HTTP/1.1")).expect("an item")["stage"],

@@ -3,6 +3,7 @@
 
 mod render;
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use anyhow::{Context, bail};
@@ -46,7 +47,7 @@ impl Question<'_> {
         );
         for (key, day) in [("from", self.from), ("to", self.to)] {
             if let Some(day) = day {
-                path.push_str(&format!("&{key}={day}"));
+                let _ = write!(path, "&{key}={day}");
             }
         }
         path

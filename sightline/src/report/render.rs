@@ -154,7 +154,8 @@ fn flattened(row: &Map<String, Value>) -> Map<String, Value> {
     for (name, value) in row {
         match value.as_object() {
             Some(inner) => {
-                flat.extend(inner.iter().map(|(key, value)| (format!("{name}: {key}"), value.clone())))
+                let columns = inner.iter().map(|(key, value)| (format!("{name}: {key}"), value.clone()));
+                flat.extend(columns);
             }
             None => {
                 flat.insert(name.clone(), value.clone());

@@ -110,6 +110,8 @@ fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
             ))
             .into());
         }
+        // A source that fails shows here, before a key ring is asked to be made of nothing.
+        data_dir::random(&mut [0; 32])?;
         let mut failed = None;
         let ring = KeyRing::generate(|bytes| failed = data_dir::random(bytes).err());
         match failed {
