@@ -1,1 +1,196 @@
-//! From the journal to reach and frequency. (Skeleton.)
+//! From the journal to reach and frequency: what was stored becomes figures that add up and say how sure they are.
+//!
+//! # From a record to a report
+//!
+//! 1. [`loader`] reads the lanes of the journal, decodes records into a [`batch`] of rows and inserts it; the cursors move afterwards. Before that
+//!    [`changed`] marks, durably, the days whose figures the rows change.
+//! 2. [`settle`] makes a changed day's figures anew from its events ([`judge`] and `sql/part/judged.sql`: each hit once, with its class by
+//!    [`rules`]), next to those in force, and publishes them with one row.
+//! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer.
+//!
+//! [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
+//! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
+//!
+//! # What holds
+//!
+//! * Figures are a function of the stored events and the rules. Everything else in the store can be dropped and made again.
+//! * A row may stand in the store twice, after a crash: whoever counts drops repeats of (journal, seq) first.
+//! * A day is up to date if and only if no mark of it is newer than what its published figures cover.
+
+mod adopt;
+mod api;
+mod batch;
+mod changed;
+pub mod engine;
+mod judge;
+mod loader;
+pub mod metrics;
+pub mod report;
+mod rules;
+mod server;
+mod settings;
+mod settle;
+mod statement;
+mod store;
+mod work;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use event::clock::Clock;
+use journal::Writer;
+use tokio::sync::{Semaphore, watch};
+
+use crate::api::Api;
+use crate::changed::Marks;
+use crate::engine::EngineError;
+use crate::loader::{Loader, Progress};
+use crate::report::Reporter;
+use crate::rules::Rules;
+use crate::settle::Settler;
+use crate::store::Store;
+use crate::work::Worker;
+
+pub use api::{Token, Tokens};
+pub use settings::{Settings, SettingsError};
+pub use store::StoreError;
+
+/// The store's database where nothing else is said.
+pub const DATABASE: &str = "sightline";
+
+/// What the aggregator needs from outside.
+pub struct Parts {
+    /// The lanes of the journal that it reads.
+    pub lanes: Vec<Writer>,
+    /// The catalog in force.
+    pub catalog: catalog::Shared,
+    /// Who may read reports.
+    pub tokens: Tokens,
+    /// Where the report API listens.
+    pub listener: TcpListener,
+    /// The time.
+    pub clock: Clock,
+    /// The engine's library where it is configured; else it is looked up ([`engine::find_library`]).
+    pub engine: Option<PathBuf>,
+    /// The store's folder.
+    pub store: PathBuf,
+    /// The store's database: letters, digits and underscores. [`DATABASE`] unless several share an engine, as in tests.
+    pub database: String,
+}
+
+/// Why the aggregator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Operator: a setting is out of its range.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Operator or machine: the engine or its data.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Operator or machine: the journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// Machine: no thread or no socket.
+    #[error("the aggregator cannot start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Whether the aggregator does its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Loading and reporting work.
+    Ready,
+    /// Loading fails at present and is tried again; reports show what is in the store.
+    Degraded(String),
+}
+
+/// The running aggregator. Call [`Handle::stop`]: dropping it leaves the threads running.
+pub struct Handle {
+    address: SocketAddr,
+    progress: Arc<Progress>,
+    worker: Arc<Worker>,
+    stop_server: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    loader: JoinHandle<()>,
+    background: JoinHandle<()>,
+}
+
+/// Opens the store and starts loading, settling and reporting. Blocks while the engine starts (about a second).
+///
+/// # Errors
+/// See [`Error`]; nothing runs then.
+pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
+    settings.check()?;
+    metrics::declare();
+    let rules = Arc::new(Rules::new(settings)?);
+    let library = engine::find_library(parts.engine.as_deref())?;
+    let store = Arc::new(Store::open(&library, &parts.store, &parts.database, settings.limits())?);
+    store::migrate(&store, settings.retention_days)?;
+    let marks = Marks::open(&store)?;
+    let (loader, progress) =
+        Loader::new(settings, Arc::clone(&store), Arc::clone(&marks), &parts.lanes, parts.clock.clone())?;
+    let settler = Settler::open(
+        Arc::clone(&store),
+        marks,
+        Arc::clone(&parts.catalog),
+        Arc::clone(&rules),
+        parts.clock.clone(),
+        settings.retention_days,
+    )?;
+    let worker =
+        Arc::new(Worker::new(settler, Arc::clone(&progress), parts.lanes, settings.settle_interval()));
+    let reporter = Arc::new(Reporter { store, catalog: parts.catalog, rules, clock: parts.clock });
+    let api = Arc::new(Api {
+        tokens: parts.tokens,
+        reporter,
+        worker: Arc::clone(&worker),
+        reports: Semaphore::new(settings.reports_max + 1),
+    });
+    let address = parts.listener.local_addr()?;
+    let (stop_server, stopping) = watch::channel(false);
+    let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let listener = parts.listener;
+    let server = named("reports").spawn(move || {
+        if let Err(error) = server::serve(listener, api, stopping) {
+            tracing::error!(%error, "the report API cannot run");
+        }
+    })?;
+    let loader = named("loader").spawn(move || loader.run())?;
+    let background = named("settle").spawn({
+        let worker = Arc::clone(&worker);
+        move || worker.run()
+    })?;
+    Ok(Handle { address, progress, worker, stop_server, server, loader, background })
+}
+
+impl Handle {
+    /// Where the report API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the work goes on.
+    pub fn readiness(&self) -> Readiness {
+        self.progress.failing().map_or(Readiness::Ready, Readiness::Degraded)
+    }
+
+    /// Ends: answers what is asked, stores what was read, finishes the settle step in hand. Blocks until then. What is left in the journal comes
+    /// with the next start; close the lanes first if all of it is to be in the store.
+    pub fn stop(self) {
+        let _ = self.stop_server.send(true);
+        self.worker.stop();
+        self.progress.stop();
+        for thread in [self.server, self.loader, self.background] {
+            // A panic was reported by its own message; the others are still to be ended.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,1 @@
+SELECT greatest((SELECT max(generation) FROM generations), (SELECT max(generation) FROM settled)) AS number

@@ -1,0 +1,9 @@
+SELECT campaign, day, toUInt64(0) AS generation, placement, hour, creative, region, platform, source, class,
+        {{delivery_counts}}
+    FROM (
+    {{judged}}
+    )
+    GROUP BY {{delivery_cells}}
+    UNION ALL
+    SELECT * FROM deliveries
+    WHERE campaign = {campaign:String} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))}

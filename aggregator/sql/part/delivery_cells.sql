@@ -1,0 +1,1 @@
+campaign, day, placement, hour, creative, region, platform, source, class

@@ -1,0 +1,10 @@
+SELECT device, placement, day,
+        {{device_counts}}
+    FROM (
+    {{judged}}
+    )
+    WHERE device != 0 AND stage IN (2, 11)
+    GROUP BY device, placement, day
+    UNION ALL
+    SELECT device, placement, day, device_kind, impressions_gross, impressions, clicks_gross, clicks FROM device_days
+    WHERE campaign = {campaign:String} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))}

@@ -1,0 +1,1 @@
+multiIf({by:String} = 'day', toString(day), {by:String} = 'placement', toString(placement), {by:String} = 'medium', {{medium}}, '')

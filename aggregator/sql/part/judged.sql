@@ -1,0 +1,15 @@
+-- Every hit that counts on the wanted days, once, with its class: `valid`, or the first reason that takes it out of net.
+SELECT counted_day AS day, counted_hour AS hour, campaign, placement, creative, region, stage, source, platform, device_kind, flags, device,
+        multiIf(
+            repeats != toDate(0) AND repeats >= counted_day - 1, 'duplicate',
+            agent IN {robots:Array(String)} OR ({robot_pattern:String} != '' AND match(agent, {robot_pattern:String})), 'robot',
+            agent IN {non_browsers:Array(String)} OR ({non_browser_pattern:String} != '' AND match(agent, {non_browser_pattern:String})), 'non_browser',
+            network IN {data_centers:Array(UInt64)}, 'data_center',
+            stage = 11 AND (journal, seq) IN (
+            {{double_clicks}}
+            ), 'double_click',
+            'valid') AS class,
+        repeats = toDate(0) AND conflicts != toDate(0) AND conflicts >= counted_day - 1 AS conflict
+    FROM (
+    {{counted}}
+    )

@@ -1,0 +1,1 @@
+transform(toString(placement), {placements:Array(String)}, {media:Array(String)}, '')

@@ -1,0 +1,7 @@
+-- The same for the hours on either side of a midnight: those a later stage on the other side may belong to.
+SELECT view, day, hour >= 12 AS evening, min(toUnixTimestamp64Milli(time) * 32 + hour) AS moment
+            FROM events
+            WHERE {{impression_scope}} AND {{near_midnight}} AND day IN {around:Array(Date)} AND view IN (
+                SELECT view FROM events WHERE {{scope}} AND {{later_stage}} AND {{near_midnight}} AND day IN {around:Array(Date)}
+            )
+            GROUP BY view, day, evening

@@ -1,0 +1,1 @@
+SELECT uniqExact(journal, seq) AS records FROM set_aside

@@ -1,0 +1,143 @@
+//! What a new catalog or new rules change in events that are stored already.
+//!
+//! Owns adoption (an unresolved hit becomes an event when the catalog knows its campaign and placement) and the marking of days whose rules
+//! changed (robot lists, double-click windows). Both can be run again at any time: a hit that is an event already is not adopted twice, and a day
+//! that is marked twice is settled once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalog::{Catalog, Found};
+use event::record::flag;
+use serde::Deserialize;
+
+use crate::batch::{put, put_length, put_text};
+use crate::judge;
+use crate::metrics;
+use crate::settle::Settler;
+use crate::statement;
+use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work};
+
+/// Pairs of campaign and placement that are looked at in one adoption.
+const PAIRS_MAX: u64 = 100_000;
+
+#[derive(Deserialize)]
+struct Pair {
+    campaign: String,
+    placement: String,
+}
+
+#[derive(Deserialize)]
+struct Day {
+    day: u16,
+}
+
+/// Turns unresolved hits into events where the catalog knows them now. How many.
+///
+/// # Errors
+/// The store's: what was not adopted can be adopted later.
+pub(crate) fn adopt(settler: &Settler) -> Result<u64, StoreError> {
+    let catalog = settler.catalog.load_full();
+    let limit = vec![("limit", Value::Number(PAIRS_MAX))];
+    let pairs: Vec<Pair> = settler.store.rows(Work::Settle, statement::UNRESOLVED_PAIRS, &limit)?;
+    let mut known: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
+    for pair in pairs {
+        if let Found::Known(campaign, placement) =
+            catalog.find(pair.campaign.as_bytes(), pair.placement.as_bytes())
+        {
+            known
+                .entry(campaign.id.clone())
+                .or_default()
+                .push((placement.id.clone(), placement.source as u64));
+        }
+    }
+    let mut adopted = 0;
+    for (campaign, placements) in known {
+        adopted += adopt_campaign(settler, &catalog, &campaign, placements)?;
+    }
+    if adopted > 0 {
+        tracing::info!(hits = adopted, "unresolved hits adopted");
+        metrics::events_adopted(adopted);
+    }
+    Ok(adopted)
+}
+
+fn adopt_campaign(
+    settler: &Settler,
+    catalog: &Catalog,
+    id: &str,
+    placements: Vec<(String, u64)>,
+) -> Result<u64, StoreError> {
+    #[derive(Deserialize)]
+    struct DayHits {
+        day: u16,
+        hits: u64,
+    }
+    let Some(campaign) = catalog.campaigns.get(id) else { return Ok(0) };
+    let (placements, sources): (Vec<String>, Vec<u64>) = placements.into_iter().unzip();
+    let values: Values = vec![
+        ("campaign", Value::Text(id.to_owned())),
+        ("zone", Value::Text(campaign.time_zone.name().to_owned())),
+        ("start_ms", Value::Signed(campaign.campaign_start_ms().unwrap_or(i64::MIN / 2))),
+        ("placements", Value::Texts(placements)),
+        ("sources", Value::Numbers(sources)),
+        ("catalog_version", Value::Number(u64::from(catalog.version))),
+        ("clock_broken", Value::Number(u64::from(flag::CLIENT_CLOCK_BROKEN))),
+    ];
+    let days: Vec<DayHits> = settler.store.rows(Work::Settle, statement::ADOPT_DAYS, &values)?;
+    for days in days.chunks(INSERT_DAYS_MAX) {
+        let days: Vec<u16> = days.iter().map(|day| day.day).collect();
+        let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();
+        let mark = settler.marks.mark(&settler.store, Work::Settle, &changed)?;
+        let mut values = values.clone();
+        values.push(("days", Value::Days(days)));
+        settler.store.execute(Work::Settle, statement::ADOPT, &values)?;
+        drop(mark);
+    }
+    Ok(days.iter().map(|day| day.hits).sum())
+}
+
+/// Marks the days whose figures the rules change, if the rules are others than those that days were marked for last.
+///
+/// # Errors
+/// The store's: the next run marks them again.
+pub(crate) fn mark_for_rules(settler: &Settler) -> Result<(), StoreError> {
+    #[derive(Deserialize)]
+    struct Last {
+        lists: u64,
+        campaigns: Vec<String>,
+        seconds: Vec<u64>,
+    }
+    let last: Vec<Last> = settler.store.rows(Work::Settle, statement::RULES_READ, &Vec::new())?;
+    let (campaigns, seconds) = judge::windows(&settler.catalog.load());
+    let lists = settler.rules.version;
+    if let Some(last) = last.first() {
+        let was: BTreeMap<_, _> = last.campaigns.iter().zip(&last.seconds).collect();
+        let is: BTreeMap<_, _> = campaigns.iter().zip(&seconds).collect();
+        if last.lists == lists && was == is {
+            return Ok(());
+        }
+        let changed: Vec<String> = was
+            .keys()
+            .chain(is.keys())
+            .filter(|campaign| was.get(*campaign) != is.get(*campaign))
+            .map(|campaign| (*campaign).clone())
+            .collect();
+        // An empty list means every campaign.
+        let of = if last.lists == lists { changed } else { Vec::new() };
+        let values = vec![("campaigns", Value::Texts(of))];
+        let days: Vec<Day> = settler.store.rows(Work::Settle, statement::DAYS_OF_CAMPAIGNS, &values)?;
+        let days: BTreeSet<u16> = days.into_iter().map(|day| day.day).collect();
+        if !days.is_empty() {
+            drop(settler.marks.mark(&settler.store, Work::Settle, &days)?);
+        }
+        tracing::info!(days = days.len(), "rules changed; days are settled again");
+    }
+    let mut row = vec![0];
+    put(&mut row, settler.clock.now_ms().unsigned_abs());
+    put(&mut row, lists);
+    put_length(&mut row, campaigns.len());
+    campaigns.iter().for_each(|campaign| put_text(&mut row, campaign.as_bytes()));
+    put_length(&mut row, seconds.len());
+    seconds.iter().for_each(|seconds| row.extend_from_slice(&(*seconds as u32).to_le_bytes()));
+    settler.store.insert(Work::Settle, statement::RULES, &row)
+}

@@ -1,0 +1,209 @@
+//! A batch of decoded records on its way into the store: rows in RowBinary, by table and day.
+//!
+//! Owns the byte form of a row (the columns in the order of `schema/events.sql`) and what a batch changes. Must never guess: a record that
+//! cannot be decoded is set aside as it is.
+//!
+//! RowBinary: integers little-endian; `Date` as u16 days; `DateTime64(3)` as i64 milliseconds; `String` as a LEB128 length and its bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use event::outcome::Outcome;
+use event::record::{self, Event, OutcomeCounts, Record, flag};
+use sha2::{Digest, Sha256};
+
+use crate::changed;
+use crate::rules::network_number;
+
+/// Portions in which a day is settled; see `schema/events.sql`.
+pub const BUCKETS: u64 = 16;
+/// Campaigns whose hash is remembered; strangers can name any number of unknown ones.
+const CAMPAIGNS_REMEMBERED_MAX: usize = 4096;
+
+/// Rows that go in together.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// Events by campaign-local day.
+    pub(crate) events: BTreeMap<u16, Vec<u8>>,
+    pub(crate) unresolved: Vec<u8>,
+    pub(crate) set_aside: Vec<u8>,
+    /// The newest outcome counts of each journal.
+    pub(crate) books: BTreeMap<u64, Vec<u8>>,
+    /// Days whose figures change.
+    pub(crate) days: BTreeSet<u16>,
+    /// Records taken in, of any kind.
+    pub(crate) records: u64,
+    pub(crate) records_set_aside: u64,
+    pub(crate) records_unresolved: u64,
+    /// Records that damage took out of the journal before these.
+    pub(crate) lost: u64,
+    bytes: usize,
+}
+
+/// Keys a view by its campaign, so that one request id in two campaigns ties nothing.
+#[derive(Default)]
+pub(crate) struct ViewKeys {
+    campaigns: ahash::HashMap<String, u64>,
+}
+
+impl ViewKeys {
+    fn key(&mut self, campaign: &str, view: u64) -> u64 {
+        if view == 0 {
+            return 0;
+        }
+        let salt = if let Some(salt) = self.campaigns.get(campaign) {
+            *salt
+        } else {
+            if self.campaigns.len() >= CAMPAIGNS_REMEMBERED_MAX {
+                self.campaigns.clear();
+            }
+            let salt = first_eight(&Sha256::digest(campaign.as_bytes()));
+            self.campaigns.insert(campaign.to_owned(), salt);
+            salt
+        };
+        mix(view ^ salt).max(1)
+    }
+}
+
+/// SplitMix64's finalizer: a bijection, so that views of one campaign stay apart. Stored values depend on it: never change it.
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn first_eight(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+impl Batch {
+    /// Bytes of the records taken in.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Takes in one record of the journal. `now_ms` dates what has to be set aside.
+    pub(crate) fn add(&mut self, keys: &mut ViewKeys, identity: (u64, u64), bytes: &[u8], now_ms: i64) {
+        self.records += 1;
+        self.bytes += bytes.len();
+        match record::decode(bytes) {
+            Ok(Record::Event(event)) => self.add_event(keys, identity, &event),
+            Ok(Record::Outcomes(counts)) => {
+                self.books.insert(identity.0, books_row(identity, &counts));
+            }
+            Err(_) => {
+                self.records_set_aside += 1;
+                let out = &mut self.set_aside;
+                put(out, identity.0);
+                put(out, identity.1);
+                out.extend_from_slice(&now_ms.to_le_bytes());
+                out.push(bytes.first().copied().unwrap_or(0));
+                put_text(out, bytes);
+            }
+        }
+    }
+
+    fn add_event(&mut self, keys: &mut ViewKeys, identity: (u64, u64), event: &Event<'_>) {
+        let view = keys.key(event.campaign, event.view);
+        if let Some(day) = event.day.filter(|_| event.flags & flag::UNRESOLVED == 0) {
+            changed::add_days(&mut self.days, day, event.hour, event.stage, view);
+            event_row(self.events.entry(day).or_default(), identity, event, day, view);
+        } else {
+            self.records_unresolved += 1;
+            event_row(&mut self.unresolved, identity, event, 0, view);
+        }
+    }
+}
+
+fn event_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), event: &Event<'_>, day: u16, view: u64) {
+    put(out, journal);
+    put(out, seq);
+    out.extend_from_slice(&event.received_ms.to_le_bytes());
+    out.extend_from_slice(&event.time_ms.to_le_bytes());
+    let key_time =
+        if event.flags & flag::DUPLICATE_BY_TIME == 0 { 0 } else { event.client_time_ms.unwrap_or(0) };
+    out.extend_from_slice(&key_time.to_le_bytes());
+    out.extend_from_slice(&day.to_le_bytes());
+    out.push(event.hour);
+    for text in [event.campaign, event.placement, event.creative, event.region] {
+        put_text(out, text.as_bytes());
+    }
+    out.extend_from_slice(&[event.stage as u8, event.source as u8, event.platform as u8]);
+    out.push(event.device.map_or(0, |device| device.kind as u8));
+    out.extend_from_slice(&event.device.map_or(0, |device| device.epoch).to_le_bytes());
+    out.extend_from_slice(&event.flags.to_le_bytes());
+    out.extend_from_slice(&event.catalog_version.to_le_bytes());
+    // 0 says "no device"; the one key in 2⁶⁴ that would read so gets 1.
+    put(out, event.device.map_or(0, |device| first_eight(&device.key.0).max(1)));
+    put(out, view);
+    out.push(((if view == 0 { seq } else { view }) % BUCKETS) as u8);
+    put(out, network_number(event.network));
+    put_text(out, event.agent.as_bytes());
+}
+
+fn books_row((journal, seq): (u64, u64), counts: &OutcomeCounts) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + 8 * Outcome::COUNT);
+    put(&mut out, journal);
+    put(&mut out, seq);
+    out.extend_from_slice(&counts.at_ms.to_le_bytes());
+    put(&mut out, counts.received);
+    put(&mut out, counts.pending);
+    put_length(&mut out, counts.outcomes.len());
+    for count in counts.outcomes {
+        put(&mut out, count);
+    }
+    out
+}
+
+pub(crate) fn put(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_length(out, text.len());
+    out.extend_from_slice(text);
+}
+
+pub(crate) fn put_length(out: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_keyed_by_its_campaign_and_stays_as_it_is() {
+        let mut keys = ViewKeys::default();
+        assert_eq!(keys.key("demo", 0), 0);
+        let one = keys.key("demo", 7);
+        assert_eq!(one, ViewKeys::default().key("demo", 7));
+        assert_ne!(one, keys.key("other", 7));
+        // Stored rows depend on this number.
+        assert_eq!(one, 0);
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_set_aside_whole() {
+        let mut batch = Batch::default();
+        batch.add(&mut ViewKeys::default(), (1, 2), &[250, 1, 2, 3], 9);
+        assert_eq!((batch.records, batch.records_set_aside), (1, 1));
+        assert!(batch.set_aside.ends_with(&[250, 4, 250, 1, 2, 3]));
+        assert!(batch.events.is_empty() && batch.days.is_empty());
+    }
+
+    #[test]
+    fn lengths_are_leb128() {
+        let mut out = Vec::new();
+        put_length(&mut out, 127);
+        put_length(&mut out, 300);
+        assert_eq!(out, [127, 0xac, 2]);
+    }
+}

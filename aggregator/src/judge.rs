@@ -1,0 +1,85 @@
+//! The values that `sql/part/judged.sql` needs: which days, which hits, by which rules.
+//!
+//! Owns the names and the meaning of that file's parameters, for the settle step and for reports alike, so that both count by one rule.
+
+use std::collections::BTreeSet;
+
+use catalog::Catalog;
+use event::record::flag;
+use event::stage::Stage;
+
+use crate::batch::BUCKETS;
+use crate::changed::STRADDLE_HOURS;
+use crate::rules::Rules;
+use crate::store::{Store, StoreError, Value, Values, Work};
+
+/// Flags of hits whose device key was withheld by a privacy signal.
+const WITHHELD: u32 = flag::WITHHELD_GPC
+    | flag::WITHHELD_LMT
+    | flag::WITHHELD_CONSENT
+    | flag::WITHHELD_CHILD
+    | flag::WITHHELD_DNT;
+
+/// What is to be judged.
+pub(crate) struct Question<'a> {
+    /// Days on which the hits count.
+    pub(crate) days: &'a [u16],
+    /// One campaign, or all when empty.
+    pub(crate) campaign: &'a str,
+    /// The stages wanted.
+    pub(crate) stages: &'a [Stage],
+}
+
+/// The days themselves and the ones beside them.
+pub(crate) fn around(days: &[u16]) -> Vec<u16> {
+    let beside = |day: &u16| [day.saturating_sub(1), *day, day.saturating_add(1)];
+    days.iter().flat_map(beside).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// All values but `buckets`.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn values(
+    store: &Store,
+    work: Work,
+    rules: &Rules,
+    catalog: &Catalog,
+    question: &Question<'_>,
+) -> Result<Values, StoreError> {
+    let around = around(question.days);
+    let back: BTreeSet<u16> = question.days.iter().flat_map(|day| [day.saturating_sub(1), *day]).collect();
+    let mut values = rules.values(store, work, question.campaign, &around)?;
+    let (campaigns, seconds) = windows(catalog);
+    values.extend([
+        ("campaign", Value::Text(question.campaign.to_owned())),
+        ("days", Value::Days(question.days.to_vec())),
+        ("back", Value::Days(back.into_iter().collect())),
+        ("around", Value::Days(around)),
+        ("stages", Value::Numbers(question.stages.iter().map(|stage| *stage as u64).collect())),
+        ("straddle_hours", Value::Number(u64::from(STRADDLE_HOURS))),
+        ("window_campaigns", Value::Texts(campaigns)),
+        ("window_seconds", Value::Numbers(seconds)),
+        ("withheld", Value::Number(u64::from(WITHHELD))),
+        ("id_bad", Value::Number(u64::from(flag::ID_BAD))),
+        ("macro_unreplaced", Value::Number(u64::from(flag::MACRO_UNREPLACED))),
+    ]);
+    Ok(values)
+}
+
+/// `buckets` from `first` on, `count` of them.
+pub(crate) fn buckets(first: u64, count: u64) -> (&'static str, Value) {
+    ("buckets", Value::Numbers((first..(first + count).min(BUCKETS)).collect()))
+}
+
+/// Campaigns with a double-click window and their windows in seconds, by name.
+pub(crate) fn windows(catalog: &Catalog) -> (Vec<String>, Vec<u64>) {
+    let mut windows: Vec<_> = catalog
+        .campaigns
+        .values()
+        .filter(|campaign| campaign.double_click_seconds > 0)
+        .map(|campaign| (campaign.id.clone(), u64::from(campaign.double_click_seconds)))
+        .collect();
+    windows.sort();
+    windows.into_iter().unzip()
+}

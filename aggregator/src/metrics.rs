@@ -1,0 +1,73 @@
+//! The aggregator's metrics, declared once: names, labels, help. Fed where the thing happens, through the functions below.
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+/// Counters: name and help.
+const COUNTERS: [(&str, &str); 9] = [
+    (
+        "aggregator_records_loaded_total",
+        "Records of the journal that are in the store, repeats after a crash included",
+    ),
+    ("aggregator_records_set_aside_total", "Records of an unknown version, kept undecoded"),
+    ("aggregator_records_lost_total", "Records that damage to the journal took before they were read"),
+    ("aggregator_inserts_failed_total", "Inserts that failed and are tried again"),
+    ("aggregator_events_adopted_total", "Unresolved hits that became events"),
+    ("aggregator_days_settled_total", "Settle steps that published a day"),
+    ("aggregator_settles_failed_total", "Settle steps that failed and are tried again"),
+    ("aggregator_generations_dropped_total", "Old or unfinished generations that were dropped"),
+    ("aggregator_reports_failed_total", "Reports that failed by our fault"),
+];
+
+/// Gauges: name and help.
+const GAUGES: [(&str, &str); 3] = [
+    ("aggregator_journal_lag_bytes", "Bytes of the journal that are not in the store yet"),
+    ("aggregator_settle_seconds", "Duration of the last settle step, seconds"),
+    ("aggregator_days_dirty", "Past days that changed since they were settled"),
+];
+
+/// Every metric, for the list that dashboards are made from.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    COUNTERS.iter().chain(&GAUGES).map(|(name, _)| *name)
+}
+
+/// Declares them, at zero.
+pub(crate) fn declare() {
+    for (name, help) in COUNTERS {
+        describe_counter!(name, help);
+        counter!(name).absolute(0);
+    }
+    for (name, help) in GAUGES {
+        describe_gauge!(name, help);
+        gauge!(name).set(0.0);
+    }
+}
+
+macro_rules! counters {
+    ($($function:ident = $name:literal;)*) => {
+        $(pub(crate) fn $function(count: u64) { counter!($name).increment(count); })*
+    };
+}
+
+counters! {
+    records_loaded = "aggregator_records_loaded_total";
+    records_set_aside = "aggregator_records_set_aside_total";
+    records_lost = "aggregator_records_lost_total";
+    inserts_failed = "aggregator_inserts_failed_total";
+    events_adopted = "aggregator_events_adopted_total";
+    days_settled = "aggregator_days_settled_total";
+    settles_failed = "aggregator_settles_failed_total";
+    generations_dropped = "aggregator_generations_dropped_total";
+    reports_failed = "aggregator_reports_failed_total";
+}
+
+pub(crate) fn journal_lag_bytes(bytes: u64) {
+    gauge!("aggregator_journal_lag_bytes").set(bytes as f64);
+}
+
+pub(crate) fn settle_seconds(seconds: f64) {
+    gauge!("aggregator_settle_seconds").set(seconds);
+}
+
+pub(crate) fn days_dirty(days: usize) {
+    gauge!("aggregator_days_dirty").set(days as f64);
+}

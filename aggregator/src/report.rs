@@ -1,0 +1,557 @@
+//! Reports: what is asked of the settled figures and of the events, as rows.
+//!
+//! Owns which days are answered from settled figures and which from events: a settled day from its published generation, even if it changed since
+//! (it is named as provisional until it is settled again), but today's and days that were never settled from their events, by the same SQL that
+//! settles them. Reach by creative, region, platform or hour comes from events for all days.
+//!
+//! Identities that hold in every row: gross = net + the removed; the sum of `exactly` is 1+; N+ does not grow with N; the sum over all N of N+ is
+//! the identified impressions; cumulative reach does not fall.
+
+mod request;
+mod rows;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use event::clock::{Clock, UnixMs};
+use event::record::Platform;
+use event::stage::Stage;
+use serde::Deserialize;
+
+use crate::batch::BUCKETS;
+use crate::judge::{self, Question};
+use crate::rules::Rules;
+use crate::settle::Published;
+use crate::statement::{self, Statement};
+use crate::store::{Store, StoreError, Value, Values, Work, day_text};
+
+pub use request::{By, Filter, Format, Kind, LEVELS_DEFAULT, LEVELS_MAX, Refused, Request};
+pub use rows::{DeliveryRow, FrequencyRow, ReachRow, Removed, Report, Rows, Stages, file_name};
+
+/// Frequencies told apart when counting; above, devices stand in one last class.
+const FREQUENCY_MAX: u64 = 10_000;
+/// What stands for a key that is not known: no creative, no region, a placement without a medium.
+const UNKNOWN: &str = "unknown";
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Caller: no such campaign, neither in the catalog nor in the store.
+    #[error("no campaign of that id is known")]
+    UnknownCampaign,
+    /// Us or the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Answers reports.
+pub struct Reporter {
+    pub(crate) store: Arc<Store>,
+    pub(crate) catalog: catalog::Shared,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) clock: Clock,
+}
+
+/// A campaign as `GET /v1/campaigns` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct CampaignRow {
+    /// Id.
+    pub id: String,
+    /// Name, empty if the catalog no longer has it.
+    pub name: String,
+    /// Time zone.
+    pub time_zone: String,
+    /// Whether the catalog has it.
+    pub in_catalog: bool,
+    /// First day with data.
+    pub first_day: Option<String>,
+    /// Last day with data.
+    pub last_day: Option<String>,
+    /// Its placements.
+    pub placements: Vec<PlacementRow>,
+}
+
+/// A placement of [`CampaignRow`].
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PlacementRow {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Medium.
+    pub medium: String,
+    /// `c2s`, `s2s` or `ssai`: figures of the latter two rest on the sender's word for address and agent.
+    pub source: &'static str,
+}
+
+/// The days of a report and where each is answered from.
+struct Days {
+    from: Option<u16>,
+    to: Option<u16>,
+    /// From events.
+    live: Vec<u16>,
+    /// From settled figures, with the generation.
+    published: Vec<(u16, u64)>,
+    /// All that have events.
+    with_events: Vec<u16>,
+    provisional: Vec<u16>,
+    settled_until: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct DayEvents {
+    day: u16,
+    events: u64,
+}
+
+#[derive(Deserialize)]
+struct CellRow {
+    key: String,
+    class: String,
+    tracked: u64,
+    impressions: u64,
+    viewable: u64,
+    not_viewable: u64,
+    not_measurable: u64,
+    starts: u64,
+    first_quartiles: u64,
+    midpoints: u64,
+    third_quartiles: u64,
+    completes: u64,
+    clicks: u64,
+    conversions: u64,
+    identified: u64,
+    withheld: u64,
+    bad_ids: u64,
+    macros_unreplaced: u64,
+    conflicts: u64,
+}
+
+#[derive(Deserialize)]
+struct HistogramRow {
+    key: String,
+    frequency: u64,
+    devices: u64,
+    impressions: u64,
+    #[serde(default)]
+    clicks: u64,
+}
+
+/// Devices and impressions by frequency.
+#[derive(Default)]
+struct Histogram {
+    by_frequency: BTreeMap<u64, (u64, u64)>,
+    /// Impressions without a device, where the histogram comes from events.
+    unidentified: u64,
+    clicks: u64,
+}
+
+impl Reporter {
+    /// Computes a report. Blocks for as long as the store needs.
+    ///
+    /// # Errors
+    /// An unknown campaign, or the store's.
+    pub fn report(&self, request: &Request) -> Result<Report, ReportError> {
+        let days = self.days(request)?;
+        let rows = match request.kind {
+            Kind::Delivery => Rows::Delivery(self.delivery(request, &days)?),
+            Kind::Reach => Rows::Reach(self.reach(request, &days)?),
+            Kind::Frequency => Rows::Frequency(self.frequency(request, &days)?),
+        };
+        Ok(Report {
+            campaign: request.campaign.clone(),
+            report: request.kind.name(),
+            from: days.from.map(day_text),
+            to: days.to.map(day_text),
+            time_zone: self.time_zone(&request.campaign).name().to_owned(),
+            by: request.by.name(),
+            filter: request.filter.name(),
+            settled_until: days.settled_until.map(day_text),
+            provisional_days: days.provisional.iter().copied().map(day_text).collect(),
+            rows,
+        })
+    }
+
+    /// Every campaign of the catalog or the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            campaign: String,
+            first_day: u16,
+            last_day: u16,
+        }
+        let stored: Vec<Row> = self.store.rows(Work::Report, statement::CAMPAIGNS, &Vec::new())?;
+        let catalog = self.catalog.load();
+        let mut ids: Vec<&String> =
+            catalog.campaigns.keys().chain(stored.iter().map(|row| &row.campaign)).collect();
+        ids.sort();
+        ids.dedup();
+        let row = |id: &String| {
+            let known = catalog.campaigns.get(id);
+            let data = stored.iter().find(|row| row.campaign == *id);
+            let mut placements: Vec<PlacementRow> = known
+                .iter()
+                .flat_map(|campaign| campaign.placements.values())
+                .map(|placement| PlacementRow {
+                    id: placement.id.clone(),
+                    name: placement.name.clone(),
+                    medium: placement.medium.clone(),
+                    source: placement.source.name(),
+                })
+                .collect();
+            placements.sort_by(|a, b| a.id.cmp(&b.id));
+            CampaignRow {
+                id: id.clone(),
+                name: known.map(|campaign| campaign.name.clone()).unwrap_or_default(),
+                time_zone: self.time_zone(id).name().to_owned(),
+                in_catalog: known.is_some(),
+                first_day: data.map(|data| day_text(data.first_day)),
+                last_day: data.map(|data| day_text(data.last_day)),
+                placements,
+            }
+        };
+        Ok(ids.into_iter().map(row).collect())
+    }
+
+    fn time_zone(&self, campaign: &str) -> chrono_tz::Tz {
+        self.catalog.load().campaigns.get(campaign).map_or(chrono_tz::UTC, |campaign| campaign.time_zone)
+    }
+
+    fn today(&self, campaign: &str) -> u16 {
+        local_day(self.clock.now_ms(), self.catalog.load().campaigns.get(campaign).map(Arc::as_ref))
+    }
+
+    fn days(&self, request: &Request) -> Result<Days, ReportError> {
+        let values = vec![("campaign", Value::Text(request.campaign.clone()))];
+        let with_data: Vec<DayEvents> = self.store.rows(Work::Report, statement::CAMPAIGN_DAYS, &values)?;
+        if with_data.is_empty() && !self.catalog.load().campaigns.contains_key(&request.campaign) {
+            return Err(ReportError::UnknownCampaign);
+        }
+        let from = request.from.or_else(|| with_data.first().map(|day| day.day));
+        let to = request.to.or_else(|| with_data.last().map(|day| day.day));
+        let inside = |day: u16| from.is_some_and(|from| from <= day) && to.is_some_and(|to| day <= to);
+        let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;
+        let published: BTreeMap<u16, u64> = published.iter().map(|p| (p.day, p.generation)).collect();
+        let dirty: Vec<DayOnly> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
+        let dirty: std::collections::BTreeSet<u16> = dirty.into_iter().map(|day| day.day).collect();
+        let today = self.today(&request.campaign);
+        let mut days = Days {
+            from,
+            to,
+            live: Vec::new(),
+            published: Vec::new(),
+            with_events: Vec::new(),
+            provisional: Vec::new(),
+            settled_until: None,
+        };
+        for day in with_data.iter().filter(|day| inside(day.day)) {
+            if day.events > 0 {
+                days.with_events.push(day.day);
+            }
+            let is_dirty = dirty.contains(&day.day);
+            match published.get(&day.day) {
+                Some(generation) if !is_dirty || day.day < today || day.events == 0 => {
+                    days.published.push((day.day, *generation));
+                }
+                _ => days.live.push(day.day),
+            }
+            if is_dirty || !published.contains_key(&day.day) {
+                days.provisional.push(day.day);
+            }
+        }
+        if let (Some(from), Some(to)) = (from, to) {
+            let settled = |day: &u16| {
+                !dirty.contains(day)
+                    && (published.contains_key(day) || (*day < today && !days.with_events.contains(day)))
+            };
+            days.settled_until = (from..=to).take_while(settled).last();
+        }
+        Ok(days)
+    }
+
+    /// Values of the statements that read settled figures and events side by side.
+    fn values(
+        &self,
+        request: &Request,
+        days: &Days,
+        live: &[u16],
+        stages: &[Stage],
+    ) -> Result<Values, StoreError> {
+        let catalog = self.catalog.load_full();
+        let question = Question { days: live, campaign: &request.campaign, stages };
+        let mut values = judge::values(&self.store, Work::Report, &self.rules, &catalog, &question)?;
+        let placements = catalog.campaigns.get(&request.campaign).map(|campaign| {
+            campaign.placements.values().map(|p| (p.id.clone(), p.medium.clone())).collect::<BTreeMap<_, _>>()
+        });
+        let (ids, media) = placements.unwrap_or_default().into_iter().unzip();
+        values.extend([
+            judge::buckets(0, BUCKETS),
+            ("published", Value::Generations(days.published.clone())),
+            ("placements", Value::Texts(ids)),
+            ("media", Value::Texts(media)),
+            ("by", Value::Text(request.by.name().to_owned())),
+            ("net", Value::Number(u64::from(request.filter == Filter::Net))),
+            ("frequency_max", Value::Number(FREQUENCY_MAX)),
+        ]);
+        Ok(values)
+    }
+
+    fn delivery(&self, request: &Request, days: &Days) -> Result<Vec<DeliveryRow>, ReportError> {
+        let values = self.values(request, days, &days.live, &Stage::ALL)?;
+        let cells: Vec<CellRow> = self.store.rows(Work::Report, statement::REPORT_DELIVERY, &values)?;
+        let mut rows: BTreeMap<String, DeliveryRow> = BTreeMap::new();
+        if request.by == By::Total {
+            rows.entry(String::new()).or_default();
+        }
+        for cell in &cells {
+            add_cell(rows.entry(cell.key.clone()).or_default(), cell, request.filter);
+        }
+        if matches!(request.by, By::Total | By::Placement) {
+            for (placement, hits) in self.unresolved(request, days)? {
+                let key = if request.by == By::Total { String::new() } else { placement };
+                *rows.entry(key).or_default().unresolved.get_or_insert(0) += hits;
+            }
+            rows.values_mut().for_each(|row| row.unresolved = Some(row.unresolved.unwrap_or(0)));
+        }
+        let finish = |(key, mut row): (String, DeliveryRow)| {
+            row.key = key_text(request.by, key);
+            row.id_coverage = ratio(row.identified_impressions, row.impressions);
+            row.settled_until = days.settled_until.map(day_text);
+            row
+        };
+        Ok(rows.into_iter().map(finish).collect())
+    }
+
+    fn unresolved(&self, request: &Request, days: &Days) -> Result<Vec<(String, u64)>, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            placement: String,
+            hits: u64,
+        }
+        // Without a range of its own the report takes in unresolved hits of any day.
+        let values = vec![
+            ("campaign", Value::Text(request.campaign.clone())),
+            ("zone", Value::Text(self.time_zone(&request.campaign).name().to_owned())),
+            ("from", Value::Text(day_text(request.from.and(days.from).unwrap_or(0)))),
+            ("to", Value::Text(day_text(request.to.and(days.to).unwrap_or(u16::MAX)))),
+        ];
+        let rows: Vec<Row> = self.store.rows(Work::Report, statement::REPORT_UNRESOLVED, &values)?;
+        Ok(rows.into_iter().map(|row| (row.placement, row.hits)).collect())
+    }
+
+    fn reach(&self, request: &Request, days: &Days) -> Result<Vec<ReachRow>, ReportError> {
+        let histograms = self.histograms(request, days)?;
+        let mut totals: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        if request.by.is_settled_by_device() {
+            let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
+            let cells: Vec<CellRow> = self.store.rows(Work::Report, statement::REPORT_DELIVERY, &values)?;
+            for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
+                let total = totals.entry(cell.key.clone()).or_default();
+                total.0 += cell.impressions;
+                total.1 += cell.clicks;
+            }
+        } else {
+            for (key, histogram) in &histograms {
+                totals
+                    .insert(key.clone(), (histogram.identified() + histogram.unidentified, histogram.clicks));
+            }
+        }
+        if request.by == By::Total {
+            totals.entry(String::new()).or_default();
+        }
+        totals.retain(|_, (impressions, clicks)| request.by == By::Total || *impressions > 0 || *clicks > 0);
+        let mut cumulative =
+            if request.by == By::Day { self.first_days(request, days)? } else { BTreeMap::new() };
+        let mut sum = 0;
+        for devices in cumulative.values_mut() {
+            sum += *devices;
+            *devices = sum;
+        }
+        let none = Histogram::default();
+        let row = |(key, (impressions, clicks)): (String, (u64, u64))| {
+            let histogram = histograms.get(&key).unwrap_or(&none);
+            let identified = histogram.identified();
+            let n_plus = histogram.n_plus(request.levels);
+            let reach = n_plus.first().copied().unwrap_or(0);
+            let cumulative_reach = (request.by == By::Day)
+                .then(|| cumulative.range(..=key.clone()).next_back().map_or(0, |(_, devices)| *devices));
+            ReachRow {
+                key: key_text(request.by, key),
+                impressions,
+                identified_impressions: identified,
+                id_coverage: ratio(identified, impressions),
+                clicks,
+                reach,
+                average_frequency: ratio(identified, reach),
+                exactly: exactly(&n_plus),
+                standard_error: vec![0.0; n_plus.len()],
+                n_plus,
+                exact: true,
+                cumulative_reach,
+                settled_until: days.settled_until.map(day_text),
+            }
+        };
+        Ok(totals.into_iter().map(row).collect())
+    }
+
+    fn frequency(&self, request: &Request, days: &Days) -> Result<Vec<FrequencyRow>, ReportError> {
+        let mut rows = Vec::new();
+        for (key, histogram) in self.histograms(request, days)? {
+            let n_plus = histogram.n_plus(request.levels);
+            let devices = exactly(&n_plus);
+            let key = key_text(request.by, key);
+            for (index, (n_plus, devices)) in n_plus.iter().zip(devices).enumerate() {
+                let frequency = index + 1;
+                // The last level is open-ended.
+                let range = if frequency == request.levels {
+                    frequency as u64..u64::MAX
+                } else {
+                    frequency as u64..frequency as u64 + 1
+                };
+                rows.push(FrequencyRow {
+                    key: key.clone(),
+                    frequency,
+                    devices,
+                    n_plus: *n_plus,
+                    impressions: histogram
+                        .by_frequency
+                        .range(range)
+                        .map(|(_, (_, impressions))| impressions)
+                        .sum(),
+                    settled_until: days.settled_until.map(day_text),
+                });
+                if histogram.by_frequency.keys().next_back().is_none_or(|last| *last <= frequency as u64) {
+                    break;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn histograms(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, Histogram>, StoreError> {
+        let stages = [Stage::Impression, Stage::Click];
+        let (statement, live): (Statement, &[u16]) = if request.by.is_settled_by_device() {
+            (statement::REPORT_FREQUENCY, &days.live)
+        } else {
+            (statement::REPORT_FREQUENCY_EVENTS, &days.with_events)
+        };
+        let values = self.values(request, days, live, &stages)?;
+        let rows: Vec<HistogramRow> = self.store.rows(Work::Report, statement, &values)?;
+        let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
+        for row in rows {
+            let histogram = histograms.entry(row.key).or_default();
+            histogram.clicks += row.clicks;
+            if row.frequency == 0 {
+                histogram.unidentified += row.impressions;
+            } else {
+                histogram.by_frequency.insert(row.frequency, (row.devices, row.impressions));
+            }
+        }
+        Ok(histograms)
+    }
+
+    /// Devices by the day (as a key) on which they were reached first within the range.
+    fn first_days(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, u64>, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            day: u16,
+            devices: u64,
+        }
+        let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
+        let rows: Vec<Row> = self.store.rows(Work::Report, statement::REPORT_FIRST_DAYS, &values)?;
+        Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
+    }
+}
+
+#[derive(Deserialize)]
+struct DayOnly {
+    day: u16,
+}
+
+impl Histogram {
+    fn identified(&self) -> u64 {
+        self.by_frequency.values().map(|(_, impressions)| impressions).sum()
+    }
+
+    /// Devices with at least 1 … `levels` impressions.
+    fn n_plus(&self, levels: usize) -> Vec<u64> {
+        let at_least = |n: u64| self.by_frequency.range(n..).map(|(_, (devices, _))| devices).sum();
+        (1..=levels as u64).map(at_least).collect()
+    }
+}
+
+/// Devices with exactly 1, 2, …; the last entry stays open-ended.
+fn exactly(n_plus: &[u64]) -> Vec<u64> {
+    let next = n_plus.iter().skip(1).chain(std::iter::once(&0));
+    n_plus.iter().zip(next).map(|(n, next)| n.saturating_sub(*next)).collect()
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn counts(cell: &CellRow, filter: Filter) -> bool {
+    filter == Filter::Gross || cell.class == "valid"
+}
+
+fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
+    row.gross_impressions += cell.impressions;
+    row.gross_clicks += cell.clicks;
+    let removed = |removed: &mut Removed, hits: u64| match cell.class.as_str() {
+        "duplicate" => removed.duplicate += hits,
+        "robot" => removed.robot += hits,
+        "non_browser" => removed.non_browser += hits,
+        "data_center" => removed.data_center += hits,
+        "double_click" => removed.double_click += hits,
+        _ => {}
+    };
+    removed(&mut row.removed_impressions, cell.impressions);
+    removed(&mut row.removed_clicks, cell.clicks);
+    if cell.class == "valid" {
+        row.net_impressions += cell.impressions;
+        row.net_clicks += cell.clicks;
+    }
+    row.macros_unreplaced += cell.macros_unreplaced;
+    row.conflicts += cell.conflicts;
+    if counts(cell, filter) {
+        row.impressions += cell.impressions;
+        row.clicks += cell.clicks;
+        row.identified_impressions += cell.identified;
+        row.withheld_impressions += cell.withheld;
+        row.bad_id_impressions += cell.bad_ids;
+        let stages = &mut row.stages;
+        stages.tracked += cell.tracked;
+        stages.viewable += cell.viewable;
+        stages.not_viewable += cell.not_viewable;
+        stages.not_measurable += cell.not_measurable;
+        stages.starts += cell.starts;
+        stages.first_quartiles += cell.first_quartiles;
+        stages.midpoints += cell.midpoints;
+        stages.third_quartiles += cell.third_quartiles;
+        stages.completes += cell.completes;
+        stages.conversions += cell.conversions;
+    }
+}
+
+fn key_text(by: By, key: String) -> String {
+    match by {
+        By::Total => "total".to_owned(),
+        By::Platform => {
+            let platform = key.parse().ok().and_then(Platform::from_number);
+            platform.map_or(UNKNOWN, Platform::name).to_owned()
+        }
+        By::Medium | By::Creative | By::Region if key.is_empty() => UNKNOWN.to_owned(),
+        By::Day | By::Placement | By::Medium | By::Creative | By::Region | By::Hour => key,
+    }
+}
+
+/// The day of a moment on a campaign's clock, or in UTC without one.
+pub(crate) fn local_day(at: UnixMs, campaign: Option<&catalog::Campaign>) -> u16 {
+    match campaign {
+        Some(campaign) => campaign.local_time(at).day,
+        None => u16::try_from(at.div_euclid(24 * 60 * 60 * 1000)).unwrap_or(0),
+    }
+}

@@ -1,0 +1,269 @@
+//! What a report may be asked: path and query parameters, checked, with words that say what is allowed.
+
+use chrono::NaiveDate;
+
+use crate::store::day_number;
+
+/// Frequencies listed one by one unless asked otherwise: 1+ to 10+.
+pub const LEVELS_DEFAULT: usize = 10;
+/// Most frequencies listed one by one.
+pub const LEVELS_MAX: usize = 80;
+
+/// Which report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What was delivered, gross and net, and what was removed.
+    Delivery,
+    /// Reach with N+ and exact histogram.
+    Reach,
+    /// One row for each frequency.
+    Frequency,
+}
+
+/// What the rows are keyed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// One row.
+    Total,
+    /// Campaign-local day.
+    Day,
+    /// Placement id.
+    Placement,
+    /// Medium, by the catalog.
+    Medium,
+    /// Creative id.
+    Creative,
+    /// Region.
+    Region,
+    /// Platform.
+    Platform,
+    /// Campaign-local hour of day.
+    Hour,
+}
+
+/// Which hits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// All.
+    Gross,
+    /// Without general invalid traffic and duplicates.
+    Net,
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One object with its rows.
+    Json,
+    /// A header and the rows.
+    Csv,
+}
+
+/// A checked request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which report.
+    pub kind: Kind,
+    /// Campaign id.
+    pub campaign: String,
+    /// First day, inclusive, days since 1970-01-01; the first one with data if absent.
+    pub from: Option<u16>,
+    /// Last day, inclusive; the last one with data if absent.
+    pub to: Option<u16>,
+    /// Key of the rows.
+    pub by: By,
+    /// Which hits.
+    pub filter: Filter,
+    /// How it is written.
+    pub format: Format,
+    /// How many frequencies are listed, the last one open-ended.
+    pub levels: usize,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// 400: a parameter is unknown, repeated or has a bad value.
+    #[error("{0}")]
+    Bad(String),
+    /// 422: understood, and not offered.
+    #[error("{0}")]
+    NotOffered(String),
+}
+
+impl By {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Total, "total"),
+        (Self::Day, "day"),
+        (Self::Placement, "placement"),
+        (Self::Medium, "medium"),
+        (Self::Creative, "creative"),
+        (Self::Region, "region"),
+        (Self::Platform, "platform"),
+        (Self::Hour, "hour"),
+    ];
+
+    /// The name in requests and answers.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(by, _)| *by == self).map_or("", |(_, name)| name)
+    }
+
+    /// Whether settled devices know this key; else reach by it is computed from events.
+    pub fn is_settled_by_device(self) -> bool {
+        match self {
+            Self::Total | Self::Day | Self::Placement | Self::Medium => true,
+            Self::Creative | Self::Region | Self::Platform | Self::Hour => false,
+        }
+    }
+}
+
+impl Filter {
+    /// The name in requests and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gross => "gross",
+            Self::Net => "net",
+        }
+    }
+}
+
+impl Kind {
+    /// The name in paths and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Reach => "reach",
+            Self::Frequency => "frequency",
+        }
+    }
+
+    /// The kind of a path's last part.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Delivery, Self::Reach, Self::Frequency].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl Request {
+    /// Reads a query string (already split and decoded).
+    ///
+    /// # Errors
+    /// The first parameter that is wrong.
+    pub fn parse(kind: Kind, campaign: &str, query: &[(String, String)]) -> Result<Self, Refused> {
+        let mut request = Self {
+            kind,
+            campaign: campaign.to_owned(),
+            from: None,
+            to: None,
+            by: By::Total,
+            filter: Filter::Net,
+            format: Format::Json,
+            levels: if kind == Kind::Frequency { LEVELS_MAX } else { LEVELS_DEFAULT },
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        for (name, value) in query {
+            if seen.contains(&name.as_str()) {
+                return Err(Refused::Bad(format!("the parameter {name} stands there twice")));
+            }
+            seen.push(name);
+            match name.as_str() {
+                "from" => request.from = Some(day("from", value)?),
+                "to" => request.to = Some(day("to", value)?),
+                "by" => request.by = by(value)?,
+                "filter" => request.filter = filter(value)?,
+                "format" => request.format = format(value)?,
+                "levels" => request.levels = levels(value)?,
+                _ => {
+                    return Err(Refused::Bad(
+                        "there is a parameter that is not known; allowed are from, to, by, filter, format, levels".to_owned(),
+                    ));
+                }
+            }
+        }
+        if let (Some(from), Some(to)) = (request.from, request.to)
+            && from > to
+        {
+            return Err(Refused::Bad("from is after to".to_owned()));
+        }
+        Ok(request)
+    }
+}
+
+fn day(name: &str, value: &str) -> Result<u16, Refused> {
+    let date = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
+    date.and_then(day_number).ok_or_else(|| {
+        Refused::Bad(format!("{name} must be a day such as 2026-11-21, in the campaign's time zone"))
+    })
+}
+
+fn by(value: &str) -> Result<By, Refused> {
+    By::ALL.into_iter().find(|(_, name)| *name == value).map(|(by, _)| by).ok_or_else(|| {
+        let allowed: Vec<_> = By::ALL.iter().map(|(_, name)| *name).collect();
+        Refused::Bad(format!("by must be one of {}", allowed.join(", ")))
+    })
+}
+
+fn filter(value: &str) -> Result<Filter, Refused> {
+    match value {
+        "gross" => Ok(Filter::Gross),
+        "net" => Ok(Filter::Net),
+        "total_net" => Err(Refused::NotOffered(
+            "filter=total_net is not offered: sophisticated invalid traffic is not judged here; use net or gross".to_owned(),
+        )),
+        _ => Err(Refused::Bad("filter must be one of gross, net".to_owned())),
+    }
+}
+
+fn format(value: &str) -> Result<Format, Refused> {
+    match value {
+        "json" => Ok(Format::Json),
+        "csv" => Ok(Format::Csv),
+        "parquet" => Err(Refused::NotOffered("format=parquet is not offered; use json or csv".to_owned())),
+        _ => Err(Refused::Bad("format must be one of json, csv".to_owned())),
+    }
+}
+
+fn levels(value: &str) -> Result<usize, Refused> {
+    value
+        .parse()
+        .ok()
+        .filter(|levels| (1..=LEVELS_MAX).contains(levels))
+        .ok_or_else(|| Refused::Bad(format!("levels must be a number from 1 to {LEVELS_MAX}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Request, Refused> {
+        let query: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Request::parse(Kind::Reach, "demo", &query)
+    }
+
+    #[test]
+    fn defaults_are_the_whole_life_net_in_total() {
+        let request = parse(&[]).expect("defaults");
+        assert_eq!((request.from, request.to, request.by), (None, None, By::Total));
+        assert_eq!((request.filter, request.format, request.levels), (Filter::Net, Format::Json, 10));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_allowed() {
+        for (name, value, word) in [
+            ("from", "2026-13-01", "2026-11-21"),
+            ("from", "2026-1-1", "2026-11-21"),
+            ("by", "week", "placement"),
+            ("filter", "x", "gross"),
+            ("format", "xml", "csv"),
+            ("levels", "0", "80"),
+            ("levels", "81", "80"),
+            ("n", "1", "levels"),
+        ] {
+            let refused = parse(&[(name, value)]).expect_err(name);
+            assert!(matches!(&refused, Refused::Bad(text) if text.contains(word)), "{refused}");
+        }
+        assert!(matches!(parse(&[("filter", "total_net")]), Err(Refused::NotOffered(_))));
+        assert!(matches!(parse(&[("format", "parquet")]), Err(Refused::NotOffered(_))));
+        assert!(parse(&[("by", "day"), ("by", "day")]).is_err());
+        assert!(parse(&[("from", "2026-11-02"), ("to", "2026-11-01")]).is_err());
+    }
+}

@@ -1,0 +1,222 @@
+//! General invalid traffic by list (GIVT): which agents are robots, which are no browsers, which networks are data centres.
+//!
+//! Owns the lists (`rules/*.txt`, built in, and the networks of the settings) and the number that stands for them. The lists are applied when a
+//! day is settled, to the agent and network that each event keeps: a new list changes past days too. Must never judge an event when it is loaded.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::settings::{Settings, SettingsError};
+use crate::statement;
+use crate::store::{Store, StoreError, Value, Values, Work};
+
+const ROBOTS: &str = include_str!("../rules/robots.txt");
+const NON_BROWSERS: &str = include_str!("../rules/non_browsers.txt");
+
+/// Agents named one by one in a statement; beyond that the pattern itself is given along.
+const AGENTS_MAX: u64 = 20_000;
+
+/// The lists in force.
+pub struct Rules {
+    robots: String,
+    non_browsers: String,
+    networks: Networks,
+    /// Changes with any of the lists.
+    pub version: u64,
+}
+
+/// Ranges of networks, as the events' `network` column numbers them; low and high ends in two lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    lows: Vec<u64>,
+    highs: Vec<u64>,
+}
+
+impl Rules {
+    /// The built-in lists and the settings' networks.
+    ///
+    /// # Errors
+    /// A network that cannot be read.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let (robots, non_browsers) = (pattern(ROBOTS), pattern(NON_BROWSERS));
+        let networks = networks(&settings.data_center_networks)?;
+        let digest = Sha256::new()
+            .chain_update(&robots)
+            .chain_update(b"\0")
+            .chain_update(&non_browsers)
+            .chain_update(format!("\0{networks:?}"))
+            .finalize();
+        let version = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        Ok(Self { robots, non_browsers, networks, version })
+    }
+
+    /// What of these days the lists hit, as values for `judged.sql`. `around` are the days whose events are looked at; an empty campaign
+    /// means all.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn values(
+        &self,
+        store: &Store,
+        work: Work,
+        campaign: &str,
+        around: &[u16],
+    ) -> Result<Values, StoreError> {
+        let scope: Values =
+            vec![("campaign", Value::Text(campaign.to_owned())), ("around", Value::Days(around.to_vec()))];
+        let (robots, robot_pattern) = Self::agents(store, work, &scope, &self.robots, around)?;
+        let (non_browsers, non_browser_pattern) =
+            Self::agents(store, work, &scope, &self.non_browsers, around)?;
+        Ok(vec![
+            ("robots", robots),
+            ("robot_pattern", robot_pattern),
+            ("non_browsers", non_browsers),
+            ("non_browser_pattern", non_browser_pattern),
+            ("data_centers", self.data_centers(store, work, scope)?),
+        ])
+    }
+
+    /// The agents that match, or, if they are too many to be named, none of them and the pattern.
+    fn agents(
+        store: &Store,
+        work: Work,
+        scope: &Values,
+        pattern: &str,
+        days: &[u16],
+    ) -> Result<(Value, Value), StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            agent: String,
+        }
+        if days.is_empty() {
+            // Nothing to judge.
+            return Ok((Value::Texts(Vec::new()), Value::Text(String::new())));
+        }
+        let mut values = scope.clone();
+        values.push(("pattern", Value::Text(pattern.to_owned())));
+        values.push(("limit", Value::Number(AGENTS_MAX + 1)));
+        let rows: Vec<Row> = store.rows(work, statement::AGENTS_MATCHING, &values)?;
+        if rows.len() as u64 > AGENTS_MAX {
+            return Ok((Value::Texts(Vec::new()), Value::Text(pattern.to_owned())));
+        }
+        Ok((Value::Texts(rows.into_iter().map(|row| row.agent).collect()), Value::Text(String::new())))
+    }
+
+    fn data_centers(&self, store: &Store, work: Work, mut values: Values) -> Result<Value, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            network: u64,
+        }
+        if self.networks.lows.is_empty() {
+            return Ok(Value::Numbers(Vec::new()));
+        }
+        values.push(("lows", Value::Numbers(self.networks.lows.clone())));
+        values.push(("highs", Value::Numbers(self.networks.highs.clone())));
+        let rows: Vec<Row> = store.rows(work, statement::NETWORKS_WITHIN, &values)?;
+        Ok(Value::Numbers(rows.into_iter().map(|row| row.network).collect()))
+    }
+}
+
+/// One regular expression (RE2) of a list of names.
+fn pattern(list: &str) -> String {
+    let names: Vec<String> = list
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(name)
+        .collect();
+    format!("(?i)(?:{})", names.join("|"))
+}
+
+/// A name, bounded by anything but letters and digits where it begins or ends with one.
+fn name(line: &str) -> String {
+    let (tied, name) = line.strip_prefix('^').map_or((false, line), |rest| (true, rest));
+    let mut out = String::with_capacity(name.len() + 32);
+    out.push_str(if tied { "^" } else { "(?:^|[^a-z0-9])" });
+    for c in name.chars() {
+        if !c.is_ascii_alphanumeric() && c != ' ' {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    if name.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+        out.push_str("(?:[^a-z0-9]|$)");
+    }
+    out
+}
+
+/// The number under which a cut address stands in the store: 4 << 56 | the first 3 bytes, or 6 << 56 | the first 6; 0 = none.
+pub fn network_number(cut: &[u8]) -> u64 {
+    let family = match cut.len() {
+        3 => 4,
+        6 => 6,
+        _ => return 0,
+    };
+    cut.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)) | family << 56
+}
+
+/// Reads CIDR networks.
+pub(crate) fn networks(list: &[String]) -> Result<Networks, SettingsError> {
+    let mut out = Networks::default();
+    for text in list {
+        let (low, high) = network(text).map_err(|problem| SettingsError {
+            key: "data_center_networks",
+            problem: format!("{text:?} {problem}"),
+        })?;
+        out.lows.push(low);
+        out.highs.push(high);
+    }
+    Ok(out)
+}
+
+fn network(text: &str) -> Result<(u64, u64), String> {
+    let form = || "is not of the form 192.0.2.0/24 or 2001:db8::/32".to_owned();
+    let (address, length) = text.split_once('/').ok_or_else(form)?;
+    let length: u32 = length.parse().map_err(|_| form())?;
+    let (kept, family, bits) = if let Ok(v4) = address.parse::<Ipv4Addr>() {
+        (24, 4_u64, u64::from(v4.to_bits()) >> 8)
+    } else {
+        let v6: Ipv6Addr = address.parse().map_err(|_| form())?;
+        (48, 6_u64, (v6.to_bits() >> 80) as u64)
+    };
+    if length > kept {
+        return Err(format!("is longer than /{kept}: no more of an address is kept"));
+    }
+    let host = (1_u64 << (kept - length)) - 1;
+    let low = family << 56 | bits & !host;
+    Ok((low, low | host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_ranges_of_cut_addresses() {
+        assert_eq!(network("192.0.2.0/24"), Ok((network_number(&[192, 0, 2]), network_number(&[192, 0, 2]))));
+        assert_eq!(network("10.0.0.0/8"), Ok((network_number(&[10, 0, 0]), network_number(&[10, 255, 255]))));
+        let v6 = network("2001:db8::/32").expect("a network");
+        assert_eq!(v6.0, network_number(&[0x20, 0x01, 0x0d, 0xb8, 0, 0]));
+        assert_eq!(v6.1, network_number(&[0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff]));
+        assert!(network("192.0.2.1/32").expect_err("too long").contains("/24"));
+        assert!(network("example").is_err());
+        assert_eq!(network_number(&[]), 0);
+    }
+
+    #[test]
+    fn names_are_bounded_and_escaped() {
+        assert_eq!(name("bot"), "(?:^|[^a-z0-9])bot(?:[^a-z0-9]|$)");
+        assert_eq!(name("^curl/"), "^curl\\/");
+        assert!(!pattern("# a\n\nx\n").contains('#'));
+    }
+
+    #[test]
+    fn the_version_changes_with_the_networks() {
+        let plain = Rules::new(&Settings::default()).expect("rules").version;
+        let settings =
+            Settings { data_center_networks: vec!["192.0.2.0/24".to_owned()], ..Settings::default() };
+        assert_ne!(Rules::new(&settings).expect("rules").version, plain);
+    }
+}

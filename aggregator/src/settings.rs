@@ -1,0 +1,98 @@
+//! The configuration of the aggregator and its report API (`[reports]` of the config file), with every limit it keeps.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::store::Limits;
+
+/// `[reports]`. Unknown keys are refused by the caller that reads the file.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where the report API listens. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Events of one insert. More make larger parts and fewer of them; from 1.
+    pub batch_events_max: usize,
+    /// Longest a read event waits for its insert, milliseconds. 0 inserts whatever one reading found.
+    pub batch_delay_ms_max: u64,
+    /// How often past days that changed are settled, seconds; from 1. A day that takes long to settle is settled less often.
+    pub settle_interval_seconds: u64,
+    /// How long an event is kept, days since its receipt, from 31.
+    pub retention_days: u16,
+    /// Memory that one statement of the store may take, bytes; from 256 MiB. Beyond a third of it, sorting and grouping go on on the disk.
+    pub statement_bytes_max: u64,
+    /// Threads of one statement; from 1.
+    pub statement_threads_max: u32,
+    /// Reports computed at the same time; from 1. Others wait.
+    pub reports_max: usize,
+    /// Addresses of data centres in CIDR form, at most /24 (IPv4) or /48 (IPv6) long, since no more of an address is kept. Hits from
+    /// there leave net.
+    pub data_center_networks: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            batch_events_max: 200_000,
+            batch_delay_ms_max: 500,
+            settle_interval_seconds: 60,
+            retention_days: 190,
+            statement_bytes_max: 1 << 30,
+            statement_threads_max: 2,
+            reports_max: 2,
+            data_center_networks: Vec::new(),
+        }
+    }
+}
+
+/// A value that is out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct SettingsError {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong and what is allowed.
+    pub problem: String,
+}
+
+impl Settings {
+    /// Checks every value's range.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let at_least = |key, value: u64, least: u64| {
+            if value >= least {
+                Ok(())
+            } else {
+                Err(SettingsError { key, problem: format!("{value} is less than {least}") })
+            }
+        };
+        at_least("batch_events_max", self.batch_events_max as u64, 1)?;
+        at_least("settle_interval_seconds", self.settle_interval_seconds, 1)?;
+        at_least("retention_days", u64::from(self.retention_days), 31)?;
+        at_least("statement_bytes_max", self.statement_bytes_max, 256 << 20)?;
+        at_least("statement_threads_max", u64::from(self.statement_threads_max), 1)?;
+        at_least("reports_max", self.reports_max as u64, 1)?;
+        crate::rules::networks(&self.data_center_networks).map(drop)
+    }
+
+    pub(crate) fn batch_delay(&self) -> Duration {
+        Duration::from_millis(self.batch_delay_ms_max)
+    }
+
+    pub(crate) fn settle_interval(&self) -> Duration {
+        Duration::from_secs(self.settle_interval_seconds)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            statement_bytes_max: self.statement_bytes_max,
+            threads_max: self.statement_threads_max,
+            reports_max: self.reports_max,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The SQL of this crate: one set of files for the embedded engine and for servers.
+//!
+//! Owns the files under `sql/` and `schema/` and how they are put together: a file names another one in double braces, and that one's text
+//! stands in its place. Only our own files are ever put into a statement; values are bound by name (`{name:Type}`).
+
+use std::sync::OnceLock;
+
+macro_rules! statements {
+    ($folder:literal, $all:ident, $($(#[$doc:meta])* $name:ident = $file:literal,)*) => {
+        $($(#[$doc])* pub const $name: Statement = Statement { file: $file, text: include_str!(concat!("../", $folder, "/", $file, ".sql")), };)*
+        /// Every file of the folder.
+        pub const $all: &[Statement] = &[$($name),*];
+    };
+}
+
+/// One statement, by the name of its file.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement {
+    /// The file's name without `.sql`.
+    pub file: &'static str,
+    text: &'static str,
+}
+
+statements! { "schema", TABLES,
+    /// Events.
+    EVENTS = "events",
+    /// Hits of campaigns or placements that the catalog does not have.
+    UNRESOLVED = "unresolved",
+    /// Records of a version that this program does not know.
+    SET_ASIDE = "set_aside",
+    /// Outcome counts of each journal.
+    BOOKS = "books",
+    /// Marks of changed days.
+    CHANGED = "changed",
+    /// Generation numbers that were given out.
+    GENERATIONS = "generations",
+    /// Published generations.
+    SETTLED = "settled",
+    /// Settled counts.
+    DELIVERIES = "deliveries",
+    /// Settled devices.
+    DEVICE_DAYS = "device_days",
+    /// The hits of the settle step in hand.
+    JUDGED = "judged",
+    /// The rules by which days were settled last.
+    RULES = "rules",
+}
+
+statements! { "sql", STATEMENTS,
+    /// Adopts unresolved hits of a campaign.
+    ADOPT = "adopt",
+    /// Days that an adoption would change.
+    ADOPT_DAYS = "adopt_days",
+    /// Campaigns and placements of unresolved hits.
+    UNRESOLVED_PAIRS = "unresolved_pairs",
+    /// Outcome counts, newest of each journal.
+    BOOKS_READ = "books_read",
+    /// How many records were set aside.
+    SET_ASIDE_COUNT = "set_aside_count",
+    /// Campaigns that have events.
+    CAMPAIGNS = "campaigns",
+    /// Days on which a campaign has events or settled figures.
+    CAMPAIGN_DAYS = "campaign_days",
+    /// Days on which any of some campaigns has events.
+    DAYS_OF_CAMPAIGNS = "days_of_campaigns",
+    /// Days that changed since they were settled.
+    DIRTY_DAYS = "dirty_days",
+    /// Definition of the events table.
+    EVENTS_DEFINED = "events_defined",
+    /// Newest mark.
+    MARK_MAX = "mark_max",
+    /// Newest generation number.
+    GENERATION_MAX = "generation_max",
+    /// Partitions of the settled tables.
+    GENERATION_PARTS = "generation_parts",
+    /// Published generations of some days.
+    PUBLISHED = "published",
+    /// Rules in force at the last start.
+    RULES_READ = "rules_read",
+    /// How large a day is.
+    DAY_SIZE = "day_size",
+    /// Agents of some days that match a pattern.
+    AGENTS_MATCHING = "agents_matching",
+    /// Networks of some days within ranges.
+    NETWORKS_WITHIN = "networks_within",
+    /// First step of settling a day.
+    SETTLE_JUDGE = "settle_judge",
+    /// Second step: counts.
+    SETTLE_DELIVERIES = "settle_deliveries",
+    /// Third step: devices.
+    SETTLE_DEVICE_DAYS = "settle_device_days",
+    /// Delivery report.
+    REPORT_DELIVERY = "report_delivery",
+    /// Unresolved hits of a campaign.
+    REPORT_UNRESOLVED = "report_unresolved",
+    /// Histogram of frequencies by key.
+    REPORT_FREQUENCY = "report_frequency",
+    /// Devices by the day on which they were reached first.
+    REPORT_FIRST_DAYS = "report_first_days",
+    /// Histogram of frequencies by creative, region, platform or hour, from events.
+    REPORT_FREQUENCY_EVENTS = "report_frequency_events",
+}
+
+statements! { "sql/part", PARTS,
+    /// Which rows a statement looks at.
+    SCOPE = "scope",
+    /// Later stages of a view.
+    LATER_STAGE = "later_stage",
+    /// Hours near midnight.
+    NEAR_MIDNIGHT = "near_midnight",
+    /// Hits that may count on the wanted days.
+    COUNTABLE = "countable",
+    /// Hits that these may repeat.
+    COMPARABLE = "comparable",
+    /// A number that is equal for hits that may repeat each other.
+    KEY = "key",
+    /// Order of hits.
+    ORDER = "order",
+    /// Keys that several hits share.
+    SHARED_KEYS = "shared_keys",
+    /// Hits, once each.
+    HITS = "hits",
+    /// Which impressions are looked at.
+    IMPRESSION_SCOPE = "impression_scope",
+    /// First impressions of views.
+    OWN_IMPRESSIONS = "own_impressions",
+    /// First impressions across a midnight.
+    NEIGHBOUR_IMPRESSIONS = "neighbour_impressions",
+    /// Hits where they count.
+    COUNTED = "counted",
+    /// Clicks too soon after another.
+    DOUBLE_CLICKS = "double_clicks",
+    /// Hits with their class.
+    JUDGED_HITS = "judged",
+    /// Counts by stage.
+    DELIVERY_COUNTS = "delivery_counts",
+    /// Settled counts and those of days that are not settled.
+    DELIVERIES_NOW = "deliveries_now",
+    /// Settled devices and those of days that are not settled.
+    DEVICE_DAYS_NOW = "device_days_now",
+    /// What a report's rows are keyed by.
+    REPORT_KEY = "report_key",
+    /// The same, of what a settled device knows.
+    DEVICE_KEY = "device_key",
+    /// Counts of a device.
+    DEVICE_COUNTS = "device_counts",
+    /// What a settled count is kept by.
+    DELIVERY_CELLS = "delivery_cells",
+    /// The medium of a placement, by the catalog.
+    MEDIUM = "medium",
+    /// Unresolved hits that can be adopted.
+    ADOPTABLE = "adoptable",
+}
+
+impl Statement {
+    /// The whole text, with the other files in their places and without comments.
+    pub fn sql(&self) -> &'static str {
+        static TEXTS: OnceLock<ahash::HashMap<&'static str, String>> = OnceLock::new();
+        let texts = TEXTS.get_or_init(|| {
+            TABLES
+                .iter()
+                .map(|s| (s.text, s.text))
+                .chain(STATEMENTS.iter().map(|s| (s.text, s.text)))
+                .map(|(key, text)| (key, expand(text, 0)))
+                .collect()
+        });
+        texts.get(self.text).map_or("", String::as_str)
+    }
+}
+
+/// Files within files within files: deeper than this is a circle.
+const DEPTH_MAX: usize = 12;
+
+fn expand(text: &str, depth: usize) -> String {
+    let mut out = String::with_capacity(text.len() * 4);
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("--")) {
+        let mut rest = line;
+        while let Some((before, after)) = rest.split_once("{{") {
+            out.push_str(before);
+            let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+            let part = PARTS.iter().find(|part| part.file == name);
+            debug_assert!(part.is_some() && depth < DEPTH_MAX, "no part {name}, or a circle");
+            if let Some(part) = part.filter(|_| depth < DEPTH_MAX) {
+                out.push_str(expand(part.text, depth + 1).trim_end());
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_that_is_named_exists_and_every_file_is_listed() {
+        for statement in TABLES.iter().chain(STATEMENTS) {
+            let sql = statement.sql();
+            assert!(!sql.trim().is_empty() && !sql.contains("{{"), "{}", statement.file);
+        }
+        for (folder, listed) in [("schema", TABLES), ("sql", STATEMENTS), ("sql/part", PARTS)] {
+            let found = std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))
+                .expect("the folder is in the tree")
+                .filter_map(|entry| {
+                    entry.expect("readable").file_name().to_str()?.strip_suffix(".sql").map(str::to_owned)
+                });
+            let mut found: Vec<_> = found.collect();
+            found.sort();
+            let mut listed: Vec<_> = listed.iter().map(|s| s.file).collect();
+            listed.sort_unstable();
+            assert_eq!(found, listed, "{folder}");
+        }
+    }
+}

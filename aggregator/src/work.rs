@@ -1,0 +1,161 @@
+//! The background work on figures: adopting, settling what changed, dropping what is old.
+//!
+//! Owns the thread that does so at an interval, and the same work on demand for `POST /v1/settle`. Today is settled on demand only; until then
+//! reports compute it from its events.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use journal::Writer;
+
+use crate::adopt;
+use crate::loader::Progress;
+use crate::metrics;
+use crate::report::local_day;
+use crate::settle::{SettledDay, Settler};
+use crate::store::{StoreError, Work};
+
+/// A day is not settled again before this many times the duration of its last settle step has passed.
+const REST_FACTOR: u32 = 10;
+/// Pause between two looks at the catalog, for adoption.
+const LOOK: Duration = Duration::from_secs(1);
+/// Days whose last settle step is remembered.
+const REMEMBERED_MAX: usize = 1000;
+
+/// Does the work.
+pub(crate) struct Worker {
+    pub(crate) settler: Settler,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) lanes: Vec<Writer>,
+    pub(crate) interval: Duration,
+    /// Version of the catalog that adoption and rules have seen, 0 for none.
+    seen_catalog: AtomicU32,
+    rest: Mutex<std::collections::HashMap<u16, Instant>>,
+    stopping: Mutex<bool>,
+    stopped: Condvar,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        settler: Settler,
+        progress: Arc<Progress>,
+        lanes: Vec<Writer>,
+        interval: Duration,
+    ) -> Self {
+        Self {
+            settler,
+            progress,
+            lanes,
+            interval,
+            seen_catalog: AtomicU32::new(0),
+            rest: Mutex::default(),
+            stopping: Mutex::new(false),
+            stopped: Condvar::new(),
+        }
+    }
+
+    /// Runs until it is stopped. Blocks: give it a thread.
+    pub(crate) fn run(&self) {
+        let mut settle_at = Instant::now() + self.interval;
+        while !self.pause(LOOK) {
+            if let Err(error) = self.follow_rules() {
+                tracing::error!(%error, "adopting failed; it is tried again");
+            }
+            if Instant::now() < settle_at {
+                continue;
+            }
+            settle_at = Instant::now() + self.interval;
+            if let Err(error) =
+                self.settle_past().and_then(|()| self.settler.drop_generations(false).map(drop))
+            {
+                metrics::settles_failed(1);
+                tracing::error!(%error, "settling failed; it is tried again");
+            }
+        }
+    }
+
+    /// Ends [`Self::run`] after the step in hand.
+    pub(crate) fn stop(&self) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stopped.notify_all();
+    }
+
+    fn pause(&self, length: Duration) -> bool {
+        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stopping, _) = self
+            .stopped
+            .wait_timeout_while(stopping, length, |stopping| !*stopping)
+            .unwrap_or_else(PoisonError::into_inner);
+        *stopping
+    }
+
+    /// Waits until everything that is in the journal now is in the store; false when it takes too long.
+    pub(crate) fn catch_up(&self, timeout: Duration) -> bool {
+        let targets: Vec<_> = self.lanes.iter().map(Writer::committed).collect();
+        self.progress.wait_for(&targets, timeout)
+    }
+
+    /// Follows a changed catalog or newly loaded unresolved hits: adopts what is known by now, and marks days whose rules changed. How many
+    /// hits were adopted.
+    pub(crate) fn follow_rules(&self) -> Result<u64, StoreError> {
+        let version = self.settler.catalog.load().version;
+        let new_catalog = self.seen_catalog.load(Ordering::Acquire) != version;
+        let new_hits = self.progress.unresolved.swap(false, Ordering::AcqRel);
+        if !new_catalog && !new_hits {
+            return Ok(0);
+        }
+        let followed = adopt::mark_for_rules(&self.settler).and_then(|()| adopt::adopt(&self.settler));
+        match followed {
+            Ok(adopted) => {
+                self.seen_catalog.store(version, Ordering::Release);
+                Ok(adopted)
+            }
+            Err(error) => {
+                self.progress.unresolved.store(true, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    /// Settles every day that changed, or only `day` if it did.
+    pub(crate) fn settle_changed(&self, day: Option<u16>) -> Result<Vec<SettledDay>, StoreError> {
+        let dirty = self.settler.dirty_days(Work::Settle)?;
+        let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
+        wanted.map(|dirty| self.settler.settle(dirty.day)).collect()
+    }
+
+    /// Settles the days that are over everywhere and changed.
+    fn settle_past(&self) -> Result<(), StoreError> {
+        let now_ms = self.settler.clock.now_ms();
+        let catalog = self.settler.catalog.load_full();
+        let days = catalog.campaigns.values().map(|campaign| local_day(now_ms, Some(campaign)));
+        let today = days.chain(std::iter::once(local_day(now_ms, None))).min().unwrap_or(0);
+        let past: Vec<u16> = self
+            .settler
+            .dirty_days(Work::Settle)?
+            .iter()
+            .map(|dirty| dirty.day)
+            .filter(|day| *day < today)
+            .collect();
+        metrics::days_dirty(past.len());
+        for day in past {
+            let rested = {
+                let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+                rest.get(&day).is_none_or(|until| *until <= Instant::now())
+            };
+            if *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) {
+                break;
+            }
+            if rested {
+                let done = self.settler.settle(day)?;
+                let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+                if rest.len() >= REMEMBERED_MAX {
+                    rest.clear();
+                }
+                rest.insert(day, Instant::now() + Duration::from_secs_f64(done.seconds) * REST_FACTOR);
+            }
+        }
+        Ok(())
+    }
+}
