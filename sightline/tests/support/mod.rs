@@ -23,7 +23,7 @@ pub(crate) mod truth;
 pub(crate) mod webdriver;
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ const START_SECONDS_MAX: u64 = 90;
 const STOP_SECONDS_MAX: u64 = 60;
 /// Between two looks at a condition.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Address of a role that does not run: nothing listens there.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 /// Lines of the log that a failure shows.
 const LOG_LINES_SHOWN: usize = 40;
 
@@ -128,8 +130,7 @@ impl Instance {
     pub(crate) fn start(options: Options) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         fs::create_dir(root.path().join("log")).expect("a folder for logs");
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let addresses = Addresses { tracker: nowhere, opt_out: nowhere, reports: nowhere, admin: nowhere };
+        let addresses = Addresses { tracker: NOWHERE, opt_out: NOWHERE, reports: NOWHERE, admin: NOWHERE };
         let mut instance = Self { root, options, child: None, pid: 0, addresses, starts: 0 };
         instance.restart();
         instance
@@ -369,7 +370,8 @@ impl Instance {
     fn read_instance(&self) -> Option<(u32, Addresses)> {
         let text = fs::read(self.data().join("instance.json")).ok()?;
         let instance: Value = serde_json::from_slice(&text).ok()?;
-        let address = |name: &str| instance[name].as_str()?.parse().ok();
+        // A role that does not run has no address.
+        let address = |name: &str| instance[name].as_str().map_or(Some(NOWHERE), |text| text.parse().ok());
         let addresses = Addresses {
             tracker: address("tracker")?,
             opt_out: address("opt_out")?,

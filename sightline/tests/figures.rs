@@ -1,0 +1,324 @@
+//! Every figure of the reports equals one that SQL over a plain table of what was sent computes, and every identity between figures
+//! holds: three campaigns on three clocks (Shanghai, Kolkata, New York over its change of clocks), beacons on both sides of local
+//! midnight, hits without a usable id, retries, late arrivals, robots, views that straddle midnight.
+//!
+//! The truth knows nothing of the product: local days come from offsets written down here, repeats and devices from SQLite.
+
+#![cfg(test)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use md5::{Digest, Md5};
+use rusqlite::{Connection as Database, params};
+use serde_json::{Value, json};
+
+use support::http::Connection;
+use support::random::Random;
+use support::truth::{number, rows};
+use support::{Instance, Options};
+
+/// Views of each campaign.
+const VIEWS: u64 = 700;
+/// Devices of each campaign.
+const DEVICES: u64 = 220;
+/// Of a hundred hits: without a usable id, repeated by a retry, of a robot, arriving after the first settling.
+const NO_ID_PERCENT: u64 = 30;
+const REPEAT_PERCENT: u64 = 8;
+const ROBOT_PERCENT: u64 = 3;
+const LATE_PERCENT: u64 = 10;
+const BATCH_ROWS: usize = 400;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// 2026-11-01T00:00:00Z.
+const NOVEMBER_MS: i64 = 1_793_491_200_000;
+const ROBOT: &str = "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)";
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+
+const CATALOG: &str = r#"
+[[campaign]]
+id = "shanghai"
+name = "Shanghai"
+time_zone = "Asia/Shanghai"
+[[campaign.placement]]
+id = "a1"
+name = "A1"
+medium = "Alpha"
+[[campaign.placement]]
+id = "a2"
+name = "A2"
+medium = "Alpha"
+[[campaign.placement]]
+id = "b1"
+name = "B1"
+medium = "Beta"
+
+[[campaign]]
+id = "kolkata"
+name = "Kolkata"
+time_zone = "Asia/Kolkata"
+[[campaign.placement]]
+id = "a1"
+name = "A1"
+medium = "Alpha"
+[[campaign.placement]]
+id = "a2"
+name = "A2"
+medium = "Alpha"
+[[campaign.placement]]
+id = "b1"
+name = "B1"
+medium = "Beta"
+
+[[campaign]]
+id = "new-york"
+name = "New York"
+time_zone = "America/New_York"
+[[campaign.placement]]
+id = "a1"
+name = "A1"
+medium = "Alpha"
+[[campaign.placement]]
+id = "a2"
+name = "A2"
+medium = "Alpha"
+[[campaign.placement]]
+id = "b1"
+name = "B1"
+medium = "Beta"
+"#;
+
+const CAMPAIGNS: [&str; 3] = ["shanghai", "kolkata", "new-york"];
+const PLACEMENTS: [(&str, &str); 3] = [("a1", "Alpha"), ("a2", "Alpha"), ("b1", "Beta")];
+
+/// How far a campaign's clock is ahead of UTC. New York goes back from UTC−4 to UTC−5 at 2026-11-01T06:00:00Z.
+fn offset_ms(campaign: &str, at_ms: i64) -> i64 {
+    match campaign {
+        "shanghai" => 8 * HOUR_MS,
+        "kolkata" => 5 * HOUR_MS + 30 * MINUTE_MS,
+        _ if at_ms < NOVEMBER_MS + 6 * HOUR_MS => -4 * HOUR_MS,
+        _ => -5 * HOUR_MS,
+    }
+}
+
+/// A hit as it is sent, with what is true of it.
+#[derive(Clone)]
+struct Hit {
+    campaign: &'static str,
+    placement: usize,
+    creative: String,
+    stage: &'static str,
+    request_id: Option<String>,
+    device: Option<u64>,
+    at_ms: i64,
+    is_robot: bool,
+    is_late: bool,
+    item: Value,
+}
+
+impl Hit {
+    /// The item of the batch: whose device it is, said in one of several forms that have to meet.
+    fn with_item(mut self, random: &mut Random) -> Self {
+        let agent = if self.is_robot { ROBOT } else { BROWSER };
+        let time =
+            if random.percent(50) { json!(self.at_ms) } else { json!((self.at_ms / 1000).to_string()) };
+        // Seconds cut milliseconds off: what is sent is what is true.
+        self.at_ms = if time.is_string() { self.at_ms / 1000 * 1000 } else { self.at_ms };
+        let mut item = json!({
+            "c": self.campaign, "p": PLACEMENTS[self.placement].0, "cr": self.creative, "stage": self.stage,
+            "t": time, "ua": agent, "ip": "192.0.2.1",
+        });
+        if let Some(id) = &self.request_id {
+            item["rid"] = json!(id);
+        }
+        match self.device {
+            Some(device) => say_device(&mut item, self.campaign, device, random),
+            None => match random.below(4) {
+                0 => {}
+                1 => item["oaid"] = json!("00000000-0000-0000-0000-000000000000"),
+                2 => item["imei"] = json!("__IMEI__"),
+                _ => item["cookie"] = json!("unknown"),
+            },
+        }
+        self.item = item;
+        self
+    }
+}
+
+/// The identifier of a device; its number decides the kind, chance the form.
+fn say_device(item: &mut Value, campaign: &str, device: u64, random: &mut Random) {
+    let mut of_device = Random::new(device + 1);
+    let as_md5 = random.percent(50);
+    let md5 = |text: &str| -> String {
+        Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    match device % 4 {
+        0 => {
+            let oaid = of_device.uuid();
+            if as_md5 { item["oaid_md5"] = json!(md5(&oaid)) } else { item["oaid"] = json!(oaid) }
+        }
+        1 => {
+            let imei = with_luhn(of_device.below(100_000_000_000_000));
+            if as_md5 {
+                item["imei_md5"] = json!(md5(&imei).to_uppercase())
+            } else {
+                item["imei"] = json!(imei)
+            }
+        }
+        2 => {
+            item["os"] = json!("1");
+            let idfa = of_device.uuid().to_uppercase();
+            if as_md5 {
+                item["idfa_md5"] = json!(md5(&idfa))
+            } else {
+                item["idfa"] = json!(idfa.to_lowercase())
+            }
+        }
+        _ => item["cookie"] = json!(format!("{campaign}~{}", of_device.hex(12))),
+    }
+}
+
+/// Fourteen digits and the check digit of an IMEI.
+fn with_luhn(body: u64) -> String {
+    let text = format!("{body:014}");
+    let sum: u32 = text
+        .bytes()
+        .enumerate()
+        .map(|(index, byte)| {
+            let digit = u32::from(byte - b'0') * if index % 2 == 1 { 2 } else { 1 };
+            digit / 10 + digit % 10
+        })
+        .sum();
+    format!("{text}{}", (10 - sum % 10) % 10)
+}
+
+/// A moment between 30 October and 4 November; half of them within 25 minutes of a local midnight, in New York some in the hour
+/// that comes twice.
+fn moment(campaign: &str, random: &mut Random) -> i64 {
+    let day = NOVEMBER_MS + (random.below(5) as i64 - 2) * DAY_MS;
+    let at = match random.below(4) {
+        0 | 1 => day - offset_ms(campaign, day) + random.below(50) as i64 * MINUTE_MS - 25 * MINUTE_MS,
+        2 if campaign == "new-york" => NOVEMBER_MS + 5 * HOUR_MS + random.below(2 * HOUR_MS as u64) as i64,
+        _ => day + random.below(DAY_MS as u64) as i64,
+    };
+    at + random.below(MINUTE_MS as u64) as i64
+}
+
+/// What is sent: views with their impression, repeats, later stages and clicks.
+fn hits(random: &mut Random) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    for (number, campaign) in CAMPAIGNS.into_iter().enumerate() {
+        for view in 0..VIEWS {
+            let impression = Hit {
+                campaign,
+                placement: random.below(3) as usize,
+                creative: format!("cr{}", random.below(3)),
+                stage: "impression",
+                // Some media send no request id: then nothing is a repeat.
+                request_id: (!random.percent(5)).then(|| format!("{campaign}-{view}")),
+                device: (!random.percent(NO_ID_PERCENT))
+                    .then(|| number as u64 * DEVICES + random.below(DEVICES).min(random.below(DEVICES))),
+                at_ms: moment(campaign, random),
+                is_robot: random.percent(ROBOT_PERCENT),
+                is_late: random.percent(LATE_PERCENT),
+                item: Value::Null,
+            };
+            add_view(&mut hits, impression, random);
+        }
+    }
+    hits
+}
+
+/// An impression and what follows it.
+fn add_view(hits: &mut Vec<Hit>, impression: Hit, random: &mut Random) {
+    let later = |stage: &'static str, delay_ms: u64, random: &mut Random| Hit {
+        stage,
+        at_ms: impression.at_ms + 1 + random.below(delay_ms) as i64,
+        ..impression.clone()
+    };
+    let mut of_view = vec![impression.clone()];
+    if random.percent(50) {
+        of_view.push(later("viewable", 90_000, random));
+    }
+    if random.percent(30) {
+        of_view.push(later("complete", 120_000, random));
+    }
+    if random.percent(15) {
+        of_view.push(later("click", 180_000, random));
+    }
+    if random.percent(3) && impression.request_id.is_some() {
+        // The same request id on another placement: a conflict, which stays.
+        let other = Hit { placement: (impression.placement + 1) % 3, ..later("impression", 60_000, random) };
+        of_view.push(other);
+    }
+    for hit in of_view {
+        if random.percent(REPEAT_PERCENT) {
+            // A retry up to a minute later, sometimes on the other side of midnight.
+            let repeat = Hit { at_ms: hit.at_ms + random.below(60_000) as i64, ..hit.clone() };
+            hits.push(Hit { is_late: random.percent(50), ..repeat }.with_item(random));
+        }
+        hits.push(hit.with_item(random));
+    }
+}
+
+fn send(instance: &Instance, hits: &[&Hit]) {
+    let key = format!("Bearer {}", instance.secret("replay.key"));
+    let mut connection = Connection::open(instance.tracker()).expect("connects");
+    for batch in hits.chunks(BATCH_ROWS) {
+        let body = Value::Array(batch.iter().map(|hit| hit.item.clone()).collect());
+        let answer = connection.post_json("/v1/events", &[("authorization", &key)], &body).expect("answers");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        for (hit, result) in batch.iter().zip(answer.json()["results"].as_array().expect("results")) {
+            assert_eq!(result["outcome"], "accepted", "{} of {result}", hit.item);
+        }
+    }
+}
+
+/// The hits as a table, and for each the day and hour on which it counts, and whether it is a repeat.
+fn truth(hits: &[&Hit]) -> Database {
+    let database = Database::open_in_memory().expect("opens");
+    database
+        .execute_batch(
+            "CREATE TABLE hit (n INTEGER PRIMARY KEY, campaign TEXT, placement TEXT, medium TEXT, creative TEXT, stage TEXT,
+                               rid TEXT, device INTEGER, t INTEGER, day TEXT, hour INTEGER, robot INTEGER);
+             CREATE INDEX by_rid ON hit (campaign, rid, stage);",
+        )
+        .expect("a table");
+    for (n, hit) in hits.iter().enumerate() {
+        let local = (hit.at_ms + offset_ms(hit.campaign, hit.at_ms)) / 1000;
+        let (placement, medium) = PLACEMENTS[hit.placement];
+        database
+            .execute(
+                "INSERT INTO hit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, date(?10, 'unixepoch'), ?11, ?12)",
+                params![
+                    n as i64, hit.campaign, placement, medium, hit.creative, hit.stage, hit.request_id,
+                    hit.device.map(|d| d as i64), hit.at_ms, local, local.rem_euclid(86_400) / 3600, hit.is_robot
+                ],
+            )
+            .expect("a row");
+    }
+    database
+        .execute_batch(
+            "CREATE TABLE counted AS
+             SELECT h.n, h.campaign, h.placement, h.medium, h.creative, h.stage, h.device,
+                    coalesce(own.day, across.day, h.day) AS day, coalesce(own.hour, across.hour, h.hour) AS hour,
+                    CASE WHEN EXISTS (
+                             SELECT 1 FROM hit b
+                             WHERE b.campaign = h.campaign AND b.stage = h.stage AND b.rid = h.rid AND b.placement = h.placement
+                               AND b.device IS h.device AND (b.t < h.t OR (b.t = h.t AND b.n < h.n)) AND b.day >= date(h.day, '-1 day'))
+                         THEN 'duplicate' WHEN h.robot THEN 'robot' ELSE 'valid' END AS class
+             FROM hit h
+             LEFT JOIN (SELECT campaign, rid, day, hour, min(t) FROM hit WHERE stage = 'impression' AND rid IS NOT NULL
+                        GROUP BY campaign, rid, day) own
+               ON h.stage IN ('viewable', 'complete') AND own.campaign = h.campaign AND own.rid = h.rid AND own.day = h.day
+             LEFT JOIN (SELECT campaign, rid, day, hour, min(t) FROM hit WHERE stage = 'impression' AND rid IS NOT NULL
+                        GROUP BY campaign, rid, day) across
+               ON h.stage IN ('viewable', 'complete') AND across.campaign = h.campaign AND across.rid = h.rid
+              AND across.day = date(h.day, CASE WHEN h.hour < 12 THEN '-1 day' ELSE '+1 day' END);",
+        )
+        .expect("a table");
+    database
+}
