@@ -127,8 +127,8 @@ pub async fn service(
     loop {
         tokio::select! {
             () = ended(&mut stopped) => break,
-            _ = observe.tick() => observe_now(&desk),
-            Some(_) = connections.join_next() => desk.metrics.connections.set(connections.len() as f64),
+            _ = observe.tick() => observe_now(&desk, connections.len()),
+            Some(_) = connections.join_next() => {}
             taken = take(&listener, &places) => match taken {
                 Ok((stream, peer, place)) => {
                     let (desk, stopped) = (Arc::clone(&desk), stopped.clone());
@@ -169,7 +169,8 @@ fn check(parts: &Parts) -> Result<(), ServiceError> {
     Ok(parts.registry.bind_key(&parts.keys)?)
 }
 
-fn observe_now(desk: &Desk) {
+fn observe_now(desk: &Desk, connections: usize) {
+    desk.metrics.connections.set(connections as f64);
     desk.metrics.observe(&desk.registry.stats(), &desk.registry.list().stats());
 }
 
