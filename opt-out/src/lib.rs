@@ -2,7 +2,7 @@
 //!
 //! # The path of an opt-out
 //!
-//! 1. [`service`] takes the connection; `http` finds the route and holds the request to its limits.
+//! 1. [`mod@service`] takes the connection; `http` finds the route and holds the request to its limits.
 //! 2. `form` (the page) or `api` (JSON) reads the fields; `origin` says whether a browser's request comes from our own page.
 //! 3. `desk` turns identifiers into every hash under which they may arrive ([`event::identifier::lodge`]); a bad one ends the request, and the raw
 //!    values are gone with its body.
@@ -42,10 +42,10 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use list::{List, ListError, ListSettings, ListStats, Reader};
+pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{Registry, RegistryError};
 pub use service::{Handle, Parts, ServiceError, service, start};
-pub use settings::{Limits, RegistrySettings, Settings};
+pub use settings::{Limits, ListSettings, RegistrySettings, Settings};
 
 /// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.
 pub const COOKIE_NAME: &str = "sightline_opt_out";

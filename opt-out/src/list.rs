@@ -25,39 +25,11 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Cache};
 use event::key::OptOutHash;
-use serde::Deserialize;
 use thiserror::Error;
 
 use crate::exact::{ExactError, ExactSet, Key};
 use crate::filter::Filter;
-
-/// How the list is built.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ListSettings {
-    /// Bits of the filter for each entry. 16 gives 1.3 false positives in 1,000 and 2 bytes an entry; 8 to 32 are sensible. Default 16.
-    pub filter_bits_per_key: u32,
-    /// Largest filter, blocks of 32 bytes. 1 makes every look-up reach the exact set: for tests. Default 2²⁶ (2 GiB).
-    pub filter_blocks_max: u32,
-    /// Changes since the last rebuild that start the next one in the background. Default 4,096.
-    pub overlay_rebuild_entries: usize,
-    /// Changes since the last rebuild at which a writer waits for a rebuild. Default 65,536.
-    pub overlay_entries_max: usize,
-    /// By how much a replacement may shrink the list unless forced, percent. Default 5.
-    pub shrink_percent_max: u32,
-}
-
-impl Default for ListSettings {
-    fn default() -> Self {
-        Self {
-            filter_bits_per_key: 16,
-            filter_blocks_max: 1 << 26,
-            overlay_rebuild_entries: 4_096,
-            overlay_entries_max: 65_536,
-            shrink_percent_max: 5,
-        }
-    }
-}
+use crate::settings::ListSettings;
 
 /// Why a list refuses a new snapshot. The one in force stays.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -18,8 +18,8 @@
 //! The whole journal is replayed, then the list is built in one go. Damage, a missing part, an unknown version or another key end the opening with
 //! an error that says what to do. Receipts are small and rare next to beacons, so that nothing is compacted: a million receipts replay in seconds.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod ledger;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +28,7 @@ use event::identifier::{IdField, RawId};
 use event::key::{KeyRing, OptOutHash};
 use thiserror::Error;
 
+use self::ledger::Ledger;
 use crate::list::{List, ListError};
 use crate::receipt::{ReceiptId, Secret, SecretDigest};
 use crate::record::{HASHES_MAX, OptedOut, Record, RecordError, Source};
@@ -137,30 +138,10 @@ struct Inner {
     settings: RegistrySettings,
     clock: Clock,
     list: List,
-    state: Mutex<State>,
+    ledger: Mutex<Ledger>,
     writer: journal::Writer,
     /// Holds the whole journal back from removal.
     _cursor: Mutex<journal::Reader>,
-}
-
-#[derive(Default)]
-struct State {
-    key_check: Option<OptOutHash>,
-    receipts: HashMap<ReceiptId, Receipt, ahash::RandomState>,
-    /// How many active receipts cover a hash, where several do.
-    shared: HashMap<OptOutHash, u32, ahash::RandomState>,
-    active: u64,
-    hashes: usize,
-}
-
-struct Receipt {
-    secret: SecretDigest,
-    at_ms: UnixMs,
-    withdrawn_ms: Option<UnixMs>,
-    source: Source,
-    policy_version: u16,
-    /// Empty once it is withdrawn.
-    hashes: Box<[OptOutHash]>,
 }
 
 impl Registry {
@@ -176,13 +157,13 @@ impl Registry {
             journal::Lane::open(dir, settings.registry.journal(), Arc::new(move || journal_clock.now_ms()))?;
         refuse_gaps(&recovery)?;
         let mut reader = writer.reader(CURSOR)?;
-        let mut state = State::default();
+        let mut ledger = Ledger::default();
         while let Some(frame) = reader.next_frame()? {
             if frame.lost_before > 0 {
                 return Err(RegistryError::Damaged(format!("{} records are missing", frame.lost_before)));
             }
             for (_, bytes) in frame.records() {
-                state.replay(Record::decode(bytes)?)?;
+                ledger.replay(Record::decode(bytes)?)?;
             }
         }
         let read = writer.stats();
@@ -190,10 +171,10 @@ impl Registry {
             return Err(RegistryError::Damaged(format!("{} bytes are unreadable", read.damaged_bytes)));
         }
         let list = List::new(settings.list.clone());
-        list.replace(state.share_and_collect(), false)?;
+        list.replace(ledger.share_and_collect(), false)?;
         tracing::info!(
-            receipts = state.receipts.len(),
-            active = state.active,
+            receipts = ledger.receipts.len(),
+            active = ledger.active,
             listed = list.len(),
             "opt-out registry opened"
         );
@@ -201,7 +182,7 @@ impl Registry {
             settings: settings.registry,
             clock,
             list: list.clone(),
-            state: Mutex::new(state),
+            ledger: Mutex::new(ledger),
             writer,
             _cursor: Mutex::new(reader),
         };
@@ -215,14 +196,14 @@ impl Registry {
     pub fn bind_key(&self, keys: &KeyRing) -> Result<(), RegistryError> {
         let id = RawId::new(IdField::Cookie, KEY_CHECK_ID, None).reduce();
         let key_check = keys.opt_out_hash(&id.map_err(|_| RegistryError::NotBound)?);
-        match self.state().key_check {
+        match self.ledger().key_check {
             Some(known) if known == key_check => return Ok(()),
             Some(_) => return Err(RegistryError::OtherKey),
             None => {}
         }
         let record = Record::Begun { key_check, at_ms: self.0.clock.now_ms() };
         self.append(&record)?.wait().map_err(unavailable)?;
-        self.state().key_check = Some(key_check);
+        self.ledger().key_check = Some(key_check);
         Ok(())
     }
 
@@ -284,8 +265,8 @@ impl Registry {
     pub fn status(&self, id: ReceiptId, secret: &Secret) -> Result<Status, RegistryError> {
         /// Compared with when there is no such receipt, so that the answer takes as long.
         const NOBODYS: SecretDigest = SecretDigest([0; 32]);
-        let state = self.state();
-        let receipt = state.receipts.get(&id);
+        let ledger = self.ledger();
+        let receipt = ledger.receipts.get(&id);
         let matches = receipt.map_or(&NOBODYS, |receipt| &receipt.secret).matches(secret);
         match receipt {
             Some(receipt) if matches => Ok(Status {
@@ -306,8 +287,8 @@ impl Registry {
     /// [`RegistryError::List`].
     pub fn rebuild(&self, force: bool) -> Result<(), RegistryError> {
         // Held throughout: no receipt may come or go between reading them and putting the list in force.
-        let mut state = self.state();
-        let hashes = state.share_and_collect();
+        let mut ledger = self.ledger();
+        let hashes = ledger.share_and_collect();
         Ok(self.0.list.replace(hashes, force)?)
     }
 
@@ -315,12 +296,12 @@ impl Registry {
     pub fn stats(&self) -> RegistryStats {
         let is_writable = matches!(self.0.writer.health(), journal::Health::Open { .. });
         let disk_bytes = self.0.writer.stats().disk_bytes;
-        let state = self.state();
+        let ledger = self.ledger();
         RegistryStats {
-            receipts_active: state.active,
-            receipts: state.receipts.len() as u64,
-            hashes: state.hashes as u64,
-            hashes_shared: state.shared.len() as u64,
+            receipts_active: ledger.active,
+            receipts: ledger.receipts.len() as u64,
+            hashes: ledger.hashes as u64,
+            hashes_shared: ledger.shared.len() as u64,
             disk_bytes,
             is_writable,
         }
@@ -336,26 +317,26 @@ impl Registry {
         self.0.writer.close();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
         // Its changes are few and cannot panic half way; a poisoned lock is some other bug's, and must not switch the page off.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that no receipt has, if there is room for one with so many hashes.
     fn new_receipt(&self, hashes: usize) -> Result<ReceiptId, RegistryError> {
-        let state = self.state();
-        if state.key_check.is_none() {
+        let ledger = self.ledger();
+        if ledger.key_check.is_none() {
             return Err(RegistryError::NotBound);
         }
-        if state.receipts.len() >= self.0.settings.receipts_max {
+        if ledger.receipts.len() >= self.0.settings.receipts_max {
             return Err(RegistryError::Full { limit: "opt_out.registry.receipts_max" });
         }
-        if state.hashes + hashes > self.0.settings.hashes_max {
+        if ledger.hashes + hashes > self.0.settings.hashes_max {
             return Err(RegistryError::Full { limit: "opt_out.registry.hashes_max" });
         }
         loop {
             let id = ReceiptId(random()?);
-            if !state.receipts.contains_key(&id) {
+            if !ledger.receipts.contains_key(&id) {
                 return Ok(id);
             }
         }
@@ -367,102 +348,11 @@ impl Registry {
 
     /// Puts a durable record in force. Records of different receipts may come in any order: their effects do not depend on it.
     fn apply(&self, record: Record) -> Result<(), RegistryError> {
-        let mut state = self.state();
-        let mut changes = Vec::new();
-        match record {
-            Record::Begun { key_check, .. } => state.key_check = Some(key_check),
-            Record::OptedOut(record) => {
-                for hash in &record.hashes {
-                    match state.shared.entry(*hash) {
-                        Entry::Occupied(mut count) => *count.get_mut() += 1,
-                        Entry::Vacant(count) if self.0.list.contains(hash) => {
-                            count.insert(2);
-                        }
-                        Entry::Vacant(_) => changes.push((*hash, true)),
-                    }
-                }
-                state.hold(record)?;
-            }
-            Record::OptedIn { receipt, at_ms } => {
-                for hash in state.withdraw(receipt, at_ms)? {
-                    match state.shared.entry(hash) {
-                        Entry::Occupied(mut count) if *count.get() > 2 => *count.get_mut() -= 1,
-                        Entry::Occupied(count) => {
-                            count.remove();
-                        }
-                        Entry::Vacant(_) => changes.push((hash, false)),
-                    }
-                }
-            }
-        }
+        // Held until the list has changed too: what the next record does to the list depends on it.
+        let mut ledger = self.ledger();
+        let changes = ledger.enter(record, &self.0.list)?;
         self.0.list.apply(&changes);
         Ok(())
-    }
-}
-
-impl State {
-    /// Takes a record of the past in. What it does to the list is worked out at the end, by [`State::share_and_collect`].
-    fn replay(&mut self, record: Record) -> Result<(), RegistryError> {
-        match record {
-            Record::Begun { key_check, .. } => match self.key_check.replace(key_check) {
-                // A first start that was cut short may have written it twice.
-                Some(known) if known != key_check => {
-                    Err(RegistryError::Damaged("it begins twice, with two keys".to_owned()))
-                }
-                Some(_) | None => Ok(()),
-            },
-            _ if self.key_check.is_none() => {
-                Err(RegistryError::Damaged("its beginning is missing".to_owned()))
-            }
-            Record::OptedOut(record) => self.hold(record),
-            Record::OptedIn { receipt, at_ms } => self.withdraw(receipt, at_ms).map(|_| ()),
-        }
-    }
-
-    fn hold(&mut self, record: OptedOut) -> Result<(), RegistryError> {
-        let Entry::Vacant(place) = self.receipts.entry(record.receipt) else {
-            return Err(RegistryError::Damaged(format!("receipt {} stands in it twice", record.receipt)));
-        };
-        self.hashes += record.hashes.len();
-        self.active += 1;
-        place.insert(Receipt {
-            secret: record.secret,
-            at_ms: record.at_ms,
-            withdrawn_ms: None,
-            source: record.source,
-            policy_version: record.policy_version,
-            hashes: record.hashes,
-        });
-        Ok(())
-    }
-
-    /// The hashes that the receipt no longer covers; none if it was withdrawn before.
-    fn withdraw(&mut self, id: ReceiptId, at_ms: UnixMs) -> Result<Box<[OptOutHash]>, RegistryError> {
-        let Some(receipt) = self.receipts.get_mut(&id) else {
-            return Err(RegistryError::Damaged(format!("receipt {id} is withdrawn and was never given")));
-        };
-        if receipt.withdrawn_ms.is_some() {
-            return Ok(Box::default());
-        }
-        receipt.withdrawn_ms = Some(at_ms);
-        let hashes = std::mem::take(&mut receipt.hashes);
-        self.hashes -= hashes.len();
-        self.active -= 1;
-        Ok(hashes)
-    }
-
-    /// Every hash that is covered, once; and counts anew those that several receipts cover.
-    fn share_and_collect(&mut self) -> Vec<OptOutHash> {
-        let mut hashes = Vec::with_capacity(self.hashes);
-        hashes.extend(self.receipts.values().flat_map(|receipt| receipt.hashes.iter().copied()));
-        hashes.sort_unstable_by_key(|hash| u128::from_be_bytes(hash.0));
-        self.shared = hashes
-            .chunk_by(|a, b| a == b)
-            .filter_map(|same| Some((*same.first()?, u32::try_from(same.len()).unwrap_or(u32::MAX))))
-            .filter(|(_, count)| *count > 1)
-            .collect();
-        hashes.dedup();
-        hashes
     }
 }
 
