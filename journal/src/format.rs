@@ -281,22 +281,37 @@ impl Encoder {
     }
 }
 
-/// Undoes the compression of a frame that verified, and holds its records against their count. `None`: the frame is not what its
-/// header says, although its checksum matches; it must be treated as damaged.
-pub(crate) fn decode_payload(header: &FrameHeader, stored: &[u8]) -> Option<Vec<u8>> {
-    let plain = match header.codec {
-        CODEC_NONE => stored.to_vec(),
-        CODEC_ZSTD => zstd::bulk::decompress(stored, header.plain_bytes as usize).ok()?,
-        _ => return None,
-    };
-    if plain.len() != header.plain_bytes as usize {
-        return None;
+/// Undoes what [`Encoder`] did. Keeps its decompressor between calls.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl Decoder {
+    /// The plain payload of a frame that verified, its records held against their count. `None`: the frame is not what its header says,
+    /// although its checksum matches; it must be treated as damaged.
+    pub(crate) fn decode(&mut self, header: &FrameHeader, stored: &[u8]) -> Option<Vec<u8>> {
+        let plain = match header.codec {
+            CODEC_NONE => stored.to_vec(),
+            CODEC_ZSTD => self.decompress(stored, header.plain_bytes as usize)?,
+            _ => return None,
+        };
+        if plain.len() != header.plain_bytes as usize {
+            return None;
+        }
+        let mut rest = Take(&plain);
+        for _ in 0..header.count {
+            rest.record()?;
+        }
+        rest.0.is_empty().then_some(plain)
     }
-    let mut rest = Take(&plain);
-    for _ in 0..header.count {
-        rest.record()?;
+
+    fn decompress(&mut self, stored: &[u8], plain_bytes: usize) -> Option<Vec<u8>> {
+        if self.decompressor.is_none() {
+            self.decompressor = zstd::bulk::Decompressor::new().ok();
+        }
+        self.decompressor.as_mut()?.decompress(stored, plain_bytes).ok()
     }
-    rest.0.is_empty().then_some(plain)
 }
 
 /// Appends a record behind its length.

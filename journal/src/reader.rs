@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use crate::error::{Error, ReadError};
-use crate::format::{FrameHeader, JournalId, Position, Take, decode_payload};
+use crate::format::{Decoder, FrameHeader, JournalId, Position, Take};
 use crate::inventory::{Cursor, Segment, cursor_name_is_valid, cursor_path, segment_path};
 use crate::storage::StorageFile;
 use crate::walk::{Step, Walk};
@@ -50,7 +50,12 @@ impl Frame {
     }
 
     /// The frame of a header and its stored payload; `None` if that does not decode.
-    pub(crate) fn decode(header: &FrameHeader, stored: &[u8], start: Position) -> Option<Frame> {
+    pub(crate) fn decode(
+        decoder: &mut Decoder,
+        header: &FrameHeader,
+        stored: &[u8],
+        start: Position,
+    ) -> Option<Frame> {
         let bytes = header.frame_bytes() as u64;
         let start = Position { journal_id: header.journal_id, ..start };
         Some(Frame {
@@ -61,7 +66,7 @@ impl Frame {
             lost_before: 0,
             start,
             end: Position { offset: start.offset + bytes, ..start },
-            payload: decode_payload(header, stored)?,
+            payload: decoder.decode(header, stored)?,
         })
     }
 }
@@ -107,6 +112,7 @@ pub struct Reader {
     position: Position,
     open: Option<Open>,
     continuity: Continuity,
+    decoder: Decoder,
 }
 
 impl std::fmt::Debug for Reader {
@@ -126,6 +132,7 @@ impl Reader {
             position: Position::START,
             open: None,
             continuity: Continuity::default(),
+            decoder: Decoder::default(),
         }
     }
 
@@ -176,7 +183,7 @@ impl Reader {
                 Step::Frame { header, .. } if header.count == 0 => {}
                 Step::Frame { header, .. } => {
                     let start = Position { offset: from, ..self.position };
-                    frame = Frame::decode(&header, open.walk.payload(), start);
+                    frame = Frame::decode(&mut self.decoder, &header, open.walk.payload(), start);
                     match &mut frame {
                         Some(frame) => frame.lost_before = self.continuity.frame(&header),
                         None => self.report_damage(from, self.position.offset),

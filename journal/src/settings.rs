@@ -48,7 +48,7 @@ pub struct Settings {
     pub disk_bytes_max: u64,
     /// How long a segment is kept after its last record although every cursor has passed it, default 7 days.
     pub retention_age: Duration,
-    /// Payload compression. Default: see [`Settings::default`].
+    /// Payload compression. Default: zstd at level −1 for payloads of at least 1,024 bytes; measured in the crate's head.
     pub compression: Compression,
     /// Time between two attempts to take up work again after a failed write or sync, default 1 s.
     pub probe_interval: Duration,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::format::{JournalId, Position};
+use crate::format::{Decoder, JournalId, Position};
 use crate::inventory::segment_path;
 use crate::reader::{Continuity, Frame};
 use crate::recovery::{Damage, Found, is_torn, missing_segments, scan, segment_of, stated_end, survey};
@@ -99,19 +99,26 @@ fn look_through(
     let names = storage.list(dir).map_err(|error| Error::io("list", dir, error))?;
     let found = survey(storage, dir, &names)?;
     let mut report = VerifyReport { missing_segments: missing_segments(&found), ..VerifyReport::default() };
-    let mut continuity = Continuity::default();
+    let mut state = State::default();
     for at in 0..found.len() {
-        look_into(storage, dir, (&found, at), &mut (&mut report, &mut continuity), &mut each)?;
+        look_into((storage, dir), (&found, at), &mut report, &mut state, &mut each)?;
     }
     report.took = begun.elapsed();
     Ok(report)
 }
 
+/// What goes on from segment to segment.
+#[derive(Default)]
+struct State {
+    continuity: Continuity,
+    decoder: Decoder,
+}
+
 fn look_into(
-    storage: &dyn Storage,
-    dir: &Path,
+    (storage, dir): (&dyn Storage, &Path),
     (found, at): (&[Found], usize),
-    (report, continuity): &mut (&mut VerifyReport, &mut Continuity),
+    report: &mut VerifyReport,
+    State { continuity, decoder }: &mut State,
     each: &mut impl FnMut(&Frame),
 ) -> Result<(), Error> {
     let Some(this) = found.get(at) else { return Ok(()) };
@@ -149,7 +156,7 @@ fn look_into(
             Step::Frame { header, offset } => {
                 let start = Position { segment: this.number, offset, journal_id: header.journal_id };
                 chain = header.crc;
-                match Frame::decode(&header, walk.payload(), start) {
+                match Frame::decode(decoder, &header, walk.payload(), start) {
                     Some(frame) => {
                         report.lost_records += continuity.frame(&header);
                         report.frames += 1;

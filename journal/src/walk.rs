@@ -8,8 +8,8 @@ use crate::format::{
 };
 use crate::storage::StorageFile;
 
-/// Bytes asked from the disk at once.
-const READ_BYTES: usize = 1024 * 1024;
+/// Bytes asked from the disk at once: they are still in the processor's cache when they are judged.
+const READ_BYTES: usize = 256 * 1024;
 
 /// What lies at the place reached.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) struct Walk {
     /// The incarnation whose frames belong here; `None` as long as it is not known (damaged segment header).
     journal_id: Option<JournalId>,
     buffer: Vec<u8>,
+    /// How much of `buffer` has been read from the file.
+    filled: usize,
     /// Offset in the file of the first byte of `buffer`.
     base: u64,
     /// Index in `buffer` of the next byte to judge.
@@ -37,7 +39,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(segment: u64, journal_id: Option<JournalId>, offset: u64) -> Walk {
-        Walk { segment, journal_id, buffer: Vec::new(), base: offset, at: 0, payload: 0..0 }
+        Walk { segment, journal_id, buffer: Vec::new(), filled: 0, base: offset, at: 0, payload: 0..0 }
     }
 
     /// Offset of the next byte to judge.
@@ -76,17 +78,17 @@ impl Walk {
     /// Moves to the next frame that verifies, or to the end.
     fn search(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
         // A file that is shorter than its segment should be has nothing here at all.
-        self.at = self.buffer.len().min(self.at + 1);
+        self.at = self.filled.min(self.at + 1);
         loop {
             let have = self.fill(file, FRAME_HEADER_BYTES, end)?;
             if have < FRAME_HEADER_BYTES {
                 // Too short for any frame: the rest is bad as well, also what the file lacks.
-                self.buffer.clear();
+                self.filled = 0;
                 self.base = end;
                 self.at = 0;
                 return Ok(());
             }
-            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let rest = self.buffer.get(self.at..self.filled).unwrap_or_default();
             let rest_bytes = rest.len();
             match rest.windows(FRAME_START.len()).position(|window| window == FRAME_START) {
                 Some(0) if self.frame_here(file, end)?.is_some() => return Ok(()),
@@ -102,7 +104,8 @@ impl Walk {
         if self.fill(file, FRAME_HEADER_BYTES, end)? < FRAME_HEADER_BYTES {
             return Ok(None);
         }
-        let Some(header) = FrameHeader::decode(self.buffer.get(self.at..).unwrap_or_default()) else {
+        let Some(header) = FrameHeader::decode(self.buffer.get(self.at..self.filled).unwrap_or_default())
+        else {
             return Ok(None);
         };
         // The id is drawn at random and never leaves the disk: a sender cannot make frames that pass here out of a record's bytes.
@@ -121,22 +124,22 @@ impl Walk {
     /// Sees to it that `want` bytes lie in the buffer from `at` on; says how many do (fewer only before the end).
     fn fill(&mut self, file: &dyn StorageFile, want: usize, end: u64) -> io::Result<usize> {
         loop {
-            let have = self.buffer.len() - self.at;
+            let have = self.filled - self.at;
             let left = end.saturating_sub(self.offset() + have as u64);
             if have >= want || left == 0 {
                 return Ok(have);
             }
-            if self.at > 0 {
-                self.buffer.drain(..self.at);
-                self.base += self.at as u64;
-                self.at = 0;
-            }
+            self.buffer.copy_within(self.at..self.filled, 0);
+            self.base += self.at as u64;
+            (self.at, self.filled) = (0, have);
             let ask = READ_BYTES.max(want - have).min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.buffer.resize(have + ask, 0);
-            let read = file.read_at(self.buffer.get_mut(have..).unwrap_or_default(), self.base + have as u64);
-            self.buffer.truncate(have + read.as_ref().copied().unwrap_or(0));
-            if read? == 0 {
-                return Ok(have);
+            if self.buffer.len() < have + ask {
+                self.buffer.resize(have + ask, 0);
+            }
+            let free = self.buffer.get_mut(have..have + ask).unwrap_or_default();
+            match file.read_at(free, self.base + have as u64)? {
+                0 => return Ok(have),
+                read => self.filled += read,
             }
         }
     }

@@ -109,11 +109,15 @@ fn a_payload_that_is_not_what_its_header_says_is_not_decoded() {
         codec,
         continues: false,
     };
-    assert!(decode_payload(&header(2, records.len(), 0), &records).is_some());
+    assert!(Decoder::default().decode(&header(2, records.len(), 0), &records).is_some());
     for (count, bytes, codec) in
         [(1, 8, 0), (3, 8, 0), (2, 7, 0), (2, 9, 0), (2, 8, 1), (2, 8, 2), (2, 8, 255)]
     {
-        assert_eq!(decode_payload(&header(count, bytes, codec), &records), None, "{count} {bytes} {codec}");
+        assert_eq!(
+            Decoder::default().decode(&header(count, bytes, codec), &records),
+            None,
+            "{count} {bytes} {codec}"
+        );
     }
 }
 
@@ -130,7 +134,7 @@ fn a_compressed_payload_that_grows_beyond_its_header_is_refused() {
         codec: CODEC_ZSTD,
         continues: false,
     };
-    assert_eq!(decode_payload(&header, &bomb), None);
+    assert_eq!(Decoder::default().decode(&header, &bomb), None);
 }
 
 proptest::proptest! {
@@ -141,7 +145,7 @@ proptest::proptest! {
         let framed = [FRAME_START.as_slice(), &bytes].concat();
         if let Some(header) = FrameHeader::decode(&framed) {
             assert!(!frame_verifies(Place { segment: 1, offset: 64 }, &header, &framed));
-            let _ = decode_payload(&header, &bytes);
+            let _ = Decoder::default().decode(&header, &bytes);
         }
     }
 
@@ -162,6 +166,6 @@ proptest::proptest! {
         assert!(frame_verifies(place, &header, &out));
         assert!(!frame_verifies(Place { segment: segment + 1, offset }, &header, &out));
         assert!(!frame_verifies(Place { segment, offset: offset + 1 }, &header, &out));
-        assert_eq!(decode_payload(&header, &out[FRAME_HEADER_BYTES..]), Some(payload));
+        assert_eq!(Decoder::default().decode(&header, &out[FRAME_HEADER_BYTES..]), Some(payload));
     }
 }
