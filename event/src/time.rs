@@ -12,6 +12,9 @@ pub const BELIEVED_MS_MAX: i64 = 30 * DAY_MS;
 pub const AHEAD_MS_MAX: i64 = 10 * 60 * 1000;
 /// From this number on a time is read as milliseconds, below as seconds: as milliseconds it is March 1973, as seconds the year 5138.
 pub const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// From this moment on (2100-01-01) a number is no time. It may be an identifier in the wrong parameter (an IMEI is a number of 15 digits), so
+/// nothing of it is kept.
+pub const TIME_MS_END: i64 = 4_102_444_800_000;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -20,7 +23,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub struct Judged {
     /// The time by which the event counts, Unix milliseconds.
     pub time_ms: UnixMs,
-    /// The client's time as sent, where it was a number; Unix milliseconds.
+    /// The client's time as sent, where it was a number before [`TIME_MS_END`]; Unix milliseconds.
     pub client_time_ms: Option<UnixMs>,
     /// Bits of [`flag`]: client time absent, clock broken, backdated.
     pub flags: u32,
@@ -49,7 +52,7 @@ pub fn judge(
     };
     let broken =
         |client_time_ms| Judged { time_ms: received_ms, client_time_ms, flags: flag::CLIENT_CLOCK_BROKEN };
-    let Some(client_ms) = parse(client) else {
+    let Some(client_ms) = parse(client).filter(|ms| *ms < TIME_MS_END) else {
         return Ok(broken(None));
     };
     let age_ms = received_ms.saturating_sub(client_ms);
@@ -129,6 +132,20 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_number_that_can_be_an_identifier_is_not_kept() {
+        for text in
+            ["356938035643809", "35693803564380", "13812345678", "99999999999", "4102444800", "4102444800000"]
+        {
+            for may_backdate in [false, true] {
+                let judged = judge(Some(text.as_bytes()), NOW, None, may_backdate).unwrap();
+                let broken = Judged { time_ms: NOW, client_time_ms: None, flags: flag::CLIENT_CLOCK_BROKEN };
+                assert_eq!(judged, broken, "{text}");
+            }
+        }
+        assert_eq!(at(TIME_MS_END - 1).unwrap().client_time_ms, Some(TIME_MS_END - 1));
     }
 
     #[test]
