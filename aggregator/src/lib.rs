@@ -54,6 +54,7 @@ use crate::store::Store;
 use crate::work::Worker;
 
 pub use api::{Token, Tokens};
+pub use loader::CURSOR;
 pub use settings::{Settings, SettingsError};
 pub use store::StoreError;
 

@@ -20,8 +20,8 @@ use crate::settings::Settings;
 use crate::statement;
 use crate::store::{INSERT_DAYS_MAX, Store, StoreError, Work};
 
-/// Name of the lanes' cursor.
-const CURSOR: &str = "aggregator";
+/// Name of the cursor with which every lane of the journal is read.
+pub const CURSOR: &str = "aggregator";
 /// Bytes of rows in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 /// How long the loader waits for news when there are none.
