@@ -1,6 +1,6 @@
 //! The role's HTTP service: takes connections, bounds them, and stops without breaking off what is under way.
 //!
-//! It owns sockets and time limits of connections. What is answered, [`crate::http`] decides.
+//! It owns sockets and time limits of connections. What is answered, `http` decides.
 
 use std::convert::Infallible;
 use std::io;
