@@ -203,8 +203,9 @@ impl Connection {
         now > self.deadline_seconds.get() || self.write_deadline_seconds.get().is_some_and(|end| now > end)
     }
 
-    fn is_waiting_for_request(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle | Phase::Head)
+    /// Whether it has nothing more to do in a drain.
+    fn is_drained(&self) -> bool {
+        self.phase.get() == Phase::Idle && self.pace.is_draining.get()
     }
 
     fn remember(&self, context: &Context<'_>) {
@@ -248,20 +249,17 @@ impl Guard {
         }
     }
 
-    /// Whether the connection is to be closed instead of read; says so to a peer whose head is late.
+    /// Whether the connection is to be closed, for the next request has not come in time; says so to a peer that has begun one.
     fn is_over(&self) -> bool {
-        if !self.connection.is_waiting_for_request() {
+        let phase = self.connection.phase.get();
+        if !matches!(phase, Phase::Idle | Phase::Head) || !self.connection.is_late.get() {
             return false;
         }
-        let is_idle = self.connection.phase.get() == Phase::Idle;
-        if self.connection.is_late.get() {
-            if !is_idle {
-                // If the socket takes none of it the peer learns no reason: it is closed either way.
-                let _ = self.stream.try_write(REQUEST_TIMEOUT);
-            }
-            return true;
+        if phase == Phase::Head {
+            // If the socket takes none of it the peer learns no reason: it is closed either way.
+            let _ = self.stream.try_write(REQUEST_TIMEOUT);
         }
-        is_idle && self.connection.pace.is_draining.get()
+        true
     }
 
     /// Notes whether the peer takes what is written; `Err` once it has not for too long.
@@ -302,6 +300,8 @@ impl AsyncRead for Guard {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // What has come is served even in a drain; what has not will find another instance.
+            Poll::Pending if self.connection.is_drained() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 self.connection.remember(context);
                 Poll::Pending

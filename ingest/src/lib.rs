@@ -2,20 +2,20 @@
 //!
 //! # The path of a beacon
 //!
-//! 1. [`listener`] — a lane (one thread, one runtime, one socket, one journal lane) accepts the connection. Its bytes pass the guard of
-//!    [`connection`], which keeps the deadlines and refuses heads that two readers could understand in two ways, into the HTTP library.
-//! 2. [`route`] — path and method say what the request is. A pixel's parameters are read by the dialect table, its headers by [`caller`];
-//!    a [`click`] first decides where it lands, a [`batch`] takes its body apart and does the rest for each item.
-//! 3. [`beacon`] — *the* decision, one pure function: rejected for a reason, opted out, or stored as this event, whose bytes it encodes.
-//! 4. [`lane`] — the event is appended to the journal and the beacon counted in the [`books`]; then it waits for its group's commit. The books
+//! 1. `listener` — a lane (one thread, one runtime, one socket, one journal lane) accepts the connection. Its bytes pass the guard of
+//!    `connection`, which keeps the deadlines and refuses heads that two readers could understand in two ways, into the HTTP library.
+//! 2. `route` — path and method say what the request is. A pixel's parameters are read by the dialect table, its headers by `caller`;
+//!    a `click` first decides where it lands, a `batch` takes its body apart and does the rest for each item.
+//! 3. `beacon` — *the* decision, one pure function: rejected for a reason, opted out, or stored as this event, whose bytes it encodes.
+//! 4. `lane` — the event is appended to the journal and the beacon counted in the `books`; then it waits for its group's commit. The books
 //!    give each beacon exactly one outcome and go to the journal themselves once a second.
-//! 5. [`answer`] — the pixel, the redirect, the results: the same bytes whatever became of the beacon, but 503 when it could not be stored.
+//! 5. `answer` — the pixel, the redirect, the results: the same bytes whatever became of the beacon, but 503 when it could not be stored.
 //!
 //! Nothing on this way is shared between threads but what is read: catalog, keys, opt-out list.
 //!
 //! # What an opted-out device's caller can see
 //!
-//! Nothing. The opt-out is the last question of [`beacon`], so that a beacon which would be rejected is rejected either way; the outcome
+//! Nothing. The opt-out is the last question of `beacon`, so that a beacon which would be rejected is rejected either way; the outcome
 //! shown is the one that it would have had; and the answer waits for a commit like any other, because in place of the event
 //! the lane's books are appended. Latency, status and headers are of one class.
 

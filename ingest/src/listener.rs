@@ -17,8 +17,8 @@ use journal::Writer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::task::{JoinError, JoinSet, LocalSet, spawn_local};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::connection::{Guard, Listed, READ_BYTES_MAX};
 use crate::lane::Lane;
@@ -98,6 +98,8 @@ async fn live(lane: Rc<Lane>, listener: StdListener, mut stop: watch::Receiver<b
     let ticking = Rc::clone(&lane);
     spawn_local(async move {
         let mut ticks = interval(TICK);
+        // A stalled lane lengthens its deadlines rather than taking them for passed.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             ticking.tick();
@@ -114,7 +116,7 @@ async fn live(lane: Rc<Lane>, listener: StdListener, mut stop: watch::Receiver<b
                 Ok((stream, peer)) => open(&lane, &http, stream, peer, &mut connections),
                 Err(error) => accept_failed(&lane, &error).await,
             },
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(ended) = connections.join_next(), if !connections.is_empty() => report_panic(ended),
         }
     }
     drain(&lane, &http, listener, connections).await;
@@ -181,15 +183,22 @@ async fn drain(lane: &Rc<Lane>, http: &http1::Builder, listener: TcpListener, mu
     }
     drop(listener);
     let end = Instant::now() + Duration::from_secs(u64::from(lane.settings.limits.drain_seconds_max));
-    // Connections that were just taken get one turn to read what has come on them.
-    tokio::task::yield_now().await;
+    lane.pace.drain();
     while lane.pace.open_count() > 0 && Instant::now() < end {
-        lane.pace.drain();
         sleep_until((Instant::now() + DRAIN_LOOK).min(end)).await;
     }
     if lane.pace.open_count() > 0 {
         tracing::warn!(connections = lane.pace.open_count(), "drain_time_over");
     }
     connections.abort_all();
-    while connections.join_next().await.is_some() {}
+    while let Some(ended) = connections.join_next().await {
+        report_panic(ended);
+    }
+}
+
+/// A panic ends one connection, not the lane.
+fn report_panic(ended: Result<(), JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("connection_panicked");
+    }
 }

@@ -221,11 +221,11 @@ fn a_caller_that_asks_first_is_told_to_go_on() {
 #[test]
 fn no_more_batches_are_held_than_the_limit_says() {
     let rig = Rig::with(|settings, _| settings.limits.batches_in_flight_max = 2);
-    let head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
+    let opening = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
     let mut held: Vec<_> = (0..2)
         .map(|_| {
             let mut client = rig.connect();
-            client.send(head);
+            client.send(opening);
             client
         })
         .collect();

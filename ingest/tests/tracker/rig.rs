@@ -157,7 +157,7 @@ impl Rig {
             journal,
             writers: Vec::new(),
             dirs: Vec::new(),
-            folder: folder,
+            folder,
         };
         rig.run(settings);
         rig
