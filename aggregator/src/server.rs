@@ -37,7 +37,11 @@ pub(crate) fn serve(
     // Reports and a settle request at the same time.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build()?;
-    runtime.block_on(accept(tokio::net::TcpListener::from_std(listener)?, api, stop));
+    runtime.block_on(async {
+        // Inside, for a socket is registered with the runtime that it is made in.
+        accept(tokio::net::TcpListener::from_std(listener)?, api, stop).await;
+        Ok::<(), std::io::Error>(())
+    })?;
     // A statement of the engine cannot be broken off; what still runs ends by itself.
     runtime.shutdown_timeout(DRAIN);
     Ok(())
