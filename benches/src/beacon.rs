@@ -80,6 +80,18 @@ impl Beacons {
         &self.request
     }
 
+    /// The next request's query and its user agent, as the tracker would take them from it.
+    pub fn next_query(&mut self) -> (&[u8], &[u8]) {
+        let request = self.next_request();
+        let part = |after: &[u8], before: &[u8]| {
+            let start = memchr::memmem::find(request, after).map_or(0, |at| at + after.len());
+            let rest = request.get(start..).unwrap_or_default();
+            let end = memchr::memmem::find(rest, before).unwrap_or_default();
+            rest.get(..end).unwrap_or_default()
+        };
+        (part(b"/i?", b" HTTP/1.1"), part(b"User-Agent: ", b"\r\n"))
+    }
+
     /// Length of the request's target, bytes.
     pub fn url_bytes(&self) -> usize {
         let end = memchr::memmem::find(&self.request, b" HTTP/1.1").unwrap_or_default();
@@ -142,6 +154,12 @@ mod tests {
         assert_eq!(first, two.next_request());
         assert_ne!(first, other.next_request());
         assert_ne!(first, one.next_request());
+        let (query, agent) = two.next_query();
+        assert!(
+            query.starts_with(b"c=bench&")
+                && !query.contains(&b' ')
+                && agent.starts_with(b"Mozilla/5.0 (Linux")
+        );
         let text = String::from_utf8(first).unwrap();
         assert!(
             text.starts_with("GET /i?c=bench&p=p1&cr=a1&os=android&t=") && text.ends_with("\r\n\r\n"),

@@ -4,6 +4,7 @@
 //! * [`answer`] reads just enough of an HTTP answer to know where it ends and what it says.
 //! * [`beacon`] writes the requests: the impression of a native tracking URL as a phone's browser sends it.
 //! * [`cpu`] reads what a process and its children spent, thread by thread.
+//! * [`server`] starts and stops what is measured.
 //! * `src/bin/load.rs` is the driver by itself, `src/bin/floor.rs` the least that an HTTP server in Rust does,
 //!   `src/bin/compare.rs` the comparison; `benches/*.rs` are the micro-benchmarks.
 //!
@@ -13,3 +14,4 @@ pub mod answer;
 pub mod beacon;
 pub mod cpu;
 pub mod load;
+pub mod server;

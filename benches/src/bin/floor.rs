@@ -37,8 +37,9 @@ fn main() -> Result<()> {
 async fn serve(address: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(address).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        // A peer that is gone before it is taken concerns nobody else.
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let _ = stream.set_nodelay(true);
         tokio::task::spawn_local(async move {
             // A connection that breaks concerns its peer only.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
