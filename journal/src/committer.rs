@@ -267,9 +267,11 @@ impl Committer {
         let mut inventory = lock(&shared.inventory);
         if let Some(segment) = inventory.segments.get_mut(&self.last.segment) {
             segment.closed_ms.get_or_insert(shared.now_ms());
-            segment.file_bytes = file_bytes.unwrap_or(segment.file_bytes).max(segment.file_bytes);
+            // What could not be cut off takes room as well.
+            let added = file_bytes.unwrap_or(0).saturating_sub(segment.file_bytes);
+            segment.file_bytes += added;
+            shared.disk_bytes.fetch_add(added, Ordering::Relaxed);
         }
-        shared.disk_bytes.store(inventory.file_bytes(), Ordering::Relaxed);
         drop(inventory);
         let mut mailbox = lock(&shared.mailbox);
         mailbox.state = State::Failed(error.kind());

@@ -261,6 +261,10 @@ impl Reader {
             let segment = {
                 let inventory = lock(&self.shared.inventory);
                 let position = inventory.resolve(self.position);
+                if !inventory.segments.contains_key(&self.position.segment) {
+                    // What retention removed is not lost to damage.
+                    self.continuity = Continuity::default();
+                }
                 let moved =
                     position.segment != self.position.segment || position.offset != self.position.offset;
                 self.position = position;

@@ -34,16 +34,18 @@ pub(crate) fn retain(shared: &Shared, need: Need) -> Result<Retained, Error> {
     let mut removed = Retained::default();
     while let Some(segment) = victim(shared, need) {
         let path = segment_path(&shared.dir, segment.number);
+        // Readers must not be sent to a file that is going.
+        lock(&shared.inventory).segments.remove(&segment.number);
         match shared.storage.remove(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("remove", &path, error)),
+            Err(error) => {
+                lock(&shared.inventory).segments.insert(segment.number, segment);
+                return Err(Error::io("remove", &path, error));
+            }
         }
-        shared.storage.sync_dir(&shared.dir).map_err(|error| Error::io("sync", &shared.dir, error))?;
-        let mut inventory = lock(&shared.inventory);
-        inventory.segments.remove(&segment.number);
         shared.disk_bytes.fetch_sub(segment.file_bytes, Ordering::Relaxed);
-        drop(inventory);
+        shared.storage.sync_dir(&shared.dir).map_err(|error| Error::io("sync", &shared.dir, error))?;
         removed.segments += 1;
         removed.bytes += segment.file_bytes;
         report(shared, need, segment);

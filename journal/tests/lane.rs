@@ -229,6 +229,27 @@ fn segments_go_when_they_are_behind_every_cursor_and_old() {
 }
 
 #[test]
+fn a_reader_that_went_back_behind_its_cursor_steps_over_what_is_removed_meanwhile() {
+    let settings = Settings { retention_age: Duration::ZERO, ..small() };
+    let (_storage, _clock, writer) = many_segments(settings);
+    let mut one = writer.reader("one").expect("a reader");
+    drain(&mut one);
+    let end = one.position();
+    one.seek(Position::START);
+    let first = one.next_frame().expect("readable").expect("a frame");
+    assert_eq!(first.first_seq, 0);
+    one.commit(end).expect("committed");
+    assert!(writer.retain().expect("retained").segments > 2);
+    let (mut last, mut longest_step) = (0, 0);
+    while let Some(frame) = one.next_frame().expect("readable") {
+        assert_eq!(frame.lost_before, 0, "removed is not lost");
+        longest_step = longest_step.max(frame.first_seq - last);
+        last = frame.first_seq;
+    }
+    assert!(longest_step > 20, "most of it was removed: {longest_step}");
+}
+
+#[test]
 fn young_segments_stay_although_everybody_has_read_them() {
     let settings = Settings { retention_age: Duration::from_secs(100), ..small() };
     let (_storage, clock, writer) = many_segments(settings);
