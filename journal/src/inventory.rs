@@ -154,6 +154,8 @@ impl Inventory {
     pub(crate) fn oldest_done(&self) -> Option<Segment> {
         let oldest = *self.segments.values().find(|segment| !segment.set_aside)?;
         oldest.closed_ms?;
+        // The last one stays, also when its disk has failed: cursors stand at its end.
+        self.at_or_after(oldest.number + 1)?;
         let passed = |cursor: &Cursor| self.resolve(cursor.position).segment > oldest.number;
         (!self.cursors.is_empty() && self.cursors.values().all(passed)).then_some(oldest)
     }
