@@ -51,7 +51,9 @@ fn is_path(word: &str, exists: impl Fn(&str) -> bool) -> bool {
     let word = word.strip_prefix("./").unwrap_or(word);
     let Some((first, _)) = word.split_once('/') else { return false };
     let ours = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+    // What cargo builds is there once it is built.
     !first.is_empty()
+        && first != "target"
         && word.bytes().all(ours)
         && (exists(first) || OUR_ENDINGS.iter().any(|ending| word.ends_with(ending)))
 }
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     fn exists(path: &str) -> bool {
-        ["journal", "journal/src/lane.rs", "benches", "benches/README.md", "benches/nginx.conf"]
+        ["target", "journal", "journal/src/lane.rs", "benches", "benches/README.md", "benches/nginx.conf"]
             .contains(&path)
     }
 
@@ -120,7 +122,10 @@ mod tests {
             [2, 2]
         );
         assert_eq!(
-            lines("README.md", "`image/gif`, `/v1/events`, `a.rs`, `journal/lane-<n>/`, `x / y`\n"),
+            lines(
+                "README.md",
+                "`image/gif`, `/v1/events`, `target/release/gone`, `a.rs`, `journal/lane-<n>/`, `x / y`\n"
+            ),
             []
         );
         assert_eq!(lines("README.md", "```\n`journal/gone.rs`\n```\n"), []);

@@ -69,7 +69,8 @@ struct Series {
 fn main() -> Result<()> {
     let options = Options::parse();
     ensure!(options.rounds > 0 && options.seconds > 0, "there must be a round and a second in it");
-    let cpus = thread::available_parallelism()?.get();
+    // Before the servers and the driver take their CPUs: both would be seen in these.
+    let (cpus, load) = (thread::available_parallelism()?.get(), first_line("/proc/loadavg"));
     ensure!(
         cpus > options.server_cpu.max(options.driver_cpu),
         "{cpus} CPUs are not enough: see --server-cpu, --driver-cpu"
@@ -80,20 +81,12 @@ fn main() -> Result<()> {
 
     let saturation = measure(&options, &servers, "Saturation", Pace::Saturation)?;
     let half = saturation.lowest_rate() / 2.0;
-    let half = measure(
-        &options,
-        &servers,
-        &format!("Half of saturation: {half:.0} requests/s, open loop"),
-        Pace::PerSecond(half),
-    )?;
+    let title = format!("Half of saturation: {half:.0} requests/s, open loop");
+    let half = measure(&options, &servers, &title, Pace::PerSecond(half))?;
     let mut low = Vec::new();
     for rate in &options.low_rates {
-        low.push(measure(
-            &options,
-            &servers,
-            &format!("{rate} requests/s, open loop"),
-            Pace::PerSecond(*rate),
-        )?);
+        let title = format!("{rate} requests/s, open loop");
+        low.push(measure(&options, &servers, &title, Pace::PerSecond(*rate))?);
     }
 
     let mut out = stdout().lock();
