@@ -1,0 +1,13 @@
+//! The aggregator with the real engine: every test starts it as production does and asks its report API.
+//!
+//! The engine's library is looked up as in production; where it is missing, the tests fail and say how to fetch it.
+
+mod api;
+mod duplicates;
+mod loading;
+mod oracle;
+mod rig;
+mod settling;
+mod traffic;
+mod unresolved;
+mod views;

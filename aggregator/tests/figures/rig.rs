@@ -1,0 +1,332 @@
+//! A running aggregator with a journal lane, a catalog and a clock of its own, and a client for its report API.
+//!
+//! The engine serves one data path in a process, so all tests of this binary share one, each with a database of its own.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use aggregator::engine::{Connection, Engine, find_library};
+use aggregator::{Handle, Parts, Settings, Token, Tokens};
+use catalog::Catalog;
+use event::clock::Clock;
+use event::identifier::IdKind;
+use event::key::DeviceKey;
+use event::outcome::Outcome;
+use event::record::{
+    Device, Event, OutcomeCounts, Platform, SourceKind, encode_event, encode_outcomes, flag,
+};
+use event::stage::Stage;
+use journal::{Lane, Writer};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// 2026-11-20T12:00:00Z.
+pub const NOON_MS: i64 = 1_795_176_000_000;
+pub const DAY_MS: i64 = 86_400_000;
+pub const TOKEN: &str = "operator-token-of-a-test";
+pub const PHONE: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Mobile Safari/537.36";
+
+pub const CATALOG: &str = r#"
+[[campaign]]
+id = "utc"
+name = "UTC"
+time_zone = "UTC"
+[[campaign.placement]]
+id = "p1"
+name = "One"
+medium = "Medium A"
+[[campaign.placement]]
+id = "p2"
+name = "Two"
+medium = "Medium B"
+[[campaign.placement]]
+id = "p3"
+name = "Three"
+medium = "Medium A"
+"#;
+
+/// One hit to be stored.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub campaign: &'static str,
+    pub placement: &'static str,
+    pub creative: &'static str,
+    pub region: &'static str,
+    pub stage: Stage,
+    pub platform: Platform,
+    pub time_ms: i64,
+    pub received_ms: i64,
+    pub client_time_ms: Option<i64>,
+    pub device: Option<u64>,
+    pub view: u64,
+    pub flags: u32,
+    pub agent: String,
+    pub network: Vec<u8>,
+}
+
+/// An impression of campaign `utc`, placement `p1`, without device and view.
+pub fn hit(time_ms: i64) -> Hit {
+    Hit {
+        campaign: "utc",
+        placement: "p1",
+        creative: "",
+        region: "",
+        stage: Stage::Impression,
+        platform: Platform::Android,
+        time_ms,
+        received_ms: time_ms,
+        client_time_ms: None,
+        device: None,
+        view: 0,
+        flags: 0,
+        agent: PHONE.to_owned(),
+        network: vec![203, 0, 113],
+    }
+}
+
+pub struct Rig {
+    pub dir: TempDir,
+    pub lane: Writer,
+    pub catalog: catalog::Shared,
+    pub clock: Clock,
+    pub database: String,
+    pub settings: Settings,
+    handle: Option<Handle>,
+    base: String,
+}
+
+fn data() -> &'static Path {
+    static DATA: OnceLock<TempDir> = OnceLock::new();
+    DATA.get_or_init(|| tempfile::tempdir().expect("a folder for the store")).path()
+}
+
+fn library() -> PathBuf {
+    match find_library(None) {
+        Ok(path) => path,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A session with the engine, for looking at tables and for planting what a crash leaves.
+pub fn sql(database: &str) -> Connection {
+    let engine = Engine::open(&library(), &data().join("store")).expect("the engine opens");
+    let connection = engine.connect(&[]).expect("a session");
+    connection.query(&format!("USE {database}"), "Null", &[]).expect("the database");
+    connection
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        Self::with(CATALOG, Settings::default())
+    }
+
+    pub fn with(catalog: &str, settings: Settings) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Clock::manual(NOON_MS);
+        let lane = open_lane(dir.path(), &clock);
+        // What runs at an interval is called for by the tests.
+        let settings = Settings { settle_interval_seconds: 3600, batch_delay_ms_max: 20, ..settings };
+        let mut rig = Self {
+            dir,
+            lane,
+            catalog: Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared(),
+            clock,
+            database: format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+            settings,
+            handle: None,
+            base: String::new(),
+        };
+        rig.start();
+        rig
+    }
+
+    fn start(&mut self) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let parts = Parts {
+            lanes: vec![self.lane.clone()],
+            catalog: Arc::clone(&self.catalog),
+            tokens: Tokens { operator: Token::new(TOKEN) },
+            listener,
+            clock: self.clock.clone(),
+            engine: Some(library()),
+            store: data().join("store"),
+            database: self.database.clone(),
+        };
+        let handle = aggregator::start(&self.settings, parts).expect("the aggregator starts");
+        self.base = format!("http://{}", handle.address());
+        self.handle = Some(handle);
+    }
+
+    /// Stops the aggregator, does something while it is down, and starts it again on the same store and lane.
+    pub fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
+        self.handle.take().expect("it runs").stop();
+        meanwhile(self);
+        self.start();
+    }
+
+    pub fn set_catalog(&self, text: &str) {
+        self.catalog.store(Arc::new(Catalog::parse(text, "catalog.toml").expect("a catalog")));
+    }
+
+    /// Appends hits to the journal, durably.
+    pub fn push(&self, hits: &[Hit]) {
+        let commits: Vec<_> = hits
+            .iter()
+            .map(|hit| {
+                let mut bytes = Vec::new();
+                encode_event(&self.event(hit), &mut bytes);
+                self.lane.append(&bytes).expect("the lane takes it")
+            })
+            .collect();
+        self.lane.flush();
+        for commit in commits {
+            commit.wait().expect("it is committed");
+        }
+    }
+
+    pub fn push_bytes(&self, bytes: &[u8]) {
+        let commit = self.lane.append(bytes).expect("the lane takes it");
+        self.lane.flush();
+        commit.wait().expect("it is committed");
+    }
+
+    pub fn push_books(&self, received: u64, pending: u64, outcomes: [u64; Outcome::COUNT]) {
+        let mut bytes = Vec::new();
+        encode_outcomes(
+            &OutcomeCounts { at_ms: self.clock.now_ms(), received, pending, outcomes },
+            &mut bytes,
+        );
+        self.push_bytes(&bytes);
+    }
+
+    fn event<'a>(&self, hit: &'a Hit) -> Event<'a> {
+        let catalog = self.catalog.load();
+        let known = match catalog.find(hit.campaign.as_bytes(), hit.placement.as_bytes()) {
+            catalog::Found::Known(campaign, placement) => {
+                Some((campaign.local_time(hit.time_ms), placement.source))
+            }
+            catalog::Found::UnknownPlacement(_) | catalog::Found::UnknownCampaign => None,
+        };
+        Event {
+            received_ms: hit.received_ms,
+            time_ms: hit.time_ms,
+            client_time_ms: hit.client_time_ms,
+            day: known.map(|(local, _)| local.day),
+            hour: known.map_or(0, |(local, _)| local.hour),
+            stage: hit.stage,
+            source: known.map_or(SourceKind::Client, |(_, source)| source),
+            platform: hit.platform,
+            flags: hit.flags | if known.is_some() { 0 } else { flag::UNRESOLVED },
+            campaign: hit.campaign,
+            placement: hit.placement,
+            creative: hit.creative,
+            region: hit.region,
+            catalog_version: catalog.version,
+            device: hit.device.map(|device| {
+                let mut key = [0; 16];
+                key[..8].copy_from_slice(&device.to_be_bytes());
+                Device { key: DeviceKey(key), kind: IdKind::Oaid, epoch: 1 }
+            }),
+            view: hit.view,
+            network: &hit.network,
+            agent: &hit.agent,
+        }
+    }
+
+    /// Status and body of a request with the operator's token.
+    pub fn call(&self, method: &str, path: &str) -> (u16, String) {
+        self.call_as(method, path, Some(&format!("Bearer {TOKEN}")))
+    }
+
+    pub fn call_as(&self, method: &str, path: &str, authorization: Option<&str>) -> (u16, String) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = agent.run(request.body(()).expect("a request")).expect("an answer");
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Brings everything up to date.
+    pub fn settle(&self) -> Value {
+        let (status, body) = self.call("POST", "/v1/settle");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Waits until the journal is in the store without settling anything: a day without data is asked for.
+    pub fn load(&self) {
+        let (status, body) = self.call("POST", "/v1/settle?day=1971-01-01");
+        assert_eq!(status, 200, "{body}");
+    }
+
+    pub fn report(&self, query: &str) -> Value {
+        self.get(&format!("/v1/campaigns/{query}"))
+    }
+
+    pub fn rows(&self, query: &str) -> Vec<Value> {
+        self.report(query)["rows"].as_array().expect("rows").clone()
+    }
+
+    /// The only row of a report.
+    pub fn row(&self, query: &str) -> Value {
+        let rows = self.rows(query);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows[0].clone()
+    }
+
+    /// What one SQL expression gives.
+    pub fn sql(&self, text: &str) -> String {
+        let answer = sql(&self.database).query(text, "TSV", &[]).expect("the engine answers");
+        String::from_utf8(answer).expect("text").trim().to_owned()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.stop();
+        }
+    }
+}
+
+fn open_lane(dir: &Path, clock: &Clock) -> Writer {
+    let clock = clock.clone();
+    let settings = journal::Settings { durability: journal::Durability::Os, ..journal::Settings::default() };
+    Lane::open(&dir.join("lane-0"), settings, Arc::new(move || clock.now_ms())).expect("a lane").0
+}
+
+/// A small generator of numbers that a test can repeat (SplitMix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// A seed: the one of `SEED`, else one from the clock. It is printed, so that a failing run can be repeated.
+pub fn seed() -> u64 {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| Clock::System.now_ms().unsigned_abs());
+    println!("SEED={seed}");
+    seed
+}

@@ -1,0 +1,158 @@
+//! Generations, marks, late events, and what a crash leaves.
+
+use aggregator::Settings;
+use serde_json::json;
+
+use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit, sql};
+
+#[test]
+fn late_events_restate_their_day_and_only_it() {
+    let rig = Rig::new();
+    rig.push(&[hit(NOON_MS - 3 * DAY_MS), hit(NOON_MS - DAY_MS)]);
+    let first = rig.settle();
+    assert_eq!(first["days"].as_array().expect("days").len(), 2);
+    assert_eq!(rig.report("utc/reach")["settled_until"], "2026-11-19");
+    // Nothing changed: nothing is done.
+    assert_eq!(rig.settle()["days"], json!([]));
+    // The late one is named as provisional, and the settled figures stay, until the day is settled again.
+    rig.push(&[Hit { received_ms: NOON_MS, ..hit(NOON_MS - 3 * DAY_MS + 5) }]);
+    rig.load();
+    let report = rig.report("utc/reach?by=day");
+    assert_eq!(report["provisional_days"], json!(["2026-11-17"]));
+    assert_eq!(report["settled_until"], json!(null));
+    assert_eq!(report["rows"][0]["impressions"], 1);
+    let again = rig.settle();
+    assert_eq!(again["days"].as_array().expect("days").len(), 1);
+    assert_eq!(again["days"][0]["day"], "2026-11-17");
+    assert_eq!(again["days"][0]["outcome"], "settled");
+    let report = rig.report("utc/reach?by=day");
+    assert_eq!(
+        (&report["rows"][0]["impressions"], &report["settled_until"]),
+        (&2.into(), &"2026-11-19".into())
+    );
+    assert_eq!(report["provisional_days"], json!([]));
+}
+
+#[test]
+fn today_is_live_until_it_is_settled_and_again_after_new_events() {
+    let rig = Rig::new();
+    rig.push(&[hit(NOON_MS - 60_000)]);
+    rig.load();
+    let live = rig.report("utc/reach");
+    assert_eq!((&live["rows"][0]["impressions"], &live["settled_until"]), (&1.into(), &json!(null)));
+    assert_eq!(live["provisional_days"], json!(["2026-11-20"]));
+    rig.settle();
+    assert_eq!(rig.report("utc/reach")["settled_until"], "2026-11-20");
+    rig.push(&[hit(NOON_MS - 50_000)]);
+    rig.load();
+    let live = rig.report("utc/reach");
+    assert_eq!((&live["rows"][0]["impressions"], &live["settled_until"]), (&2.into(), &json!(null)));
+}
+
+#[test]
+fn settled_until_stops_at_the_first_day_that_is_not() {
+    let rig = Rig::new();
+    rig.push(&[hit(NOON_MS - 3 * DAY_MS), hit(NOON_MS - 2 * DAY_MS), hit(NOON_MS - DAY_MS)]);
+    rig.settle();
+    rig.push(&[Hit { received_ms: NOON_MS, ..hit(NOON_MS - 2 * DAY_MS) }]);
+    rig.load();
+    assert_eq!(rig.report("utc/reach")["settled_until"], "2026-11-17");
+    // A range without the changed day is settled; days without events too, but not today.
+    assert_eq!(rig.report("utc/reach?from=2026-11-19&to=2026-11-19")["settled_until"], "2026-11-19");
+    assert_eq!(rig.report("utc/reach?from=2026-11-19&to=2026-11-20")["settled_until"], "2026-11-19");
+    assert_eq!(rig.report("utc/reach?from=2026-01-01&to=2026-01-05")["settled_until"], "2026-01-05");
+}
+
+#[test]
+fn what_a_crash_left_unpublished_is_dropped_and_its_number_stays_unused() {
+    let mut rig = Rig::new();
+    rig.push(&[Hit { device: Some(1), ..hit(NOON_MS - DAY_MS) }]);
+    rig.settle();
+    let reach = rig.report("utc/reach?by=day");
+    let database = rig.database.clone();
+    rig.restart(|_| {
+        // A settle step that gave itself the number 77 and died before it published.
+        let sql = sql(&database);
+        for text in [
+            "INSERT INTO generations VALUES (0, 77)",
+            "INSERT INTO device_days SELECT campaign, 5, placement, day, 77, device_kind, 9, 9, 9, 9 FROM device_days",
+            "INSERT INTO deliveries SELECT * REPLACE (toUInt64(77) AS generation) FROM deliveries",
+        ] {
+            sql.query(text, "Null", &[]).expect("planted");
+        }
+    });
+    assert_eq!(rig.report("utc/reach?by=day"), reach);
+    assert_eq!(rig.sql("SELECT count() FROM device_days WHERE generation = 77"), "0");
+    assert_eq!(rig.sql("SELECT count() FROM deliveries WHERE generation = 77"), "0");
+    rig.push(&[Hit { device: Some(2), ..hit(NOON_MS - DAY_MS) }]);
+    rig.settle();
+    assert_eq!(rig.sql("SELECT max(generation) FROM settled"), "78");
+    assert_eq!(rig.row("utc/reach")["reach"], 2);
+}
+
+#[test]
+fn a_mark_without_its_rows_only_settles_the_day_once_more() {
+    let mut rig = Rig::new();
+    rig.push(&[hit(NOON_MS - DAY_MS)]);
+    rig.settle();
+    let database = rig.database.clone();
+    // A crash between the mark and the insert.
+    rig.restart(|_| {
+        sql(&database)
+            .query("INSERT INTO changed VALUES ('2026-11-19', 1000)", "Null", &[])
+            .expect("planted");
+    });
+    assert_eq!(rig.report("utc/reach")["settled_until"], json!(null));
+    assert_eq!(rig.settle()["days"].as_array().expect("days").len(), 1);
+    assert_eq!(rig.report("utc/reach")["settled_until"], "2026-11-19");
+    // Later marks are newer than the planted one.
+    rig.push(&[hit(NOON_MS - DAY_MS + 1)]);
+    rig.load();
+    assert_eq!(rig.report("utc/reach")["settled_until"], json!(null));
+}
+
+#[test]
+fn old_generations_are_dropped_when_no_report_can_read_them() {
+    let mut rig = Rig::new();
+    for n in 0..3 {
+        rig.push(&[hit(NOON_MS - DAY_MS + n)]);
+        rig.settle();
+    }
+    assert_eq!(rig.sql("SELECT uniqExact(generation) FROM deliveries"), "3");
+    rig.restart(|_| ());
+    assert_eq!(rig.sql("SELECT uniqExact(generation) FROM deliveries"), "1");
+    assert_eq!(rig.row("utc/delivery")["impressions"], 3);
+}
+
+#[test]
+fn a_day_whose_events_begin_to_expire_is_frozen() {
+    let rig = Rig::with(CATALOG, Settings { retention_days: 40, ..Settings::default() });
+    rig.push(&[hit(NOON_MS - DAY_MS)]);
+    rig.settle();
+    rig.clock.advance_ms(39 * DAY_MS);
+    rig.push(&[Hit { received_ms: NOON_MS + 39 * DAY_MS, ..hit(NOON_MS - DAY_MS) }]);
+    assert_eq!(rig.settle()["days"], json!([]));
+    assert_eq!(rig.row("utc/delivery")["impressions"], 1);
+}
+
+#[test]
+fn settling_by_portions_gives_the_same() {
+    let rig = Rig::new();
+    let hits: Vec<Hit> = (0..2_000_u64)
+        .map(|n| Hit {
+            device: Some(n % 700 + 1),
+            view: n % 1_900 + 1,
+            placement: ["p1", "p2", "p3"][(n % 3) as usize],
+            ..hit(NOON_MS - DAY_MS + n as i64 * 10_000)
+        })
+        .collect();
+    rig.push(&hits);
+    rig.load();
+    let live = [rig.rows("utc/reach?by=placement"), rig.rows("utc/delivery?by=hour")];
+    rig.settle();
+    let mut settled = [rig.rows("utc/reach?by=placement"), rig.rows("utc/delivery?by=hour")];
+    for row in settled.iter_mut().flatten() {
+        row["settled_until"] = json!(null);
+    }
+    assert_eq!(settled, live);
+}
