@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub(crate) use error::{ConfigError, nearest};
-pub(crate) use sections::{Admin, Journal, Reports, Store};
+pub(crate) use sections::{Admin, Journal, Store};
 
 use crate::data_dir::DataDir;
 
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     /// The opt-out page and registry.
     pub(crate) opt_out: opt_out::Settings,
     /// The report API.
-    pub(crate) reports: Reports,
+    pub(crate) reports: aggregator::Settings,
     /// The event store.
     pub(crate) store: Store,
     /// The admin port.
@@ -54,7 +54,7 @@ impl Default for Config {
             tracker: ingest::Settings::default(),
             journal: Journal::default(),
             opt_out: opt_out::Settings::default(),
-            reports: Reports::default(),
+            reports: aggregator::Settings::default(),
             store: Store::default(),
             admin: Admin::default(),
         }
@@ -92,6 +92,7 @@ impl Config {
     /// Holds the values against their limits and against each other.
     fn check(&self) -> Result<(), String> {
         self.journal.settings().check().map_err(|error| format!("[journal]: {error}"))?;
+        self.reports.check().map_err(|error| format!("[reports] {error}"))?;
         let listeners = [
             ("tracker", self.tracker.listen),
             ("opt_out", self.opt_out.listen),

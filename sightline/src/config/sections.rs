@@ -92,17 +92,3 @@ pub(crate) struct Store {
     /// `deploy/engine/fetch` fills.
     pub(crate) engine: Option<PathBuf>,
 }
-
-/// `[reports]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Reports {
-    /// Address and port. Port 0 takes a free one.
-    pub(crate) listen: SocketAddr,
-}
-
-impl Default for Reports {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)) }
-    }
-}

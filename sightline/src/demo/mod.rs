@@ -270,12 +270,14 @@ fn addresses(text: &mut String, shop: &Shop) -> anyhow::Result<()> {
     let (tracker, opt_out, reports) =
         (address(shop.instance.tracker)?, address(shop.instance.opt_out)?, address(shop.instance.reports)?);
     let data = shop.data.root().display();
+    // As it was called, so that the lines can be pasted.
+    let program = std::env::args().next().unwrap_or_else(|| "sightline".to_owned());
     let _ = write!(
         text,
         "\na beacon of your own:\n  curl -i '{tracker}/i?c={CAMPAIGN}&p=p1&rid=my-first&cookie=my-browser'\n\
-         the URLs to hand to media:\n  sightline links --data {data}\n\
+         the URLs to hand to media:\n  {program} links --data {data}\n\
          the opt-out page:\n  {opt_out}/opt-out\n\
-         the reports (again, with the beacon above in them):\n  sightline report reach --campaign {CAMPAIGN} --settle --data {data}\n  \
+         the reports (again, with the beacon above in them):\n  {program} report reach --campaign {CAMPAIGN} --settle --data {data}\n  \
          curl -H 'Authorization: Bearer {}' '{reports}/v1/campaigns/{CAMPAIGN}/reach'\n",
         shop.token
     );

@@ -179,9 +179,7 @@ fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
 fn said(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let parsed: Option<Value> = serde_json::from_str(&text).ok();
-    let word =
-        |name: &str| parsed.as_ref().and_then(|v| v.get(name)).and_then(Value::as_str).map(str::to_owned);
-    let words = word("detail").or_else(|| word("error")).or_else(|| word("message"));
+    let words = parsed.as_ref().and_then(|v| v.get("error")?.get("message")?.as_str()).map(str::to_owned);
     words.unwrap_or_else(|| text.trim().chars().take(300).collect())
 }
 
@@ -209,10 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_an_error_are_found_wherever_they_stand() {
+    fn the_words_of_an_error_are_taken_out() {
         let answer =
             |body: &str| Answer { status: 400, retry_after_seconds: None, body: body.as_bytes().to_vec() };
-        assert_eq!(said(&answer(r#"{"error":"bad","detail":"from lies after to"}"#)), "from lies after to");
+        let body = r#"{"error":{"code":"bad_parameter","message":"from is after to"}}"#;
+        assert_eq!(said(&answer(body)), "from is after to");
         assert_eq!(said(&answer("plain\n")), "plain");
     }
 }

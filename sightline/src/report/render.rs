@@ -2,184 +2,206 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use aggregator::report::LEVELS_MAX;
+use serde_json::Value;
 
 use super::Question;
 use crate::cli::ReportKind;
 use crate::table::{self, thousands};
 
-/// Columns that come first, in this order, with their heads. What a row has beyond them follows by name.
-const HEADS: &[(&str, &str)] = &[
-    ("key", ""),
-    ("impressions", "impressions"),
-    ("identified_impressions", "identified"),
-    ("id_coverage", "id coverage"),
-    ("clicks", "clicks"),
-    ("reach", "reach"),
-    ("average_frequency", "frequency"),
+/// A column: where its value stands in a row, its head, and whether it is shown where it is 0 in every row.
+struct Column {
+    path: &'static str,
+    head: &'static str,
+    is_always_shown: bool,
+}
+
+const fn always(path: &'static str, head: &'static str) -> Column {
+    Column { path, head, is_always_shown: true }
+}
+
+const fn if_any(path: &'static str, head: &'static str) -> Column {
+    Column { path, head, is_always_shown: false }
+}
+
+const REACH: &[Column] = &[
+    always("/key", ""),
+    always("/impressions", "impressions"),
+    always("/identified_impressions", "identified"),
+    always("/id_coverage", "id coverage"),
+    always("/clicks", "clicks"),
+    always("/reach", "reach"),
+    always("/average_frequency", "frequency"),
+    if_any("/cumulative_reach", "reach so far"),
 ];
-/// Not columns of a table: said above it, or shown in the other report.
-const SAID_ELSEWHERE: &[&str] =
-    &["settled_until", "exact", "provisional", "n_plus", "exactly", "standard_error"];
+
+/// gross − the removed = net, from left to right.
+const DELIVERY: &[Column] = &[
+    always("/key", ""),
+    always("/gross_impressions", "gross"),
+    if_any("/removed_impressions/duplicate", "- repeats"),
+    if_any("/removed_impressions/robot", "- robots"),
+    if_any("/removed_impressions/non_browser", "- no browser"),
+    if_any("/removed_impressions/data_center", "- data centre"),
+    always("/net_impressions", "= net"),
+    always("/identified_impressions", "identified"),
+    always("/id_coverage", "id coverage"),
+    always("/gross_clicks", "clicks gross"),
+    if_any("/removed_clicks/duplicate", "- repeats"),
+    if_any("/removed_clicks/double_click", "- double"),
+    if_any("/removed_clicks/robot", "- robots"),
+    if_any("/removed_clicks/non_browser", "- no browser"),
+    if_any("/removed_clicks/data_center", "- data centre"),
+    always("/net_clicks", "= net"),
+    if_any("/stages/tracked", "tracked"),
+    if_any("/stages/viewable", "viewable"),
+    if_any("/stages/not_viewable", "not viewable"),
+    if_any("/stages/not_measurable", "not measurable"),
+    if_any("/stages/starts", "start"),
+    if_any("/stages/first_quartiles", "25 %"),
+    if_any("/stages/midpoints", "50 %"),
+    if_any("/stages/third_quartiles", "75 %"),
+    if_any("/stages/completes", "100 %"),
+    if_any("/stages/conversions", "conversions"),
+    if_any("/withheld_impressions", "ids withheld"),
+    if_any("/bad_id_impressions", "bad ids"),
+    if_any("/macros_unreplaced", "macros unreplaced"),
+    if_any("/conflicts", "conflicts"),
+    if_any("/unresolved", "unresolved"),
+];
 
 /// Prints a report as a table.
 pub(super) fn print(question: &Question<'_>, report: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let rows = rows(report);
-    head(question, report, &rows, out)?;
+    let rows: Vec<&Value> =
+        report.get("rows").and_then(Value::as_array).map(|rows| rows.iter().collect()).unwrap_or_default();
+    head(question, report, out)?;
     if rows.is_empty() {
         return writeln!(out, "no events in this period");
     }
     match question.kind {
-        ReportKind::Frequency => {
-            for row in &rows {
-                frequency(row, rows.len() > 1, out)?;
-            }
-            Ok(())
-        }
-        ReportKind::Reach => flat(&rows, true, out),
-        ReportKind::Delivery => flat(&rows, false, out),
+        ReportKind::Reach => columns(REACH, &rows, true, out),
+        ReportKind::Delivery => columns(DELIVERY, &rows, false, out),
+        ReportKind::Frequency => frequency(&rows, out),
     }
 }
 
 /// Prints what was settled.
 pub(super) fn print_settled(done: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let days = done.get("days").or(Some(done)).and_then(Value::as_array);
-    match days {
-        Some(days) if days.is_empty() => writeln!(out, "nothing had changed"),
-        Some(days) => {
-            let names: Vec<String> = days.iter().map(|day| text(day.get("day").unwrap_or(day))).collect();
-            writeln!(out, "settled {} days: {}", days.len(), names.join(" "))
-        }
-        None => writeln!(out, "{done}"),
+    let days = done.get("days").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if let Some(adopted) = done.get("adopted").and_then(Value::as_u64).filter(|n| *n > 0) {
+        writeln!(out, "{} unresolved hits were adopted, for the catalog knows them now", thousands(adopted))?;
     }
-}
-
-fn rows(report: &Value) -> Vec<Map<String, Value>> {
-    let rows = report.get("rows").or(Some(report)).and_then(Value::as_array);
-    rows.map(|rows| rows.iter().filter_map(Value::as_object).cloned().collect()).unwrap_or_default()
+    if days.is_empty() {
+        return writeln!(out, "nothing had changed");
+    }
+    let mut shown = table::plain(&["day", "events", "seconds", ""]);
+    for day in days {
+        let seconds =
+            day.get("seconds").and_then(Value::as_f64).map_or_else(String::new, |s| format!("{s:.1}"));
+        let outcome = day.get("outcome").map(text).unwrap_or_default();
+        shown.add_row([at(day, "/day"), at(day, "/events"), seconds, outcome]);
+    }
+    table::right_align(&mut shown, &[1, 2]);
+    table::print(&shown, out)
 }
 
 /// What the figures are of, and how final they are.
-fn head(
-    question: &Question<'_>,
-    report: &Value,
-    rows: &[Map<String, Value>],
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn head(question: &Question<'_>, report: &Value, out: &mut dyn Write) -> io::Result<()> {
     let said = |name: &str| report.get(name).map(text).filter(|t| !t.is_empty());
     let period = match (said("from"), said("to")) {
         (Some(from), Some(to)) => format!(", {from} to {to}"),
         _ => String::new(),
     };
     let zone = said("time_zone").map_or_else(String::new, |zone| format!(" ({zone})"));
-    let filter = said("filter").unwrap_or_else(|| format!("{:?}", question.filter).to_lowercase());
-    writeln!(out, "{} of {}{period}{zone}, {filter}", question.kind.name(), question.campaign)?;
-    let of_rows = |name: &str| rows.first().and_then(|row| row.get(name));
-    let settled =
-        said("settled_until").or_else(|| of_rows("settled_until").map(text).filter(|t| !t.is_empty()));
-    match settled {
-        Some(until) => writeln!(out, "settled until {until}; later days are provisional")?,
-        None => writeln!(out, "provisional: nothing is settled yet (--settle brings it up to date)")?,
+    let filter = said("filter").map_or_else(String::new, |filter| format!(", {filter}"));
+    writeln!(out, "{} of {}{period}{zone}{filter}", question.kind.name(), question.campaign)?;
+    let provisional: Vec<String> =
+        report.get("provisional_days").and_then(Value::as_array).into_iter().flatten().map(text).collect();
+    if let Some(until) = said("settled_until") {
+        writeln!(out, "settled until {until}")?;
     }
-    if of_rows("exact").and_then(Value::as_bool) == Some(false) {
-        writeln!(out, "estimated from a sample of devices; ± is one standard error")?;
+    if !provisional.is_empty() {
+        writeln!(out, "provisional: {} (--settle brings them up to date)", provisional.join(" "))?;
+    }
+    let is_exact = report.pointer("/rows/0/exact").and_then(Value::as_bool).unwrap_or(true);
+    if !is_exact {
+        writeln!(out, "estimated from a sample of devices")?;
     }
     writeln!(out)
 }
 
 /// One line for each row; with the N+ columns if asked.
-fn flat(rows: &[Map<String, Value>], with_n_plus: bool, out: &mut dyn Write) -> io::Result<()> {
-    let rows: Vec<Map<String, Value>> = rows.iter().map(flattened).collect();
-    let mut names: Vec<String> = HEADS
-        .iter()
-        .map(|(name, _)| (*name).to_owned())
-        .filter(|n| rows.iter().any(|r| r.contains_key(n)))
-        .collect();
-    for row in &rows {
-        for name in row.keys() {
-            let is_known = names.contains(name) || SAID_ELSEWHERE.contains(&name.as_str());
-            if !is_known && !row.get(name).is_some_and(Value::is_array) {
-                names.push(name.clone());
-            }
-        }
-    }
+fn columns(known: &[Column], rows: &[&Value], with_n_plus: bool, out: &mut dyn Write) -> io::Result<()> {
+    let is_shown = |column: &Column| {
+        column.is_always_shown
+            || rows.iter().any(|row| row.pointer(column.path).and_then(Value::as_u64).is_some_and(|n| n > 0))
+    };
+    let known: Vec<&Column> = known.iter().filter(|column| is_shown(column)).collect();
     let widest =
         if with_n_plus { rows.iter().map(|row| numbers(row, "n_plus").len()).max().unwrap_or(0) } else { 0 };
-    let mut heads: Vec<String> = names.iter().map(|name| head_of(name)).collect();
-    heads.extend((1..=widest).map(|n| format!("{n}+")));
-    let mut shown = table::plain(&heads.iter().map(String::as_str).collect::<Vec<_>>());
-    for row in &rows {
-        let mut cells: Vec<String> = names.iter().map(|name| cell(name, row.get(name))).collect();
+    let n_plus: Vec<String> = (1..=widest).map(|n| format!("{n}+")).collect();
+    let heads: Vec<&str> =
+        known.iter().map(|column| column.head).chain(n_plus.iter().map(String::as_str)).collect();
+    let mut shown = table::plain(&heads);
+    for row in rows {
+        let mut cells: Vec<String> = known.iter().map(|column| at(row, column.path)).collect();
         let n_plus = numbers(row, "n_plus");
-        cells.extend((0..widest).map(|n| n_plus.get(n).map_or_else(String::new, |value| whole(*value))));
+        cells.extend((0..widest).map(|n| n_plus.get(n).copied().map_or_else(String::new, thousands)));
         shown.add_row(cells);
     }
     table::right_align(&mut shown, &(1..heads.len()).collect::<Vec<_>>());
     table::print(&shown, out)
 }
 
-/// The distribution of one row, a line for each N.
-fn frequency(row: &Map<String, Value>, with_key: bool, out: &mut dyn Write) -> io::Result<()> {
-    let (n_plus, exactly, errors) =
-        (numbers(row, "n_plus"), numbers(row, "exactly"), numbers(row, "standard_error"));
-    let reach = n_plus.first().copied().unwrap_or(0.0);
-    if with_key {
-        writeln!(out, "{}", row.get("key").map(text).unwrap_or_default())?;
-    }
-    let mut shown = table::plain(&["times", "devices", "of reach", "at least", "of reach", "±"]);
-    let share =
-        |value: f64| if reach > 0.0 { format!("{:.1} %", value / reach * 100.0) } else { String::new() };
-    let last = n_plus.len().max(exactly.len());
-    // Lines beyond the highest frequency say nothing but zeros.
-    let shown_max = (0..last).rev().find(|n| n_plus.get(*n).is_some_and(|v| *v > 0.0)).map_or(1, |n| n + 1);
-    for n in 0..shown_max {
-        let (exact, plus) = (exactly.get(n).copied(), n_plus.get(n).copied());
-        let name = if n + 1 == exactly.len() { format!("{} or more", n + 1) } else { (n + 1).to_string() };
-        shown.add_row([
-            name,
-            exact.map_or_else(String::new, whole),
-            exact.map_or_else(String::new, share),
-            plus.map_or_else(String::new, whole),
-            plus.map_or_else(String::new, share),
-            errors.get(n).filter(|e| **e > 0.0).map_or_else(String::new, |e| whole(*e)),
-        ]);
-    }
-    table::right_align(&mut shown, &[0, 1, 2, 3, 4, 5]);
-    table::print(&shown, out)
-}
-
-/// Nested objects (`removed`: reason → count) as columns of their own.
-fn flattened(row: &Map<String, Value>) -> Map<String, Value> {
-    let mut flat = Map::new();
-    for (name, value) in row {
-        match value.as_object() {
-            Some(inner) => {
-                let columns = inner.iter().map(|(key, value)| (format!("{name}: {key}"), value.clone()));
-                flat.extend(columns);
+/// A table for each key, a line for each frequency up to the highest that occurs.
+fn frequency(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
+    let mut rest = rows;
+    while let Some(key) = rest.first().map(|row| at(row, "/key")) {
+        let until = rest.iter().position(|row| at(row, "/key") != key).unwrap_or(rest.len());
+        let (of_key, after) = rest.split_at(until);
+        rest = after;
+        if rows.len() > of_key.len() {
+            writeln!(out, "{key}")?;
+        }
+        let number = |row: &Value, name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let reach = of_key.first().map_or(0, |row| number(row, "n_plus"));
+        let share = |n: u64| {
+            if reach > 0 { format!("{:.1} %", n as f64 / reach as f64 * 100.0) } else { String::new() }
+        };
+        let mut shown =
+            table::plain(&["times", "devices", "of reach", "at least", "of reach", "impressions"]);
+        for row in of_key {
+            let (devices, n_plus) = (number(row, "devices"), number(row, "n_plus"));
+            if n_plus == 0 {
+                break;
             }
-            None => {
-                flat.insert(name.clone(), value.clone());
-            }
+            let is_open = number(row, "frequency") >= LEVELS_MAX as u64;
+            let open = if is_open { " or more" } else { "" };
+            shown.add_row([
+                format!("{}{open}", at(row, "/frequency")),
+                thousands(devices),
+                share(devices),
+                thousands(n_plus),
+                share(n_plus),
+                at(row, "/impressions"),
+            ]);
+        }
+        table::right_align(&mut shown, &[0, 1, 2, 3, 4, 5]);
+        table::print(&shown, out)?;
+        if !rest.is_empty() {
+            writeln!(out)?;
         }
     }
-    flat
+    Ok(())
 }
 
-fn head_of(name: &str) -> String {
-    HEADS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map_or_else(|| name.replace('_', " "), |(_, head)| (*head).to_owned())
-}
-
-fn cell(name: &str, value: Option<&Value>) -> String {
-    match (name, value) {
-        (_, None | Some(Value::Null)) => String::new(),
-        ("id_coverage", Some(value)) => {
-            value.as_f64().map_or_else(String::new, |v| format!("{:.1} %", v * 100.0))
-        }
-        ("average_frequency", Some(value)) => value.as_f64().map_or_else(String::new, |v| format!("{v:.3}")),
-        (_, Some(value)) => text(value),
+/// The value at a path of a row, as it is shown.
+fn at(row: &Value, path: &str) -> String {
+    let value = row.pointer(path).unwrap_or(&Value::Null);
+    match path {
+        "/id_coverage" => value.as_f64().map_or_else(String::new, |v| format!("{:.1} %", v * 100.0)),
+        "/average_frequency" => value.as_f64().map_or_else(String::new, |v| format!("{v:.3}")),
+        _ => text(value),
     }
 }
 
@@ -192,16 +214,11 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn numbers(row: &Map<String, Value>, name: &str) -> Vec<f64> {
+fn numbers(row: &Value, name: &str) -> Vec<u64> {
     row.get(name)
         .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(Value::as_f64).collect())
+        .map(|list| list.iter().filter_map(Value::as_u64).collect())
         .unwrap_or_default()
-}
-
-/// A count; a sampled one is rounded to devices.
-fn whole(value: f64) -> String {
-    thousands(value.round().max(0.0) as u64)
 }
 
 #[cfg(test)]
@@ -211,44 +228,89 @@ mod tests {
     use super::*;
     use crate::cli::{By, Filter};
 
-    fn question(kind: ReportKind) -> Question<'static> {
-        Question { kind, campaign: "demo", from: None, to: None, by: By::Total, filter: Filter::Net }
-    }
-
     fn printed(kind: ReportKind, report: &Value) -> String {
+        let question =
+            Question { kind, campaign: "demo", from: None, to: None, by: By::Total, filter: Filter::Net };
         let mut out = Vec::new();
-        print(&question(kind), report, &mut out).expect("prints");
+        print(&question, report, &mut out).expect("prints");
         String::from_utf8(out).expect("text")
-    }
-
-    fn reach() -> Value {
-        json!({"rows": [{"key": "total", "impressions": 9960, "identified_impressions": 9960, "id_coverage": 1.0, "clicks": 442,
-            "reach": 8861, "average_frequency": 1.124_026, "n_plus": [8861, 838, 235, 23, 3, 0], "exactly": [8023, 603, 212, 20, 3, 0],
-            "standard_error": [0, 0, 0, 0, 0, 0], "exact": true, "settled_until": "2026-11-20"}]})
     }
 
     #[test]
     fn reach_shows_the_figures_and_every_n_plus() {
-        let text = printed(ReportKind::Reach, &reach());
-        for part in ["9,960", "8,861", "100.0 %", "1.124", "1+", "6+", "838", "settled until 2026-11-20"] {
+        let report = json!({
+            "from": "2026-11-01", "to": "2026-11-21", "time_zone": "Asia/Shanghai", "filter": "net",
+            "settled_until": "2026-11-20", "provisional_days": ["2026-11-21"],
+            "rows": [{"key": "total", "impressions": 9960, "identified_impressions": 9960, "id_coverage": 1.0, "clicks": 442,
+                "reach": 8861, "average_frequency": 1.124_026, "n_plus": [8861, 838, 235, 23, 3, 0],
+                "exactly": [8023, 603, 212, 20, 3, 0], "standard_error": [0.0], "exact": true}]
+        });
+        let text = printed(ReportKind::Reach, &report);
+        for part in [
+            "2026-11-01 to 2026-11-21 (Asia/Shanghai), net",
+            "settled until 2026-11-20",
+            "provisional: 2026-11-21",
+            "9,960",
+            "8,861",
+            "100.0 %",
+            "1.124",
+            "1+",
+            "6+",
+            "838",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
-        assert!(!text.contains("standard"), "{text}");
+        assert!(!text.contains("so far"), "only by day: {text}");
     }
 
     #[test]
-    fn frequency_has_a_line_for_each_n_that_occurs() {
-        let text = printed(ReportKind::Frequency, &reach());
-        assert!(text.contains("8,023") && text.contains("90.5 %") && text.contains("603"), "{text}");
-        assert!(!text.contains("6 or more"), "{text}");
+    fn frequency_has_a_line_for_each_n_that_occurs_and_a_table_for_each_key() {
+        let row = |key: &str, frequency: u64, devices: u64, n_plus: u64| json!({"key": key, "frequency": frequency, "devices": devices, "n_plus": n_plus, "impressions": devices * frequency});
+        let rows = [
+            row("a", 1, 8023, 8861),
+            row("a", 2, 838, 838),
+            row("a", 3, 0, 0),
+            row("b", 1, 4, 7),
+            row("b", 2, 3, 3),
+        ];
+        let text = printed(ReportKind::Frequency, &json!({"rows": rows}));
+        assert!(
+            text.contains("8,023")
+                && text.contains("90.5 %")
+                && text.contains("\na\n")
+                && text.contains("\nb\n"),
+            "{text}"
+        );
+        assert!(
+            text.lines().filter(|line| line.contains(" or more")).count() == 1 && text.contains("80 or more"),
+            "{text}"
+        );
     }
 
     #[test]
-    fn what_was_removed_becomes_columns_and_nothing_settled_is_said() {
-        let report =
-            json!({"rows": [{"key": "p1", "impressions": 12, "removed": {"duplicate": 3, "robot": 1}}]});
-        let text = printed(ReportKind::Delivery, &report);
-        assert!(text.contains("removed: duplicate") && text.contains("provisional"), "{text}");
+    fn delivery_leads_from_gross_to_net_and_leaves_out_what_did_not_occur() {
+        let row = json!({"key": "p1", "gross_impressions": 12, "net_impressions": 9, "id_coverage": null,
+            "removed_impressions": {"duplicate": 3, "robot": 0}, "gross_clicks": 0, "net_clicks": 0, "stages": {"viewable": 5}});
+        let text = printed(ReportKind::Delivery, &json!({"rows": [row]}));
+        assert!(
+            text.contains("- repeats") && !text.contains("- robots") && text.contains("viewable"),
+            "{text}"
+        );
         assert!(printed(ReportKind::Delivery, &json!({"rows": []})).contains("no events"));
+    }
+
+    #[test]
+    fn what_was_settled_is_told_by_day() {
+        let done = json!({"days": [{"day": "2026-11-20", "outcome": "settled", "events": 1200, "seconds": 0.31}], "adopted": 2});
+        let mut out = Vec::new();
+        print_settled(&done, &mut out).expect("prints");
+        let text = String::from_utf8(out).expect("text");
+        assert!(
+            text.contains("2 unresolved hits") && text.contains("1,200") && text.contains("settled"),
+            "{text}"
+        );
+        let mut out = Vec::new();
+        print_settled(&json!({"days": [], "adopted": 0}), &mut out).expect("prints");
+        assert_eq!(out, b"nothing had changed\n");
     }
 }

@@ -23,6 +23,7 @@ struct Handles {
     tracker: Option<ingest::Handle>,
     registry: Option<Registry>,
     page: Option<opt_out::Handle>,
+    aggregator: Option<aggregator::Handle>,
 }
 
 /// Everything that runs.
@@ -64,6 +65,13 @@ impl Running {
                 instance.tracker = Some(tracker.address());
                 handles.tracker = Some(tracker);
             }
+        }
+        if want.aggregator {
+            let aggregator = start_aggregator(&ground)?;
+            instance.reports = Some(aggregator.address());
+            handles.aggregator = Some(aggregator);
+        } else if want.lanes {
+            hold_for_aggregator(&ground.lanes)?;
         }
         let handles = Arc::new(Mutex::new(handles));
         let tasks = vec![
@@ -188,7 +196,11 @@ impl Running {
             } else if let Some(registry) = handles.registry {
                 registry.close();
             }
+            // Closed lanes are read to their end: what was answered is in the store before the process ends.
             lanes.iter().for_each(Writer::close);
+            if let Some(aggregator) = handles.aggregator {
+                aggregator.stop();
+            }
         });
         rest.await.context("stopping failed")?;
         for task in self.tasks {
@@ -202,9 +214,12 @@ impl Running {
 
 /// Binds a listener, saying whose it is when that fails.
 fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
+    let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}: stop what listens there, or set another address in [{section}] listen")
-    })
+    })?;
+    // What a runtime expects of a socket that it is given.
+    listener.set_nonblocking(true).with_context(|| format!("cannot use the socket on {address}"))?;
+    Ok(listener)
 }
 
 fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
@@ -243,6 +258,30 @@ fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Hand
     ingest::start(settings, parts).context("cannot start the tracker; its address stands in [tracker] listen")
 }
 
+/// Starts the aggregator. Before anything is listened on, so that a missing engine is said at once.
+fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
+    let settings = &ground.config.reports;
+    let parts = aggregator::Parts {
+        lanes: ground.lanes.clone(),
+        catalog: ground.catalog.clone(),
+        tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
+        listener: bind("reports", settings.listen)?,
+        clock: ground.clock.clone(),
+        engine: ground.config.store.engine.clone(),
+        store: ground.data.store(),
+        database: aggregator::DATABASE.to_owned(),
+    };
+    aggregator::start(settings, parts).context("cannot start the aggregator")
+}
+
+/// Where no aggregator runs, its cursors still have to hold the segments that it will read.
+fn hold_for_aggregator(lanes: &[Writer]) -> anyhow::Result<()> {
+    for lane in lanes {
+        lane.reader(aggregator::CURSOR).context("cannot keep the journal for the aggregator")?;
+    }
+    Ok(())
+}
+
 /// What the admin port says of each part that runs here.
 fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
     let handles = Arc::clone(handles);
@@ -263,6 +302,13 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
                 name: "clicks",
                 not_ready: why(ready.clicks, "a lane of the tracker has ended"),
             });
+        }
+        if let Some(aggregator) = &handles.aggregator {
+            let not_ready = match aggregator.readiness() {
+                aggregator::Readiness::Ready => None,
+                aggregator::Readiness::Degraded(why) => Some(why),
+            };
+            parts.push(Part { name: "store", not_ready });
         }
         if handles.registry.is_some() {
             // The registry was replayed to its end before the tracker was started.
