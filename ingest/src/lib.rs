@@ -43,6 +43,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use address::{Cidr, CidrError};
+#[doc(hidden)]
+pub use batch::decode_batch;
 use event::clock::Clock;
 use event::key::KeyRing;
 use journal::{Health, Writer};
