@@ -136,8 +136,12 @@ pub(crate) fn mark_for_rules(settler: &Settler) -> Result<(), StoreError> {
     put(&mut row, settler.clock.now_ms().unsigned_abs());
     put(&mut row, lists);
     put_length(&mut row, campaigns.len());
-    campaigns.iter().for_each(|campaign| put_text(&mut row, campaign.as_bytes()));
+    for campaign in &campaigns {
+        put_text(&mut row, campaign.as_bytes());
+    }
     put_length(&mut row, seconds.len());
-    seconds.iter().for_each(|seconds| row.extend_from_slice(&(*seconds as u32).to_le_bytes()));
+    for seconds in &seconds {
+        row.extend_from_slice(&(*seconds as u32).to_le_bytes());
+    }
     settler.store.insert(Work::Settle, statement::RULES, &row)
 }

@@ -39,7 +39,7 @@ use crate::store::{StoreError, Work, day_number};
 use crate::work::Worker;
 
 /// Longest a settle request waits for the journal to be in the store.
-const CATCH_UP_MAX: Duration = Duration::from_secs(600);
+const CATCH_UP_MAX: Duration = Duration::from_mins(10);
 /// Longest query string, bytes.
 const QUERY_BYTES_MAX: usize = 2048;
 
@@ -126,7 +126,7 @@ impl Api {
     /// Answers one request. Its body is never read: no route takes one.
     pub(crate) async fn answer<B>(self: Arc<Self>, request: hyper::Request<B>) -> Result<Answer, Infallible> {
         let answer = self.route(&request).await;
-        Ok(answer.unwrap_or_else(|problem| problem.answer()))
+        Ok(answer.unwrap_or_else(Problem::answer))
     }
 
     async fn route<B>(self: &Arc<Self>, request: &hyper::Request<B>) -> Result<Answer, Problem> {

@@ -15,7 +15,7 @@ use crate::changed;
 use crate::rules::network_number;
 
 /// Portions in which a day is settled; see `schema/events.sql`.
-pub const BUCKETS: u64 = 16;
+pub(crate) const BUCKETS: u64 = 16;
 /// Campaigns whose hash is remembered; strangers can name any number of unknown ones.
 const CAMPAIGNS_REMEMBERED_MAX: usize = 4096;
 

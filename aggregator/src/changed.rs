@@ -14,10 +14,10 @@ use crate::statement;
 use crate::store::{Store, StoreError, Work};
 
 /// Hours on either side of a midnight within which a later stage of a view still finds its impression on the other side.
-pub const STRADDLE_HOURS: u8 = 3;
+pub(crate) const STRADDLE_HOURS: u8 = 3;
 
 /// Gives out marks.
-pub struct Marks {
+pub(crate) struct Marks {
     state: Mutex<State>,
 }
 
@@ -28,7 +28,7 @@ struct State {
 
 /// A mark whose rows are being inserted.
 #[must_use = "the mark is in flight until this is dropped"]
-pub struct InFlight {
+pub(crate) struct InFlight {
     marks: Arc<Marks>,
     mark: u64,
 }
@@ -38,7 +38,7 @@ impl Marks {
     ///
     /// # Errors
     /// The store's.
-    pub fn open(store: &Store) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn open(store: &Store) -> Result<Arc<Self>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             number: u64,
@@ -52,7 +52,7 @@ impl Marks {
     ///
     /// # Errors
     /// The store's: then nothing may be inserted.
-    pub fn mark(
+    pub(crate) fn mark(
         self: &Arc<Self>,
         store: &Store,
         work: Work,
@@ -76,7 +76,7 @@ impl Marks {
     }
 
     /// Every insert of a mark up to this one is complete.
-    pub fn complete_until(&self) -> u64 {
+    pub(crate) fn complete_until(&self) -> u64 {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.in_flight.first().map_or(state.last, |first| first - 1)
     }
@@ -90,7 +90,7 @@ impl Drop for InFlight {
 
 /// Adds the days whose figures a hit can change: its own; the next one, on which its repeats stand; and the one before, if it may belong to a
 /// view that began there.
-pub fn add_days(days: &mut BTreeSet<u16>, day: u16, hour: u8, stage: Stage, view: u64) {
+pub(crate) fn add_days(days: &mut BTreeSet<u16>, day: u16, hour: u8, stage: Stage, view: u64) {
     days.insert(day);
     if view != 0 || stage == Stage::Click {
         days.insert(day.saturating_add(1));

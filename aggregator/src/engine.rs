@@ -90,6 +90,9 @@ impl EngineError {
 }
 
 /// Where the library is: the configured file, else the one of [`LIBRARY_VARIABLE`], else the cache folder that `deploy/engine/fetch` fills.
+///
+/// # Errors
+/// There is no such file.
 pub fn find_library(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

@@ -25,7 +25,7 @@ pub mod engine;
 mod judge;
 mod loader;
 pub mod metrics;
-pub mod report;
+mod report;
 mod rules;
 mod server;
 mod settings;
@@ -139,11 +139,13 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let (loader, progress) =
         Loader::new(settings, Arc::clone(&store), Arc::clone(&marks), &parts.lanes, parts.clock.clone())?;
     let settler = Settler::open(
-        Arc::clone(&store),
-        marks,
-        Arc::clone(&parts.catalog),
-        Arc::clone(&rules),
-        parts.clock.clone(),
+        settle::Parts {
+            store: Arc::clone(&store),
+            marks,
+            catalog: Arc::clone(&parts.catalog),
+            rules: Arc::clone(&rules),
+            clock: parts.clock.clone(),
+        },
         settings.retention_days,
     )?;
     let worker =

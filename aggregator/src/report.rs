@@ -25,8 +25,8 @@ use crate::settle::Published;
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
-pub use request::{By, Filter, Format, Kind, LEVELS_DEFAULT, LEVELS_MAX, Refused, Request};
-pub use rows::{DeliveryRow, FrequencyRow, ReachRow, Removed, Report, Rows, Stages, file_name};
+pub(crate) use request::{By, Filter, Format, Kind, Refused, Request};
+pub(crate) use rows::{DeliveryRow, FrequencyRow, ReachRow, Removed, Report, Rows, file_name};
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
@@ -35,7 +35,7 @@ const UNKNOWN: &str = "unknown";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
+pub(crate) enum ReportError {
     /// Caller: no such campaign, neither in the catalog nor in the store.
     #[error("no campaign of that id is known")]
     UnknownCampaign,
@@ -45,7 +45,7 @@ pub enum ReportError {
 }
 
 /// Answers reports.
-pub struct Reporter {
+pub(crate) struct Reporter {
     pub(crate) store: Arc<Store>,
     pub(crate) catalog: catalog::Shared,
     pub(crate) rules: Arc<Rules>,
@@ -54,7 +54,7 @@ pub struct Reporter {
 
 /// A campaign as `GET /v1/campaigns` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct CampaignRow {
+pub(crate) struct CampaignRow {
     /// Id.
     pub id: String,
     /// Name, empty if the catalog no longer has it.
@@ -73,7 +73,7 @@ pub struct CampaignRow {
 
 /// A placement of [`CampaignRow`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct PlacementRow {
+pub(crate) struct PlacementRow {
     /// Id.
     pub id: String,
     /// Name.
@@ -151,7 +151,7 @@ impl Reporter {
     ///
     /// # Errors
     /// An unknown campaign, or the store's.
-    pub fn report(&self, request: &Request) -> Result<Report, ReportError> {
+    pub(crate) fn report(&self, request: &Request) -> Result<Report, ReportError> {
         let days = self.days(request)?;
         let rows = match request.kind {
             Kind::Delivery => Rows::Delivery(self.delivery(request, &days)?),
@@ -160,7 +160,7 @@ impl Reporter {
         };
         Ok(Report {
             campaign: request.campaign.clone(),
-            report: request.kind.name(),
+            kind: request.kind.name(),
             from: days.from.map(day_text),
             to: days.to.map(day_text),
             time_zone: self.time_zone(&request.campaign).name().to_owned(),
@@ -176,7 +176,7 @@ impl Reporter {
     ///
     /// # Errors
     /// The store's.
-    pub fn campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
+    pub(crate) fn campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             campaign: String,
@@ -314,7 +314,9 @@ impl Reporter {
                 let key = if request.by == By::Total { String::new() } else { placement };
                 *rows.entry(key).or_default().unresolved.get_or_insert(0) += hits;
             }
-            rows.values_mut().for_each(|row| row.unresolved = Some(row.unresolved.unwrap_or(0)));
+            for row in rows.values_mut() {
+                row.unresolved.get_or_insert(0);
+            }
         }
         let finish = |(key, mut row): (String, DeliveryRow)| {
             row.key = key_text(request.by, key);

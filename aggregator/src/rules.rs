@@ -19,7 +19,7 @@ const NON_BROWSERS: &str = include_str!("../rules/non_browsers.txt");
 const AGENTS_MAX: u64 = 20_000;
 
 /// The lists in force.
-pub struct Rules {
+pub(crate) struct Rules {
     robots: String,
     non_browsers: String,
     networks: Networks,
@@ -29,7 +29,7 @@ pub struct Rules {
 
 /// Ranges of networks, as the events' `network` column numbers them; low and high ends in two lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks {
+pub(crate) struct Networks {
     lows: Vec<u64>,
     highs: Vec<u64>,
 }
@@ -39,7 +39,7 @@ impl Rules {
     ///
     /// # Errors
     /// A network that cannot be read.
-    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let (robots, non_browsers) = (pattern(ROBOTS), pattern(NON_BROWSERS));
         let networks = networks(&settings.data_center_networks)?;
         let digest = Sha256::new()
@@ -57,7 +57,7 @@ impl Rules {
     ///
     /// # Errors
     /// The store's.
-    pub fn values(
+    pub(crate) fn values(
         &self,
         store: &Store,
         work: Work,
@@ -148,7 +148,7 @@ fn name(line: &str) -> String {
 }
 
 /// The number under which a cut address stands in the store: 4 << 56 | the first 3 bytes, or 6 << 56 | the first 6; 0 = none.
-pub fn network_number(cut: &[u8]) -> u64 {
+pub(crate) fn network_number(cut: &[u8]) -> u64 {
     let family = match cut.len() {
         3 => 4,
         6 => 6,

@@ -90,9 +90,9 @@ impl Settings {
 
     pub(crate) fn limits(&self) -> Limits {
         Limits {
-            statement_bytes_max: self.statement_bytes_max,
-            threads_max: self.statement_threads_max,
-            reports_max: self.reports_max,
+            statement_bytes: self.statement_bytes_max,
+            threads: self.statement_threads_max,
+            reports: self.reports_max,
         }
     }
 }

@@ -44,9 +44,18 @@ pub(crate) struct Settler {
     generation: Mutex<u64>,
 }
 
+/// What settling needs.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) catalog: catalog::Shared,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) clock: Clock,
+}
+
 /// What became of a day.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SettledDay {
+pub(crate) struct SettledDay {
     /// The day, `YYYY-MM-DD`.
     pub day: String,
     /// What was done.
@@ -60,7 +69,7 @@ pub struct SettledDay {
 /// See [`SettledDay`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SettleOutcome {
+pub(crate) enum SettleOutcome {
     /// New figures are published.
     Settled,
     /// There is nothing on that day.
@@ -105,14 +114,8 @@ struct Part {
 }
 
 impl Settler {
-    pub(crate) fn open(
-        store: Arc<Store>,
-        marks: Arc<Marks>,
-        catalog: catalog::Shared,
-        rules: Arc<Rules>,
-        clock: Clock,
-        retention_days: u16,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn open(parts: Parts, retention_days: u16) -> Result<Self, StoreError> {
+        let Parts { store, marks, catalog, rules, clock } = parts;
         let numbers: Vec<Number> = store.rows(Work::Settle, statement::GENERATION_MAX, &Vec::new())?;
         let last = numbers.first().map_or(0, |row| row.number);
         let settler = Self {

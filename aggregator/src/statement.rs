@@ -7,15 +7,15 @@ use std::sync::OnceLock;
 
 macro_rules! statements {
     ($folder:literal, $all:ident, $($(#[$doc:meta])* $name:ident = $file:literal,)*) => {
-        $($(#[$doc])* pub const $name: Statement = Statement { file: $file, text: include_str!(concat!("../", $folder, "/", $file, ".sql")), };)*
+        $($(#[$doc])* pub(crate) const $name: Statement = Statement { file: $file, text: include_str!(concat!("../", $folder, "/", $file, ".sql")), };)*
         /// Every file of the folder.
-        pub const $all: &[Statement] = &[$($name),*];
+        pub(crate) const $all: &[Statement] = &[$($name),*];
     };
 }
 
 /// One statement, by the name of its file.
 #[derive(Clone, Copy, Debug)]
-pub struct Statement {
+pub(crate) struct Statement {
     /// The file's name without `.sql`.
     pub file: &'static str,
     text: &'static str,
@@ -154,7 +154,7 @@ statements! { "sql/part", PARTS,
 
 impl Statement {
     /// The whole text, with the other files in their places and without comments.
-    pub fn sql(&self) -> &'static str {
+    pub(crate) fn sql(&self) -> &'static str {
         static TEXTS: OnceLock<ahash::HashMap<&'static str, String>> = OnceLock::new();
         let texts = TEXTS.get_or_init(|| {
             TABLES

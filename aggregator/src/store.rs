@@ -15,9 +15,9 @@ use crate::engine::{Bound, Connection, Engine, EngineError};
 use crate::statement::{self, Statement};
 
 /// Most partitions (days) that one insert may touch; the engine refuses more than 100.
-pub const INSERT_DAYS_MAX: usize = 90;
+pub(crate) const INSERT_DAYS_MAX: usize = 90;
 /// Longest a report's statement may run, seconds.
-pub const REPORT_SECONDS_MAX: u32 = 120;
+pub(crate) const REPORT_SECONDS_MAX: u32 = 120;
 
 /// What goes wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum StoreError {
 
 /// A kind of work; each has sessions of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Journal to tables.
     Load,
     /// Settling, adoption, housekeeping.
@@ -48,7 +48,7 @@ pub enum Work {
 
 /// A value to bind.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     /// `String`
     Text(String),
     /// Any unsigned integer type.
@@ -67,7 +67,7 @@ pub enum Value {
 
 impl Value {
     /// The value in the engine's escaped text form: what stands in a field of a TSV file.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => escape(text),
             Self::Number(n) => n.to_string(),
@@ -101,41 +101,40 @@ fn escape(text: &str) -> String {
 }
 
 /// `2026-11-21` of days since 1970-01-01.
-pub fn day_text(day: u16) -> String {
+pub(crate) fn day_text(day: u16) -> String {
     day_date(day).to_string()
 }
 
 /// The calendar day of days since 1970-01-01.
-pub fn day_date(day: u16) -> chrono::NaiveDate {
+pub(crate) fn day_date(day: u16) -> chrono::NaiveDate {
     chrono::NaiveDate::default() + chrono::Days::new(u64::from(day))
 }
 
 /// Days since 1970-01-01 of a calendar day; `None` outside 1970–2149.
-pub fn day_number(date: chrono::NaiveDate) -> Option<u16> {
+pub(crate) fn day_number(date: chrono::NaiveDate) -> Option<u16> {
     u16::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days()).ok()
 }
 
 /// Bound values by name.
-pub type Values = Vec<(&'static str, Value)>;
+pub(crate) type Values = Vec<(&'static str, Value)>;
 
 /// How much of the machine the store may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Memory of one statement of each kind, bytes.
-    pub statement_bytes_max: u64,
+    pub statement_bytes: u64,
     /// Threads of one statement.
-    pub threads_max: u32,
+    pub threads: u32,
     /// Reports that run at the same time.
-    pub reports_max: usize,
+    pub reports: usize,
 }
 
 /// The store, open.
-pub struct Store {
+pub(crate) struct Store {
     load: Connection,
     settle: Connection,
     reports: Vec<Connection>,
     next_report: std::sync::atomic::AtomicUsize,
-    database: String,
 }
 
 impl Store {
@@ -143,7 +142,12 @@ impl Store {
     ///
     /// # Errors
     /// The engine's.
-    pub fn open(library: &Path, path: &Path, database: &str, limits: Limits) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        library: &Path,
+        path: &Path,
+        database: &str,
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
         let engine = Engine::open(library, path)?;
         let create = format!("CREATE DATABASE IF NOT EXISTS {database}");
         debug_assert!(
@@ -152,27 +156,25 @@ impl Store {
         );
         engine.connect(&[])?.query(&create, "Null", &[])?;
         let connect = |work| connect(&engine, database, work, limits);
-        let reports =
-            (0..limits.reports_max.max(1)).map(|_| connect(Work::Report)).collect::<Result<_, _>>()?;
+        let reports = (0..limits.reports.max(1)).map(|_| connect(Work::Report)).collect::<Result<_, _>>()?;
         Ok(Self {
             load: connect(Work::Load)?,
             settle: connect(Work::Settle)?,
             reports,
             next_report: std::sync::atomic::AtomicUsize::new(0),
-            database: database.to_owned(),
         })
-    }
-
-    /// The database's name.
-    pub fn database(&self) -> &str {
-        &self.database
     }
 
     /// Runs a statement without a result.
     ///
     /// # Errors
     /// The engine's.
-    pub fn execute(&self, work: Work, statement: Statement, values: &Values) -> Result<(), StoreError> {
+    pub(crate) fn execute(
+        &self,
+        work: Work,
+        statement: Statement,
+        values: &Values,
+    ) -> Result<(), StoreError> {
         self.execute_text(work, statement.sql(), values)
     }
 
@@ -186,7 +188,7 @@ impl Store {
     ///
     /// # Errors
     /// The engine's, or rows that do not fit `Row`.
-    pub fn rows<Row: DeserializeOwned>(
+    pub(crate) fn rows<Row: DeserializeOwned>(
         &self,
         work: Work,
         statement: Statement,
@@ -204,7 +206,7 @@ impl Store {
     ///
     /// # Errors
     /// The engine's: some of the rows may be in the table then.
-    pub fn insert(&self, work: Work, table: Statement, rows: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn insert(&self, work: Work, table: Statement, rows: &[u8]) -> Result<(), StoreError> {
         self.session(work).insert(&format!("INSERT INTO {}", table.file), "RowBinary", rows)?;
         Ok(())
     }
@@ -231,12 +233,12 @@ fn connect(
     work: Work,
     limits: Limits,
 ) -> Result<Connection, EngineError> {
-    let bytes = limits.statement_bytes_max;
+    let bytes = limits.statement_bytes;
     let mut settings = vec![
         // What is answered as stored is stored; repeats are dropped by identity when figures are made.
         "async_insert=0".to_owned(),
         "insert_deduplicate=0".to_owned(),
-        format!("max_threads={}", limits.threads_max.max(1)),
+        format!("max_threads={}", limits.threads.max(1)),
         format!("max_memory_usage={bytes}"),
         // Beyond these a statement goes on on the disk.
         format!("max_bytes_before_external_group_by={}", bytes / 3),
@@ -259,7 +261,7 @@ fn connect(
 ///
 /// # Errors
 /// The engine's.
-pub fn migrate(store: &Store, retention_days: u16) -> Result<(), StoreError> {
+pub(crate) fn migrate(store: &Store, retention_days: u16) -> Result<(), StoreError> {
     for table in statement::TABLES {
         // A number of our settings, from 1 to 65,535: the engine takes no bound values in a table's definition.
         let sql = table.sql().replace("RETENTION_DAYS", &retention_days.to_string());

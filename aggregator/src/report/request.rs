@@ -5,13 +5,13 @@ use chrono::NaiveDate;
 use crate::store::day_number;
 
 /// Frequencies listed one by one unless asked otherwise: 1+ to 10+.
-pub const LEVELS_DEFAULT: usize = 10;
+pub(crate) const LEVELS_DEFAULT: usize = 10;
 /// Most frequencies listed one by one.
-pub const LEVELS_MAX: usize = 80;
+pub(crate) const LEVELS_MAX: usize = 80;
 
 /// Which report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// What was delivered, gross and net, and what was removed.
     Delivery,
     /// Reach with N+ and exact histogram.
@@ -22,7 +22,7 @@ pub enum Kind {
 
 /// What the rows are keyed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub(crate) enum By {
     /// One row.
     Total,
     /// Campaign-local day.
@@ -43,7 +43,7 @@ pub enum By {
 
 /// Which hits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// All.
     Gross,
     /// Without general invalid traffic and duplicates.
@@ -52,7 +52,7 @@ pub enum Filter {
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// One object with its rows.
     Json,
     /// A header and the rows.
@@ -61,7 +61,7 @@ pub enum Format {
 
 /// A checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Which report.
     pub kind: Kind,
     /// Campaign id.
@@ -82,7 +82,7 @@ pub struct Request {
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// 400: a parameter is unknown, repeated or has a bad value.
     #[error("{0}")]
     Bad(String),
@@ -104,12 +104,12 @@ impl By {
     ];
 
     /// The name in requests and answers.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(by, _)| *by == self).map_or("", |(_, name)| name)
     }
 
     /// Whether settled devices know this key; else reach by it is computed from events.
-    pub fn is_settled_by_device(self) -> bool {
+    pub(crate) fn is_settled_by_device(self) -> bool {
         match self {
             Self::Total | Self::Day | Self::Placement | Self::Medium => true,
             Self::Creative | Self::Region | Self::Platform | Self::Hour => false,
@@ -119,7 +119,7 @@ impl By {
 
 impl Filter {
     /// The name in requests and answers.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Gross => "gross",
             Self::Net => "net",
@@ -129,7 +129,7 @@ impl Filter {
 
 impl Kind {
     /// The name in paths and answers.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
             Self::Reach => "reach",
@@ -138,7 +138,7 @@ impl Kind {
     }
 
     /// The kind of a path's last part.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Self::Delivery, Self::Reach, Self::Frequency].into_iter().find(|kind| kind.name() == name)
     }
 }
@@ -148,7 +148,7 @@ impl Request {
     ///
     /// # Errors
     /// The first parameter that is wrong.
-    pub fn parse(kind: Kind, campaign: &str, query: &[(String, String)]) -> Result<Self, Refused> {
+    pub(crate) fn parse(kind: Kind, campaign: &str, query: &[(String, String)]) -> Result<Self, Refused> {
         let mut request = Self {
             kind,
             campaign: campaign.to_owned(),

@@ -9,11 +9,12 @@ use super::request::{Kind, LEVELS_MAX};
 
 /// A finished report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Campaign id.
     pub campaign: String,
     /// `delivery`, `reach` or `frequency`.
-    pub report: &'static str,
+    #[serde(rename = "report")]
+    pub kind: &'static str,
     /// First day, `YYYY-MM-DD`, in the campaign's time zone; `None` without any data.
     pub from: Option<String>,
     /// Last day.
@@ -35,7 +36,7 @@ pub struct Report {
 /// Rows of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Rows {
+pub(crate) enum Rows {
     /// Of a delivery report.
     Delivery(Vec<DeliveryRow>),
     /// Of a reach report.
@@ -46,7 +47,7 @@ pub enum Rows {
 
 /// Hits of one kind by what became of them. gross = net + the removed ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// Repeats of an earlier hit of the same view.
     pub duplicate: u64,
     /// Agents that name themselves robots.
@@ -61,7 +62,7 @@ pub struct Removed {
 
 /// Hits by stage, in the report's filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stages {
+pub(crate) struct Stages {
     /// Ads downloaded.
     pub tracked: u64,
     /// Viewable impressions.
@@ -86,7 +87,7 @@ pub struct Stages {
 
 /// One row of a delivery report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct DeliveryRow {
+pub(crate) struct DeliveryRow {
     /// Day, placement …; `total`.
     pub key: String,
     /// Impressions in the report's filter.
@@ -127,7 +128,7 @@ pub struct DeliveryRow {
 
 /// One row of a reach report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ReachRow {
+pub(crate) struct ReachRow {
     /// Day, placement …; `total`.
     pub key: String,
     /// Impressions.
@@ -159,7 +160,7 @@ pub struct ReachRow {
 
 /// One row of a frequency report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FrequencyRow {
+pub(crate) struct FrequencyRow {
     /// Day, placement …; `total`.
     pub key: String,
     /// Impressions of one device.
@@ -176,12 +177,12 @@ pub struct FrequencyRow {
 
 impl Report {
     /// The JSON form.
-    pub fn json(&self) -> Vec<u8> {
+    pub(crate) fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings, numbers and lists can always be written")
     }
 
     /// The CSV form: the rows only, lists and groups spread over columns (`n_plus_1`, `removed_clicks_robot`).
-    pub fn csv(&self, levels: usize) -> Vec<u8> {
+    pub(crate) fn csv(&self, levels: usize) -> Vec<u8> {
         let rows = match &self.rows {
             Rows::Delivery(rows) => flat(rows, &DeliveryRow::default()),
             Rows::Reach(rows) => flat(rows, &ReachRow::empty(levels, self.by == "day")),
@@ -260,7 +261,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// Name of a kind's file for a browser that saves it.
-pub fn file_name(kind: Kind) -> String {
+pub(crate) fn file_name(kind: Kind) -> String {
     format!("{}.csv", kind.name())
 }
 
@@ -271,7 +272,7 @@ mod tests {
     fn report(rows: Rows) -> Report {
         Report {
             campaign: "demo".to_owned(),
-            report: "reach",
+            kind: "reach",
             from: None,
             to: None,
             time_zone: "UTC".to_owned(),

@@ -2,6 +2,9 @@
 //!
 //! The engine's library is looked up as in production; where it is missing, the tests fail and say how to fetch it.
 
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that fails panics")]
+#![allow(clippy::print_stdout, reason = "seeds are printed")]
+
 mod api;
 mod duplicates;
 mod loading;

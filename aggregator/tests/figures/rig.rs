@@ -23,12 +23,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// 2026-11-20T12:00:00Z.
-pub const NOON_MS: i64 = 1_795_176_000_000;
-pub const DAY_MS: i64 = 86_400_000;
-pub const TOKEN: &str = "operator-token-of-a-test";
-pub const PHONE: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Mobile Safari/537.36";
+pub(crate) const NOON_MS: i64 = 1_795_176_000_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
+pub(crate) const TOKEN: &str = "operator-token-of-a-test";
+pub(crate) const PHONE: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Mobile Safari/537.36";
 
-pub const CATALOG: &str = r#"
+pub(crate) const CATALOG: &str = r#"
 [[campaign]]
 id = "utc"
 name = "UTC"
@@ -49,7 +49,7 @@ medium = "Medium A"
 
 /// One hit to be stored.
 #[derive(Clone, Debug)]
-pub struct Hit {
+pub(crate) struct Hit {
     pub campaign: &'static str,
     pub placement: &'static str,
     pub creative: &'static str,
@@ -67,7 +67,7 @@ pub struct Hit {
 }
 
 /// An impression of campaign `utc`, placement `p1`, without device and view.
-pub fn hit(time_ms: i64) -> Hit {
+pub(crate) fn hit(time_ms: i64) -> Hit {
     Hit {
         campaign: "utc",
         placement: "p1",
@@ -86,8 +86,8 @@ pub fn hit(time_ms: i64) -> Hit {
     }
 }
 
-pub struct Rig {
-    pub dir: TempDir,
+pub(crate) struct Rig {
+    _dir: TempDir,
     pub lane: Writer,
     pub catalog: catalog::Shared,
     pub clock: Clock,
@@ -110,7 +110,7 @@ fn library() -> PathBuf {
 }
 
 /// A session with the engine, for looking at tables and for planting what a crash leaves.
-pub fn sql(database: &str) -> Connection {
+pub(crate) fn sql(database: &str) -> Connection {
     let engine = Engine::open(&library(), &data().join("store")).expect("the engine opens");
     let connection = engine.connect(&[]).expect("a session");
     connection.query(&format!("USE {database}"), "Null", &[]).expect("the database");
@@ -118,11 +118,11 @@ pub fn sql(database: &str) -> Connection {
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(CATALOG, Settings::default())
     }
 
-    pub fn with(catalog: &str, settings: Settings) -> Self {
+    pub(crate) fn with(catalog: &str, settings: Settings) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dir = tempfile::tempdir().expect("a folder");
         let clock = Clock::manual(NOON_MS);
@@ -130,7 +130,7 @@ impl Rig {
         // What runs at an interval is called for by the tests.
         let settings = Settings { settle_interval_seconds: 3600, batch_delay_ms_max: 20, ..settings };
         let mut rig = Self {
-            dir,
+            _dir: dir,
             lane,
             catalog: Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared(),
             clock,
@@ -161,18 +161,18 @@ impl Rig {
     }
 
     /// Stops the aggregator, does something while it is down, and starts it again on the same store and lane.
-    pub fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
         self.handle.take().expect("it runs").stop();
         meanwhile(self);
         self.start();
     }
 
-    pub fn set_catalog(&self, text: &str) {
+    pub(crate) fn set_catalog(&self, text: &str) {
         self.catalog.store(Arc::new(Catalog::parse(text, "catalog.toml").expect("a catalog")));
     }
 
     /// Appends hits to the journal, durably.
-    pub fn push(&self, hits: &[Hit]) {
+    pub(crate) fn push(&self, hits: &[Hit]) {
         let commits: Vec<_> = hits
             .iter()
             .map(|hit| {
@@ -187,13 +187,13 @@ impl Rig {
         }
     }
 
-    pub fn push_bytes(&self, bytes: &[u8]) {
+    pub(crate) fn push_bytes(&self, bytes: &[u8]) {
         let commit = self.lane.append(bytes).expect("the lane takes it");
         self.lane.flush();
         commit.wait().expect("it is committed");
     }
 
-    pub fn push_books(&self, received: u64, pending: u64, outcomes: [u64; Outcome::COUNT]) {
+    pub(crate) fn push_books(&self, received: u64, pending: u64, outcomes: [u64; Outcome::COUNT]) {
         let mut bytes = Vec::new();
         encode_outcomes(
             &OutcomeCounts { at_ms: self.clock.now_ms(), received, pending, outcomes },
@@ -237,11 +237,11 @@ impl Rig {
     }
 
     /// Status and body of a request with the operator's token.
-    pub fn call(&self, method: &str, path: &str) -> (u16, String) {
+    pub(crate) fn call(&self, method: &str, path: &str) -> (u16, String) {
         self.call_as(method, path, Some(&format!("Bearer {TOKEN}")))
     }
 
-    pub fn call_as(&self, method: &str, path: &str, authorization: Option<&str>) -> (u16, String) {
+    pub(crate) fn call_as(&self, method: &str, path: &str, authorization: Option<&str>) -> (u16, String) {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(authorization) = authorization {
@@ -251,42 +251,42 @@ impl Rig {
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
     }
 
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path);
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).expect("JSON")
     }
 
     /// Brings everything up to date.
-    pub fn settle(&self) -> Value {
+    pub(crate) fn settle(&self) -> Value {
         let (status, body) = self.call("POST", "/v1/settle");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).expect("JSON")
     }
 
     /// Waits until the journal is in the store without settling anything: a day without data is asked for.
-    pub fn load(&self) {
+    pub(crate) fn load(&self) {
         let (status, body) = self.call("POST", "/v1/settle?day=1971-01-01");
         assert_eq!(status, 200, "{body}");
     }
 
-    pub fn report(&self, query: &str) -> Value {
+    pub(crate) fn report(&self, query: &str) -> Value {
         self.get(&format!("/v1/campaigns/{query}"))
     }
 
-    pub fn rows(&self, query: &str) -> Vec<Value> {
+    pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
         self.report(query)["rows"].as_array().expect("rows").clone()
     }
 
     /// The only row of a report.
-    pub fn row(&self, query: &str) -> Value {
+    pub(crate) fn row(&self, query: &str) -> Value {
         let rows = self.rows(query);
         assert_eq!(rows.len(), 1, "{rows:?}");
         rows[0].clone()
     }
 
     /// What one SQL expression gives.
-    pub fn sql(&self, text: &str) -> String {
+    pub(crate) fn sql(&self, text: &str) -> String {
         let answer = sql(&self.database).query(text, "TSV", &[]).expect("the engine answers");
         String::from_utf8(answer).expect("text").trim().to_owned()
     }
@@ -307,10 +307,10 @@ fn open_lane(dir: &Path, clock: &Clock) -> Writer {
 }
 
 /// A small generator of numbers that a test can repeat (SplitMix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -318,13 +318,13 @@ impl Random {
         x ^ (x >> 31)
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 }
 
 /// A seed: the one of `SEED`, else one from the clock. It is printed, so that a failing run can be repeated.
-pub fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| Clock::System.now_ms().unsigned_abs());
     println!("SEED={seed}");
