@@ -11,15 +11,18 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use support::journal::{self, Journal};
 use support::load::{Ledger, Sender};
 use support::random::{Random, soak};
-use support::truth::{Truth, compare};
+use support::truth::{Truth, compare, number};
 use support::{Instance, Options, program, signal, wait_for};
 
 /// Rounds of load, kill and restart.
@@ -30,6 +33,9 @@ const SENDERS: u64 = 3;
 const DEVICES: u64 = 400;
 /// Shortest and longest load before a kill, milliseconds.
 const LOAD_MS: (u64, u64) = (30, 300);
+/// The same for loads during which each lane writes its books, once a second; and how many of a hundred rounds have such a load.
+const LONG_LOAD_MS: (u64, u64) = (900, 2_500);
+const LONG_LOAD_PERCENT: u64 = 12;
 /// How often in a hundred rounds the process is killed while it starts instead.
 const START_KILLED_PERCENT: u64 = 10;
 /// Longest start that is cut short, milliseconds.
@@ -44,7 +50,8 @@ fn killed_at_random_moments_it_loses_nothing_and_counts_nothing_twice() {
     let rounds = ROUNDS * soak();
     for round in 0..rounds {
         let before = ledger.answered();
-        let load = Duration::from_millis(LOAD_MS.0 + random.below(LOAD_MS.1 - LOAD_MS.0));
+        let (shortest, longest) = if random.percent(LONG_LOAD_PERCENT) { LONG_LOAD_MS } else { LOAD_MS };
+        let load = Duration::from_millis(shortest + random.below(longest - shortest));
         ledger.merge(load_and_kill(&mut instance, &debug_key, round, load, &mut random));
         assert!(round % 10 != 9 || ledger.answered() > before, "round {round}: nothing was answered");
         let journal = journal::read(&instance.data());
@@ -60,16 +67,18 @@ fn killed_at_random_moments_it_loses_nothing_and_counts_nothing_twice() {
     instance.terminate();
     let journal = journal::read(&instance.data());
     hold_against(&journal, &ledger);
-    assert!(journal.incarnations > rounds && journal.books_count > 0, "{journal:?}");
+    assert!(journal.incarnations > rounds && !journal.books.is_empty(), "{journal:?}");
     instance.restart();
     let truth = Truth::of(&journal, &ledger);
     compare(&instance, &truth);
     compare_books(&instance, &journal);
     println!(
-        "{rounds} kills: {} beacons sent, {} answered as stored, {} in the journal, {:?}",
+        "{rounds} kills: {} beacons sent, {} answered as stored, {} in the journal, books of {} of {} incarnations, {:?}",
         ledger.sent.len(),
         ledger.answered(),
         journal.event_count,
+        journal.books.len(),
+        journal.incarnations,
         truth.total()
     );
 }
@@ -138,10 +147,29 @@ fn hold_against(journal: &Journal, ledger: &Ledger) {
     }
 }
 
-/// The books that the report API shows cover what the journal holds.
+/// The report API shows the last books of every incarnation as the journal holds them.
 fn compare_books(instance: &Instance, journal: &Journal) {
     let books = instance.books();
-    println!("{} events, books: {books}", journal.event_count);
+    let listed: HashMap<u64, &Value> = books["journals"]
+        .as_array()
+        .expect("books by journal")
+        .iter()
+        .map(|row| (row["journal"].as_str().and_then(|id| id.parse().ok()).expect("a journal's id"), row))
+        .collect();
+    for (id, counts) in &journal.books {
+        let row = listed.get(id).unwrap_or_else(|| panic!("no books of journal {id}: {books}"));
+        let outcomes: u64 =
+            row["outcomes"].as_object().expect("outcomes").values().filter_map(Value::as_u64).sum();
+        let shown = [number(row, "received"), number(row, "pending"), outcomes];
+        assert_eq!(
+            shown,
+            [counts.received, counts.pending, counts.outcomes.iter().sum()],
+            "journal {id}: {row}"
+        );
+        assert_eq!(row["balanced"], true, "{row}");
+    }
+    assert_eq!(books["total"]["balanced"], true, "{books}");
+    assert_eq!(books["records_set_aside"], 0, "{books}");
 }
 
 /// Beacons before each kill at a rename.

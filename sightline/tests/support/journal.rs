@@ -14,8 +14,8 @@ pub(crate) struct Journal {
     pub(crate) events: HashMap<(u64, Stage), u64>,
     /// Events in all.
     pub(crate) event_count: u64,
-    /// Records of books.
-    pub(crate) books_count: u64,
+    /// The last record of books of each incarnation that has one.
+    pub(crate) books: HashMap<u64, OutcomeCounts>,
     /// Incarnations, over all lanes.
     pub(crate) incarnations: u64,
 }
@@ -68,9 +68,9 @@ impl Journal {
                 *self.events.entry((event.view, event.stage)).or_default() += 1;
             }
             Record::Outcomes(counts) => {
-                self.books_count += 1;
                 of.balance(&counts);
-                of.last = Some(counts);
+                of.last = Some(counts.clone());
+                self.books.insert(of.id, counts);
             }
         }
     }
