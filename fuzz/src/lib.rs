@@ -2,6 +2,7 @@
 //! them. `fuzz/run` builds the targets with coverage for libFuzzer, on the stable toolchain, and runs them; the inputs in
 //! `fuzz/seeds/` are where they begin and are also run one by one by `cargo test` in this folder.
 
+pub mod batch;
 pub mod journal;
 pub mod parser;
 pub mod record;

@@ -14,6 +14,11 @@ fn each(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn batch() {
+    each("batch", fuzz::batch::run);
+}
+
+#[test]
 fn parser() {
     each("parser", fuzz::parser::run);
 }
