@@ -204,7 +204,7 @@ fn detail(outcome: Outcome) -> Option<&'static str> {
         Outcome::MissingPlacement => Some("p is missing"),
         Outcome::Malformed => Some("not an object, or a value is not what its field takes"),
         Outcome::Contradictory => Some("a field is there twice with different values"),
-        Outcome::UnknownStage => Some("stage is missing or not known"),
+        Outcome::UnknownStage => Some("stage is not known"),
         Outcome::TooLate => Some("t lies 7 to 30 days back"),
         Outcome::NotPermitted => Some("ip and ua need a server key with these rights"),
         Outcome::TooLong => Some("a value is longer than its field takes"),

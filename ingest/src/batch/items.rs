@@ -1,12 +1,14 @@
 //! The text of a batch: taken apart into items, each read as a query would be.
 //!
-//! It owns the JSON. It must never take a part of a broken text, and never guess: what an item does not say is absent.
+//! It owns the JSON. It must never take a part of a broken text, and never guess: what an item does not
+//! say is absent, but for the stage: an item that names none is an impression, as `GET /i` is.
 
 use std::borrow::Cow;
 
 use event::dialect::Table;
 use event::hit::Hit;
 use event::outcome::Outcome;
+use event::stage::Stage;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -160,7 +162,7 @@ pub(crate) fn said<'a>(fields: &'a Fields<'_>) -> Said<'a> {
             defect.get_or_insert(outcome);
         }
     }
-    let stage = hit.stage;
+    let stage = hit.stage.or(Some(Stage::Impression));
     Said { hit, defect, stage, is_landing_refused: false, is_item: true }
 }
 
@@ -205,7 +207,7 @@ mod tests {
             Err(outcome) => return (None, Some(outcome)),
         };
         let said = said(&fields);
-        (said.stage.map(event::stage::Stage::name), said.defect)
+        (said.stage.map(Stage::name), said.defect)
     }
 
     #[test]
@@ -213,13 +215,13 @@ mod tests {
         for (item, expected) in [
             (r#"{"c":"demo","p":"p1","stage":"click"}"#, (Some("click"), None)),
             (r#"{"stage":"cli\u0063k"}"#, (Some("click"), None)),
-            (r#"{"stage":null}"#, (None, None)),
-            (r#"{"stage":"nonsense"}"#, (None, Some(Outcome::UnknownStage))),
+            (r#"{"stage":null}"#, (Some("impression"), None)),
+            (r#"{"stage":"nonsense"}"#, (Some("impression"), Some(Outcome::UnknownStage))),
             (r#"{"t":1763712000,"lmt":true,"stage":"imp"}"#, (Some("impression"), None)),
-            (r#"{"c":{"x":1}}"#, (None, Some(Outcome::Malformed))),
-            (r#"{"unasked":{"x":1}}"#, (None, None)),
-            (r#"{"c":"a","c":"b"}"#, (None, Some(Outcome::Contradictory))),
-            (r#"{"c":"\ud800"}"#, (None, Some(Outcome::Malformed))),
+            (r#"{"c":{"x":1}}"#, (Some("impression"), Some(Outcome::Malformed))),
+            (r#"{"unasked":{"x":1}}"#, (Some("impression"), None)),
+            (r#"{"c":"a","c":"b"}"#, (Some("impression"), Some(Outcome::Contradictory))),
+            (r#"{"c":"\ud800"}"#, (Some("impression"), Some(Outcome::Malformed))),
             ("[]", (None, Some(Outcome::Malformed))),
             ("1", (None, Some(Outcome::Malformed))),
         ] {

@@ -45,7 +45,7 @@ fn one_bad_item_leaves_the_others_accepted() {
         (GOOD, "accepted"),
         (r#"{"c":"demo","stage":"impression"}"#, "missing_placement"),
         (r#"{"p":"p1","stage":"impression"}"#, "missing_campaign"),
-        (r#"{"c":"demo","p":"p1"}"#, "unknown_stage"),
+        (r#"{"c":"demo","p":"p1"}"#, "accepted"),
         (r#"{"c":"demo","p":"p1","stage":"shown"}"#, "unknown_stage"),
         (r#"{"c":"later","p":"p1","stage":"click"}"#, "unresolved"),
         (r#"{"c":"demo","p":"p1","stage":"click","ip":"203.0.113.1"}"#, "not_permitted"),
