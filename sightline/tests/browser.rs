@@ -96,6 +96,14 @@ fn the_opt_out_page_works_without_scripts_and_the_cookie_holds_on_the_publishers
         "{cookie}"
     );
     assert_eq!(view(&mut browser), 1, "an opted-out browser is counted");
+    // Neither on a page of another site, where the cookie is a third party's.
+    let foreign = pages.publish(&instance, "foreign").replace("localhost", "127.0.0.1");
+    browser.open(&foreign);
+    assert_eq!(
+        number(&reported(&instance, "gross"), "impressions"),
+        1,
+        "an opted-out browser is counted elsewhere"
+    );
 
     // Somebody else's browser is still measured.
     let mut other = Browser::start(Some(PERSON), "en-US");
@@ -103,6 +111,10 @@ fn the_opt_out_page_works_without_scripts_and_the_cookie_holds_on_the_publishers
     other.resize(900, 1400);
     other.open(&page);
     other.screenshot(&picture("opt-out-en.png"));
+    other.resize(500, 900);
+    other.screenshot(&picture("opt-out-narrow.png"));
+    assert!(!other.is_too_wide(), "the page does not fit a narrow window");
+    other.resize(900, 1400);
 
     browser.open(&page);
     let button = browser.find("button[value=browser_in]");
@@ -186,8 +198,8 @@ impl Pages {
         Self { address, texts, stop, thread: Some(thread) }
     }
 
-    /// A publisher's page with an ad: an impression and a link; its URL. Page and tracker are hosts of one name, as in life they need not
-    /// be.
+    /// A publisher's page with an ad: an impression and a link; its URL. Page and tracker are hosts of one name; the same page stands under
+    /// 127.0.0.1, which is another site.
     fn publish(&self, instance: &Instance, creative: &str) -> String {
         let tracker = format!("http://localhost:{}", instance.tracker().port());
         let query = format!("c=demo&amp;p=p1&amp;cr={creative}&amp;rid=view-of-{creative}");

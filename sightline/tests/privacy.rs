@@ -12,6 +12,7 @@ mod support;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
+use aggregator::engine::{Engine, find_library};
 use base64::Engine as _;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
@@ -80,6 +81,7 @@ fn no_identifier_that_was_sent_is_found_anywhere() {
     {
         assert!(contains(bytes, MARK.as_bytes()), "{place} does not hold what is stored for certain");
     }
+    println!("{} lines of log, {} bytes", logs.lines().count(), logs.len());
     assert!(logs.lines().count() > 50, "the log says nothing at level trace:\n{logs}");
     assert!(scanner.found.is_empty(), "{} finds:\n{:#?}", scanner.found.len(), first(&scanner.found));
 }
@@ -301,6 +303,8 @@ fn send_pixels(caller: &mut Caller<'_>, people: &Identifiers) {
         let consent = format!("gdpr=1&gdpr_consent={}&gpp={}", people.consent, people.consent);
         caller.pixel(&format!("/i?{query}&{consent}&svl={}&m2={value}", people.phone), &headers);
         caller.pixel(&format!("/c?{query}&u={landing}"), &headers);
+        let elsewhere = query.replace("c=demo", "c=not-in-the-catalog");
+        caller.pixel(&format!("/i?{elsewhere}"), &headers);
         caller.pixel(&format!("/c?{query}&u=https%3A%2F%2Felsewhere.example%2F{}", people.landing), &headers);
     }
     assert!(accepted > 100, "only {accepted} pixels were accepted: the run shows little");
@@ -554,9 +558,25 @@ fn raw_records(instance: &Instance) -> Vec<u8> {
     records
 }
 
-/// Every row of every table of the store.
-fn dump_store(_instance: &Instance) -> Vec<u8> {
-    Vec::new()
+/// Every row of every table that the engine keeps on the disk, its own logs too, as text and as binary rows.
+fn dump_store(instance: &Instance) -> Vec<u8> {
+    let library = find_library(None).expect("the engine");
+    let engine = Engine::open(&library, &instance.data().join("store")).expect("the stopped store opens");
+    let connection = engine.connect(&[]).expect("a session");
+    let ask =
+        |sql: &str, format: &str| connection.query(sql, format, &[]).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let names =
+        ask("SELECT database, name FROM system.tables WHERE engine LIKE '%MergeTree'", "TabSeparated");
+    let names = String::from_utf8(names).expect("names are text");
+    let mut rows = Vec::new();
+    for (database, table) in names.lines().filter_map(|line| line.split_once('\t')) {
+        let before = rows.len();
+        for format in ["JSONEachRow", "RowBinary"] {
+            rows.extend(ask(&format!("SELECT * FROM `{database}`.`{table}`"), format));
+        }
+        println!("{database}.{table}: {} bytes", rows.len() - before);
+    }
+    rows
 }
 
 fn imei(random: &mut Random) -> String {

@@ -123,6 +123,13 @@ impl Browser {
         fs::write(path, bytes).expect("the picture is written");
     }
 
+    /// Whether the page is wider than the window, so that a person has to scroll sideways.
+    pub(crate) fn is_too_wide(&mut self) -> bool {
+        let script = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        let is_wide = self.command("POST", "execute/sync", &json!({"script": script, "args": []}));
+        is_wide.as_bool().expect("yes or no")
+    }
+
     /// Sets the window's size, pixels.
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
         self.command("POST", "window/rect", &json!({"width": width, "height": height}));
