@@ -9,7 +9,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use md5::{Digest, Md5};
 use rusqlite::{Connection as Database, params};
@@ -321,4 +320,314 @@ fn truth(hits: &[&Hit]) -> Database {
         )
         .expect("a table");
     database
+}
+
+/// The figures of one row that both sides have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Delivered {
+    gross: u64,
+    net: u64,
+    repeats: u64,
+    robots: u64,
+    clicks_gross: u64,
+    clicks_net: u64,
+    viewable: u64,
+    completes: u64,
+    identified: u64,
+}
+
+/// Days of a question, and which hits count.
+#[derive(Clone, Copy, Debug)]
+struct Scope<'a> {
+    campaign: &'a str,
+    range: Option<(&'a str, &'a str)>,
+    filter: &'a str,
+}
+
+impl Scope<'_> {
+    fn query(&self, by: &str) -> String {
+        let range = self.range.map_or_else(String::new, |(from, to)| format!("&from={from}&to={to}"));
+        format!("by={by}&filter={}{range}", self.filter)
+    }
+
+    /// The condition on `counted` that picks the rows, with the class if the filter asks for it.
+    fn condition(&self) -> String {
+        let (from, to) = self.range.unwrap_or(("0000-00-00", "9999-99-99"));
+        format!("campaign = '{}' AND day BETWEEN '{from}' AND '{to}'", self.campaign)
+    }
+
+    fn counts(&self) -> &'static str {
+        if self.filter == "net" { "class = 'valid'" } else { "1" }
+    }
+}
+
+/// How the reports key their rows, as an expression of `counted`.
+fn key_of(by: &str) -> &'static str {
+    match by {
+        "total" => "'total'",
+        "day" => "day",
+        "placement" => "placement",
+        "medium" => "medium",
+        "creative" => "creative",
+        "hour" => "printf('%02d', hour)",
+        other => panic!("no key for {other}"),
+    }
+}
+
+fn delivered(database: &Database, scope: Scope<'_>, by: &str) -> BTreeMap<String, Delivered> {
+    let counts = scope.counts();
+    let sql = format!(
+        "SELECT {}, sum(stage = 'impression'), sum(stage = 'impression' AND class = 'valid'),
+                sum(stage = 'impression' AND class = 'duplicate'), sum(stage = 'impression' AND class = 'robot'),
+                sum(stage = 'click'), sum(stage = 'click' AND class = 'valid'),
+                sum(stage = 'viewable' AND {counts}), sum(stage = 'complete' AND {counts}),
+                sum(stage = 'impression' AND device IS NOT NULL AND {counts})
+         FROM counted WHERE {} GROUP BY 1",
+        key_of(by),
+        scope.condition()
+    );
+    let mut statement = database.prepare(&sql).expect("right SQL");
+    let rows = statement.query_map([], |row| {
+        let n = |index: usize| row.get::<_, i64>(index).map(|n| n as u64);
+        let figures = Delivered {
+            gross: n(1)?,
+            net: n(2)?,
+            repeats: n(3)?,
+            robots: n(4)?,
+            clicks_gross: n(5)?,
+            clicks_net: n(6)?,
+            viewable: n(7)?,
+            completes: n(8)?,
+            identified: n(9)?,
+        };
+        Ok((row.get(0)?, figures))
+    });
+    rows.expect("rows").collect::<Result<_, _>>().expect("rows")
+}
+
+/// How often each device was reached, by key.
+fn frequencies(database: &Database, scope: Scope<'_>, by: &str) -> BTreeMap<String, Vec<u64>> {
+    let sql = format!(
+        "SELECT {}, count(*) FROM counted WHERE {} AND stage = 'impression' AND device IS NOT NULL AND {} GROUP BY 1, device",
+        key_of(by),
+        scope.condition(),
+        scope.counts()
+    );
+    let mut statement = database.prepare(&sql).expect("right SQL");
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as u64)));
+    let mut by_key: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for row in rows.expect("rows") {
+        let (key, frequency) = row.expect("a row");
+        by_key.entry(key).or_default().push(frequency);
+    }
+    by_key
+}
+
+/// Distinct devices from the first day to each day.
+fn cumulative(database: &Database, scope: Scope<'_>) -> BTreeMap<String, u64> {
+    let sql = format!(
+        "SELECT d.day, count(DISTINCT c.device) FROM (SELECT DISTINCT day FROM counted WHERE {0}) d
+         LEFT JOIN (SELECT * FROM counted WHERE {0} AND stage = 'impression' AND {1}) c ON c.day <= d.day GROUP BY 1",
+        scope.condition(),
+        scope.counts()
+    );
+    let mut statement = database.prepare(&sql).expect("right SQL");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)));
+    rows.expect("rows").collect::<Result<_, _>>().expect("rows")
+}
+
+/// All figures, by every key.
+fn compare(instance: &Instance, database: &Database) {
+    for campaign in CAMPAIGNS {
+        for filter in ["gross", "net"] {
+            let scope = Scope { campaign, range: None, filter };
+            for by in ["total", "day", "placement", "medium", "creative", "hour"] {
+                compare_delivery(instance, database, scope, by);
+                compare_reach(instance, database, scope, by);
+            }
+        }
+        for range in [("2026-10-31", "2026-11-01"), ("2026-11-01", "2026-11-01")] {
+            let scope = Scope { campaign, range: Some(range), filter: "net" };
+            compare_delivery(instance, database, scope, "hour");
+            compare_reach(instance, database, scope, "total");
+        }
+        let scope = Scope { campaign, range: None, filter: "net" };
+        compare_frequency(instance, database, scope);
+        hold_identities(instance, scope);
+    }
+}
+
+/// The figures that any mistake would change: by day.
+fn compare_by_day(instance: &Instance, database: &Database) {
+    for campaign in CAMPAIGNS {
+        let scope = Scope { campaign, range: None, filter: "net" };
+        compare_delivery(instance, database, scope, "day");
+        compare_reach(instance, database, scope, "day");
+    }
+}
+
+fn compare_delivery(instance: &Instance, database: &Database, scope: Scope<'_>, by: &str) {
+    let report = instance.report(&format!("{}/delivery", scope.campaign), &scope.query(by));
+    let reported: BTreeMap<String, Delivered> = rows(&report)
+        .iter()
+        .map(|row| {
+            let below = |path: &str| {
+                row.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {row}"))
+            };
+            let removed: u64 = row["removed_impressions"]
+                .as_object()
+                .expect("reasons")
+                .values()
+                .filter_map(Value::as_u64)
+                .sum();
+            assert_eq!(number(row, "gross_impressions"), number(row, "net_impressions") + removed, "{row}");
+            let counted = if scope.filter == "net" { "net_impressions" } else { "gross_impressions" };
+            assert_eq!(number(row, "impressions"), number(row, counted), "{row}");
+            let figures = Delivered {
+                gross: number(row, "gross_impressions"),
+                net: number(row, "net_impressions"),
+                repeats: below("/removed_impressions/duplicate"),
+                robots: below("/removed_impressions/robot"),
+                clicks_gross: number(row, "gross_clicks"),
+                clicks_net: number(row, "net_clicks"),
+                viewable: below("/stages/viewable"),
+                completes: below("/stages/completes"),
+                identified: number(row, "identified_impressions"),
+            };
+            (key(row), figures)
+        })
+        .collect();
+    assert_eq!(
+        reported,
+        delivered(database, scope, by),
+        "delivery by {by} of {scope:?}: left reported, right true"
+    );
+}
+
+fn compare_reach(instance: &Instance, database: &Database, scope: Scope<'_>, by: &str) {
+    let report = instance.report(&format!("{}/reach", scope.campaign), &scope.query(by));
+    let delivered = delivered(database, scope, by);
+    let frequencies = frequencies(database, scope, by);
+    let cumulative = cumulative(database, scope);
+    let mut seen = 0;
+    for row in rows(&report) {
+        let at = format!("reach by {by} of {scope:?}: {row}");
+        let key = key(row);
+        let of_key = frequencies.get(&key).cloned().unwrap_or_default();
+        let delivery = delivered.get(&key).unwrap_or_else(|| panic!("a row too many, {at}"));
+        let (impressions, clicks) = match scope.filter {
+            "net" => (delivery.net, delivery.clicks_net),
+            _ => (delivery.gross, delivery.clicks_gross),
+        };
+        assert_eq!(number(row, "impressions"), impressions, "{at}");
+        assert_eq!(number(row, "clicks"), clicks, "{at}");
+        assert_eq!(number(row, "identified_impressions"), of_key.iter().sum::<u64>(), "{at}");
+        assert_eq!(number(row, "reach"), of_key.len() as u64, "{at}");
+        let (n_plus, exactly) = (list(row, "n_plus"), list(row, "exactly"));
+        for n in 1..=10 {
+            assert_eq!(n_plus[n - 1], of_key.iter().filter(|f| **f >= n as u64).count() as u64, "{n}+, {at}");
+        }
+        assert_eq!(exactly.iter().sum::<u64>(), number(row, "reach"), "{at}");
+        assert!(n_plus.is_sorted_by(|a, b| a >= b), "{at}");
+        ratio(row, "id_coverage", of_key.iter().sum(), impressions);
+        ratio(row, "average_frequency", of_key.iter().sum(), of_key.len() as u64);
+        assert_eq!(row["exact"], true, "{at}");
+        if by == "day" {
+            assert_eq!(number(row, "cumulative_reach"), cumulative[&key], "{at}");
+        }
+        seen += impressions;
+    }
+    let all: u64 = delivered.values().map(|d| if scope.filter == "net" { d.net } else { d.gross }).sum();
+    assert_eq!(seen, all, "no row is missing: reach by {by} of {scope:?}");
+}
+
+fn compare_frequency(instance: &Instance, database: &Database, scope: Scope<'_>) {
+    let report = instance.report(&format!("{}/frequency", scope.campaign), &scope.query("total"));
+    let all = frequencies(database, scope, "total").remove("total").unwrap_or_default();
+    for row in rows(&report) {
+        let n = number(row, "frequency");
+        assert_eq!(
+            number(row, "devices"),
+            all.iter().filter(|f| **f == n).count() as u64,
+            "{scope:?}: {row}"
+        );
+        assert_eq!(number(row, "n_plus"), all.iter().filter(|f| **f >= n).count() as u64, "{scope:?}: {row}");
+    }
+    // The sum over all N of N+ is the identified impressions; no device of the fixture comes near the open end.
+    assert!(all.iter().all(|f| *f < 80), "the fixture stays below the open end");
+    let sum: u64 = rows(&report).iter().map(|row| number(row, "n_plus")).sum();
+    assert_eq!(sum, all.iter().sum::<u64>(), "{scope:?}");
+}
+
+/// Identities between reports.
+fn hold_identities(instance: &Instance, scope: Scope<'_>) {
+    let reach = |by: &str| -> Vec<u64> {
+        let report = instance.report(&format!("{}/reach", scope.campaign), &scope.query(by));
+        rows(&report).iter().map(|row| number(row, "reach")).collect()
+    };
+    let together = reach("total").first().copied().unwrap_or(0);
+    for by in ["day", "placement", "medium"] {
+        let parts = reach(by);
+        let (largest, sum) = (parts.iter().max().copied().unwrap_or(0), parts.iter().sum::<u64>());
+        assert!((largest..=sum).contains(&together), "|A or B| by {by}: {together} of {parts:?}, {scope:?}");
+    }
+    let report = instance.report(&format!("{}/reach", scope.campaign), &scope.query("day"));
+    let curve: Vec<u64> = rows(&report).iter().map(|row| number(row, "cumulative_reach")).collect();
+    assert!(curve.is_sorted(), "cumulative reach does not fall: {curve:?}");
+    assert_eq!(curve.last().copied().unwrap_or(0), together, "it ends at the reach of all days");
+}
+
+fn key(row: &Value) -> String {
+    row["key"].as_str().unwrap_or_else(|| panic!("no key in {row}")).to_owned()
+}
+
+fn list(row: &Value, name: &str) -> Vec<u64> {
+    let list = row[name].as_array().unwrap_or_else(|| panic!("no {name} in {row}"));
+    list.iter().filter_map(Value::as_u64).collect()
+}
+
+fn ratio(row: &Value, name: &str, part: u64, whole: u64) {
+    match row[name].as_f64() {
+        Some(value) => assert!((value - part as f64 / whole as f64).abs() < 1e-9, "{name} of {row}"),
+        None => assert_eq!(whole, 0, "{name} of {row}"),
+    }
+}
+
+/// Days that the reports of a campaign name as not settled.
+fn provisional(instance: &Instance, campaign: &str) -> Vec<String> {
+    let report = instance.report(&format!("{campaign}/delivery"), "by=day");
+    let days =
+        report["provisional_days"].as_array().unwrap_or_else(|| panic!("no provisional days in {report}"));
+    days.iter().filter_map(|day| day.as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_figure_equals_one_computed_independently() {
+    let mut random = Random::announced("every_figure_equals_one_computed_independently");
+    let mut all = hits(&mut random);
+    // Receipt follows no order of time.
+    for index in (1..all.len()).rev() {
+        all.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    let mut instance = Instance::start(Options { catalog: CATALOG.to_owned(), ..Options::default() });
+
+    let early: Vec<&Hit> = all.iter().filter(|hit| !hit.is_late).collect();
+    send(&instance, &early);
+    instance.settle();
+    compare_by_day(&instance, &truth(&early));
+
+    // Late arrivals name their days as provisional, then restate them.
+    let late: Vec<&Hit> = all.iter().filter(|hit| hit.is_late).collect();
+    assert!(provisional(&instance, "new-york").is_empty(), "everything was settled");
+    send(&instance, &late);
+    support::wait_for("late hits mark their days", std::time::Duration::from_secs(30), || {
+        !provisional(&instance, "new-york").is_empty()
+    });
+    instance.settle();
+    let whole: Vec<&Hit> = early.iter().chain(&late).copied().collect();
+    let database = truth(&whole);
+    compare(&instance, &database);
+
+    instance.restart();
+    compare_by_day(&instance, &database);
 }

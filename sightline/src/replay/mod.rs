@@ -304,6 +304,7 @@ fn meaning(name: &str) -> &'static str {
         "broken_json" => "not sent: not a JSON object of texts and numbers",
         "broken_log_line" => "not sent: not a line of the combined log format",
         "not_a_beacon" => "not sent: a request for something else",
+        "no_time" => "not sent: no time that can be read (a number, RFC 3339, or as in access logs)",
         "not_utf8" => "not sent: an id is not UTF-8",
         _ => "",
     }

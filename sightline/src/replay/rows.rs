@@ -41,6 +41,8 @@ pub(super) enum Skip {
     NotABeacon,
     /// An identifier or id that is not UTF-8.
     NotUtf8,
+    /// A time column, and no time in it that can be read: at its receipt the row would count on a wrong day.
+    NoTime,
 }
 
 impl Skip {
@@ -53,6 +55,7 @@ impl Skip {
             Self::BrokenLogLine => "broken_log_line",
             Self::NotABeacon => "not_a_beacon",
             Self::NotUtf8 => "not_utf8",
+            Self::NoTime => "no_time",
         }
     }
 }
@@ -108,6 +111,9 @@ impl Rows {
             if let Some(value) = value {
                 object.insert(name.to_owned(), Value::String(value.clone()));
             }
+        }
+        if !object.contains_key("t") && self.pairs.iter().any(|pair| pair.field == "t") {
+            return Err(Skip::NoTime);
         }
         object.entry("stage").or_insert(Value::String(stage));
         let start = out.len();
@@ -197,7 +203,7 @@ fn insert(object: &mut Map<String, Value>, field: &'static str, cell: &[u8]) -> 
         return Ok(());
     }
     let text = match field {
-        "t" => values::time(&text).into_owned(),
+        "t" => values::time(&text).ok_or(Skip::NoTime)?.into_owned(),
         "stage" => values::stage(&text).into_owned(),
         _ => text.into_owned(),
     };
@@ -321,6 +327,8 @@ mod tests {
         );
         assert_eq!(item(&rows, b"1\timp\tD\xff\tx"), Err(Skip::NotUtf8), "a device is never altered");
         assert_eq!(item(&rows, b"1\timp\tD"), Err(Skip::WrongColumns));
+        assert_eq!(item(&rows, b"\timp\tD\tx"), Err(Skip::NoTime));
+        assert_eq!(item(&rows, b"yesterday\timp\tD\tx"), Err(Skip::NoTime));
         assert_eq!(
             item(&rows, b"1\t\t\t").expect("an item"),
             serde_json::json!({"c":"k","p":"p","t":"1","stage":"impression"})

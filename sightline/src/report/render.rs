@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 
-use aggregator::report::LEVELS_MAX;
 use serde_json::Value;
 
 use super::Question;
 use crate::cli::ReportKind;
 use crate::table::{self, thousands};
+
+/// Frequencies that the API lists one by one; the last of them stands for that many or more.
+const LEVELS_MAX: u64 = 80;
 
 /// A column: where its value stands in a row, its head, and whether it is shown where it is 0 in every row.
 struct Column {
@@ -175,7 +177,7 @@ fn frequency(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
             if n_plus == 0 {
                 break;
             }
-            let is_open = number(row, "frequency") >= LEVELS_MAX as u64;
+            let is_open = number(row, "frequency") >= LEVELS_MAX;
             let open = if is_open { " or more" } else { "" };
             shown.add_row([
                 format!("{}{open}", at(row, "/frequency")),
@@ -271,7 +273,7 @@ mod tests {
             row("a", 2, 838, 838),
             row("a", 3, 0, 0),
             row("b", 1, 4, 7),
-            row("b", 2, 3, 3),
+            row("b", 80, 3, 3),
         ];
         let text = printed(ReportKind::Frequency, &json!({"rows": rows}));
         assert!(
