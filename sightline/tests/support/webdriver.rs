@@ -158,7 +158,8 @@ impl Browser {
             "goog:chromeOptions": {
                 "binary": chromium,
                 "args": arguments,
-                "prefs": {"intl.accept_languages": language},
+                // 0: cookies of other sites are allowed. Where a browser blocks them, the opt-out page says what it cannot reach.
+                "prefs": {"intl.accept_languages": language, "profile.cookie_controls_mode": 0},
             },
             "timeouts": {"pageLoad": 30_000, "implicit": 0, "script": 10_000},
         }}});
