@@ -185,6 +185,11 @@ impl Handle {
         self.progress.failing().map_or(Readiness::Ready, Readiness::Degraded)
     }
 
+    /// Whether all its threads run. One ends by itself only by a defect.
+    pub fn is_running(&self) -> bool {
+        ![&self.server, &self.loader, &self.background].into_iter().any(JoinHandle::is_finished)
+    }
+
     /// Ends: answers what is asked, stores what was read, finishes the settle step in hand. Blocks until then. What is left in the journal comes
     /// with the next start; close the lanes first if all of it is to be in the store.
     pub fn stop(self) {
