@@ -1,3 +1,3 @@
 SELECT DISTINCT agent FROM events
-WHERE ({campaign:String} = '' OR campaign = {campaign:String}) AND day IN {around:Array(Date)} AND match(agent, {pattern:String})
+WHERE ({campaign:String} = '' OR campaign = {campaign:String}) AND day IN {around:Array(Date)} AND multiMatchAny(lower(agent), {patterns:Array(String)})
 LIMIT {limit:UInt64}
