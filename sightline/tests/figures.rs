@@ -151,9 +151,7 @@ impl Hit {
 fn say_device(item: &mut Value, campaign: &str, device: u64, random: &mut Random) {
     let mut of_device = Random::new(device + 1);
     let as_md5 = random.percent(50);
-    let md5 = |text: &str| -> String {
-        Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let md5 = |text: &str| -> String { support::http::hex(&Md5::digest(text.as_bytes())) };
     match device % 4 {
         0 => {
             let oaid = of_device.uuid();
@@ -162,18 +160,18 @@ fn say_device(item: &mut Value, campaign: &str, device: u64, random: &mut Random
         1 => {
             let imei = with_luhn(of_device.below(100_000_000_000_000));
             if as_md5 {
-                item["imei_md5"] = json!(md5(&imei).to_uppercase())
+                item["imei_md5"] = json!(md5(&imei).to_uppercase());
             } else {
-                item["imei"] = json!(imei)
+                item["imei"] = json!(imei);
             }
         }
         2 => {
             item["os"] = json!("1");
             let idfa = of_device.uuid().to_uppercase();
             if as_md5 {
-                item["idfa_md5"] = json!(md5(&idfa))
+                item["idfa_md5"] = json!(md5(&idfa));
             } else {
-                item["idfa"] = json!(idfa.to_lowercase())
+                item["idfa"] = json!(idfa.to_lowercase());
             }
         }
         _ => item["cookie"] = json!(format!("{campaign}~{}", of_device.hex(12))),
@@ -225,14 +223,14 @@ fn hits(random: &mut Random) -> Vec<Hit> {
                 is_late: random.percent(LATE_PERCENT),
                 item: Value::Null,
             };
-            add_view(&mut hits, impression, random);
+            add_view(&mut hits, &impression, random);
         }
     }
     hits
 }
 
 /// An impression and what follows it.
-fn add_view(hits: &mut Vec<Hit>, impression: Hit, random: &mut Random) {
+fn add_view(hits: &mut Vec<Hit>, impression: &Hit, random: &mut Random) {
     let later = |stage: &'static str, delay_ms: u64, random: &mut Random| Hit {
         stage,
         at_ms: impression.at_ms + 1 + random.below(delay_ms) as i64,

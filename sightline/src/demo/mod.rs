@@ -58,7 +58,7 @@ pub(crate) fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<bool> 
     let runtime = runtime()?;
     let done = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let running = Running::start(Roles::Standalone, &args.role)?;
+        let running = Running::start(Roles::Standalone, &args.role).await?;
         let shown = tokio::select! {
             shown = open_shop(args, &running, out) => shown,
             name = signals.next() => {

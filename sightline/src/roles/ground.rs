@@ -25,6 +25,8 @@ pub(crate) struct Want {
     pub(crate) lanes: bool,
     /// The opt-out list.
     pub(crate) opt_out: bool,
+    /// The page on which people opt out.
+    pub(crate) page: bool,
     /// The tracker.
     pub(crate) tracker: bool,
     /// The aggregator.
@@ -54,7 +56,7 @@ pub(crate) struct Ground {
     /// This is the first start on the folder.
     pub(crate) is_first_start: bool,
     /// Keeps other processes out as long as it lives.
-    pub(crate) lock: Lock,
+    pub(crate) lock: Arc<Lock>,
 }
 
 impl Ground {
@@ -73,6 +75,10 @@ impl Ground {
             tracing::info!(path = %catalog_path.display(), "example catalog written");
         }
         let catalog = catalog_file::read(&catalog_path)?;
+        if want.aggregator {
+            // Looked for before anything starts: the one thing that a new machine may lack.
+            aggregator::engine::find_library(config.store.engine.as_deref())?;
+        }
         let keys = key_ring(&config)?;
         let operator = data_dir::token(&data.operator_token(), "sightline_operator_")?;
         if want.tracker {
@@ -93,7 +99,7 @@ impl Ground {
             data,
             lanes,
             clock,
-            lock,
+            lock: Arc::new(lock),
         })
     }
 }

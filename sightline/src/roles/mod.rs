@@ -31,10 +31,18 @@ pub(crate) enum Roles {
 impl Roles {
     fn want(self) -> Want {
         match self {
-            Self::Standalone => Want { lanes: true, opt_out: true, tracker: true, aggregator: true },
-            Self::Ingest => Want { lanes: true, opt_out: true, tracker: true, aggregator: false },
-            Self::OptOut => Want { lanes: false, opt_out: true, tracker: false, aggregator: false },
-            Self::Aggregator => Want { lanes: true, opt_out: false, tracker: false, aggregator: true },
+            Self::Standalone => {
+                Want { lanes: true, opt_out: true, page: true, tracker: true, aggregator: true }
+            }
+            Self::Ingest => {
+                Want { lanes: true, opt_out: true, page: false, tracker: true, aggregator: false }
+            }
+            Self::OptOut => {
+                Want { lanes: false, opt_out: true, page: true, tracker: false, aggregator: false }
+            }
+            Self::Aggregator => {
+                Want { lanes: true, opt_out: false, page: false, tracker: false, aggregator: true }
+            }
         }
     }
 }
@@ -44,7 +52,7 @@ pub(crate) fn run(roles: Roles, args: &RoleArgs, out: &mut dyn Write) -> anyhow:
     let runtime = runtime()?;
     runtime.block_on(async {
         let signals = Signals::listen()?;
-        let running = Running::start(roles, args)?;
+        let running = Running::start(roles, args).await?;
         running.print_addresses(out).context("cannot print the addresses")?;
         let why = running.until(signals).await;
         running.stop().await?;

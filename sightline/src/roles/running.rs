@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use journal::Writer;
 use opt_out::{List, Registry};
 use tokio::task::JoinHandle;
 
-use super::{Ground, Roles, Signals};
+use super::{Ground, Roles, Signals, Want};
 use crate::admin::{self, Part, Readiness};
 use crate::catalog_file::Watch;
 use crate::cli::RoleArgs;
@@ -36,60 +36,77 @@ pub(crate) struct Running {
     roles: Roles,
     operator_token: String,
     is_first_start: bool,
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 impl Running {
     /// Starts roles. Call it on the process's runtime.
     ///
     /// # Errors
-    /// What stops a role from starting; nothing runs then.
-    pub(crate) fn start(roles: Roles, args: &RoleArgs) -> anyhow::Result<Self> {
+    /// What stops a role from starting. Those that were started before it are stopped in order first.
+    pub(crate) async fn start(roles: Roles, args: &RoleArgs) -> anyhow::Result<Self> {
         let want = roles.want();
         let ground = Ground::lay(args, want)?;
         let mut instance = Instance::this_process();
         instance.public_url.clone_from(&ground.config.public_url);
-        let admin_listener = bind("admin", ground.config.admin.listen)?;
-        instance.admin = Some(address_of(&admin_listener)?);
-        let mut handles = Handles::default();
-        if want.opt_out {
-            let (registry, list) = open_registry(&ground)?;
-            if matches!(roles, Roles::Standalone | Roles::OptOut) {
-                let page = start_page(&ground, registry.clone())?;
-                instance.opt_out = Some(page.address());
-                handles.page = Some(page);
+        let mut running = Self {
+            data: ground.data.clone(),
+            instance,
+            handles: Arc::default(),
+            lanes: ground.lanes.clone(),
+            tasks: Vec::new(),
+            roles,
+            operator_token: ground.operator_token.clone(),
+            is_first_start: ground.is_first_start,
+            _lock: Arc::clone(&ground.lock),
+        };
+        match running.start_roles(&ground, want) {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                if let Err(second) = running.stop().await {
+                    tracing::error!(
+                        error = format_args!("{second:#}"),
+                        "stopping after a failed start failed too"
+                    );
+                }
+                Err(error)
             }
-            handles.registry = Some(registry);
+        }
+    }
+
+    fn start_roles(&mut self, ground: &Ground, want: Want) -> anyhow::Result<()> {
+        let admin_listener = bind("admin", ground.config.admin.listen)?;
+        self.instance.admin = Some(address_of(&admin_listener)?);
+        // Handed over one by one, so that a start that fails knows what to stop.
+        if want.opt_out {
+            let (registry, list) = open_registry(ground)?;
+            self.handles().registry = Some(registry.clone());
+            if want.page {
+                let page = start_page(ground, registry)?;
+                self.instance.opt_out = Some(page.address());
+                self.handles().page = Some(page);
+            }
             if want.tracker {
-                let tracker = start_tracker(&ground, list)?;
-                instance.tracker = Some(tracker.address());
-                handles.tracker = Some(tracker);
+                let tracker = start_tracker(ground, list)?;
+                self.instance.tracker = Some(tracker.address());
+                self.handles().tracker = Some(tracker);
             }
         }
         if want.aggregator {
-            let aggregator = start_aggregator(&ground)?;
-            instance.reports = Some(aggregator.address());
-            handles.aggregator = Some(aggregator);
+            let aggregator = start_aggregator(ground)?;
+            self.instance.reports = Some(aggregator.address());
+            self.handles().aggregator = Some(aggregator);
         } else if want.lanes {
             hold_for_aggregator(&ground.lanes)?;
         }
-        let handles = Arc::new(Mutex::new(handles));
-        let tasks = vec![
-            tokio::spawn(Watch::new(ground.config.catalog_path(), ground.catalog.clone()).run()),
-            tokio::spawn(serve_admin(admin_listener, readiness(&handles), ground.exporter)),
-        ];
-        instance.write(&ground.data)?;
-        Ok(Self {
-            data: ground.data,
-            instance,
-            handles,
-            lanes: ground.lanes,
-            tasks,
-            roles,
-            operator_token: ground.operator_token,
-            is_first_start: ground.is_first_start,
-            _lock: ground.lock,
-        })
+        let watch = Watch::new(ground.config.catalog_path(), ground.catalog.clone());
+        let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone());
+        self.tasks = vec![tokio::spawn(watch.run()), tokio::spawn(admin)];
+        self.instance.write(&ground.data)
+    }
+
+    fn handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it listens.
@@ -172,19 +189,22 @@ impl Running {
     }
 
     fn dead_role(&self) -> Option<&'static str> {
-        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = self.handles();
         if handles.tracker.as_ref().is_some_and(|tracker| !tracker.readiness().clicks) {
             return Some("tracker");
         }
         if handles.page.as_ref().is_some_and(|page| !page.is_running()) {
             return Some("opt-out page");
         }
+        if handles.aggregator.as_ref().is_some_and(|aggregator| !aggregator.is_running()) {
+            return Some("aggregator");
+        }
         None
     }
 
     /// Stops everything: no new work first, then what was taken is finished.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        let handles = std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        let handles = std::mem::take(&mut *self.handles());
         let mut result = Ok(());
         if let Some(tracker) = handles.tracker {
             result = tracker.stop().await.context("the tracker did not stop well");
@@ -258,7 +278,6 @@ fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Hand
     ingest::start(settings, parts).context("cannot start the tracker; its address stands in [tracker] listen")
 }
 
-/// Starts the aggregator. Before anything is listened on, so that a missing engine is said at once.
 fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
     let settings = &ground.config.reports;
     let parts = aggregator::Parts {
