@@ -22,7 +22,7 @@ use serde_json::Value;
 use support::journal::{self, Journal};
 use support::load::{Ledger, Sender};
 use support::random::{Random, soak};
-use support::truth::{Truth, compare, number};
+use support::truth::{Truth, compare, compare_unsettled, number};
 use support::{Instance, Options, program, signal, wait_for};
 
 /// Rounds of load, kill and restart.
@@ -192,6 +192,7 @@ fn killed_at_each_rename_of_an_insert_and_of_a_generation_switch_the_figures_are
     let debug_key = instance.secret("debug.key");
     let mut ledger = Ledger::default();
     let mut killed_at = Vec::new();
+    let mut before = Truth::default();
     loop {
         let target = killed_at.len() + 1;
         assert!(target <= RENAMES_MAX, "more than {RENAMES_MAX} renames: {killed_at:#?}");
@@ -205,7 +206,10 @@ fn killed_at_each_rename_of_an_insert_and_of_a_generation_switch_the_figures_are
         instance.restart();
         let journal = journal::read(&instance.data());
         hold_against(&journal, &ledger);
-        compare(&instance, &Truth::of(&journal, &ledger));
+        let truth = Truth::of(&journal, &ledger);
+        compare_unsettled(&instance, &before, &truth);
+        compare(&instance, &truth);
+        before = truth;
     }
     let journal = journal::read(&instance.data());
     compare(&instance, &Truth::of(&journal, &ledger));
