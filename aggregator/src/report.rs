@@ -299,9 +299,23 @@ impl Reporter {
         Ok(values)
     }
 
+    /// Rows of figures; `live` are the days that have to be computed from events.
+    fn figures<Row: serde::de::DeserializeOwned>(
+        &self,
+        statement: Statement,
+        live: &[u16],
+        values: &Values,
+    ) -> Result<Vec<Row>, StoreError> {
+        if live.is_empty() {
+            self.store.rows_settled(statement, values)
+        } else {
+            self.store.rows(Work::Report, statement, values)
+        }
+    }
+
     fn delivery(&self, request: &Request, days: &Days) -> Result<Vec<DeliveryRow>, ReportError> {
         let values = self.values(request, days, &days.live, &Stage::ALL)?;
-        let cells: Vec<CellRow> = self.store.rows(Work::Report, statement::REPORT_DELIVERY, &values)?;
+        let cells: Vec<CellRow> = self.figures(statement::REPORT_DELIVERY, &days.live, &values)?;
         let mut rows: BTreeMap<String, DeliveryRow> = BTreeMap::new();
         if request.by == By::Total {
             rows.entry(String::new()).or_default();
@@ -349,7 +363,7 @@ impl Reporter {
         let mut totals: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         if request.by.is_settled_by_device() {
             let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
-            let cells: Vec<CellRow> = self.store.rows(Work::Report, statement::REPORT_DELIVERY, &values)?;
+            let cells: Vec<CellRow> = self.figures(statement::REPORT_DELIVERY, &days.live, &values)?;
             for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
                 let total = totals.entry(cell.key.clone()).or_default();
                 total.0 += cell.impressions;
@@ -441,7 +455,7 @@ impl Reporter {
             (statement::REPORT_FREQUENCY_EVENTS, &days.with_events)
         };
         let values = self.values(request, days, live, &stages)?;
-        let rows: Vec<HistogramRow> = self.store.rows(Work::Report, statement, &values)?;
+        let rows: Vec<HistogramRow> = self.figures(statement, live, &values)?;
         let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
         for row in rows {
             let histogram = histograms.entry(row.key).or_default();
@@ -463,7 +477,7 @@ impl Reporter {
             devices: u64,
         }
         let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
-        let rows: Vec<Row> = self.store.rows(Work::Report, statement::REPORT_FIRST_DAYS, &values)?;
+        let rows: Vec<Row> = self.figures(statement::REPORT_FIRST_DAYS, &days.live, &values)?;
         Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
     }
 }

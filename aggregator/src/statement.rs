@@ -136,6 +136,10 @@ statements! { "sql/part", PARTS,
     DELIVERY_COUNTS = "delivery_counts",
     /// Settled counts and those of days that are not settled.
     DELIVERIES_NOW = "deliveries_now",
+    /// Settled counts only.
+    DELIVERIES_SETTLED = "deliveries_settled",
+    /// Settled devices only.
+    DEVICE_DAYS_SETTLED = "device_days_settled",
     /// Settled devices and those of days that are not settled.
     DEVICE_DAYS_NOW = "device_days_now",
     /// What a report's rows are keyed by.
@@ -155,33 +159,46 @@ statements! { "sql/part", PARTS,
 impl Statement {
     /// The whole text, with the other files in their places and without comments.
     pub(crate) fn sql(&self) -> &'static str {
-        static TEXTS: OnceLock<ahash::HashMap<&'static str, String>> = OnceLock::new();
+        self.text(false)
+    }
+
+    /// The same for a report that needs settled figures only: nothing is judged, which takes most of the planning of a small report.
+    pub(crate) fn sql_settled(&self) -> &'static str {
+        self.text(true)
+    }
+
+    fn text(&self, settled: bool) -> &'static str {
+        static TEXTS: OnceLock<ahash::HashMap<(&'static str, bool), String>> = OnceLock::new();
         let texts = TEXTS.get_or_init(|| {
-            TABLES
+            let both = TABLES
                 .iter()
-                .map(|s| (s.text, s.text))
-                .chain(STATEMENTS.iter().map(|s| (s.text, s.text)))
-                .map(|(key, text)| (key, expand(text, 0)))
-                .collect()
+                .chain(STATEMENTS)
+                .flat_map(|statement| [(statement.text, false), (statement.text, true)]);
+            both.map(|(text, settled)| ((text, settled), expand(text, settled, 0))).collect()
         });
-        texts.get(self.text).map_or("", String::as_str)
+        texts.get(&(self.text, settled)).map_or("", String::as_str)
     }
 }
 
 /// Files within files within files: deeper than this is a circle.
 const DEPTH_MAX: usize = 12;
 
-fn expand(text: &str, depth: usize) -> String {
+fn expand(text: &str, settled: bool, depth: usize) -> String {
     let mut out = String::with_capacity(text.len() * 4);
     for line in text.lines().filter(|line| !line.trim_start().starts_with("--")) {
         let mut rest = line;
         while let Some((before, after)) = rest.split_once("{{") {
             out.push_str(before);
             let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+            let name = match name {
+                "deliveries_now" if settled => DELIVERIES_SETTLED.file,
+                "device_days_now" if settled => DEVICE_DAYS_SETTLED.file,
+                name => name,
+            };
             let part = PARTS.iter().find(|part| part.file == name);
             debug_assert!(part.is_some() && depth < DEPTH_MAX, "no part {name}, or a circle");
             if let Some(part) = part.filter(|_| depth < DEPTH_MAX) {
-                out.push_str(expand(part.text, depth + 1).trim_end());
+                out.push_str(expand(part.text, settled, depth + 1).trim_end());
             }
             rest = after;
         }

@@ -194,7 +194,26 @@ impl Store {
         statement: Statement,
         values: &Values,
     ) -> Result<Vec<Row>, StoreError> {
-        let answer = self.session(work).query(statement.sql(), "JSONEachRow", &bound(values))?;
+        self.rows_of(work, statement, statement.sql(), values)
+    }
+
+    /// The same for a report that needs settled figures only.
+    pub(crate) fn rows_settled<Row: DeserializeOwned>(
+        &self,
+        statement: Statement,
+        values: &Values,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows_of(Work::Report, statement, statement.sql_settled(), values)
+    }
+
+    fn rows_of<Row: DeserializeOwned>(
+        &self,
+        work: Work,
+        statement: Statement,
+        sql: &str,
+        values: &Values,
+    ) -> Result<Vec<Row>, StoreError> {
+        let answer = self.session(work).query(sql, "JSONEachRow", &bound(values))?;
         let wrong = |error: serde_json::Error| StoreError::Answer {
             statement: statement.file,
             reason: error.to_string(),

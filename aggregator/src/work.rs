@@ -3,7 +3,7 @@
 //! Owns the thread that does so at an interval, and the same work on demand for `POST /v1/settle`. Today is settled on demand only; until then
 //! reports compute it from its events.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,9 @@ pub(crate) struct Worker {
     pub(crate) progress: Arc<Progress>,
     pub(crate) lanes: Vec<Writer>,
     pub(crate) interval: Duration,
-    /// Version of the catalog that adoption and rules have seen, 0 for none.
-    seen_catalog: AtomicU32,
+    /// Version of the catalog that adoption and rules have seen, `None` before the first. Locked while they are followed: two at a time would
+    /// adopt twice.
+    seen_catalog: Mutex<Option<u32>>,
     rest: Mutex<std::collections::HashMap<u16, Instant>>,
     stopping: Mutex<bool>,
     stopped: Condvar,
@@ -48,7 +49,7 @@ impl Worker {
             progress,
             lanes,
             interval,
-            seen_catalog: AtomicU32::new(0),
+            seen_catalog: Mutex::new(None),
             rest: Mutex::default(),
             stopping: Mutex::new(false),
             stopped: Condvar::new(),
@@ -99,8 +100,9 @@ impl Worker {
     /// Follows a changed catalog or newly loaded unresolved hits: adopts what is known by now, and marks days whose rules changed. How many
     /// hits were adopted.
     pub(crate) fn follow_rules(&self) -> Result<u64, StoreError> {
+        let mut seen = self.seen_catalog.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self.settler.catalog.load().version;
-        let new_catalog = self.seen_catalog.load(Ordering::Acquire) != version;
+        let new_catalog = *seen != Some(version);
         let new_hits = self.progress.unresolved.swap(false, Ordering::AcqRel);
         if !new_catalog && !new_hits {
             return Ok(0);
@@ -108,7 +110,7 @@ impl Worker {
         let followed = adopt::mark_for_rules(&self.settler).and_then(|()| adopt::adopt(&self.settler));
         match followed {
             Ok(adopted) => {
-                self.seen_catalog.store(version, Ordering::Release);
+                *seen = Some(version);
                 Ok(adopted)
             }
             Err(error) => {

@@ -5,5 +5,4 @@ SELECT campaign, day, toUInt64(0) AS generation, placement, hour, creative, regi
     )
     GROUP BY {{delivery_cells}}
     UNION ALL
-    SELECT * FROM deliveries
-    WHERE campaign = {campaign:String} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))}
+    {{deliveries_settled}}

@@ -6,5 +6,4 @@ SELECT device, placement, day,
     WHERE device != 0 AND stage IN (2, 11)
     GROUP BY device, placement, day
     UNION ALL
-    SELECT device, placement, day, device_kind, impressions_gross, impressions, clicks_gross, clicks FROM device_days
-    WHERE campaign = {campaign:String} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))}
+    {{device_days_settled}}

@@ -28,7 +28,9 @@ fn a_mended_catalog_adopts_what_was_unresolved() {
     assert_eq!(rig.call("GET", "/v1/campaigns/later/delivery").0, 404);
 
     rig.set_catalog(&mended());
-    assert_eq!(rig.settle()["adopted"], 4);
+    // The background may have adopted them already: both do the same.
+    rig.settle();
+    assert_eq!(rig.sql("SELECT count() FROM events"), "5");
     let row = rig.row("utc/delivery");
     assert_eq!((&row["gross_impressions"], &row["net_impressions"]), (&3.into(), &2.into()));
     assert_eq!(row["unresolved"], 0);
@@ -48,7 +50,6 @@ fn a_mended_catalog_adopts_what_was_unresolved() {
     // Adopting is done once, also over a restart and when everything is loaded again.
     rig.restart(|rig| rig.lane.remove_cursor("aggregator").expect("the cursor goes"));
     rig.settle();
-    assert_eq!(rig.settle()["adopted"], 0);
     assert_eq!(rig.row("utc/delivery")["gross_impressions"], 3);
 }
 
