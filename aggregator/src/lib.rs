@@ -55,6 +55,7 @@ use crate::work::Worker;
 
 pub use api::{Token, Tokens};
 pub use loader::CURSOR;
+pub use loader::CURSOR;
 pub use settings::{Settings, SettingsError};
 pub use store::StoreError;
 
@@ -188,6 +189,11 @@ impl Handle {
     /// Whether all its threads run. One ends by itself only by a defect.
     pub fn is_running(&self) -> bool {
         ![&self.server, &self.loader, &self.background].into_iter().any(JoinHandle::is_finished)
+    }
+
+    /// Whether every thread is there. If one has ended by itself, only a new start helps.
+    pub fn is_running(&self) -> bool {
+        [&self.server, &self.loader, &self.background].iter().all(|thread| !thread.is_finished())
     }
 
     /// Ends: answers what is asked, stores what was read, finishes the settle step in hand. Blocks until then. What is left in the journal comes
