@@ -55,7 +55,6 @@ use crate::work::Worker;
 
 pub use api::{Token, Tokens};
 pub use loader::CURSOR;
-pub use loader::CURSOR;
 pub use settings::{Settings, SettingsError};
 pub use store::StoreError;
 
@@ -184,11 +183,6 @@ impl Handle {
     /// Whether the work goes on.
     pub fn readiness(&self) -> Readiness {
         self.progress.failing().map_or(Readiness::Ready, Readiness::Degraded)
-    }
-
-    /// Whether all its threads run. One ends by itself only by a defect.
-    pub fn is_running(&self) -> bool {
-        ![&self.server, &self.loader, &self.background].into_iter().any(JoinHandle::is_finished)
     }
 
     /// Whether every thread is there. If one has ended by itself, only a new start helps.
