@@ -131,7 +131,7 @@ pub(crate) struct InstanceArgs {
     /// Data folder of the running instance: its addresses, tokens and keys are read there.
     #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
     pub(crate) data: PathBuf,
-    /// Address of the instance instead of the one in the data folder, such as http://127.0.0.1:8080.
+    /// Address of the instance instead of the one in the data folder, such as `http://127.0.0.1:8080`.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }
@@ -205,7 +205,7 @@ pub(crate) struct LinksArgs {
     /// Only this campaign.
     #[arg(long, value_name = "ID")]
     pub(crate) campaign: Option<String>,
-    /// Public address of the tracker, such as https://t.example.com. By default the running instance's.
+    /// Public address of the tracker, such as `https://t.example.com`. By default the running instance's.
     #[arg(long, value_name = "URL")]
     pub(crate) base: Option<String>,
     /// Data folder whose catalog is read.
