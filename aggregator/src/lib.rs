@@ -185,6 +185,11 @@ impl Handle {
         self.progress.failing().map_or(Readiness::Ready, Readiness::Degraded)
     }
 
+    /// Whether every thread is there. If one has ended by itself, only a new start helps.
+    pub fn is_running(&self) -> bool {
+        [&self.server, &self.loader, &self.background].iter().all(|thread| !thread.is_finished())
+    }
+
     /// Ends: answers what is asked, stores what was read, finishes the settle step in hand. Blocks until then. What is left in the journal comes
     /// with the next start; close the lanes first if all of it is to be in the store.
     pub fn stop(self) {
