@@ -118,13 +118,14 @@ fn link(campaign: &Campaign, placement: &Placement, base: &str) -> Link {
     };
     let common = format!("c={}&p={}&{macros}", encoded(&campaign.id), encoded(&placement.id));
     // Where the placement has a landing page, a click without one goes there; else the medium has to say where to.
-    let landing =
-        match (&placement.landing_page, placement.landing_hosts.first().or(campaign.landing_hosts.first())) {
-            (Some(_), _) | (None, None) => String::new(),
-            (None, Some(host)) => {
-                format!("&u={}", encoded(&format!("https://{}/", host.trim_start_matches('.'))))
-            }
-        };
+    let hosts = || placement.landing_hosts.iter().chain(&campaign.landing_hosts);
+    let landing = match (&placement.landing_page, hosts().find(|host| !host.starts_with('.')), hosts().next())
+    {
+        (Some(_), _, _) | (None, None, None) => String::new(),
+        (None, Some(host), _) => format!("&u={}", encoded(&format!("https://{host}/"))),
+        // ".example.org" stands for all below it and not for itself.
+        (None, None, Some(suffix)) => format!("&u={}", encoded(&format!("https://www{suffix}/"))),
+    };
     Link {
         campaign: campaign.id.clone(),
         placement: placement.id.clone(),
@@ -191,7 +192,9 @@ landing_page = "https://www.example.org/"
         assert_eq!(links.iter().map(|l| l.placement.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert!(links[0].impression.starts_with("https://t.example/i?c=k&p=a&t=__TS__"), "{links:?}");
         assert!(!links[0].click.contains("&u="), "a click without a URL goes to the landing page");
-        assert!(links[1].click.ends_with("&u=https%3A%2F%2Fexample.org%2F"), "{links:?}");
+        assert!(links[1].click.ends_with("&u=https%3A%2F%2Fwww.example.org%2F"), "{links:?}");
+        let landing = catalog.landing(catalog.find(b"k", b"b"), Some(b"https://www.example.org/".as_slice()));
+        assert!(matches!(landing, catalog::Landing::To(_)), "what is handed out lands");
         assert!(links[1].impression.contains("ip=__IP__") && !links[0].impression.contains("ip="));
     }
 
