@@ -4,6 +4,7 @@
 //! * [`answer`] reads just enough of an HTTP answer to know where it ends and what it says.
 //! * [`beacon`] writes the requests: the impression of a native tracking URL as a phone's browser sends it.
 //! * [`cpu`] reads what a process and its children spent, thread by thread.
+//! * [`sample`] makes events as they are stored.
 //! * [`server`] starts and stops what is measured.
 //! * `src/bin/load.rs` is the driver by itself, `src/bin/floor.rs` the least that an HTTP server in Rust does,
 //!   `src/bin/compare.rs` the comparison; `benches/*.rs` are the micro-benchmarks.
@@ -14,4 +15,5 @@ pub mod answer;
 pub mod beacon;
 pub mod cpu;
 pub mod load;
+pub mod sample;
 pub mod server;
