@@ -1,3 +1,5 @@
+//! Tests of the dialect tables: what each rule of the module's head means for real and for broken queries.
+
 use super::*;
 use crate::identifier::IdField;
 use crate::stage::Stage;

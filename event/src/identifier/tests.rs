@@ -1,3 +1,5 @@
+//! Tests of the identifiers: every form of one id meets, bad values never get further, preferences hold.
+
 use std::collections::HashSet;
 
 use md5::{Digest, Md5};

@@ -1,3 +1,5 @@
+//! Tests of the keys: the hash against an independent HMAC, epochs, the key file.
+
 use ::hmac::{Hmac, KeyInit, Mac as _};
 use proptest::prelude::*;
 use sha2::Sha256;
