@@ -6,7 +6,8 @@
 //! # What a record says
 //!
 //! The books are kept for one incarnation of the lane's journal (a [`JournalId`]) and begin anew with the next, which follows when the lane
-//! was opened again or took up work after its disk failed. For each [`OutcomeCounts`] record of an incarnation, exactly:
+//! was opened again or took up work after its disk failed. In the second case they begin with what could not be recorded while the disk
+//! was failing: the outcomes that leave no event, beyond those of the last record that was stored. For each [`OutcomeCounts`] record of an incarnation, exactly:
 //!
 //! ```text
 //! received                            = Σ outcomes + pending
@@ -18,7 +19,10 @@
 //!
 //! * an event is appended and counted as pending in one stroke, with nothing of this thread in between;
 //! * a commit that fails ends the incarnation, so `storage_failed` and `lost_click` of beacons that were appended never reach a record
-//!   of the same incarnation: those that do were refused at the door;
+//!   of the same incarnation: they are counted in the next, where no event of theirs is;
+//! * events of the incarnation before are none of this one, so `accepted`, `unresolved` and `unconfirmed_click` are not carried over: as
+//!   after a crash, the events themselves tell them;
+//! * a click that was redirected before the journal answered is pending until it does, too;
 //! * a caller that went away, or that was sent off with 503 because the journal took too long, leaves its beacon pending: the outcome is
 //!   what the journal answers in the end ([`crate::lane::Waiting`]). So a 503 is `accepted` here if the record was stored after all;
 //! * an opted-out beacon is counted when it is decided. No event of it exists, whatever its caller waits for.
@@ -37,6 +41,8 @@ use journal::JournalId;
 pub(crate) struct Books {
     incarnation: Cell<JournalId>,
     current: RefCell<Counts>,
+    /// Outcomes that the last stored record of the incarnation says.
+    stored: Cell<[u64; Outcome::COUNT]>,
     /// Outcomes since the lane began, over all incarnations: for metrics.
     total: RefCell<[u64; Outcome::COUNT]>,
     /// `received` and `pending` of the last record.
@@ -54,6 +60,12 @@ struct Counts {
 #[must_use = "a beacon that was received has an outcome"]
 pub(crate) struct Open(());
 
+/// What a record says that was appended in an incarnation.
+pub(crate) struct Recorded {
+    incarnation: JournalId,
+    outcomes: [u64; Outcome::COUNT],
+}
+
 /// A beacon whose event was appended in an incarnation.
 #[must_use = "a pending beacon gets an outcome"]
 #[derive(Debug)]
@@ -67,6 +79,7 @@ impl Books {
         Self {
             incarnation: Cell::new(incarnation),
             current: RefCell::default(),
+            stored: Cell::new([0; Outcome::COUNT]),
             total: RefCell::new([0; Outcome::COUNT]),
             recorded: Cell::new(None),
         }
@@ -84,14 +97,18 @@ impl Books {
         self.count(outcome);
     }
 
+    /// The incarnation that they are kept for.
+    pub(crate) fn incarnation(&self) -> JournalId {
+        self.incarnation.get()
+    }
+
     /// Its event was appended to this incarnation just now.
-    pub(crate) fn appended(&self, beacon: Open, incarnation: JournalId) -> Pending {
+    pub(crate) fn appended(&self, beacon: Open) -> Pending {
         let Open(()) = beacon;
-        self.follow(incarnation);
         let mut current = self.current.borrow_mut();
         current.received += 1;
         current.pending += 1;
-        Pending { incarnation }
+        Pending { incarnation: self.incarnation.get() }
     }
 
     /// The outcome of a beacon whose event was appended.
@@ -99,18 +116,36 @@ impl Books {
         if beacon.incarnation == self.incarnation.get() {
             self.current.borrow_mut().pending -= 1;
             self.count(outcome);
-        } else {
+        } else if leaves_event(outcome) {
             self.count_total(outcome);
+        } else {
+            self.current.borrow_mut().received += 1;
+            self.count(outcome);
         }
     }
 
-    /// Begins anew if the journal has: what is pending belongs to the incarnation before.
-    pub(crate) fn follow(&self, incarnation: JournalId) {
-        if incarnation != self.incarnation.get() {
-            self.incarnation.set(incarnation);
-            self.current.replace(Counts::default());
-            self.recorded.set(None);
+    /// A record was stored.
+    pub(crate) fn stored(&self, recorded: &Recorded) {
+        if recorded.incarnation == self.incarnation.get() {
+            self.stored.set(recorded.outcomes);
         }
+    }
+
+    /// Begins the books of another incarnation, with the outcomes that no stored record says and no event stands for.
+    pub(crate) fn follow(&self, incarnation: JournalId) {
+        let stored = self.stored.replace([0; Outcome::COUNT]);
+        let mut next = Counts::default();
+        let mut current = self.current.borrow_mut();
+        let counts = next.outcomes.iter_mut().zip(current.outcomes).zip(stored);
+        for (outcome, ((carried, count), stored)) in Outcome::ALL.into_iter().zip(counts) {
+            if !leaves_event(outcome) {
+                *carried = count - stored;
+                next.received += *carried;
+            }
+        }
+        *current = next;
+        self.incarnation.set(incarnation);
+        self.recorded.set(None);
     }
 
     /// The books as a record; they balance at every moment at which nothing is under way on this thread.
@@ -130,9 +165,10 @@ impl Books {
         self.recorded.get().unwrap_or_default() != self.state()
     }
 
-    /// The books were appended as they stand.
-    pub(crate) fn mark_recorded(&self) {
+    /// The books were appended as they stand, to the incarnation that they are kept for.
+    pub(crate) fn mark_recorded(&self) -> Recorded {
         self.recorded.set(Some(self.state()));
+        Recorded { incarnation: self.incarnation.get(), outcomes: self.current.borrow().outcomes }
     }
 
     /// Outcomes since the lane began.
@@ -159,6 +195,26 @@ impl Books {
     }
 }
 
+/// Whether a stored event stands for a beacon with this outcome.
+fn leaves_event(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted | Outcome::Unresolved | Outcome::UnconfirmedClick => true,
+        Outcome::LostClick
+        | Outcome::StorageFailed
+        | Outcome::OptedOut
+        | Outcome::Prefetch
+        | Outcome::OptOutUnknown
+        | Outcome::MissingCampaign
+        | Outcome::MissingPlacement
+        | Outcome::Malformed
+        | Outcome::Contradictory
+        | Outcome::UnknownStage
+        | Outcome::TooLate
+        | Outcome::NotPermitted
+        | Outcome::TooLong => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,12 +227,12 @@ mod tests {
         let books = Books::new(FIRST);
         assert!(!books.is_record_due());
         books.settle(Books::receive(), Outcome::Prefetch);
-        let pending = books.appended(Books::receive(), FIRST);
+        let pending = books.appended(Books::receive());
         assert!(books.is_record_due());
         let record = books.record(1_999);
         assert_eq!((record.at_ms, record.received, record.pending), (1_000, 2, 1));
         assert_eq!(record.outcomes.iter().sum::<u64>(), 1);
-        books.mark_recorded();
+        let _ = books.mark_recorded();
         assert!(!books.is_record_due());
         books.settle_pending(pending, Outcome::Accepted);
         assert!(books.is_record_due());
@@ -185,17 +241,43 @@ mod tests {
         assert_eq!(record.outcomes[Outcome::Accepted as usize], 1);
     }
 
+    fn of(record: &OutcomeCounts, outcome: Outcome) -> u64 {
+        record.outcomes[outcome as usize]
+    }
+
     #[test]
-    fn a_new_incarnation_begins_with_empty_books() {
+    fn a_new_incarnation_begins_with_what_could_not_be_recorded() {
         let books = Books::new(FIRST);
-        let lost = books.appended(Books::receive(), FIRST);
-        let stored = books.appended(Books::receive(), SECOND);
-        books.settle_pending(lost, Outcome::StorageFailed);
+        books.settle(Books::receive(), Outcome::Prefetch);
+        let accepted = books.appended(Books::receive());
+        books.settle_pending(accepted, Outcome::Accepted);
+        let stored = books.mark_recorded();
+        books.stored(&stored);
+        // Its group fails, and with it what it says.
+        books.settle(Books::receive(), Outcome::Malformed);
+        let _ = books.mark_recorded();
+        let early = books.appended(Books::receive());
+        let late = books.appended(Books::receive());
+        let known_late = books.appended(Books::receive());
+        books.settle_pending(early, Outcome::StorageFailed);
+        books.settle(Books::receive(), Outcome::LostClick);
+        books.follow(SECOND);
+        assert!(books.is_record_due());
         let record = books.record(0);
-        assert_eq!((record.received, record.pending, record.outcomes), (1, 1, [0; Outcome::COUNT]));
-        books.settle_pending(stored, Outcome::Accepted);
-        let total = books.total();
-        assert_eq!(total[Outcome::StorageFailed as usize], 1);
-        assert_eq!(total[Outcome::Accepted as usize], 1);
+        assert_eq!((record.received, record.pending), (3, 0));
+        for outcome in [Outcome::Malformed, Outcome::StorageFailed, Outcome::LostClick] {
+            assert_eq!(of(&record, outcome), 1, "{outcome:?}");
+        }
+        // A beacon of the incarnation before: lost, it is said in this one; stored, its event says it.
+        books.settle_pending(late, Outcome::LostClick);
+        books.settle_pending(known_late, Outcome::Accepted);
+        let record = books.record(0);
+        assert_eq!((record.received, record.pending, of(&record, Outcome::Accepted)), (4, 0, 0));
+        assert_eq!(of(&record, Outcome::LostClick), 2);
+        // A record of the incarnation before says nothing about this one.
+        books.stored(&stored);
+        books.follow(FIRST);
+        assert_eq!(books.record(0).received, 4);
+        assert_eq!(books.total().iter().sum::<u64>(), 7);
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! | landing | what the caller gets | waits for the journal |
 //! |---|---|---|
-//! | the asked URL, or the placement's page | 302 | at most `click_wait_ms_max`, then it is an unconfirmed click |
+//! | the asked URL, or the placement's page | 302 | at most `click_wait_ms_max`, then it is an unconfirmed click, or a lost one if the journal fails later |
 //! | an unregistered host, and no page | a plain page | the same |
 //! | nothing asked for, and no page (media fire such clicks in the background) | the pixel | as a pixel: 503 if it is not stored |
 
@@ -129,7 +129,7 @@ async fn wait_briefly(lane: &Lane, fate: Fate) -> Outcome {
             if let Ok(outcome) = timeout(wait_max, &mut waiting).await {
                 return outcome;
             }
-            waiting.settle_as(Outcome::UnconfirmedClick);
+            waiting.leave_as(Outcome::UnconfirmedClick);
             Outcome::UnconfirmedClick
         }
         Fate::Masked(commit, shown) => match timeout(wait_max, commit).await {

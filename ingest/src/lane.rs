@@ -17,10 +17,10 @@ use event::dialect::Scratch;
 use event::key::{KeyRing, OptOutHash};
 use event::outcome::Outcome;
 use event::record::encode_outcomes;
-use journal::{Commit, Writer};
+use journal::{Commit, JournalId, Writer};
 
 use crate::beacon::Decision;
-use crate::books::{Books, Open, Pending};
+use crate::books::{Books, Open, Pending, Recorded};
 use crate::connection::{Connection, Pace};
 use crate::metrics::Tally;
 use crate::senders::Senders;
@@ -40,6 +40,8 @@ pub(crate) struct Lane {
     desk: RefCell<Desk>,
     /// Beacons whose callers are gone. As many as were appended and not committed, which the journal's queue bounds.
     orphans: RefCell<Vec<(Commit, Settling)>>,
+    /// Records of the books that are not known to be stored: the last of each group, so at most one for each group under way.
+    records: RefCell<Vec<(Commit, Recorded)>>,
 }
 
 /// What is used for one beacon after the other.
@@ -106,6 +108,7 @@ impl Lane {
                 record: Vec::new(),
             }),
             orphans: RefCell::default(),
+            records: RefCell::default(),
         })
     }
 
@@ -132,8 +135,9 @@ impl Lane {
                     self.books.settle(beacon, failed);
                     return Fate::Refused(failed);
                 };
-                // Asked after the append: an incarnation that began meanwhile has this record.
-                let beacon = self.books.appended(beacon, self.writer.id());
+                // The incarnation that took it, whichever that was when the beacon came.
+                self.follow(commit.journal_id());
+                let beacon = self.books.appended(beacon);
                 let rest = Some((commit, Settling { beacon, stored, failed }));
                 Fate::Appended(Waiting { lane: Rc::clone(self), rest })
             }
@@ -152,7 +156,7 @@ impl Lane {
     pub(crate) fn tick(&self) {
         self.pace.sweep();
         self.settle_orphans();
-        self.books.follow(self.writer.id());
+        self.follow(self.writer.id());
         if self.books.is_record_due() {
             // Nobody waits for it: it goes with the next group, and what it says is said again by the next.
             drop(self.append_books(&mut self.desk().record));
@@ -178,11 +182,54 @@ impl Lane {
 
     /// Appends the books as they stand; `record` is made anew for it.
     fn append_books(&self, record: &mut Vec<u8>) -> Option<Commit> {
-        record.clear();
-        encode_outcomes(&self.books.record(self.clock.now_ms()), record);
-        let commit = self.writer.append(record).ok()?;
-        self.books.mark_recorded();
-        Some(commit)
+        loop {
+            let incarnation = self.writer.id();
+            self.follow(incarnation);
+            record.clear();
+            encode_outcomes(&self.books.record(self.clock.now_ms()), record);
+            match self.writer.append_in(incarnation, record) {
+                Ok(commit) => {
+                    self.note_recorded(&commit);
+                    return Some(commit);
+                }
+                // The journal took up work between the two: what was said of the one incarnation is not true of the next.
+                Err(_) if self.writer.id() != incarnation => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn note_recorded(&self, commit: &Commit) {
+        self.settle_records();
+        let mut records = self.records.borrow_mut();
+        if records.last().is_some_and(|(last, _)| last.is_with(commit)) {
+            records.pop();
+        }
+        records.push((commit.clone(), self.books.mark_recorded()));
+    }
+
+    /// Has the books follow the journal into another incarnation. All groups of the one before have ended by then.
+    fn follow(&self, incarnation: JournalId) {
+        if incarnation != self.books.incarnation() {
+            self.settle_records();
+            self.books.follow(incarnation);
+        }
+    }
+
+    /// Learns which records of the books are stored.
+    fn settle_records(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        self.records.borrow_mut().retain_mut(|(commit, recorded)| {
+            match Pin::new(commit).poll(&mut context) {
+                Poll::Ready(result) => {
+                    if result.is_ok() {
+                        self.books.stored(recorded);
+                    }
+                    false
+                }
+                Poll::Pending => true,
+            }
+        });
     }
 
     fn settle_orphans(&self) {
@@ -212,10 +259,10 @@ impl Settling {
 }
 
 impl Waiting {
-    /// Gives up waiting for good: the beacon gets this outcome now, whatever the journal answers.
-    pub(crate) fn settle_as(mut self, outcome: Outcome) {
-        if let Some((_, settling)) = self.rest.take() {
-            self.lane.books.settle_pending(settling.beacon, outcome);
+    /// Gives up waiting: if the journal stores the beacon after all, this is its outcome.
+    pub(crate) fn leave_as(mut self, stored: Outcome) {
+        if let Some((_, settling)) = &mut self.rest {
+            settling.stored = stored;
         }
     }
 }

@@ -110,7 +110,25 @@ impl std::fmt::Debug for Commit {
     }
 }
 
+/// A second promise for the same record.
+impl Clone for Commit {
+    fn clone(&self) -> Commit {
+        Commit {
+            group: self.group.clone(),
+            shared: self.shared.clone(),
+            journal_id: self.journal_id,
+            seq: self.seq,
+            slot: None,
+        }
+    }
+}
+
 impl Commit {
+    /// Whether both records are stored together, or neither is.
+    pub fn is_with(&self, other: &Commit) -> bool {
+        Arc::ptr_eq(&self.group, &other.group)
+    }
+
     /// The incarnation that took the record.
     pub fn journal_id(&self) -> JournalId {
         self.journal_id

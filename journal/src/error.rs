@@ -73,7 +73,8 @@ pub enum AppendError {
     /// The forming batch is full: the disk is slower than the callers. Retry later.
     #[error("the forming batch is full (queue_bytes_max)")]
     QueueFull,
-    /// A write or a sync failed; the lane takes records again once a new segment could be opened. Retry later.
+    /// A write or a sync failed; the lane takes records again once a new segment could be opened. Retry later. Also said by
+    /// [`Writer::append_in`](crate::Writer::append_in) when it takes them again in another incarnation than the caller meant.
     #[error("the journal's disk failed; a new segment is being tried")]
     Failed,
     /// The lane has reached `disk_bytes_max` and no segment may be removed. Retry later.

@@ -94,7 +94,12 @@ impl Shared {
         }
     }
 
-    fn append(self: &Arc<Self>, record: &[u8]) -> Result<Commit, AppendError> {
+    /// Takes a record, if the incarnation is the given one.
+    fn append(
+        self: &Arc<Self>,
+        record: &[u8],
+        incarnation: Option<JournalId>,
+    ) -> Result<Commit, AppendError> {
         if record.len() > self.settings.record_bytes_max() {
             return Err(AppendError::TooLong);
         }
@@ -103,6 +108,11 @@ impl Shared {
             State::Open if !mailbox.closing => {}
             State::Failed(_) => return Err(AppendError::Failed),
             State::Open | State::Closed => return Err(AppendError::Closed),
+        }
+        // Read under the lock: a probe changes it together with the sequence.
+        let journal_id = JournalId(self.journal_id.load(Ordering::Acquire));
+        if incarnation.is_some_and(|meant| meant != journal_id) {
+            return Err(AppendError::Failed);
         }
         let record_bytes = record.len() + RECORD_PREFIX_BYTES_MAX;
         if mailbox.forming.bytes.len() + record_bytes > self.settings.queue_bytes_max {
@@ -131,8 +141,6 @@ impl Shared {
         }
         batch.push(record, self.settings.frame_bytes_max - FRAME_HEADER_BYTES);
         let group = batch.group.get_or_insert_with(|| Group::new(GROUP_RECORDS_EXPECTED)).clone();
-        // Read under the lock: a probe changes it together with the sequence.
-        let journal_id = JournalId(self.journal_id.load(Ordering::Acquire));
         drop(mailbox);
         if let Some(waker) = wake {
             waker.wake();
@@ -214,7 +222,18 @@ impl Writer {
     /// # Errors
     /// [`AppendError`]: the record was not taken; the variant says whether to try again.
     pub fn append(&self, record: &[u8]) -> Result<Commit, AppendError> {
-        let result = self.shared.append(record);
+        self.counted(self.shared.append(record, None))
+    }
+
+    /// The same, for a record that is true of one incarnation only.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; [`AppendError::Failed`] also if that incarnation has ended.
+    pub fn append_in(&self, incarnation: JournalId, record: &[u8]) -> Result<Commit, AppendError> {
+        self.counted(self.shared.append(record, Some(incarnation)))
+    }
+
+    fn counted(&self, result: Result<Commit, AppendError>) -> Result<Commit, AppendError> {
         if let Err(error) = result {
             self.shared.counters.refused(error);
         }

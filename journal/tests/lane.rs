@@ -542,3 +542,23 @@ fn under_os_durability_no_group_is_synced() {
     assert_eq!(storage.operations(), before + 5, "one write each and nothing else");
     assert_eq!(writer.stats().syncs, 0);
 }
+
+#[test]
+fn a_record_meant_for_one_incarnation_is_not_taken_in_another() {
+    let storage = LossyStorage::new();
+    let settings = Settings { probe_interval: Duration::from_millis(1), ..small() };
+    let (writer, _) = open(&storage, settings).expect("opens");
+    let first = writer.id();
+    let one = writer.append_in(first, b"one").expect("taken");
+    let two = writer.append(b"two").expect("taken");
+    assert!(one.is_with(&two));
+    let again = one.clone();
+    assert_eq!((one.wait(), again.wait()), (Ok(0), Ok(0)));
+    storage.fail_at(storage.operations(), std::io::ErrorKind::Other);
+    let lost = writer.append(b"lost").expect("taken");
+    assert!(!lost.is_with(&two));
+    lost.wait().expect_err("the disk failed");
+    eventually("the lane is open again", || support::is_open(&writer));
+    assert_eq!(writer.append_in(first, b"late").map(|_| ()), Err(AppendError::Failed));
+    writer.append_in(writer.id(), b"new").expect("taken").wait().expect("stored");
+}

@@ -279,9 +279,54 @@ fn a_failing_disk_turns_pixels_away_and_lets_clicks_through() {
     let stored = rig.stop();
     let views: Vec<u64> = stored.events.iter().map(|event| event.view).collect();
     assert_eq!(views, [b"before", &b"after"[..]].map(event::record::view_hash));
-    // The books of the new incarnation begin with what came in it.
+    // The books of the new incarnation hold what the failing disk could not take, besides what came in it.
     let last = stored.books.last().expect("books of the new incarnation");
-    assert_eq!((last.received, last.outcomes[Outcome::Accepted as usize]), (1, 1));
+    assert_eq!((last.received, last.outcomes[Outcome::Accepted as usize]), (5, 1));
+    assert_eq!(last.outcomes[Outcome::StorageFailed as usize], 3);
+    assert_eq!(last.outcomes[Outcome::LostClick as usize], 1);
+}
+
+#[test]
+fn what_came_while_the_disk_failed_is_in_the_books_once() {
+    let rig = Rig::start();
+    rig.opt_out(event::identifier::IdKind::Oaid, "oaid-of-somebody-0001");
+    let opted_out = "/i?c=demo&p=p1&oaid=oaid-of-somebody-0001";
+    let mut client = rig.connect();
+    // An opted-out beacon appends the books themselves, so these two are recorded before the disk fails.
+    assert!(client.get("/i?p=p1", &[]).is_pixel());
+    assert!(client.get(opted_out, &[]).is_pixel());
+    rig.disk.set(Mood::Failing);
+    // Its record of the books fails with its group.
+    assert_eq!(client.get(opted_out, &[]).status, 503);
+    assert_eq!(client.get("/c?c=demo&p=p1", &[]).status, 302);
+    assert!(client.get("/i?p=p1", &[]).is_pixel());
+    rig.disk.set(Mood::Well);
+    eventually("a disk that is well again", || rig.handle.as_ref().expect("running").readiness().pixels);
+    assert!(client.get(opted_out, &[]).is_pixel());
+    let stored = rig.stop();
+    assert_eq!((stored.received(), stored.events.len()), (6, 0));
+    assert_eq!(stored.count(Outcome::MissingCampaign), 2);
+    assert_eq!(stored.count(Outcome::OptedOut), 3);
+    assert_eq!(stored.count(Outcome::LostClick), 1);
+}
+
+#[test]
+fn a_click_that_went_ahead_of_a_disk_that_then_failed_is_lost() {
+    let rig = Rig::start();
+    rig.disk.set(Mood::Hung);
+    let mut client = rig.connect();
+    let debug = [("x-sightline-debug", crate::rig::DEBUG_KEY)];
+    let reply = client.get("/c?c=demo&p=p1", &debug);
+    assert_eq!((reply.status, reply.header("x-sightline-outcome")), (302, "unconfirmed_click"));
+    rig.disk.set(Mood::Failing);
+    let is_ready = || rig.handle.as_ref().expect("running").readiness().pixels;
+    eventually("a failed disk", || client.get("/i?c=demo&p=p1", &[]).status == 503 && !is_ready());
+    rig.disk.set(Mood::Well);
+    eventually("a disk that is well again", is_ready);
+    let stored = rig.stop();
+    assert_eq!(stored.events.len(), 0);
+    assert_eq!(stored.count(Outcome::LostClick), 1);
+    assert_eq!(stored.count(Outcome::UnconfirmedClick), 0);
 }
 
 #[test]
