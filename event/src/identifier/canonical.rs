@@ -2,7 +2,7 @@
 //!
 //! | kind | raw shape | before MD5 | also taken in the raw field |
 //! |---|---|---|---|
-//! | OAID, cookie | up to 64 (128) characters | as is | nothing: a digest looks like an id |
+//! | OAID, cookie | up to 64 (128) characters | as is | nothing: a digest looks like an id (see below) |
 //! | IMEI | 14 or 15 digits; 15 padded with 17 zeros to 32, on either side | digits | MD5, SHA-1, SHA-256 |
 //! | Android id | 10–16 hex, padded to 16 with the zeros it lost | lower | MD5, SHA-1, SHA-256 |
 //! | AAID · IDFA, IDFV | UUID with dashes | lower · upper | MD5, SHA-1, SHA-256 |
@@ -11,7 +11,13 @@
 //! | OpenUDID | 40 hex | lower | MD5, SHA-256 |
 //!
 //! A digest is hex of either case; one to three leading zeros that a number-like encoder lost are put back. A `…_md5` field that holds
-//! 40 or 64 digits holds a SHA digest. The check digit of an IMEI is not looked at: its MD5 would come from another medium unchecked,
+//! 40 or 64 digits holds a SHA digest.
+//!
+//! A medium that puts the MD5 of an OAID or CAID (or the SHA-1 of an OpenUDID) into the raw field cannot be told from one whose ids look like
+//! that: the value is taken as a raw one, and such a device does not meet itself in other forms. Taking 32 hex as a digest instead
+//! would part the many devices whose raw OAID is 32 hex from their own MD5. An opt-out meets it either way (`lodge`).
+//!
+//! The check digit of an IMEI is not looked at: its MD5 would come from another medium unchecked,
 //! and the two would not meet.
 
 use md5::{Digest, Md5};

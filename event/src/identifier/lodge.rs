@@ -11,9 +11,13 @@
 //! | SHA-256 (of the raw form, or of the MD5: they look alike) | – | – | as lodged | – | as lodged |
 //!
 //! To meet a lodged SHA digest, the tracker would have to hash every raw identifier three more times, for a form that hardly anybody
-//! sends; so the lodger is told what is not covered, and the page sends every digest of what was typed. A raw OAID is lodged as it is,
-//! in lower and in upper case; a raw MAC with and without colons; a CAID whatever its version. Where a value may be a raw identifier
-//! or a digest (an OAID of 32 hex), both readings are lodged: a reading that is wrong is nobody's.
+//! sends; so the lodger is told what is not covered. A raw OAID is lodged as it is, in lower and in upper case; an IMEI with and
+//! without its check digit; a raw MAC with and without colons, in the key spaces of both; a CAID whatever its version. Where a value may
+//! be a raw identifier or a digest (an OAID of 32 hex), both readings are lodged: a reading that is wrong is nobody's.
+//!
+//! Media also put a digest where the raw value belongs, and for an OAID, a CAID, an OpenUDID or a cookie id it then looks like a raw one and
+//! is hashed once more. The columns hold there too: with every text goes the MD5 of each of its digests that has the raw shape, its hex
+//! in either case.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -136,16 +140,26 @@ impl Lodging<'_> {
         match kind {
             IdKind::Mac | IdKind::MacColons => {
                 let pairs: Vec<&[u8]> = bytes.chunks(2).collect();
-                self.raw_text(IdKind::Mac, bytes);
-                self.raw_text(IdKind::MacColons, &pairs.join(&b':'));
+                // Which of the two a medium hashed does not always stand in the field that it belongs to.
+                for kind in [IdKind::Mac, IdKind::MacColons] {
+                    self.raw_text(kind, bytes);
+                    self.raw_text(kind, &pairs.join(&b':'));
+                }
+            }
+            IdKind::Imei => {
+                self.raw_text(kind, bytes);
+                // The first 14 digits are the device; the fifteenth is computed from them, and some systems leave it out.
+                if let Some(device) = bytes.first_chunk() {
+                    self.raw_text(kind, device);
+                    self.raw_text(kind, &with_check_digit(device));
+                }
             }
             IdKind::Oaid => {
                 self.raw_text(kind, bytes);
                 self.raw_text(kind, &bytes.to_ascii_lowercase());
                 self.raw_text(kind, &bytes.to_ascii_uppercase());
             }
-            IdKind::Imei
-            | IdKind::Aaid
+            IdKind::Aaid
             | IdKind::AndroidId
             | IdKind::Idfa
             | IdKind::Caid
@@ -160,14 +174,24 @@ impl Lodging<'_> {
     /// Every digest of one canonical raw text.
     fn raw_text(&mut self, kind: IdKind, text: &[u8]) {
         self.md5(&canonical::md5_of(kind, text));
-        self.push(&Canonical::new(kind, Form::Sha1, &Sha1::digest(text)));
-        self.push(&Canonical::new(kind, Form::Sha256, &Sha256::digest(text)));
+        self.digest_in_either_field(&Canonical::new(kind, Form::Sha1, &Sha1::digest(text)));
+        self.digest_in_either_field(&Canonical::new(kind, Form::Sha256, &Sha256::digest(text)));
     }
 
     /// An MD5 and the SHA-256 of its hex.
     fn md5(&mut self, id: &Canonical<'_>) {
+        self.digest_in_either_field(id);
+        self.digest_in_either_field(&Canonical::new(id.kind(), Form::Sha256, &Sha256::digest(id.hex())));
+    }
+
+    /// A digest as a digest's field brings it, and as the raw value's field does, if it would pass for a raw value there.
+    fn digest_in_either_field(&mut self, id: &Canonical<'_>) {
         self.push(id);
-        self.push(&Canonical::new(id.kind(), Form::Sha256, &Sha256::digest(id.hex())));
+        for hex in [id.hex().to_ascii_lowercase(), id.hex().to_ascii_uppercase()] {
+            if let Some(raw) = canonical::raw(id.kind(), &hex) {
+                self.push(&canonical::md5_of(id.kind(), raw.bytes()));
+            }
+        }
     }
 
     /// Lodges the reading of the value as a digest, if it can be one.
@@ -185,7 +209,7 @@ impl Lodging<'_> {
         for id in kinds.iter().filter_map(|kind| canonical::digest(*kind, value)) {
             match form {
                 Form::Md5 => self.md5(&id),
-                Form::Sha1 | Form::Sha256 => self.push(&id),
+                Form::Sha1 | Form::Sha256 => self.digest_in_either_field(&id),
             }
         }
         self.readings.push(match form {
@@ -221,6 +245,22 @@ impl Lodging<'_> {
             forms.partition(|form| self.readings.iter().all(|reading| reading.contains(form)));
         Ok(Lodged { hashes: self.hashes, covered, uncovered, ambiguous: self.readings.len() > 1 })
     }
+}
+
+/// The 15 digits of an IMEI: the device's 14 and the check digit that Luhn's formula makes of them (3GPP TS 23.003, annex B).
+fn with_check_digit(device: &[u8; 14]) -> [u8; 15] {
+    let sum: u8 = device
+        .iter()
+        .enumerate()
+        .map(|(index, digit)| {
+            let digit = digit.wrapping_sub(b'0');
+            // Every second digit is doubled, and the digits of the product are added.
+            if index % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
+        })
+        .sum();
+    let mut digits = [b'0' + (10 - sum % 10) % 10; 15];
+    digits.iter_mut().zip(device).for_each(|(to, from)| *to = *from);
+    digits
 }
 
 /// A CAID without the version in front of it: an opt-out holds for every version.

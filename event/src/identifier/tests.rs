@@ -553,6 +553,101 @@ fn a_value_that_may_be_raw_or_a_digest_is_lodged_as_both() {
 }
 
 #[test]
+fn an_imei_is_lodged_with_and_without_its_check_digit() {
+    // An IMEI that specifications print as their example, and one of a vendor.
+    for (device, imei) in [("49015420323751", "490154203237518"), ("35693803564380", "356938035643809")] {
+        let arriving = [device, imei].map(|text| {
+            [
+                (IdField::Imei, text.to_owned()),
+                (IdField::ImeiMd5, hex::<Md5>(text)),
+                (IdField::ImeiMd5, hex::<Sha1>(text)),
+                (IdField::ImeiMd5, hex::<Sha256>(text)),
+                (IdField::ImeiMd5, hex::<Sha256>(&hex::<Md5>(text))),
+            ]
+        });
+        // A wrong check digit is a slip of the pen: the device is the same.
+        let slip = format!("{device}5");
+        for lodged in [device, imei, &slip, &format!("{}{imei}", "0".repeat(17))] {
+            let lodged = lodge(IdKind::Imei, lodged.as_bytes(), &keys()).ok().unwrap();
+            assert_eq!(met(&lodged, arriving.as_flattened()), [true; 10]);
+        }
+    }
+    let lodged = lodge(IdKind::Imei, b"490154203237518", &keys()).ok().unwrap();
+    assert_eq!(met(&lodged, &[(IdField::Imei, "490154203237526".into())]), [false], "the next device");
+}
+
+#[test]
+fn a_raw_mac_is_lodged_both_ways_in_both_fields() {
+    let texts = ["001A2B3C4D5E", "00:1A:2B:3C:4D:5E"];
+    let digests = texts.map(|text| {
+        [hex::<Md5>(text), hex::<Sha1>(text), hex::<Sha256>(text), hex::<Sha256>(&hex::<Md5>(text))]
+    });
+    let mut arriving = vec![(IdField::Mac, texts[0].to_owned()), (IdField::Mac, texts[1].to_owned())];
+    for digest in digests.as_flattened() {
+        arriving.extend(
+            [IdField::MacMd5, IdField::MacColonsMd5, IdField::Mac].map(|field| (field, digest.clone())),
+        );
+    }
+    for kind in [IdKind::Mac, IdKind::MacColons] {
+        for text in texts {
+            let lodged = lodge(kind, text.as_bytes(), &keys()).ok().unwrap();
+            assert_eq!(met(&lodged, &arriving), [true; 26]);
+        }
+    }
+}
+
+/// A medium that fills the raw field with a digest, as those do whose macro for the OAID is filled with its MD5.
+#[test]
+fn a_digest_in_the_field_of_the_raw_value_is_met() {
+    let hex32 = "5DFA8E1B7C904D2E8F3A6B5C4D7E9F01";
+    for (kind, field, raw) in [
+        (IdKind::Oaid, IdField::Oaid, OAID),
+        (IdKind::Oaid, IdField::Oaid, hex32),
+        (IdKind::Caid, IdField::Caid, CAID),
+        (IdKind::OpenUdid, IdField::OpenUdid, UDID),
+        (IdKind::Cookie, IdField::Cookie, "D2EHBh9~b29"),
+        (IdKind::Imei, IdField::Imei, IMEI),
+        (IdKind::AndroidId, IdField::AndroidId, "00a1b2c3d4e5f607"),
+        (IdKind::Idfa, IdField::Idfa, IDFA),
+        (IdKind::Idfv, IdField::Idfv, IDFA),
+        (IdKind::Aaid, IdField::Aaid, GAID),
+        (IdKind::Mac, IdField::Mac, "001A2B3C4D5E"),
+    ] {
+        let (md5, sha1, sha256) = (hex::<Md5>(raw), hex::<Sha1>(raw), hex::<Sha256>(raw));
+        let sha256_of_md5 = hex::<Sha256>(&md5);
+        let in_raw_field = |digests: &[&String]| -> Vec<(IdField, String)> {
+            digests.iter().flat_map(|hex| [(field, (*hex).clone()), (field, hex.to_uppercase())]).collect()
+        };
+        let lodged = lodge(kind, raw.as_bytes(), &keys()).ok().unwrap();
+        let all = in_raw_field(&[&md5, &sha1, &sha256, &sha256_of_md5]);
+        assert_eq!(met(&lodged, &all), [true; 8], "{} {raw}", kind.name());
+        assert!(lodged.uncovered.is_empty() || lodged.ambiguous);
+        // Of a digest that was lodged: itself, and what can be made of it.
+        if kind != IdKind::Cookie {
+            for text in [md5.clone(), md5.to_uppercase()] {
+                let lodged = lodge(kind, text.as_bytes(), &keys()).ok().unwrap();
+                assert_eq!(
+                    met(&lodged, &in_raw_field(&[&md5, &sha256_of_md5])),
+                    [true; 4],
+                    "{}",
+                    kind.name()
+                );
+            }
+            for digest in [&sha1, &sha256, &sha256_of_md5] {
+                let lodged = lodge(kind, digest.as_bytes(), &keys()).ok().unwrap();
+                assert_eq!(met(&lodged, &in_raw_field(&[digest])), [true; 2], "{} {digest}", kind.name());
+            }
+        }
+    }
+    let upper = hex::<Md5>(&OAID.to_uppercase());
+    let lodged = lodge(IdKind::Oaid, OAID.as_bytes(), &keys()).ok().unwrap();
+    assert_eq!(met(&lodged, &[(IdField::Oaid, upper)]), [true], "hashed in the other case");
+    assert!(lodged.hashes.len() <= 24, "each id has to fit many times over into a record");
+    let stranger = hex::<Md5>(GAID);
+    assert_eq!(met(&lodged, &[(IdField::Oaid, stranger)]), [false]);
+}
+
+#[test]
 fn what_identifies_nobody_cannot_be_lodged() {
     for kind in IdKind::ALL {
         for bad in [
