@@ -32,7 +32,7 @@ const HEADER: &str = "\
 # SECRET. Sightline's keys. Whoever has this file can test guesses of device identifiers against what is stored.
 # Keep it apart from the data, readable for the service alone (mode 0600), and keep a copy in a safe place:
 # without it, devices seen before cannot be recognised, and nobody who opted out can be recognised either.
-# Do not edit it; `sightline keys rotate` adds an epoch. The opt-out key never changes.
+# Do not edit it: the checksum would not fit. The opt-out key never changes.
 ";
 
 /// Why a key file was refused, or a ring cannot grow. Says where, never what stands there.
