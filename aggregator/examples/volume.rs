@@ -179,6 +179,8 @@ fn print_sizes(store: &std::path::Path) {
 
 fn main() {
     let argument = |n: usize| std::env::args().nth(n);
+    // RUST_LOG=aggregator=debug shows what each statement takes.
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let events: u64 = argument(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let threads: u32 = argument(2).and_then(|n| n.parse().ok()).unwrap_or(1);
     let dir = tempfile::tempdir().expect("a folder");

@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 
@@ -175,7 +176,14 @@ impl Store {
         statement: Statement,
         values: &Values,
     ) -> Result<(), StoreError> {
-        self.execute_text(work, statement.sql(), values)
+        let started = Instant::now();
+        self.execute_text(work, statement.sql(), values)?;
+        tracing::debug!(
+            statement = statement.file,
+            seconds = started.elapsed().as_secs_f64(),
+            "statement run"
+        );
+        Ok(())
     }
 
     /// Runs a statement whose text was made from our own words only (a table's name, a number of the settings).
@@ -213,7 +221,14 @@ impl Store {
         sql: &str,
         values: &Values,
     ) -> Result<Vec<Row>, StoreError> {
+        let started = Instant::now();
         let answer = self.session(work).query(sql, "JSONEachRow", &bound(values))?;
+        tracing::debug!(
+            statement = statement.file,
+            seconds = started.elapsed().as_secs_f64(),
+            bytes = answer.len(),
+            "query run"
+        );
         let wrong = |error: serde_json::Error| StoreError::Answer {
             statement: statement.file,
             reason: error.to_string(),
@@ -226,7 +241,14 @@ impl Store {
     /// # Errors
     /// The engine's: some of the rows may be in the table then.
     pub(crate) fn insert(&self, work: Work, table: Statement, rows: &[u8]) -> Result<(), StoreError> {
+        let started = Instant::now();
         self.session(work).insert(&format!("INSERT INTO {}", table.file), "RowBinary", rows)?;
+        tracing::debug!(
+            table = table.file,
+            seconds = started.elapsed().as_secs_f64(),
+            bytes = rows.len(),
+            "rows inserted"
+        );
         Ok(())
     }
 
