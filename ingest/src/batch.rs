@@ -9,8 +9,9 @@
 //!      ── each item: an object of names as in a query, strings, numbers or booleans; null is absent ──► its own outcome
 //! ```
 //!
-//! Answers: 200 with the results in order; 503 with the same if something failed to be stored and nothing was; 400, 401, 413, 415 with nothing
-//! accepted and nothing counted. An item that failed says `storage_failed`: send those items again.
+//! Answers: 200 with the results in order; 503 and `Retry-After` with the same if something failed to be stored and nothing was stored;
+//! 400, 401, 408, 413, 415, or 503 without results, with nothing accepted and nothing counted. An item that failed says `storage_failed`,
+//! whatever the status: send those items again.
 
 pub(crate) mod body;
 pub(crate) mod items;
@@ -75,10 +76,7 @@ pub(crate) async fn serve(
     };
     connection.enter(Phase::Storage);
     let outcomes = wait_all(connection, fates).await;
-    let is_stored = outcomes.iter().any(|outcome| *outcome != Outcome::StorageFailed);
-    let status =
-        if is_stored || outcomes.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    answer::json(status, emptied(headers), results(&outcomes))
+    answer::json(status(&outcomes), emptied(headers), results(&outcomes))
 }
 
 /// The decoder of batches by itself, as a fuzz target drives it: what is wrong with each item before anything is looked up, or the status
@@ -164,6 +162,16 @@ async fn wait_all(connection: &Connection, fates: Vec<Fate>) -> Vec<Outcome> {
     outcomes
 }
 
+/// 503 where sending the whole batch again repeats nothing that is stored.
+fn status(outcomes: &[Outcome]) -> StatusCode {
+    let is_stored = outcomes.iter().any(|outcome| outcome.is_stored());
+    if !is_stored && outcomes.contains(&Outcome::StorageFailed) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    }
+}
+
 /// The results, in the order of the items.
 fn results(outcomes: &[Outcome]) -> Vec<u8> {
     let mut json = Vec::with_capacity(16 + outcomes.len() * 24);
@@ -214,6 +222,21 @@ fn detail(outcome: Outcome) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_to_be_sent_again_whole_only_if_none_of_it_is_stored() {
+        use Outcome::{Accepted, MissingCampaign, StorageFailed, Unresolved};
+        for (outcomes, expected) in [
+            (&[][..], 200),
+            (&[Accepted, StorageFailed], 200),
+            (&[StorageFailed, Unresolved], 200),
+            (&[MissingCampaign], 200),
+            (&[StorageFailed], 503),
+            (&[MissingCampaign, StorageFailed], 503),
+        ] {
+            assert_eq!(status(outcomes).as_u16(), expected, "{outcomes:?}");
+        }
+    }
 
     #[test]
     fn results_are_json_and_tell_no_opt_out() {

@@ -272,6 +272,11 @@ fn a_failing_disk_turns_pixels_away_and_lets_clicks_through() {
     let reply = client.request("POST", "/v1/events", &[], br#"[{"c":"demo","p":"p1","stage":"imp"}]"#);
     assert_eq!(reply.status, 503);
     assert!(reply.text().contains("storage_failed") && reply.headers.contains_key("retry-after"));
+    // What was rejected besides is not stored either.
+    let mixed = br#"[{"p":"p1"},{"c":"demo","p":"p1","stage":"imp"}]"#;
+    let reply = client.request("POST", "/v1/events", &[], mixed);
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().contains("missing_campaign") && reply.text().contains("storage_failed"));
 
     rig.disk.set(Mood::Well);
     eventually("a disk that is well again", || is_ready(true));
@@ -281,8 +286,9 @@ fn a_failing_disk_turns_pixels_away_and_lets_clicks_through() {
     assert_eq!(views, [b"before", &b"after"[..]].map(event::record::view_hash));
     // The books of the new incarnation hold what the failing disk could not take, besides what came in it.
     let last = stored.books.last().expect("books of the new incarnation");
-    assert_eq!((last.received, last.outcomes[Outcome::Accepted as usize]), (5, 1));
-    assert_eq!(last.outcomes[Outcome::StorageFailed as usize], 3);
+    assert_eq!((last.received, last.outcomes[Outcome::Accepted as usize]), (7, 1));
+    assert_eq!(last.outcomes[Outcome::StorageFailed as usize], 4);
+    assert_eq!(last.outcomes[Outcome::MissingCampaign as usize], 1);
     assert_eq!(last.outcomes[Outcome::LostClick as usize], 1);
 }
 
