@@ -1,7 +1,7 @@
 //! A batch of beacons as JSON: read whole, checked whole, then each item decided for itself.
 //!
 //! It owns the body's limits and the shape of the results. It must never accept a part of a body that is broken or too large, and never hold
-//! more of them in memory than `batches_in_flight_max`.
+//! more in memory than `batches_in_flight_max` whole bodies and `bodies_coming_bytes_max` of others. Whoever sends nothing takes up neither.
 //!
 //! ```text
 //! body ── Content-Encoding gzip | zstd | none ──► text, at most body_decoded_bytes_max
@@ -42,6 +42,7 @@ use crate::settings::Limits;
 
 /// Items decided before other connections of the thread get a turn.
 const ITEMS_IN_A_ROW: usize = 64;
+
 /// Counts a batch as being worked on.
 struct InFlight<'a>(&'a Cell<usize>);
 
@@ -60,16 +61,24 @@ pub(crate) async fn serve(
             "this server key is not registered\n",
         );
     }
-    let Some(_in_flight) = InFlight::begin(lane) else {
-        return answer::try_later(HeaderMap::new());
-    };
     connection.enter(Phase::Body);
     let limits = &lane.settings.limits;
-    let text = match body::read(connection, &headers, body, limits).await {
-        Ok(text) => text,
+    let encoding = match Encoding::said(&headers) {
+        Ok(encoding) => encoding,
+        Err(refusal) => return refusal.answer(),
+    };
+    let raw = match body::collect(connection, body, limits, &lane.body_bytes_coming).await {
+        Ok(raw) => raw,
         Err(refusal) => return refusal.answer(),
     };
     connection.enter(Phase::Serving);
+    let Some(_in_flight) = InFlight::begin(lane) else {
+        return answer::try_later(HeaderMap::new());
+    };
+    let text = match body::unpack(encoding, raw, limits.body_decoded_bytes_max).await {
+        Ok(text) => text,
+        Err(refusal) => return refusal.answer(),
+    };
     let fates = match items(&text, limits.batch_items_max) {
         Ok(items) => decide_all(lane, &caller, &items).await,
         Err(refusal) => return refusal.answer(),

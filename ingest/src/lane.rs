@@ -37,6 +37,8 @@ pub(crate) struct Lane {
     pub(crate) pace: Rc<Pace>,
     pub(crate) tally: Tally,
     pub(crate) batches_in_flight: Cell<usize>,
+    /// Bytes held of bodies that have not come whole.
+    pub(crate) body_bytes_coming: Cell<usize>,
     desk: RefCell<Desk>,
     /// Beacons whose callers are gone. As many as were appended and not committed, which the journal's queue bounds.
     orphans: RefCell<Vec<(Commit, Settling)>>,
@@ -101,6 +103,7 @@ impl Lane {
             pace: Pace::new(shared.settings.limits),
             tally,
             batches_in_flight: Cell::new(0),
+            body_bytes_coming: Cell::new(0),
             desk: RefCell::new(Desk {
                 catalog: arc_swap::Cache::new(Arc::clone(&shared.catalog)),
                 opt_outs: shared.opt_outs.reader(),

@@ -89,8 +89,12 @@ pub struct Limits {
     pub body_decoded_bytes_max: usize,
     /// Most items of a batch; more: 413. Default 5,000.
     pub batch_items_max: usize,
-    /// Batches worked on at the same time by one lane; more: 503 with `Retry-After`. Bounds memory together with the two body limits. Default 8.
+    /// Batches worked on at the same time by one lane, from the end of the body on; more: 503 with `Retry-After`. Bounds memory together
+    /// with the two body limits. Default 8.
     pub batches_in_flight_max: usize,
+    /// Bytes that one lane holds of bodies that have not come whole; what comes beyond: 503 with `Retry-After`. Default 64 MiB, so that
+    /// slow senders of 64 of the largest bodies keep nobody else out.
+    pub bodies_coming_bytes_max: usize,
     /// Open connections of one lane; more are closed at once and counted. Default 10,000.
     pub connections_max: usize,
     /// A request's head must be complete this long after its first byte; else 408. Seconds, default 10.
@@ -118,6 +122,7 @@ impl Default for Limits {
             body_decoded_bytes_max: 8 * 1024 * 1024,
             batch_items_max: 5_000,
             batches_in_flight_max: 8,
+            bodies_coming_bytes_max: 64 * 1024 * 1024,
             connections_max: 10_000,
             head_seconds_max: 10,
             body_seconds_max: 30,

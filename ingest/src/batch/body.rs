@@ -1,7 +1,9 @@
 //! The body of a batch: read within its limits, decompressed within its limits.
 //!
-//! It owns the refusals of a whole body. It must never hold more of a body than the limits say, whatever its headers promise.
+//! It owns the refusals of a whole body. It must never hold more of a body, or of all bodies together, than the limits say, whatever their
+//! headers promise.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read};
 use std::pin::pin;
@@ -34,6 +36,8 @@ pub(crate) enum Encoding {
 pub(crate) enum Refusal {
     TooLarge(&'static str, usize),
     TooSlow,
+    /// Others hold what the lane has for bodies that are still coming.
+    Busy,
     Encoding,
     Broken(String),
 }
@@ -42,6 +46,11 @@ impl Refusal {
     /// The refusal ends the connection where the rest of the body is unread.
     pub(crate) fn answer(self) -> Answer {
         let (status, words) = match self {
+            Self::Busy => {
+                let mut answer = answer::try_later(HeaderMap::new());
+                answer::close(&mut answer);
+                return answer;
+            }
             Self::TooLarge(limit, value) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("larger than {limit} = {value}; nothing was accepted\n"),
@@ -62,6 +71,11 @@ impl Refusal {
 }
 
 impl Encoding {
+    /// The encoding that the headers name.
+    pub(crate) fn said(headers: &HeaderMap) -> Result<Self, Refusal> {
+        Self::of(headers.get(CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes().trim_ascii()))
+    }
+
     /// The encoding of a name in `Content-Encoding`; nothing is the identity.
     pub(crate) fn of(name: &[u8]) -> Result<Self, Refusal> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -75,19 +89,6 @@ impl Encoding {
             Err(Refusal::Encoding)
         }
     }
-}
-
-/// Reads the body and decompresses it.
-pub(crate) async fn read(
-    connection: &Connection,
-    headers: &HeaderMap,
-    body: Incoming,
-    limits: &Limits,
-) -> Result<Bytes, Refusal> {
-    let name = headers.get(CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes().trim_ascii());
-    let encoding = Encoding::of(name)?;
-    let raw = collect(connection, body, limits.body_bytes_max).await?;
-    unpack(encoding, raw, limits.body_decoded_bytes_max).await
 }
 
 /// Decompresses a body, to at most `bytes_max` bytes.
@@ -104,8 +105,39 @@ pub(crate) async fn unpack(encoding: Encoding, raw: Bytes, bytes_max: usize) -> 
     }
 }
 
-/// The body as sent, in one piece.
-async fn collect(connection: &Connection, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
+/// Bytes that one body has taken of what the lane has for bodies that are still coming.
+struct Held<'a> {
+    all: &'a Cell<usize>,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    fn take(&mut self, bytes: usize, bytes_max: usize) -> Result<(), Refusal> {
+        let all = self.all.get() + bytes;
+        if all > bytes_max {
+            return Err(Refusal::Busy);
+        }
+        self.all.set(all);
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.all.set(self.all.get() - self.bytes);
+    }
+}
+
+/// The body as sent, in one piece. `coming` are the bytes of all bodies that have not come whole: a peer that sends nothing takes none.
+pub(crate) async fn collect(
+    connection: &Connection,
+    mut body: Incoming,
+    limits: &Limits,
+    coming: &Cell<usize>,
+) -> Result<Bytes, Refusal> {
+    let bytes_max = limits.body_bytes_max;
+    let mut held = Held { all: coming, bytes: 0 };
     let too_large = Refusal::TooLarge("body_bytes_max", bytes_max);
     let said_bytes = body.size_hint().lower();
     if said_bytes > bytes_max as u64 {
@@ -131,6 +163,7 @@ async fn collect(connection: &Connection, mut body: Incoming, bytes_max: usize) 
         if whole.is_empty() && data.len() as u64 == said_bytes {
             return Ok(data);
         }
+        held.take(data.len(), limits.bodies_coming_bytes_max)?;
         whole.extend_from_slice(&data);
     }
 }

@@ -6,7 +6,8 @@ use event::outcome::Outcome;
 use event::record::{SourceKind, flag};
 use event::stage::Stage;
 
-use crate::rig::{PLAIN_SERVER_KEY, Reply, Rig, SERVER_KEY};
+use crate::disk::Mood;
+use crate::rig::{PLAIN_SERVER_KEY, Reply, Rig, SERVER_KEY, eventually};
 
 const GOOD: &str = r#"{"c":"demo","p":"p1","stage":"impression"}"#;
 
@@ -218,25 +219,81 @@ fn a_caller_that_asks_first_is_told_to_go_on() {
     assert_eq!(rig.stop().received(), 1);
 }
 
+/// The opening of a batch whose body has so many bytes.
+fn opening(bytes: usize) -> Vec<u8> {
+    format!("POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: {bytes}\r\n\r\n").into_bytes()
+}
+
+fn is_turned_away(reply: &Reply) -> bool {
+    reply.status == 503 && reply.headers.contains_key("retry-after")
+}
+
 #[test]
-fn no_more_batches_are_held_than_the_limit_says() {
+fn no_more_batches_are_worked_on_than_the_limit_says() {
     let rig = Rig::with(|settings, _| settings.limits.batches_in_flight_max = 2);
-    let opening = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
+    rig.disk.set(Mood::Hung);
+    let body = format!("[{GOOD}]");
     let mut held: Vec<_> = (0..2)
         .map(|_| {
             let mut client = rig.connect();
-            client.send(opening);
+            client.send(&[&opening(body.len()), body.as_bytes()].concat());
             client
         })
         .collect();
-    crate::rig::eventually("a third batch turned away", || {
-        let reply = post(&rig, &[], b"[]");
-        reply.status == 503 && reply.headers.contains_key("retry-after")
-    });
+    eventually("a third batch turned away", || is_turned_away(&post(&rig, &[], b"[]")));
+    rig.disk.set(Mood::Well);
+    for client in &mut held {
+        assert_eq!(reasons(&client.reply(false).expect("an answer")), ["accepted"]);
+    }
+    assert_eq!(post(&rig, &[], b"[]").status, 200);
+    rig.stop();
+}
+
+#[test]
+fn who_sends_no_body_keeps_no_batch_out() {
+    let rig = Rig::with(|settings, _| settings.limits.batches_in_flight_max = 1);
+    let mut held: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = rig.connect();
+            let mut head = String::from_utf8(opening(2)).expect("text");
+            head.insert_str(head.len() - 2, "Expect: 100-continue\r\n");
+            client.send(head.as_bytes());
+            assert_eq!(client.reply(false).expect("its body is waited for").status, 100);
+            client
+        })
+        .collect();
+    assert_eq!(reasons(&post(&rig, &[], format!("[{GOOD}]").as_bytes())), ["accepted"]);
     for client in &mut held {
         client.send(b"[]");
         assert_eq!(client.reply(false).expect("an answer").status, 200);
     }
-    assert_eq!(post(&rig, &[], b"[]").status, 200);
+    rig.stop();
+}
+
+#[test]
+fn bodies_that_come_slowly_are_bounded_together() {
+    let rig = Rig::with(|settings, _| {
+        settings.limits.body_bytes_max = 1000;
+        settings.limits.bodies_coming_bytes_max = 1000;
+    });
+    let body = format!("[{GOOD}{}]", " ".repeat(900));
+    let (most, end) = body.as_bytes().split_at(900);
+    let mut slow = rig.connect();
+    slow.send(&[&opening(body.len()), most].concat());
+    eventually("a second slow body turned away", || {
+        let mut second = rig.connect();
+        second.send(&[&opening(body.len()), most].concat());
+        second.send(end);
+        let reply = second.reply(false).expect("an answer");
+        is_turned_away(&reply) && second.is_closed()
+    });
+    assert_eq!(reasons(&post(&rig, &[], format!("[{GOOD}]").as_bytes())), ["accepted"], "a whole one");
+    slow.send(end);
+    assert_eq!(reasons(&slow.reply(false).expect("an answer")), ["accepted"]);
+    // What it held is free again.
+    let mut third = rig.connect();
+    third.send(&[&opening(body.len()), most].concat());
+    third.send(end);
+    assert_eq!(reasons(&third.reply(false).expect("an answer")), ["accepted"]);
     rig.stop();
 }
