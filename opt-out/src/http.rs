@@ -6,6 +6,9 @@
 //! | `/opt-out.css` | `GET`, `HEAD` |
 //! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
 //!
+//! A request that announces a body is the last one of its connection. Where its end lies, a proxy may see otherwise than we do (lengths that
+//! contradict each other), and then what it takes for the body of one request would be read here as the next, of somebody else.
+//!
 //! It must never log or count anything that a request says about a person: path names below are our own, never the request's.
 
 use std::net::IpAddr;
@@ -15,9 +18,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
-    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+    SET_COOKIE, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -39,8 +42,9 @@ const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Answers one request. `peer` is the connection's other end.
 pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let is_last = announces_body(request.headers());
     let (route, allowed) = route(request.method(), request.uri().path());
-    let (ended, response) = match route {
+    let (ended, mut response) = match route {
         _ if allowed.is_some_and(|allowed| {
             !allowed.split(", ").any(|method| method == request.method().as_str())
         }) =>
@@ -54,7 +58,16 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
         Route::Other => refused(&Problem::NotFound),
     };
     desk.metrics.request(route, ended);
+    if is_last {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
+}
+
+/// Whether a head says that a body follows, of whatever length.
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
 }
 
 /// The route of a path, and the methods that it takes.

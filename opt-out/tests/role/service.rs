@@ -339,6 +339,47 @@ fn what_is_too_slow_or_too_long_is_cut_off() {
     assert_eq!(role.get("/", &[]).status, 200, "others are served");
 }
 
+/// A proxy that goes by the other length than the service would take what follows for the next person's request.
+#[test]
+fn nothing_is_read_behind_a_body() {
+    let dir = tempdir().unwrap();
+    let role = Role::start(dir.path(), unlimited());
+    let body = ids_json(&[("oaid", OAID)]);
+    let hidden = "GET /opt-out.css HTTP/1.1\r\nhost: a\r\n\r\n";
+    let head = |path: &str, lengths: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{lengths}\r\n\r\n")
+    };
+    let length = format!("content-length: {}", body.len());
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let both = format!("content-length: {}\r\ntransfer-encoding: chunked", chunked.len() + hidden.len());
+    let get = format!("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    for first in [
+        head("/v1/opt-outs", &length) + &body,
+        head("/v1/opt-outs", &format!("{length}\r\n{length}")) + &body,
+        head("/v1/opt-outs", "transfer-encoding: chunked") + &chunked,
+        head("/v1/opt-outs", &both) + &chunked,
+        head("/nowhere", &both) + &chunked,
+        get,
+    ] {
+        let mut stream = connect(role.address());
+        stream.write_all((first.clone() + hidden).as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        // What was left unread may end the connection with a reset; the answer comes before it.
+        let _ = stream.read_to_end(&mut bytes);
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "one answer to {first:?}: {text}");
+        let (answer, _) = text.split_once("\r\n\r\n").unwrap();
+        assert!(answer.contains("connection: close") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    // Without a body a connection serves on.
+    let mut stream = connect(role.address());
+    let last = hidden.replace("host: a", "host: a\r\nconnection: close");
+    stream.write_all((hidden.repeat(2) + &last).as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 ").count(), 3, "{text}");
+}
+
 #[test]
 fn connections_beyond_the_limit_wait_for_a_place() {
     let dir = tempdir().unwrap();
