@@ -139,6 +139,11 @@ mod tests {
         assert_eq!(client_of("10.1.1.1", &["203.0.113.9, unknown"], ours), "10.1.1.1");
         assert_eq!(client_of("10.1.1.1", &[], ours), "10.1.1.1");
         assert_eq!(client_of("10.1.1.1", &["10.2.2.2"], ours), "10.2.2.2");
+        // An IPv4 network that is written as an IPv6-mapped one is the same network.
+        let mapped = &["::ffff:10.0.0.0/104"];
+        assert_eq!(client_of("10.1.1.1", &["198.51.100.7"], mapped), "198.51.100.7");
+        assert_eq!(client_of("::ffff:10.1.1.1", &["198.51.100.7"], mapped), "198.51.100.7");
+        assert_eq!(client_of("11.1.1.1", &["198.51.100.7"], mapped), "11.1.1.1");
     }
 
     #[test]
