@@ -154,6 +154,7 @@ impl From<RegistryError> for Problem {
             | RegistryError::Unavailable(_)
             | RegistryError::NotBound
             | RegistryError::Damaged(_)
+            | RegistryError::Lost { .. }
             | RegistryError::Record(_)
             | RegistryError::OtherKey
             | RegistryError::Journal(_)

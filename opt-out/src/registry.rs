@@ -15,6 +15,9 @@
 //!
 //! # Opening
 //!
+//! A folder that was deleted, or is not mounted, looks like the first start. So whoever opens the registry keeps the number of its receipts
+//! elsewhere ([`Registry::open_with`]), and an emptier one is refused unless the operator says that it is meant.
+//!
 //! The whole journal is replayed, then the list is built in one go. Damage, a missing part, an unknown version or another key end the opening with
 //! an error that says what to do. Receipts are small and rare next to beacons, so that nothing is compacted: a million receipts replay in seconds.
 
@@ -66,6 +69,18 @@ pub enum RegistryError {
         "the registry is damaged: {0}; restore its folder from a copy, for nobody who opted out may be measured"
     )]
     Damaged(String),
+    /// The registry has fewer receipts than it once had, or was never begun: its folder was lost or an old copy was put back. The
+    /// operator's: restore it.
+    #[error(
+        "the registry has {found} receipts and had {expected} before: its folder is missing or an old copy; restore it, for whoever opted \
+         out would be measured again. Only if it is lost for good, set start_empty = true in [opt_out.registry] for one start"
+    )]
+    Lost {
+        /// Receipts that it had at least.
+        expected: u64,
+        /// Receipts that it has.
+        found: u64,
+    },
     /// A record cannot be read.
     #[error("the registry cannot be read: {0}")]
     Record(#[from] RecordError),
@@ -152,6 +167,30 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]: damage, an unknown version, the disk, or another process that has it open. Nothing may be measured then.
     pub fn open(dir: &Path, settings: &Settings, clock: Clock) -> Result<(Self, List), RegistryError> {
+        Self::open_with(dir, settings, clock, None)
+    }
+
+    /// Opens the registry as [`Registry::open`] does. `receipts_known` is how many receipts it had when that was last looked at
+    /// ([`RegistryStats::receipts`], which never falls); `None` where it was never bound to a key.
+    ///
+    /// # Errors
+    /// [`RegistryError::Lost`] if there are fewer, or the registry was never begun, unless
+    /// [`RegistrySettings::start_empty`] is set; nothing is written into a folder that is missing or empty. Else as [`Registry::open`].
+    pub fn open_with(
+        dir: &Path,
+        settings: &Settings,
+        clock: Clock,
+        receipts_known: Option<u64>,
+    ) -> Result<(Self, List), RegistryError> {
+        let receipts_known = receipts_known.filter(|_| !settings.registry.start_empty);
+        if settings.registry.start_empty {
+            tracing::warn!("opt_out.registry.start_empty is set: remove it after this start");
+        }
+        if let Some(expected) = receipts_known
+            && is_missing_or_empty(dir)
+        {
+            return Err(RegistryError::Lost { expected, found: 0 });
+        }
         let journal_clock = clock.clone();
         let (writer, recovery) =
             journal::Lane::open(dir, settings.registry.journal(), Arc::new(move || journal_clock.now_ms()))?;
@@ -169,6 +208,12 @@ impl Registry {
         let read = writer.stats();
         if read.damaged_ranges > 0 {
             return Err(RegistryError::Damaged(format!("{} bytes are unreadable", read.damaged_bytes)));
+        }
+        let found = ledger.receipts.len() as u64;
+        if let Some(expected) = receipts_known
+            && (ledger.key_check.is_none() || found < expected)
+        {
+            return Err(RegistryError::Lost { expected, found });
         }
         let list = List::new(settings.list.clone());
         list.replace(ledger.share_and_collect(), false)?;
@@ -353,6 +398,14 @@ impl Registry {
         let changes = ledger.enter(record, &self.0.list)?;
         self.0.list.apply(&changes);
         Ok(())
+    }
+}
+
+/// Whether there is nothing in a folder that could be a registry. A folder that cannot be read is left to the journal, which says why.
+fn is_missing_or_empty(dir: &Path) -> bool {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
 

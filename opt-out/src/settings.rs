@@ -136,6 +136,9 @@ pub struct RegistrySettings {
     pub disk_bytes_max: u64,
     /// Bytes of one file of the journal. Default 64 MiB.
     pub segment_bytes_max: u64,
+    /// Start although the registry has fewer receipts than it had before. Whoever opted out with a lost one is measured again. For the
+    /// one start after the registry was lost for good. Default false.
+    pub start_empty: bool,
 }
 
 impl Default for RegistrySettings {
@@ -145,6 +148,7 @@ impl Default for RegistrySettings {
             hashes_max: 100_000_000,
             disk_bytes_max: 64 << 30,
             segment_bytes_max: 64 << 20,
+            start_empty: false,
         }
     }
 }

@@ -136,6 +136,44 @@ fn two_at_once_are_refused_and_so_is_everything_after_the_close() {
 }
 
 #[test]
+fn a_registry_that_was_lost_is_not_taken_for_a_new_one() {
+    let (dir, keys) = (tempdir().unwrap(), keys());
+    let reopen = |dir: &Path, start_empty: bool, known: Option<u64>| {
+        let mut settings = settings();
+        settings.registry.start_empty = start_empty;
+        Registry::open_with(dir, &settings, Clock::manual(1_000), known)
+    };
+    let (registry, _) = open(&dir, &keys);
+    opt_out(&registry, &[OptOutHash([1; 16])]);
+    opt_out(&registry, &[OptOutHash([2; 16])]);
+    registry.close();
+    drop(registry);
+    for known in [None, Some(0), Some(2)] {
+        let (registry, list) = reopen(dir.path(), false, known).expect("it is all there");
+        assert_eq!((registry.stats().receipts, list.len()), (2, 2));
+        registry.close();
+    }
+    // An old copy, an empty folder, and none: each is refused, and nothing is made that a restored copy would lie among.
+    let (empty, missing) = (dir.path().join("empty"), dir.path().join("missing"));
+    std::fs::create_dir(&empty).unwrap();
+    for (place, known, found) in [(dir.path(), 3, 2), (&empty, 2, 0), (&empty, 0, 0), (&missing, 2, 0)] {
+        let error = reopen(place, false, Some(known)).err().expect("is refused");
+        assert!(
+            matches!(error, RegistryError::Lost { expected, found: has } if (expected, has) == (known, found)),
+            "{error}"
+        );
+        assert!(error.to_string().contains("start_empty = true"), "{error}");
+    }
+    assert!(std::fs::read_dir(&empty).unwrap().next().is_none() && !missing.exists());
+    // Made, but never begun.
+    drop(reopen(&empty, false, None).expect("a first start"));
+    assert!(matches!(reopen(&empty, false, Some(0)).err(), Some(RegistryError::Lost { .. })));
+    let (registry, list) = reopen(&empty, true, Some(2)).expect("is meant");
+    registry.bind_key(&keys).unwrap();
+    assert!(list.is_empty());
+}
+
+#[test]
 fn a_record_that_cannot_be_understood_ends_the_opening() {
     let begun = Record::Begun { key_check: OptOutHash([1; 16]), at_ms: 0 };
     let other = Record::Begun { key_check: OptOutHash([2; 16]), at_ms: 0 };
