@@ -108,6 +108,18 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A key file that others on this machine may read or change.
+    #[error(
+        "the key file {path} of {name:?} has mode {mode:o}: only its owner may have rights to it; run chmod 600 {path}"
+    )]
+    KeyFileMode {
+        /// The server, or the debug key.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A key is too easy to guess, or too long to be sent.
     #[error("the key of {name:?} must have {bytes_min} to {bytes_max} bytes")]
     KeyLength {

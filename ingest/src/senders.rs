@@ -3,7 +3,9 @@
 //! It owns the keys' digests and what each key permits. It must never keep a key itself beyond reading it, print one, or compare one in a
 //! time that depends on where it differs.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
@@ -18,6 +20,10 @@ use crate::settings::{Right, Server, Settings};
 const KEY_BYTES_MAX: usize = 256;
 /// Shortest key accepted from a file, bytes.
 const KEY_BYTES_MIN: usize = 16;
+/// Largest key file, bytes: a key, and room for what editors leave around it.
+const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Permissions that a key file must not give: any, to anybody but its owner.
+const KEY_FILE_MODE_REFUSED: u32 = 0o077;
 
 const X_SIGHTLINE_DEBUG: HeaderName = HeaderName::from_static("x-sightline-debug");
 
@@ -63,7 +69,7 @@ impl Senders {
     /// Reads the keys that the settings name.
     ///
     /// # Errors
-    /// A key file that cannot be read, a key that is too short, a digest that is not 64 hex digits, a server with no key or two.
+    /// A key file that cannot be read or that others may read, a key that is too short, a digest that is not 64 hex digits, a server with no key or two.
     pub(crate) fn load(settings: &Settings) -> Result<Self, Error> {
         let servers = settings
             .server
@@ -122,11 +128,20 @@ fn server_digest(server: &Server) -> Result<KeyDigest, Error> {
 }
 
 fn read_key(name: &str, path: &Path) -> Result<KeyDigest, Error> {
-    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| Error::KeyFile {
-        name: name.to_owned(),
-        path: path.to_owned(),
-        source,
-    })?;
+    let failed = |source| Error::KeyFile { name: name.to_owned(), path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    // Asked of the open file: the one that is read.
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & KEY_FILE_MODE_REFUSED != 0 {
+        return Err(Error::KeyFileMode { name: name.to_owned(), path: path.to_owned(), mode });
+    }
+    // Room for all of it from the start: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX as usize + 1));
+    let bytes = file.take(KEY_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if bytes as u64 > KEY_FILE_BYTES_MAX {
+        let words = format!("it has more than {KEY_FILE_BYTES_MAX} bytes");
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, words)));
+    }
     let key = text.trim().as_bytes();
     if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.len()) {
         return Err(Error::KeyLength {
@@ -163,10 +178,20 @@ fn parse_hex(hex: &str) -> Option<KeyDigest> {
 mod tests {
     use hyper::header::HeaderValue;
 
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
 
     fn server(name: &str) -> Server {
         Server { name: name.to_owned(), key_sha256: None, key_file: None, rights: vec![Right::Ip] }
+    }
+
+    fn key_file(dir: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
+        let path = dir.join(name);
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        path
     }
 
     fn with(headers: &[(HeaderName, &str)]) -> HeaderMap {
@@ -179,8 +204,7 @@ mod tests {
     #[test]
     fn a_key_is_known_by_its_file_or_its_digest() {
         let dir = tempfile::tempdir().expect("a folder");
-        let key_file = dir.path().join("key");
-        fs::write(&key_file, "0123456789abcdef-secret\n").expect("written");
+        let key_file = key_file(dir.path(), "key", "0123456789abcdef-secret\n", 0o600);
         let hex = digest(b"another-secret-of-16").iter().fold(String::new(), |mut hex, byte| {
             use std::fmt::Write as _;
             write!(hex, "{byte:02X}").expect("a string takes it");
@@ -213,8 +237,21 @@ mod tests {
     #[test]
     fn a_server_needs_exactly_one_good_key() {
         let dir = tempfile::tempdir().expect("a folder");
-        let short = dir.path().join("short");
-        fs::write(&short, "short").expect("written");
+        let file = |name: &str, text: &str, mode: u32| key_file(dir.path(), name, text, mode);
+        let short = file("short", "short", 0o600);
+        let good = "0123456789abcdef-secret\n";
+        let read = |path| Senders::load(&Settings { debug_key_file: Some(path), ..Settings::default() });
+        for mode in [0o600, 0o400] {
+            let senders = read(file(&format!("good-{mode:o}"), good, mode)).expect("a good key");
+            assert!(senders.is_debugging(&with(&[(X_SIGHTLINE_DEBUG, good.trim())])));
+        }
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            let error = read(file(&format!("open-{mode:o}"), good, mode)).err().expect("refused").to_string();
+            assert!(error.contains(&format!("{mode:o}")) && error.contains("chmod 600"), "{error}");
+        }
+        let long = format!("{good}{}", " ".repeat(KEY_FILE_BYTES_MAX as usize));
+        let error = read(file("long", &long, 0o600)).err().expect("refused").to_string();
+        assert!(error.contains("more than 1024 bytes"), "{error}");
         for bad in [
             server("none"),
             Server { key_sha256: Some("ab".to_owned()), ..server("hex") },

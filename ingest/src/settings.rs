@@ -25,7 +25,7 @@ pub struct Settings {
     pub honour_dnt: bool,
     /// Registered servers. Default: none.
     pub server: Vec<Server>,
-    /// File with the key that makes `x-sightline-debug` work. Default: none, nobody is told an outcome in a header.
+    /// File with the key that makes `x-sightline-debug` work, as `key_file` below. Default: none, nobody is told an outcome in a header.
     pub debug_key_file: Option<PathBuf>,
     /// Limits.
     pub limits: Limits,
@@ -54,7 +54,7 @@ pub struct Server {
     /// SHA-256 of the key, 64 hex digits. Either this or `key_file`.
     #[serde(default)]
     pub key_sha256: Option<String>,
-    /// File that holds the key itself, one line.
+    /// File that holds the key itself, one line, at most 1 KiB, readable by its owner only (mode 0600).
     #[serde(default)]
     pub key_file: Option<PathBuf>,
     /// What it may say. Default: nothing, which still tells its hits from those of viewers.
