@@ -14,6 +14,9 @@ use thiserror::Error;
 /// Entries of `X-Forwarded-For` that are looked at, from the right. More proxies in a row are no installation of ours.
 const FORWARDED_HOPS_MAX: usize = 16;
 
+/// Leading bits that all IPv4 addresses mapped into IPv6 have in common.
+const MAPPED_PREFIX_BITS: u8 = 96;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A network: an address and how many of its leading bits count.
@@ -102,18 +105,25 @@ impl Cidr {
 impl FromStr for Cidr {
     type Err = CidrError;
 
-    /// Reads `10.0.0.0/8`, or an address alone for itself.
+    /// Reads `10.0.0.0/8`, or an address alone for itself. An IPv4 network mapped into IPv6 comes out as IPv4.
     fn from_str(text: &str) -> Result<Self, CidrError> {
         let error = || CidrError { text: text.to_owned() };
         let (address, bits) =
             text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let network: IpAddr = address.parse().map_err(|_| error())?;
         let bits_max = if network.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match bits {
+        let prefix_bits: u8 = match bits {
             Some(bits) => bits.parse().ok().filter(|bits| *bits <= bits_max).ok_or_else(error)?,
             None => bits_max,
         };
-        Ok(Self { network, prefix_bits })
+        // Addresses are compared in their shortest form, so an IPv4 network written as IPv6 must be one of IPv4.
+        match (network, network.to_canonical()) {
+            (IpAddr::V6(_), network @ IpAddr::V4(_)) => {
+                let prefix_bits = prefix_bits.checked_sub(MAPPED_PREFIX_BITS).ok_or_else(error)?;
+                Ok(Self { network, prefix_bits })
+            }
+            (network, _) => Ok(Self { network, prefix_bits }),
+        }
     }
 }
 
@@ -161,12 +171,25 @@ mod tests {
             ("0.0.0.0/0", "203.0.113.9", "2001:db8::1"),
             ("fd00::/8", "fdff::1", "fe00::1"),
             ("10.0.0.0/8", "::ffff:10.1.2.3", "::ffff:11.1.2.3"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.1.2.3"),
+            ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", "::ffff:11.1.2.3"),
+            ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("::ffff:0.0.0.0/96", "203.0.113.9", "2001:db8::1"),
         ] {
             let network: Cidr = network.parse().expect("a network");
             assert!(network.contains(ip(inside)), "{network} {inside}");
             assert!(!network.contains(ip(outside)), "{network} {outside}");
         }
-        for text in ["", "10.0.0.0/33", "fd00::/129", "10.0.0/8", "x/8", "10.0.0.0/", "10.0.0.0/-1"] {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "::ffff:10.0.0.0/95",
+            "fd00::/129",
+            "10.0.0/8",
+            "x/8",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+        ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
     }
