@@ -98,6 +98,7 @@ impl Framing {
                 return Ok(end);
             }
             self.keep(fresh);
+            self.give_up_if_too_long(fresh.len());
             Ok(fresh.len())
         } else {
             let before = self.partial.len();
@@ -105,6 +106,7 @@ impl Framing {
             // A fault lies in the fresh bytes: the lines before them were looked at when they came.
             let read = read_head(&self.partial).map_err(|fault| fault.saturating_sub(before))?;
             let Some((head, end)) = read else {
+                self.give_up_if_too_long(before + fresh.len());
                 return Ok(fresh.len());
             };
             self.partial = Vec::new();
@@ -113,12 +115,17 @@ impl Framing {
         }
     }
 
-    /// Keeps the beginning of a head. One that is too long is refused by the library, so nothing after it is a request.
+    /// Keeps the beginning of a head, as far as a head may go.
     fn keep(&mut self, fresh: &[u8]) {
-        if self.partial.len() + fresh.len() > self.head_bytes_max + super::connection::READ_BYTES_MAX {
+        let room = self.head_bytes_max.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(fresh.get(..room).unwrap_or(fresh));
+    }
+
+    /// Its end has not come. One that is too long is refused by the library, so nothing after it is a request.
+    fn give_up_if_too_long(&mut self, bytes: usize) {
+        if bytes > self.head_bytes_max {
             self.state = State::Opaque;
-        } else {
-            self.partial.extend_from_slice(fresh);
+            self.partial = Vec::new();
         }
     }
 }
@@ -293,8 +300,30 @@ mod tests {
         for _ in 0..10_000 {
             assert_eq!(framing.feed(b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n"), Verdict::Pass);
         }
-        assert!(framing.partial.len() <= 1024 + super::super::connection::READ_BYTES_MAX);
+        assert_eq!(framing.partial.capacity(), 0);
         assert!(framing.is_last_request());
+    }
+
+    #[test]
+    fn of_a_head_no_more_is_kept_than_it_may_have() {
+        let mut framing = Framing::new(1024);
+        let mut bytes = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+        bytes.extend_from_slice(b"GET / HTTP/1.1\r\nHost: x\n");
+        let fault = bytes.len() - 1;
+        assert_eq!(framing.feed(bytes.get(..20).expect("a beginning")), Verdict::Pass);
+        // What comes in one piece behind the head is not copied, and judged all the same.
+        assert_eq!(framing.feed(bytes.get(20..).expect("the rest")), Verdict::Refuse(fault - 20));
+        assert!(framing.partial.capacity() <= 1024);
+        // A head that is exactly as long as it may be has its end.
+        let start = "GET / HTTP/1.1\r\nHost: x\r\nX: ";
+        let head = |bytes: usize| format!("{start}{}\r\n\r\n", "y".repeat(bytes - start.len() - 4));
+        for (bytes, state) in [(1024, State::Head), (1025, State::Opaque)] {
+            let mut framing = Framing::new(1024);
+            let head = head(bytes);
+            let (first, rest) = head.as_bytes().split_at(20);
+            assert_eq!((framing.feed(first), framing.feed(rest)), (Verdict::Pass, Verdict::Pass));
+            assert_eq!((framing.state, framing.partial.capacity()), (state, 0), "{bytes}");
+        }
     }
 
     proptest! {
