@@ -64,7 +64,10 @@ fn killed_at_random_moments_it_loses_nothing_and_counts_nothing_twice() {
             compare(&instance, &Truth::of(&journal, &ledger));
         }
     }
-    instance.terminate();
+    let status = instance.terminate();
+    assert!(status.success(), "{status}\n{}", instance.log_tail());
+    let verified = instance.command(&["journal", "verify", "data/journal"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     let journal = journal::read(&instance.data());
     hold_against(&journal, &ledger);
     assert!(journal.incarnations > rounds && !journal.books.is_empty(), "{journal:?}");

@@ -9,6 +9,7 @@ mod support;
 
 use std::collections::HashSet;
 
+use event::outcome::Outcome;
 use event::record::view_hash;
 use event::stage::Stage;
 use md5::{Digest, Md5};
@@ -175,7 +176,7 @@ fn a_filter_that_is_forced_to_collide_leaves_out_nobody_else() {
 fn the_browsers_cookie_opts_out_this_browser_whatever_identifier_comes_with_it() {
     let mut random =
         Random::announced("the_browsers_cookie_opts_out_this_browser_whatever_identifier_comes_with_it");
-    let instance = Instance::start(Options::default());
+    let mut instance = Instance::start(Options::default());
     let mut sender = Sender::new(&instance);
     let person = person("oaid", &mut random);
     let form = |action: &str, more: &[(&str, &str)]| {
@@ -219,6 +220,7 @@ fn the_browsers_cookie_opts_out_this_browser_whatever_identifier_comes_with_it()
     let gone = answer.header("set-cookie").expect("a cookie that goes");
     assert!(gone.starts_with("sightline_opt_out=;") && gone.contains("Max-Age=0"), "{gone}");
     sender.check(&instance);
+    sender.check_books(&mut instance);
 }
 
 #[test]
@@ -336,6 +338,17 @@ impl Sender {
             assert_eq!(journal.count(*view, Stage::Impression), 0, "a beacon of somebody who opted out");
         }
         assert_eq!(journal.event_count, self.stored.len() as u64, "events in all");
+    }
+
+    /// Once the process has ended in peace, its books tell every beacon: stored or left out.
+    fn check_books(&self, instance: &mut Instance) {
+        instance.terminate();
+        let journal = journal::read(&instance.data());
+        let total =
+            |outcome: Outcome| journal.books.values().map(|b| b.outcomes[outcome as usize]).sum::<u64>();
+        let received: u64 = journal.books.values().map(|books| books.received).sum();
+        let told = [received, total(Outcome::Accepted), total(Outcome::OptedOut)];
+        assert_eq!(told, [self.sent, self.stored.len(), self.left_out.len()].map(|count| count as u64));
     }
 
     /// A new request id, noted as one that is or is not stored.
