@@ -8,6 +8,7 @@
 //! DATA/keys/operator.token   bearer token of the report API                               0600
 //! DATA/keys/replay.key       server key with the rights ip, ua, backdate                  0600
 //! DATA/keys/debug.key        key of the x-sightline-debug header                          0600
+//! DATA/keys/opt-out.receipts how many receipts the opt-out registry has had: its folder cannot be lost unseen
 //! DATA/journal/lane-<n>/     journal lanes
 //! DATA/opt-out/              opt-out registry
 //! DATA/store/                event store and figures
@@ -83,6 +84,11 @@ impl DataDir {
     /// Default place of the catalog.
     pub(crate) fn catalog(&self) -> PathBuf {
         self.root.join("catalog.toml")
+    }
+
+    /// How many receipts the opt-out registry has had.
+    pub(crate) fn opt_out_receipts(&self) -> PathBuf {
+        self.root.join("keys/opt-out.receipts")
     }
 
     /// The folder of a journal lane.

@@ -105,11 +105,7 @@ pub(crate) fn dump(dir: &Path, out: &mut dyn Write) -> anyhow::Result<bool> {
             is_whole = false;
         }
     }
-    match written {
-        // The reader of a pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(is_whole),
-        other => other.map(|()| is_whole).context("cannot print"),
-    }
+    written.map(|()| is_whole).context("cannot print")
 }
 
 fn line(id: JournalId, seq: u64, bytes: &[u8]) -> Value {

@@ -12,13 +12,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use support::random::Random;
+use support::random::{Random, soak};
 use support::truth::{number, rows};
 use support::{Instance, Options};
 
 /// Impressions of the file.
 const ROWS: u64 = 3_000;
 const DEVICES: u64 = 1_800;
+/// The file stays below a gigabyte, however long one soaks.
+const SOAK_MAX: u64 = 1_000;
 /// 2013-10-21T10:29:02Z: far outside the window of live beacons.
 const FIRST_MS: u64 = 1_382_351_342_000;
 const SPAN_MS: u64 = 5 * 3_600_000;
@@ -42,8 +44,9 @@ fn past(random: &mut Random) -> Past {
     let mut seen: HashSet<u64> = HashSet::new();
     let mut frequency: HashMap<u64, u64> = HashMap::new();
     let mut rows: Vec<(u64, &str, u64, u64)> = Vec::new();
-    for view in 0..ROWS {
-        let device = random.below(DEVICES).min(random.below(DEVICES));
+    let devices = DEVICES * soak().min(SOAK_MAX);
+    for view in 0..ROWS * soak().min(SOAK_MAX) {
+        let device = random.below(devices).min(random.below(devices));
         let at = FIRST_MS + random.below(SPAN_MS);
         rows.push((at, "imp", view, device));
         if random.percent(1) {

@@ -66,6 +66,21 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         .map(|(_, name)| name)
 }
 
+/// Line on which a key stands, given its dotted name; `None` where the text leaves it to the default.
+pub(super) fn line_of_key(text: &str, key: &str) -> Option<usize> {
+    let table = toml::de::DeTable::parse(text).ok()?;
+    let mut table = table.get_ref();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref().as_ref() == part)?;
+        if parts.peek().is_none() {
+            return Some(line_of(text, name.span().start));
+        }
+        table = value.get_ref().as_table()?;
+    }
+    None
+}
+
 /// Line of a byte offset, from 1.
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
@@ -117,5 +132,9 @@ mod tests {
         assert_eq!(line_of(text, text.find('b').expect("is there")), 3);
         assert_eq!(section_of(text, text.find("b = ").expect("is there")).as_deref(), Some("[journal]"));
         assert_eq!(section_of(text, 0), None);
+        assert_eq!(line_of_key(text, "journal.b"), Some(3));
+        assert_eq!(line_of_key("a.b = 1\nc = { d = 2 }\n", "c.d"), Some(2));
+        assert_eq!(line_of_key(text, "journal.a"), None);
+        assert_eq!(line_of_key(text, "a.b"), None);
     }
 }

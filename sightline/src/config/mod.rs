@@ -81,11 +81,12 @@ impl Config {
     pub(crate) fn parse(text: &str, file: Option<&Path>) -> Result<Self, ConfigError> {
         let config: Self =
             toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
-        config.check().map_err(|message| ConfigError {
-            file: file.map(Path::to_path_buf),
-            line: None,
-            message,
-        })?;
+        let refused = |line, message| ConfigError { file: file.map(Path::to_path_buf), line, message };
+        config.check().map_err(|message| refused(None, message))?;
+        config
+            .opt_out
+            .check()
+            .map_err(|error| refused(error::line_of_key(text, error.key), error.to_string()))?;
         Ok(config)
     }
 

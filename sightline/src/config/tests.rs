@@ -65,6 +65,17 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn an_opt_out_setting_that_is_out_of_its_range_is_refused_with_its_line() {
+    let error = refused("data = \"d\"\n[opt_out.limits]\nbody_bytes_max = 0\n");
+    assert!(
+        error.starts_with("sightline.toml:3: opt_out.limits.body_bytes_max = 0 is not allowed: 1 to "),
+        "{error}"
+    );
+    let error = refused("[opt_out]\npublic_origins = [\"privacy.example.com\"]\n");
+    assert!(error.starts_with("sightline.toml:2: opt_out.public_origins holds "), "{error}");
+}
+
+#[test]
 fn the_data_folder_of_the_command_line_stands_above_the_file() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("c.toml");

@@ -4,6 +4,7 @@
 //! Stop: the tracker first, so that nothing new is answered; then the page, then the aggregator, which reads what is left.
 
 mod ground;
+mod registry;
 mod running;
 
 use std::io::Write;
@@ -53,7 +54,10 @@ pub(crate) fn run(roles: Roles, args: &RoleArgs, out: &mut dyn Write) -> anyhow:
     runtime.block_on(async {
         let signals = Signals::listen()?;
         let running = Running::start(roles, args).await?;
-        running.print_addresses(out).context("cannot print the addresses")?;
+        if let Err(error) = running.print_addresses(out) {
+            // Nobody reads them; that is no reason to stop measuring.
+            tracing::warn!(%error, "addresses not printed");
+        }
         let why = running.until(signals).await;
         running.stop().await?;
         why

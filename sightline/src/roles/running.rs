@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
@@ -9,7 +10,7 @@ use journal::Writer;
 use opt_out::{List, Registry};
 use tokio::task::JoinHandle;
 
-use super::{Ground, Roles, Signals, Want};
+use super::{Ground, Roles, Signals, Want, registry};
 use crate::admin::{self, Part, Readiness};
 use crate::catalog_file::Watch;
 use crate::cli::RoleArgs;
@@ -34,6 +35,7 @@ pub(crate) struct Running {
     lanes: Vec<Writer>,
     tasks: Vec<JoinHandle<()>>,
     roles: Roles,
+    catalog: PathBuf,
     operator_token: String,
     is_first_start: bool,
     _lock: Arc<Lock>,
@@ -56,6 +58,7 @@ impl Running {
             lanes: ground.lanes.clone(),
             tasks: Vec::new(),
             roles,
+            catalog: ground.config.catalog_path(),
             operator_token: ground.operator_token.clone(),
             is_first_start: ground.is_first_start,
             _lock: Arc::clone(&ground.lock),
@@ -79,7 +82,7 @@ impl Running {
         self.instance.admin = Some(address_of(&admin_listener)?);
         // Handed over one by one, so that a start that fails knows what to stop.
         if want.opt_out {
-            let (registry, list) = open_registry(ground)?;
+            let (registry, list) = registry::open(ground)?;
             self.handles().registry = Some(registry.clone());
             if want.page {
                 let page = start_page(ground, registry)?;
@@ -139,6 +142,7 @@ impl Running {
                 writeln!(out, "  {name:<8} {}{path}", http_url(address))?;
             }
         }
+        writeln!(out, "  catalog  {}   read again within a second of a change", self.catalog.display())?;
         if self.is_first_start {
             writeln!(
                 out,
@@ -209,12 +213,16 @@ impl Running {
         if let Some(tracker) = handles.tracker {
             result = tracker.stop().await.context("the tracker did not stop well");
         }
-        let lanes = self.lanes;
+        let (lanes, data) = (self.lanes, self.data.clone());
         let rest = tokio::task::spawn_blocking(move || {
             if let Some(page) = handles.page {
                 page.stop();
-            } else if let Some(registry) = handles.registry {
-                registry.close();
+            }
+            if let Some(opt_outs) = handles.registry {
+                opt_outs.close();
+                if let Err(error) = registry::keep(&data, &opt_outs) {
+                    tracing::error!(error = format_args!("{error:#}"), "the number of receipts was not kept");
+                }
             }
             // Closed lanes are read to their end: what was answered is in the store before the process ends.
             lanes.iter().for_each(Writer::close);
@@ -244,17 +252,6 @@ fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("a listener has no address")
-}
-
-fn open_registry(ground: &Ground) -> anyhow::Result<(Registry, List)> {
-    let dir = ground.data.opt_out();
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let (registry, list) = Registry::open(&dir, &ground.config.opt_out, ground.clock.clone())
-        .context("the opt-out registry cannot be opened, so nothing may be measured")?;
-    registry
-        .bind_key(&ground.keys)
-        .context("the opt-out registry cannot be used, so nothing may be measured")?;
-    Ok((registry, list))
 }
 
 fn start_page(ground: &Ground, registry: Registry) -> anyhow::Result<opt_out::Handle> {
