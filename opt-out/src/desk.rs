@@ -44,17 +44,10 @@ pub(crate) struct DoneId {
 
 impl Desk {
     pub(crate) fn new(settings: Settings, registry: Registry, keys: Arc<KeyRing>, clock: Clock) -> Self {
-        let limits = settings.limits.clamped();
+        let limits = settings.limits;
         let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
         let rates = Mutex::new(Table::new(rate, limits.addresses_max));
-        Self {
-            settings: Settings { limits, ..settings },
-            registry,
-            metrics: Metrics::new(),
-            keys,
-            clock,
-            rates,
-        }
+        Self { settings, registry, metrics: Metrics::new(), keys, clock, rates }
     }
 
     /// Counts a request against its sender's limit.

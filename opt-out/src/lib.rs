@@ -45,7 +45,7 @@ mod tests;
 pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{Registry, RegistryError};
 pub use service::{Handle, Parts, ServiceError, service, start};
-pub use settings::{Limits, ListSettings, RegistrySettings, Settings};
+pub use settings::{Limits, ListSettings, RegistrySettings, Settings, SettingsError};
 
 /// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.
 pub const COOKIE_NAME: &str = "sightline_opt_out";

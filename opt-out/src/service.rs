@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use event::clock::Clock;
 use event::key::KeyRing;
-use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use crate::desk::Desk;
 use crate::http;
 use crate::registry::{Registry, RegistryError};
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 
 /// Pause after the system could not hand a connection over (no file descriptors, no memory): it passes or it does not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -51,8 +50,8 @@ pub enum ServiceError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// A setting cannot be used. The operator's.
-    #[error("opt_out.cookie_domain {0:?} is no domain: write it as example.com")]
-    CookieDomain(String),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The listener, the thread or its runtime.
     #[error("the opt-out service cannot start: {0}")]
     Io(#[from] io::Error),
@@ -160,12 +159,7 @@ pub async fn service(
 
 /// What would go wrong later, found before anything starts.
 fn check(parts: &Parts) -> Result<(), ServiceError> {
-    if let Some(domain) = &parts.settings.cookie_domain {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-        if domain.is_empty() || !domain.bytes().all(fits) || HeaderValue::from_str(domain).is_err() {
-            return Err(ServiceError::CookieDomain(domain.clone()));
-        }
-    }
+    parts.settings.check()?;
     Ok(parts.registry.bind_key(&parts.keys)?)
 }
 

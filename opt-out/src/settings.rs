@@ -1,13 +1,38 @@
 //! The `[opt_out]` section of the configuration: every key and limit of the role by name and unit.
 //!
-//! It owns what can be set and what happens at the ends of each value. It must never read a file or the environment.
+//! It owns what can be set and what is allowed ([`Settings::check`]): a value outside is refused, never brought into its range. It must
+//! never read a file or the environment.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::address::Cidr;
+
+/// Longest time that a setting may give, seconds: a day.
+const SECONDS_MAX: u64 = 24 * 3_600;
+/// Largest body that may be allowed, bytes. Each connection may hold one in memory.
+const BODY_BYTES_MAX: u64 = 16 << 20;
+/// Shortest and longest request head that may be allowed, bytes. The shorter is the HTTP library's own.
+const HEAD_BYTES: (u64, u64) = (8 << 10, 1 << 20);
+/// Most identifiers that may be allowed in a request: their hashes fit into a record several times over.
+const IDS_MAX: u64 = 1_000;
+/// Most of what is counted in memory that may be allowed: what a 32-bit count holds.
+const COUNT_MAX: u64 = u32::MAX as u64;
+/// Longest domain, bytes (RFC 1035).
+const DOMAIN_BYTES_MAX: usize = 253;
+
+/// A setting that cannot be used. The operator's to mend.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{key} {problem}")]
+pub struct SettingsError {
+    /// Its dotted name in the configuration.
+    pub key: &'static str,
+    /// The value, and what is allowed.
+    pub problem: String,
+}
 
 /// Settings of the opt-out role.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -55,7 +80,65 @@ impl Default for Settings {
     }
 }
 
-/// The service's limits. Zeros are read as 1.
+impl Settings {
+    /// Holds each value against what is allowed.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the first key whose value is not, the value and the range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if let Some(domain) = &self.cookie_domain
+            && !is_domain(domain)
+        {
+            let problem = format!("= {domain:?} is no domain: write it as \"example.com\"");
+            return Err(SettingsError { key: "opt_out.cookie_domain", problem });
+        }
+        if let Some(origin) = self.public_origins.iter().find(|origin| !is_origin(origin)) {
+            let problem = format!(
+                "holds {origin:?}, which is no origin: write scheme, host and, if it is not the scheme's own, port, as \
+                 \"https://privacy.example.com\""
+            );
+            return Err(SettingsError { key: "opt_out.public_origins", problem });
+        }
+        self.limits.check()?;
+        self.registry.check()?;
+        self.list.check()
+    }
+}
+
+/// Host names of letters, digits and hyphens, joined by dots.
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= DOMAIN_BYTES_MAX && text.split('.').all(is_label)
+}
+
+/// Scheme, host and perhaps a port, as browsers send it: no path (but a slash at the end is taken), no user.
+fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = rest.map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_ipv6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    (is_domain(host) || is_ipv6) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn within(key: &'static str, value: u64, least: u64, most: u64) -> Result<(), SettingsError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(SettingsError { key, problem: format!("= {value} is not allowed: {least} to {most}") })
+}
+
+/// The service's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -105,22 +188,20 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits brought into their ranges.
-    pub(crate) fn clamped(self) -> Self {
-        Self {
-            body_bytes_max: self.body_bytes_max.max(1),
-            ids_per_request_max: self.ids_per_request_max.max(1),
-            head_bytes_max: self.head_bytes_max.max(8 * 1024),
-            head_seconds_max: self.head_seconds_max.max(1),
-            body_seconds_max: self.body_seconds_max.max(1),
-            connection_seconds_max: self.connection_seconds_max.max(1),
-            connections_max: self.connections_max.max(1),
-            storage_seconds_max: self.storage_seconds_max.max(1),
-            requests_burst_max: self.requests_burst_max.max(1),
-            requests_per_minute: self.requests_per_minute.max(1),
-            addresses_max: self.addresses_max.max(2),
-            drain_seconds_max: self.drain_seconds_max,
-        }
+    fn check(&self) -> Result<(), SettingsError> {
+        let (head_least, head_most) = HEAD_BYTES;
+        within("opt_out.limits.body_bytes_max", self.body_bytes_max as u64, 1, BODY_BYTES_MAX)?;
+        within("opt_out.limits.ids_per_request_max", self.ids_per_request_max as u64, 1, IDS_MAX)?;
+        within("opt_out.limits.head_bytes_max", self.head_bytes_max as u64, head_least, head_most)?;
+        within("opt_out.limits.head_seconds_max", self.head_seconds_max, 1, SECONDS_MAX)?;
+        within("opt_out.limits.body_seconds_max", self.body_seconds_max, 1, SECONDS_MAX)?;
+        within("opt_out.limits.connection_seconds_max", self.connection_seconds_max, 1, SECONDS_MAX)?;
+        within("opt_out.limits.connections_max", self.connections_max as u64, 1, 1 << 20)?;
+        within("opt_out.limits.storage_seconds_max", self.storage_seconds_max, 1, SECONDS_MAX)?;
+        within("opt_out.limits.requests_burst_max", self.requests_burst_max.into(), 1, COUNT_MAX)?;
+        within("opt_out.limits.requests_per_minute", self.requests_per_minute.into(), 1, COUNT_MAX)?;
+        within("opt_out.limits.addresses_max", self.addresses_max as u64, 2, COUNT_MAX)?;
+        within("opt_out.limits.drain_seconds_max", self.drain_seconds_max, 0, SECONDS_MAX)
     }
 }
 
@@ -154,6 +235,21 @@ impl Default for RegistrySettings {
 }
 
 impl RegistrySettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let frame_bytes = self.journal().frame_bytes_max as u64;
+        let segment_least = 2 * frame_bytes;
+        within("opt_out.registry.receipts_max", self.receipts_max as u64, 1, COUNT_MAX)?;
+        within("opt_out.registry.hashes_max", self.hashes_max as u64, 1, COUNT_MAX)?;
+        // A terabyte: TOML's numbers end at 2⁶³, a file long before.
+        within("opt_out.registry.segment_bytes_max", self.segment_bytes_max, segment_least, 1 << 40)?;
+        within(
+            "opt_out.registry.disk_bytes_max",
+            self.disk_bytes_max,
+            self.segment_bytes_max,
+            i64::MAX as u64,
+        )
+    }
+
     /// The journal's settings: every commit is synced, and no age ever removes or closes anything.
     pub(crate) fn journal(&self) -> journal::Settings {
         /// Longer than any installation lives, and far from the end of a 64-bit count of milliseconds.
@@ -199,6 +295,18 @@ impl Default for ListSettings {
     }
 }
 
+impl ListSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let (rebuild, entries) = (self.overlay_rebuild_entries as u64, self.overlay_entries_max as u64);
+        within("opt_out.list.filter_bits_per_key", self.filter_bits_per_key.into(), 8, 32)?;
+        within("opt_out.list.filter_blocks_max", self.filter_blocks_max.into(), 1, COUNT_MAX)?;
+        within("opt_out.list.overlay_entries_max", entries, 1, 1 << 20)?;
+        // At the larger a writer would wait before the background had begun.
+        within("opt_out.list.overlay_rebuild_entries", rebuild, 1, entries)?;
+        within("opt_out.list.shrink_percent_max", self.shrink_percent_max.into(), 0, 100)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,8 +315,73 @@ mod tests {
     fn nothing_set_is_the_default_and_the_default_is_within_its_ranges() {
         let settings: Settings = serde_json::from_str("{}").unwrap();
         assert_eq!(settings, Settings::default());
-        assert_eq!(Limits::default().clamped(), Limits::default());
+        assert_eq!(Settings::default().check(), Ok(()));
         RegistrySettings::default().journal().check().unwrap();
+    }
+
+    #[test]
+    fn a_value_out_of_its_range_names_its_key_the_value_and_what_is_allowed() {
+        for (text, key, said) in [
+            (
+                r#"{"limits":{"body_bytes_max":0}}"#,
+                "opt_out.limits.body_bytes_max",
+                "= 0 is not allowed: 1 to",
+            ),
+            (r#"{"limits":{"head_bytes_max":100}}"#, "opt_out.limits.head_bytes_max", "8192 to"),
+            (r#"{"limits":{"requests_per_minute":0}}"#, "opt_out.limits.requests_per_minute", "= 0"),
+            (
+                r#"{"limits":{"connections_max":9999999999}}"#,
+                "opt_out.limits.connections_max",
+                "1 to 1048576",
+            ),
+            (r#"{"limits":{"head_seconds_max":86401}}"#, "opt_out.limits.head_seconds_max", "1 to 86400"),
+            (r#"{"registry":{"receipts_max":0}}"#, "opt_out.registry.receipts_max", "1 to"),
+            (r#"{"registry":{"segment_bytes_max":1}}"#, "opt_out.registry.segment_bytes_max", "= 1 "),
+            (r#"{"registry":{"disk_bytes_max":5}}"#, "opt_out.registry.disk_bytes_max", "67108864 to"),
+            (r#"{"list":{"filter_bits_per_key":0}}"#, "opt_out.list.filter_bits_per_key", "8 to 32"),
+            (
+                r#"{"list":{"overlay_rebuild_entries":70000}}"#,
+                "opt_out.list.overlay_rebuild_entries",
+                "1 to 65536",
+            ),
+            (r#"{"list":{"shrink_percent_max":101}}"#, "opt_out.list.shrink_percent_max", "0 to 100"),
+            (r#"{"cookie_domain":"a b"}"#, "opt_out.cookie_domain", "\"a b\" is no domain"),
+            (r#"{"public_origins":["p.example.com"]}"#, "opt_out.public_origins", "\"https://privacy"),
+        ] {
+            let error = serde_json::from_str::<Settings>(text).unwrap().check().expect_err(text);
+            assert_eq!(error.key, key, "{text}");
+            assert!(error.problem.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn domains_and_origins_are_told_from_what_is_none() {
+        for domain in ["example.com", "t-1.example.co.uk", "localhost"] {
+            assert!(is_domain(domain), "{domain}");
+        }
+        for domain in
+            ["", ".example.com", "example..com", "a b", "-a.com", "https://example.com", "a;b", "例.cn"]
+        {
+            assert!(!is_domain(domain), "{domain}");
+        }
+        for origin in
+            ["https://p.example.com", "http://localhost:8081", "https://p.example.com/", "https://[::1]:1"]
+        {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for origin in [
+            "p.example.com",
+            "https://",
+            "https://p.example.com/opt-out",
+            "https://p.example.com:0",
+            "https://p.example.com:a",
+            "https://a@p.example.com",
+            "ftp://p.example.com",
+            "https://[::x]",
+            " https://p.example.com",
+        ] {
+            assert!(!is_origin(origin), "{origin}");
+        }
     }
 
     #[test]
