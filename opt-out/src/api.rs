@@ -3,7 +3,8 @@
 //! ```text
 //! POST /v1/opt-outs  {"ids":[{"kind":"oaid","value":"…"},…]}          values raw or any digest; all of them or none
 //!   200 {"receipt":"7K3D-…","secret":"…","opted_out_at":"2026-11-21T10:00:00.000Z","policy_version":1,
-//!        "ids":[{"kind":"oaid","covered":["raw","md5",…],"not_covered":[]},…]}
+//!        "ids":[{"kind":"oaid","covered":["raw","md5",…],"not_covered":[],"ambiguous":false},…]}
+//!       "ambiguous": the value can be the id itself or a digest of one; what is not covered holds for a digest, of an id all is
 //!   422 {"error":"bad_id","detail":"…","ids":[{"index":0,"kind":"imei","reason":"known_bad","detail":"…"}]}
 //!
 //! POST /v1/opt-ins   {"receipt":"7K3D-…","secret":"…"}                 without "secret": the receipt is one of the browser's cookie
@@ -81,6 +82,7 @@ struct IdAnswer {
     kind: &'static str,
     covered: Vec<&'static str>,
     not_covered: Vec<&'static str>,
+    ambiguous: bool,
 }
 
 #[derive(Serialize)]
@@ -250,7 +252,12 @@ pub(crate) fn rfc3339(at_ms: UnixMs) -> String {
 impl From<DoneId> for IdAnswer {
     fn from(done: DoneId) -> Self {
         let names = |forms: Vec<ArrivingForm>| forms.into_iter().map(ArrivingForm::name).collect();
-        Self { kind: done.kind.name(), covered: names(done.covered), not_covered: names(done.uncovered) }
+        Self {
+            kind: done.kind.name(),
+            covered: names(done.covered),
+            not_covered: names(done.uncovered),
+            ambiguous: done.ambiguous,
+        }
     }
 }
 

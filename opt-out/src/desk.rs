@@ -40,6 +40,8 @@ pub(crate) struct DoneId {
     pub(crate) kind: IdKind,
     pub(crate) covered: Vec<ArrivingForm>,
     pub(crate) uncovered: Vec<ArrivingForm>,
+    /// The value can be the identifier itself or a digest of one. If it is the identifier, every form is covered.
+    pub(crate) ambiguous: bool,
 }
 
 impl Desk {
@@ -99,6 +101,7 @@ impl Desk {
                         kind,
                         covered: lodged.covered.to_vec(),
                         uncovered: lodged.uncovered.to_vec(),
+                        ambiguous: lodged.ambiguous,
                     });
                 }
                 Some((kind, Err(why))) => {

@@ -281,6 +281,9 @@ fn ids_html(language: Language, done: &Done) -> String {
         if !id.uncovered.is_empty() {
             let label = escape(language.text("receipt.not_covered"));
             let _ = write!(html, "<dd class=\"problem\">{label} {}</dd>", names(&id.uncovered));
+            if id.ambiguous {
+                let _ = write!(html, "<dd>{}</dd>", escape(language.text("receipt.ambiguous")));
+            }
         }
     }
     html

@@ -51,6 +51,7 @@ fn an_opted_out_identifier_is_left_out_from_then_on_in_every_form_and_nobody_els
         serde_json::json!(["raw", "md5", "sha1", "sha256", "sha256_of_md5"])
     );
     assert_eq!(json["ids"][1]["not_covered"], serde_json::json!([]));
+    assert_eq!(json["ids"][1]["ambiguous"], false);
     for secret in [OAID, IMEI, OAID_MD5] {
         assert!(!answer.body.contains(secret), "an answer never repeats what was sent");
     }
@@ -65,6 +66,12 @@ fn a_lodged_digest_says_what_it_cannot_cover() {
     assert_eq!(answer.json()["ids"][0]["covered"], serde_json::json!(["sha1"]));
     let not_covered = answer.json()["ids"][0]["not_covered"].to_string();
     assert!(not_covered.contains("\"raw\"") && not_covered.contains("\"md5\""), "{not_covered}");
+    assert_eq!(answer.json()["ids"][0]["ambiguous"], false, "an IMEI has no letters");
+    // An OAID of 32 hex looks like the MD5 of one: as an OAID it is covered whole.
+    let answer = role.call("/v1/opt-outs", &ids_json(&[("oaid", OAID_MD5)]));
+    assert_eq!(answer.json()["ids"][0]["ambiguous"], true);
+    let page = role.submit(&[], &format!("action=device&lang=en&kind=oaid&value={OAID_MD5}"));
+    assert!(page.body.contains("every form is recognised"), "{}", page.body);
 }
 
 #[test]
