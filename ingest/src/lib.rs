@@ -86,6 +86,16 @@ pub enum Error {
     /// There is nowhere to store beacons. The caller's fault.
     #[error("the tracker needs at least one journal lane")]
     NoLanes,
+    /// A setting is out of its range. The operator's to solve.
+    #[error("{key} = {value} is not allowed: {allowed}")]
+    Setting {
+        /// The key, with the names of its tables.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The range.
+        allowed: String,
+    },
     /// A registered server has no key, or two.
     #[error("server {name:?} needs either key_sha256 or key_file")]
     KeyMissing {
@@ -135,6 +145,22 @@ pub enum Error {
     Lane(String),
 }
 
+impl Error {
+    /// The key of the configuration that is at fault, with the names of its tables.
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Setting { key, .. } => Some(key),
+            Self::Bind { .. } => Some("tracker.listen"),
+            Self::KeyMissing { .. }
+            | Self::KeyDigest { .. }
+            | Self::KeyFile { .. }
+            | Self::KeyFileMode { .. }
+            | Self::KeyLength { .. } => Some("tracker.server"),
+            Self::Thread(_) | Self::NoLanes | Self::Lane(_) => None,
+        }
+    }
+}
+
 /// What all lanes have in common.
 pub(crate) struct Shared {
     settings: Arc<Settings>,
@@ -171,8 +197,9 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
     if parts.lanes.is_empty() {
         return Err(Error::NoLanes);
     }
+    settings.check()?;
     let senders = Arc::new(Senders::load(&settings)?);
-    let settings = Arc::new(Settings { limits: settings.limits.clamped(), ..settings });
+    let settings = Arc::new(settings);
     let listeners = listener::bind(settings.listen, parts.lanes.len())?;
     let address = match listeners.first().map(std::net::TcpListener::local_addr) {
         Some(Ok(address)) => address,

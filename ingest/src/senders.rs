@@ -119,11 +119,31 @@ impl Rights {
     }
 }
 
-fn server_digest(server: &Server) -> Result<KeyDigest, Error> {
+/// What the settings say about a server's key.
+enum Said<'a> {
+    Digest(KeyDigest),
+    File(&'a Path),
+}
+
+fn said(server: &Server) -> Result<Said<'_>, Error> {
     match (&server.key_sha256, &server.key_file) {
-        (Some(hex), None) => parse_hex(hex).ok_or_else(|| Error::KeyDigest { name: server.name.clone() }),
-        (None, Some(path)) => read_key(&server.name, path),
+        (Some(hex), None) => {
+            parse_hex(hex).map(Said::Digest).ok_or_else(|| Error::KeyDigest { name: server.name.clone() })
+        }
+        (None, Some(path)) => Ok(Said::File(path)),
         (None, None) | (Some(_), Some(_)) => Err(Error::KeyMissing { name: server.name.clone() }),
+    }
+}
+
+/// What is wrong with a server's key as far as the settings say it.
+pub(crate) fn check(server: &Server) -> Result<(), Error> {
+    said(server).map(drop)
+}
+
+fn server_digest(server: &Server) -> Result<KeyDigest, Error> {
+    match said(server)? {
+        Said::Digest(digest) => Ok(digest),
+        Said::File(path) => read_key(&server.name, path),
     }
 }
 

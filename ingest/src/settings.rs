@@ -1,14 +1,22 @@
 //! The `[tracker]` section of the configuration: every limit of the tracker by name and unit.
 //!
-//! It owns what can be set and what happens at the ends of each value. It must never read a file or the environment: key files are read
+//! It owns what can be set and the range of each value ([`Settings::check`]). It must never read a file or the environment: key files are read
 //! by [`crate::senders`].
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::Error;
 use crate::address::Cidr;
+use crate::senders;
+
+/// Most that any of the waits in seconds may be.
+const SECONDS_MAX: u32 = 3600;
+/// Most that a click may wait, milliseconds: the second promise of the tracker.
+const CLICK_WAIT_MS_MAX: u64 = 20;
 
 /// Settings of the tracker.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -16,7 +24,7 @@ use crate::address::Cidr;
 pub struct Settings {
     /// Address and port of the tracker. Port 0 takes a free one. Default 127.0.0.1:8080.
     pub listen: SocketAddr,
-    /// Threads that serve beacons, each with its own listening socket and journal lane. 0, the default, is one for each core.
+    /// Threads that serve beacons, each with its own listening socket and journal lane: 0–1,024. 0, the default, is one for each core.
     pub lanes: usize,
     /// Networks of our own proxies, as `10.0.0.0/8`. Only when one of them connects is `X-Forwarded-For` believed, and then its rightmost
     /// address that is not itself in this list. Default: none, the connection's address is the viewer's.
@@ -74,7 +82,7 @@ pub enum Right {
     Backdate,
 }
 
-/// The tracker's limits. Values outside the range named for each are brought to its nearest end.
+/// The tracker's limits. A value outside its range is refused by [`Settings::check`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -83,33 +91,34 @@ pub struct Limits {
     /// Longest head of a request beyond its URL, bytes: request line and headers together may have this and `url_bytes_max`; longer: 431.
     /// Default 16,384, 1,024–262,144.
     pub header_bytes_max: usize,
-    /// Largest body as sent, bytes; larger: 413. Default 1 MiB.
+    /// Largest body as sent, bytes; larger: 413. Default 1 MiB, 256 bytes to 64 MiB.
     pub body_bytes_max: usize,
-    /// Largest body after decompression, bytes; larger: 413, so that a small bomb stays small. Default 8 MiB.
+    /// Largest body after decompression, bytes; larger: 413, so that a small bomb stays small. Default 8 MiB, 256 bytes to 256 MiB.
     pub body_decoded_bytes_max: usize,
-    /// Most items of a batch; more: 413. Default 5,000.
+    /// Most items of a batch; more: 413. Default 5,000, 1–100,000.
     pub batch_items_max: usize,
     /// Batches worked on at the same time by one lane, from the end of the body on; more: 503 with `Retry-After`. Bounds memory together
-    /// with the two body limits. Default 8.
+    /// with the two body limits. Default 8, 1–1,000.
     pub batches_in_flight_max: usize,
     /// Bytes that one lane holds of bodies that have not come whole; what comes beyond: 503 with `Retry-After`. Default 64 MiB, so that
-    /// slow senders of 64 of the largest bodies keep nobody else out.
+    /// slow senders of 64 of the largest bodies keep nobody else out; `body_bytes_max` to 4 GiB.
     pub bodies_coming_bytes_max: usize,
-    /// Open connections of one lane; more are closed at once and counted. Default 10,000.
+    /// Open connections of one lane; more are closed at once and counted. Default 10,000, 1–1,000,000.
     pub connections_max: usize,
-    /// A request's head must be complete this long after its first byte; else 408. Seconds, default 10.
+    /// A request's head must be complete this long after its first byte; else 408. Seconds, default 10, 1–3,600.
     pub head_seconds_max: u32,
-    /// A request's body must be complete this long after its head; else 408. Seconds, default 30.
+    /// A request's body must be complete this long after its head; else 408. Seconds, default 30, 1–3,600.
     pub body_seconds_max: u32,
-    /// A connection without a request is closed after this. Seconds, default 60.
+    /// A connection without a request is closed after this. Seconds, default 60, 1–3,600.
     pub idle_seconds_max: u32,
-    /// A peer that takes nothing of an answer is cut off after this. Seconds, default 30.
+    /// A peer that takes nothing of an answer is cut off after this. Seconds, default 30, 1–3,600.
     pub write_seconds_max: u32,
-    /// A pixel or batch waits this long for the journal; then 503. Seconds, default 5.
+    /// A pixel or batch waits this long for the journal; then 503. Seconds, default 5, 1–3,600.
     pub storage_seconds_max: u32,
-    /// A click waits this long for the journal; then it is redirected and counted as unconfirmed. Milliseconds, default 20.
+    /// A click waits this long for the journal; then it is redirected and counted as unconfirmed. Milliseconds, default 20, 0–20:
+    /// no person is kept longer than that by a disk.
     pub click_wait_ms_max: u64,
-    /// At a stop, requests that are under way get this long. Seconds, default 10.
+    /// At a stop, requests that are under way get this long. Seconds, default 10, 0–3,600.
     pub drain_seconds_max: u32,
 }
 
@@ -135,22 +144,56 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// The limits brought into their ranges.
-    pub(crate) fn clamped(self) -> Self {
-        Self {
-            url_bytes_max: self.url_bytes_max.clamp(256, 65_000),
-            header_bytes_max: self.header_bytes_max.clamp(1024, 256 * 1024),
-            batch_items_max: self.batch_items_max.max(1),
-            batches_in_flight_max: self.batches_in_flight_max.max(1),
-            connections_max: self.connections_max.max(1),
-            head_seconds_max: self.head_seconds_max.max(1),
-            body_seconds_max: self.body_seconds_max.max(1),
-            idle_seconds_max: self.idle_seconds_max.max(1),
-            write_seconds_max: self.write_seconds_max.max(1),
-            storage_seconds_max: self.storage_seconds_max.max(1),
-            ..self
+impl Settings {
+    /// Holds every value against its range. Reads no file: a key file is looked at by [`start`](crate::start).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first value out of its range, or what is wrong with the key of a registered server.
+    pub fn check(&self) -> Result<(), Error> {
+        within("tracker.lanes", self.lanes, 0, 1024)?;
+        for server in &self.server {
+            senders::check(server)?;
         }
+        self.limits.check()
+    }
+}
+
+/// Refuses a value outside its range.
+fn within<T: Copy + PartialOrd + Display>(
+    key: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), Error> {
+    if value < least || value > most {
+        let (value, allowed) = (value.to_string(), format!("{least} to {most}"));
+        return Err(Error::Setting { key, value, allowed });
+    }
+    Ok(())
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), Error> {
+        within("tracker.limits.url_bytes_max", self.url_bytes_max, 256, 65_000)?;
+        within("tracker.limits.header_bytes_max", self.header_bytes_max, 1024, 256 << 10)?;
+        within("tracker.limits.body_bytes_max", self.body_bytes_max, 256, 64 << 20)?;
+        within("tracker.limits.body_decoded_bytes_max", self.body_decoded_bytes_max, 256, 256 << 20)?;
+        within("tracker.limits.batch_items_max", self.batch_items_max, 1, 100_000)?;
+        within("tracker.limits.batches_in_flight_max", self.batches_in_flight_max, 1, 1000)?;
+        within(
+            "tracker.limits.bodies_coming_bytes_max",
+            self.bodies_coming_bytes_max,
+            self.body_bytes_max,
+            4 << 30,
+        )?;
+        within("tracker.limits.connections_max", self.connections_max, 1, 1_000_000)?;
+        within("tracker.limits.head_seconds_max", self.head_seconds_max, 1, SECONDS_MAX)?;
+        within("tracker.limits.body_seconds_max", self.body_seconds_max, 1, SECONDS_MAX)?;
+        within("tracker.limits.idle_seconds_max", self.idle_seconds_max, 1, SECONDS_MAX)?;
+        within("tracker.limits.write_seconds_max", self.write_seconds_max, 1, SECONDS_MAX)?;
+        within("tracker.limits.storage_seconds_max", self.storage_seconds_max, 1, SECONDS_MAX)?;
+        within("tracker.limits.click_wait_ms_max", self.click_wait_ms_max, 0, CLICK_WAIT_MS_MAX)?;
+        within("tracker.limits.drain_seconds_max", self.drain_seconds_max, 0, SECONDS_MAX)
     }
 
     /// Longest head of a request, bytes: request line and headers.
@@ -167,7 +210,46 @@ mod tests {
     fn nothing_set_is_the_default() {
         let settings: Settings = toml::from_str("").expect("an empty section is valid");
         assert_eq!(settings, Settings::default());
-        assert_eq!(Limits::default().clamped(), Limits::default());
+        Settings::default().check().expect("the defaults are in their ranges");
+    }
+
+    #[test]
+    fn a_value_out_of_its_range_is_refused_by_name() {
+        for (text, expected) in [
+            ("lanes = 1025", "tracker.lanes = 1025 is not allowed: 0 to 1024"),
+            (
+                "[limits]\nurl_bytes_max = 10",
+                "tracker.limits.url_bytes_max = 10 is not allowed: 256 to 65000",
+            ),
+            (
+                "[limits]\nbody_bytes_max = 0",
+                "tracker.limits.body_bytes_max = 0 is not allowed: 256 to 67108864",
+            ),
+            (
+                "[limits]\nbatch_items_max = 0",
+                "tracker.limits.batch_items_max = 0 is not allowed: 1 to 100000",
+            ),
+            (
+                "[limits]\nidle_seconds_max = 0",
+                "tracker.limits.idle_seconds_max = 0 is not allowed: 1 to 3600",
+            ),
+            (
+                "[limits]\nclick_wait_ms_max = 3600000",
+                "tracker.limits.click_wait_ms_max = 3600000 is not allowed: 0 to 20",
+            ),
+            (
+                "[limits]\nbodies_coming_bytes_max = 1000",
+                "tracker.limits.bodies_coming_bytes_max = 1000 is not allowed: 1048576 to 4294967296",
+            ),
+            ("[[server]]\nname = \"s\"", "server \"s\" needs either key_sha256 or key_file"),
+            ("[[server]]\nname = \"s\"\nkey_sha256 = \"12\"", "server \"s\" is not 64 hex digits"),
+        ] {
+            let settings: Settings = toml::from_str(text).expect("its form is right");
+            let error = settings.check().expect_err("out of its range").to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let ends = "[limits]\nurl_bytes_max = 256\nclick_wait_ms_max = 0\ndrain_seconds_max = 0\nidle_seconds_max = 3600";
+        toml::from_str::<Settings>(ends).expect("valid").check().expect("the ends are inside");
     }
 
     #[test]
