@@ -1,1 +1,1 @@
-SELECT lists, campaigns, seconds FROM rules ORDER BY at DESC LIMIT 1
+SELECT at, lists, campaigns, seconds FROM rules ORDER BY at DESC LIMIT 1

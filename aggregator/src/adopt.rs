@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::{Catalog, Found};
+use catalog::{Campaign, Catalog};
 use event::record::flag;
 use serde::Deserialize;
 
@@ -17,13 +17,13 @@ use crate::settle::Settler;
 use crate::statement;
 use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work};
 
-/// Pairs of campaign and placement that are looked at in one adoption.
-const PAIRS_MAX: u64 = 100_000;
+/// How far back unresolved hits are looked for, milliseconds since their receipt: the store keeps them for seven days, and lets them go some
+/// time after that.
+pub(crate) const UNRESOLVED_MS: i64 = 8 * 24 * 60 * 60 * 1000;
 
 #[derive(Deserialize)]
-struct Pair {
-    campaign: String,
-    placement: String,
+struct Id {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -37,22 +37,13 @@ struct Day {
 /// The store's: what was not adopted can be adopted later.
 pub(crate) fn adopt(settler: &Settler) -> Result<u64, StoreError> {
     let catalog = settler.catalog.load_full();
-    let limit = vec![("limit", Value::Number(PAIRS_MAX))];
-    let pairs: Vec<Pair> = settler.store.rows(Work::Settle, statement::UNRESOLVED_PAIRS, &limit)?;
-    let mut known: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
-    for pair in pairs {
-        if let Found::Known(campaign, placement) =
-            catalog.find(pair.campaign.as_bytes(), pair.placement.as_bytes())
-        {
-            known
-                .entry(campaign.id.clone())
-                .or_default()
-                .push((placement.id.clone(), placement.source as u64));
-        }
-    }
+    let all = vec![("campaigns", Value::Texts(catalog.campaigns.keys().cloned().collect()))];
+    let campaigns: Vec<Id> = settler.store.rows(Work::Settle, statement::UNRESOLVED_CAMPAIGNS, &all)?;
     let mut adopted = 0;
-    for (campaign, placements) in known {
-        adopted += adopt_campaign(settler, &catalog, &campaign, placements)?;
+    for Id { id } in campaigns {
+        if let Some(campaign) = catalog.campaigns.get(&id) {
+            adopted += adopt_campaign(settler, &catalog, campaign)?;
+        }
     }
     if adopted > 0 {
         tracing::info!(hits = adopted, "unresolved hits adopted");
@@ -61,21 +52,26 @@ pub(crate) fn adopt(settler: &Settler) -> Result<u64, StoreError> {
     Ok(adopted)
 }
 
-fn adopt_campaign(
-    settler: &Settler,
-    catalog: &Catalog,
-    id: &str,
-    placements: Vec<(String, u64)>,
-) -> Result<u64, StoreError> {
+fn adopt_campaign(settler: &Settler, catalog: &Catalog, campaign: &Campaign) -> Result<u64, StoreError> {
     #[derive(Deserialize)]
     struct DayHits {
         day: u16,
         hits: u64,
     }
-    let Some(campaign) = catalog.campaigns.get(id) else { return Ok(0) };
-    let (placements, sources): (Vec<String>, Vec<u64>) = placements.into_iter().unzip();
+    let of_campaign: Values = vec![
+        ("campaign", Value::Text(campaign.id.clone())),
+        ("placements", Value::Texts(campaign.placements.keys().cloned().collect())),
+    ];
+    let found: Vec<Id> = settler.store.rows(Work::Settle, statement::UNRESOLVED_PLACEMENTS, &of_campaign)?;
+    let known =
+        |Id { id }: &Id| campaign.placements.get(id).map(|placement| (id.clone(), placement.source as u64));
+    let (placements, sources): (Vec<String>, Vec<u64>) = found.iter().filter_map(known).unzip();
+    if placements.is_empty() {
+        return Ok(0);
+    }
     let values: Values = vec![
-        ("campaign", Value::Text(id.to_owned())),
+        ("campaign", Value::Text(campaign.id.clone())),
+        ("since_ms", Value::Signed(settler.clock.now_ms() - UNRESOLVED_MS)),
         ("zone", Value::Text(campaign.time_zone.name().to_owned())),
         ("start_ms", Value::Signed(campaign.campaign_start_ms().unwrap_or(i64::MIN / 2))),
         ("placements", Value::Texts(placements)),
@@ -103,6 +99,7 @@ fn adopt_campaign(
 pub(crate) fn mark_for_rules(settler: &Settler) -> Result<(), StoreError> {
     #[derive(Deserialize)]
     struct Last {
+        at: u64,
         lists: u64,
         campaigns: Vec<String>,
         seconds: Vec<u64>,
@@ -110,6 +107,8 @@ pub(crate) fn mark_for_rules(settler: &Settler) -> Result<(), StoreError> {
     let last: Vec<Last> = settler.store.rows(Work::Settle, statement::RULES_READ, &Vec::new())?;
     let (campaigns, seconds) = judge::windows(&settler.catalog.load());
     let lists = settler.rules.version;
+    // Newer than the row in the store even if the clock was set back.
+    let at = last.first().map_or(0, |last| last.at + 1).max(settler.clock.now_ms().unsigned_abs());
     if let Some(last) = last.first() {
         let was: BTreeMap<_, _> = last.campaigns.iter().zip(&last.seconds).collect();
         let is: BTreeMap<_, _> = campaigns.iter().zip(&seconds).collect();
@@ -133,7 +132,7 @@ pub(crate) fn mark_for_rules(settler: &Settler) -> Result<(), StoreError> {
         tracing::info!(days = days.len(), "rules changed; days are settled again");
     }
     let mut row = vec![0];
-    put(&mut row, settler.clock.now_ms().unsigned_abs());
+    put(&mut row, at);
     put(&mut row, lists);
     put_length(&mut row, campaigns.len());
     for campaign in &campaigns {

@@ -21,7 +21,8 @@ use bytes::Bytes;
 use event::outcome::Outcome;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE,
+    HeaderMap, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -35,11 +36,15 @@ use crate::metrics;
 use crate::report::{Format, Kind, Refused, ReportError, Reporter, Request, file_name};
 use crate::settle::SettledDay;
 use crate::statement;
-use crate::store::{StoreError, Work, day_number};
+use crate::store::{REPORT_SECONDS_MAX, StoreError, Work, day_number};
 use crate::work::Worker;
 
 /// Longest a settle request waits for the journal to be in the store.
 const CATCH_UP_MAX: Duration = Duration::from_mins(10);
+/// The engine's code for a statement that would take more memory than it may.
+const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+/// The engine's code for a statement that takes longer than it may.
+const TIMEOUT_EXCEEDED: u32 = 159;
 /// Longest query string, bytes.
 const QUERY_BYTES_MAX: usize = 2048;
 
@@ -76,8 +81,12 @@ pub(crate) struct Api {
     pub(crate) tokens: Tokens,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) worker: Arc<Worker>,
-    /// Statements that run for callers at the same time.
-    pub(crate) reports: Semaphore,
+    /// Memory of one statement, bytes.
+    pub(crate) statement_bytes_max: u64,
+    /// Reports that are computed at the same time.
+    pub(crate) reports: Arc<Semaphore>,
+    /// One: settling goes on one at a time, and reports do not wait for it.
+    pub(crate) settles: Arc<Semaphore>,
 }
 
 /// An answer.
@@ -125,8 +134,14 @@ enum Problem {
 impl Api {
     /// Answers one request. Its body is never read: no route takes one.
     pub(crate) async fn answer<B>(self: Arc<Self>, request: hyper::Request<B>) -> Result<Answer, Infallible> {
+        let with_body = may_have_body(request.headers());
         let answer = self.route(&request).await;
-        Ok(answer.unwrap_or_else(Problem::answer))
+        let mut answer = answer.unwrap_or_else(Problem::answer);
+        if with_body {
+            // Where the body ends is not ours to guess: what follows on this connection is not taken for a request.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answer)
     }
 
     async fn route<B>(self: &Arc<Self>, request: &hyper::Request<B>) -> Result<Answer, Problem> {
@@ -138,8 +153,11 @@ impl Api {
             ["v1", "campaigns"] => {
                 only(request.method(), &Method::GET)?;
                 none(&query)?;
-                let rows = self.blocking(|api| api.reporter.campaigns().map_err(Problem::Store)).await?;
-                Ok(json_answer(StatusCode::OK, &json!({ "campaigns": rows })))
+                self.blocking(&self.reports, |api| {
+                    let rows = api.reporter.campaigns().map_err(Problem::Store)?;
+                    Ok(json_answer(StatusCode::OK, &json!({ "campaigns": rows })))
+                })
+                .await
             }
             ["v1", "campaigns", campaign, report] => {
                 let kind = Kind::from_name(report)
@@ -152,13 +170,13 @@ impl Api {
             ["v1", "books"] => {
                 only(request.method(), &Method::GET)?;
                 none(&query)?;
-                let books = self.blocking(|api| api.books().map_err(Problem::Store)).await?;
+                let books = self.blocking(&self.reports, |api| api.books().map_err(Problem::Store)).await?;
                 Ok(json_answer(StatusCode::OK, &books))
             }
             ["v1", "settle"] => {
                 only(request.method(), &Method::POST)?;
                 let day = settle_day(&query)?;
-                let settled = self.blocking(move |api| api.settle(day)).await?;
+                let settled = self.blocking(&self.settles, move |api| api.settle(day)).await?;
                 Ok(json_answer(StatusCode::OK, &settled))
             }
             _ => Err(Problem::NotFound("no such path")),
@@ -179,26 +197,29 @@ impl Api {
     }
 
     async fn report(self: &Arc<Self>, request: Request) -> Result<Answer, Problem> {
-        let (format, levels, kind) = (request.format, request.levels, request.kind);
-        let report = self
-            .blocking(move |api| {
-                api.reporter.report(&request).map_err(|error| match error {
-                    ReportError::UnknownCampaign => Problem::UnknownCampaign,
-                    ReportError::Store(error) => Problem::Store(error),
-                })
+        self.blocking(&self.reports, move |api| {
+            let report = api.reporter.report(&request).map_err(|error| match error {
+                ReportError::UnknownCampaign => Problem::UnknownCampaign,
+                ReportError::Store(error) => too_large(error, api.statement_bytes_max),
+            })?;
+            Ok(match request.format {
+                Format::Json => body(StatusCode::OK, "application/json", report.json()),
+                Format::Csv => {
+                    let mut answer = body(
+                        StatusCode::OK,
+                        "text/csv; charset=utf-8; header=present",
+                        report.csv(request.levels),
+                    );
+                    let disposition = HeaderValue::from_str(&format!(
+                        "attachment; filename=\"{}\"",
+                        file_name(request.kind)
+                    ));
+                    answer.headers_mut().insert(CONTENT_DISPOSITION, disposition.expect("a plain file name"));
+                    answer
+                }
             })
-            .await?;
-        Ok(match format {
-            Format::Json => body(StatusCode::OK, "application/json", report.json()),
-            Format::Csv => {
-                let mut answer =
-                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", report.csv(levels));
-                let disposition =
-                    HeaderValue::from_str(&format!("attachment; filename=\"{}\"", file_name(kind)));
-                answer.headers_mut().insert(CONTENT_DISPOSITION, disposition.expect("a plain file name"));
-                answer
-            }
         })
+        .await
     }
 
     fn books(&self) -> Result<Books, StoreError> {
@@ -256,15 +277,20 @@ impl Api {
         Ok(Settled { days, adopted })
     }
 
-    /// Runs work that waits for the store on a thread of its own.
-    async fn blocking<T, F>(self: &Arc<Self>, work: F) -> Result<T, Problem>
+    /// Runs work that waits for the store on a thread of its own, when it is its turn. The turn ends with the work, even if the caller went away.
+    async fn blocking<T, F>(self: &Arc<Self>, turns: &Arc<Semaphore>, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     {
-        let _turn = self.reports.acquire().await.map_err(|_| Problem::Busy)?;
+        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| Problem::Busy)?;
         let api = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&api)).await.unwrap_or(Err(Problem::Busy))
+        let work = move || {
+            let done = work(&api);
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(Problem::Busy))
     }
 }
 
@@ -320,6 +346,31 @@ impl Problem {
         }
         answer
     }
+}
+
+/// A report that the store broke off, because it takes in more than it may: the caller can ask for less.
+fn too_large(error: StoreError, statement_bytes_max: u64) -> Problem {
+    let code = match &error {
+        StoreError::Engine(error) => error.code(),
+        StoreError::Answer { .. } => None,
+    };
+    let limit = match code {
+        Some(MEMORY_LIMIT_EXCEEDED) => format!("{statement_bytes_max} bytes of memory (statement_bytes_max)"),
+        Some(TIMEOUT_EXCEEDED) => format!("{REPORT_SECONDS_MAX} seconds"),
+        _ => return Problem::Store(error),
+    };
+    tracing::warn!(%error, "a report takes in more than one statement may");
+    Problem::Refused(Refused::NotOffered(format!(
+        "this report takes in too many events that are not settled, more than {limit} allow: ask for fewer days, or settle them first (POST /v1/settle)"
+    )))
+}
+
+/// Whether a request announces a body, in whatever way.
+fn may_have_body(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(CONTENT_LENGTH);
+    headers.contains_key(TRANSFER_ENCODING)
+        || lengths.iter().count() > 1
+        || lengths.iter().any(|length| length.as_bytes() != b"0")
 }
 
 fn only(method: &Method, allowed: &Method) -> Result<(), Problem> {
@@ -394,6 +445,37 @@ mod tests {
         assert!(token.is("secret"));
         assert!(!token.is("secre") && !token.is("secret1") && !token.is(""));
         assert_eq!(format!("{token:?}"), "Token");
+    }
+
+    #[test]
+    fn a_report_beyond_the_memory_is_the_callers_to_mend() {
+        let failed = |code: u32| {
+            let message = format!("Code: {code}. DB::Exception: words");
+            StoreError::Engine(crate::engine::EngineError::Statement { message })
+        };
+        let status = |code| too_large(failed(code), 1 << 30).answer().status();
+        assert_eq!(status(MEMORY_LIMIT_EXCEEDED), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status(TIMEOUT_EXCEEDED), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status(60), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn a_body_is_seen_however_it_is_announced() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            headers
+        };
+        assert!(!may_have_body(&headers(&[("content-length", "0")])) && !may_have_body(&headers(&[])));
+        for pairs in [
+            &[("content-length", "5")][..],
+            &[("content-length", "0"), ("content-length", "0")],
+            &[("transfer-encoding", "chunked"), ("content-length", "0")],
+        ] {
+            assert!(may_have_body(&headers(pairs)), "{pairs:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalog::{Catalog, Found};
 use event::outcome::Outcome;
 use event::record::{self, Event, OutcomeCounts, Record, flag};
 use sha2::{Digest, Sha256};
@@ -33,7 +34,10 @@ pub(crate) struct Batch {
     /// Records taken in, of any kind.
     pub(crate) records: u64,
     pub(crate) records_set_aside: u64,
-    pub(crate) records_unresolved: u64,
+    /// Whether the catalog knows an unresolved hit by now.
+    pub(crate) adoptable: bool,
+    /// Versions of the catalogs in which unresolved hits were looked up.
+    pub(crate) catalogs: BTreeSet<u32>,
     /// Records that damage took out of the journal before these.
     pub(crate) lost: u64,
     bytes: usize,
@@ -86,11 +90,18 @@ impl Batch {
     }
 
     /// Takes in one record of the journal. `now_ms` dates what has to be set aside.
-    pub(crate) fn add(&mut self, keys: &mut ViewKeys, identity: (u64, u64), bytes: &[u8], now_ms: i64) {
+    pub(crate) fn add(
+        &mut self,
+        keys: &mut ViewKeys,
+        catalog: &Catalog,
+        identity: (u64, u64),
+        bytes: &[u8],
+        now_ms: i64,
+    ) {
         self.records += 1;
         self.bytes += bytes.len();
         match record::decode(bytes) {
-            Ok(Record::Event(event)) => self.add_event(keys, identity, &event),
+            Ok(Record::Event(event)) => self.add_event(keys, catalog, identity, &event),
             Ok(Record::Outcomes(counts)) => {
                 self.books.insert(identity.0, books_row(identity, &counts));
             }
@@ -106,13 +117,15 @@ impl Batch {
         }
     }
 
-    fn add_event(&mut self, keys: &mut ViewKeys, identity: (u64, u64), event: &Event<'_>) {
+    fn add_event(&mut self, keys: &mut ViewKeys, catalog: &Catalog, identity: (u64, u64), event: &Event<'_>) {
         let view = keys.key(event.campaign, event.view);
         if let Some(day) = event.day.filter(|_| event.flags & flag::UNRESOLVED == 0) {
             changed::add_days(&mut self.days, day, event.hour, event.stage, view);
             event_row(self.events.entry(day).or_default(), identity, event, day, view);
         } else {
-            self.records_unresolved += 1;
+            let found = catalog.find(event.campaign.as_bytes(), event.placement.as_bytes());
+            self.adoptable |= matches!(found, Found::Known(..));
+            self.catalogs.insert(catalog.version);
             event_row(&mut self.unresolved, identity, event, 0, view);
         }
     }
@@ -193,7 +206,8 @@ mod tests {
     #[test]
     fn what_cannot_be_decoded_is_set_aside_whole() {
         let mut batch = Batch::default();
-        batch.add(&mut ViewKeys::default(), (1, 2), &[250, 1, 2, 3], 9);
+        let catalog = Catalog::parse("", "catalog.toml").expect("an empty catalog");
+        batch.add(&mut ViewKeys::default(), &catalog, (1, 2), &[250, 1, 2, 3], 9);
         assert_eq!((batch.records, batch.records_set_aside), (1, 1));
         assert!(batch.set_aside.ends_with(&[250, 4, 250, 1, 2, 3]));
         assert!(batch.events.is_empty() && batch.days.is_empty());

@@ -23,6 +23,8 @@ pub(crate) struct Marks {
 
 struct State {
     last: u64,
+    /// Inserts that are complete or were given up.
+    ended: u64,
     in_flight: BTreeSet<u64>,
 }
 
@@ -45,7 +47,7 @@ impl Marks {
         }
         let rows: Vec<Row> = store.rows(Work::Settle, statement::MARK_MAX, &Vec::new())?;
         let last = rows.first().map_or(0, |row| row.number);
-        Ok(Arc::new(Self { state: Mutex::new(State { last, in_flight: BTreeSet::new() }) }))
+        Ok(Arc::new(Self { state: Mutex::new(State { last, ended: 0, in_flight: BTreeSet::new() }) }))
     }
 
     /// Marks days durably. The rows that change them may be inserted from now on, and are complete when the answer is dropped.
@@ -75,6 +77,12 @@ impl Marks {
         Ok(in_flight)
     }
 
+    /// A number that stays the same for as long as no event comes into the store; `None` while some are coming.
+    pub(crate) fn moves(&self) -> Option<u64> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.in_flight.is_empty().then_some(state.ended)
+    }
+
     /// Every insert of a mark up to this one is complete.
     pub(crate) fn complete_until(&self) -> u64 {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +92,9 @@ impl Marks {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.marks.state.lock().unwrap_or_else(PoisonError::into_inner).in_flight.remove(&self.mark);
+        let mut state = self.marks.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.in_flight.remove(&self.mark);
+        state.ended += 1;
     }
 }
 

@@ -19,7 +19,8 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use libloading::Library;
 
@@ -27,6 +28,8 @@ use libloading::Library;
 pub const LIBRARY_VARIABLE: &str = "SIGHTLINE_ENGINE";
 /// The engine's version, as it stands in the name of its cache folder.
 pub const VERSION: &str = "26.7.3";
+/// Longest that opening waits for the same process to close what it had open.
+const CLOSING_MAX: Duration = Duration::from_secs(60);
 /// Longest error text of the engine that is kept, bytes: it may quote the statement.
 const ERROR_BYTES_MAX: usize = 2_000;
 
@@ -113,10 +116,38 @@ pub fn find_library(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
 pub struct Engine {
     api: &'static Api,
     path: PathBuf,
-    /// Held open and locked, so that no second process works on the same path.
-    _lock: File,
     /// Keeps the engine up while the other connections come and go.
     keeper: Handle,
+    /// Held open and locked, so that no second process works on the same path. Stands after the keeper: fields are dropped in their order, and
+    /// the path is free only when the engine is down.
+    _lock: File,
+    _up: Up,
+}
+
+/// Says that an engine is up in this process, from before it is opened until everything of it is closed.
+struct Up;
+
+static UP: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+impl Up {
+    /// Waits until an engine that is being closed is down, but not for ever. True if it is.
+    fn wait_down() -> bool {
+        let up = UP.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = UP.1.wait_timeout_while(up, CLOSING_MAX, |up| *up);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn new() -> Self {
+        *UP.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        Self
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        *UP.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        UP.1.notify_all();
+    }
 }
 
 /// One session of the engine. `Send` and `Sync`; statements on it wait for each other, so give each kind of work its own.
@@ -151,11 +182,15 @@ impl Engine {
             }
             return Err(refused(format!("this process already has {} open", engine.path.display())));
         }
+        if !Up::wait_down() {
+            return Err(refused("this process is still closing it".to_owned()));
+        }
+        let up = Up::new();
         let lock = File::create(path.join("sightline.lock")).map_err(|error| refused(error.to_string()))?;
         lock.try_lock().map_err(|_| refused("another process has it open".to_owned()))?;
         let api = Api::load(library)?;
         let keeper = Handle::connect(api, &path, &[])?;
-        let engine = Arc::new(Self { api, path, _lock: lock, keeper });
+        let engine = Arc::new(Self { api, path, keeper, _lock: lock, _up: up });
         *open = Arc::downgrade(&engine);
         Ok(engine)
     }
@@ -277,7 +312,9 @@ impl Handle {
         let mut pointers: Vec<*mut c_char> = arguments.iter().map(|a| a.as_ptr().cast_mut()).collect();
         // SAFETY: `pointers` has `len` zero-terminated strings that outlive the call; the library does not write to them.
         let raw = unsafe { (api.connect)(pointers.len() as c_int, pointers.as_mut_ptr()) };
-        let raw = NonNull::new(raw).ok_or_else(|| EngineError::Path {
+        // SAFETY: where it is not null, the pointer points to one connection pointer.
+        let raw = NonNull::new(raw).filter(|raw| !unsafe { *raw.as_ptr() }.is_null());
+        let raw = raw.ok_or_else(|| EngineError::Path {
             path: PathBuf::from(path),
             reason: "the engine refused to open it (damaged, no permission, or a wrong setting)".to_owned(),
         })?;

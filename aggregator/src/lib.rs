@@ -136,12 +136,18 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let store = Arc::new(Store::open(&library, &parts.store, &parts.database, settings.limits())?);
     store::migrate(&store, settings.retention_days)?;
     let marks = Marks::open(&store)?;
-    let (loader, progress) =
-        Loader::new(settings, Arc::clone(&store), Arc::clone(&marks), &parts.lanes, parts.clock.clone())?;
+    let (loader, progress) = Loader::new(
+        settings,
+        Arc::clone(&store),
+        Arc::clone(&marks),
+        Arc::clone(&parts.catalog),
+        &parts.lanes,
+        parts.clock.clone(),
+    )?;
     let settler = Settler::open(
         settle::Parts {
             store: Arc::clone(&store),
-            marks,
+            marks: Arc::clone(&marks),
             catalog: Arc::clone(&parts.catalog),
             rules: Arc::clone(&rules),
             clock: parts.clock.clone(),
@@ -150,12 +156,21 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     )?;
     let worker =
         Arc::new(Worker::new(settler, Arc::clone(&progress), parts.lanes, settings.settle_interval()));
-    let reporter = Arc::new(Reporter { store, catalog: parts.catalog, rules, clock: parts.clock });
+    let reporter = Arc::new(Reporter {
+        store,
+        catalog: parts.catalog,
+        rules,
+        marks,
+        clock: parts.clock,
+        retention_ms: settle::retention_ms(settings.retention_days),
+    });
     let api = Arc::new(Api {
         tokens: parts.tokens,
         reporter,
         worker: Arc::clone(&worker),
-        reports: Semaphore::new(settings.reports_max + 1),
+        statement_bytes_max: settings.statement_bytes_max,
+        reports: Arc::new(Semaphore::new(settings.reports_max)),
+        settles: Arc::new(Semaphore::new(1)),
     });
     let address = parts.listener.local_addr()?;
     let (stop_server, stopping) = watch::channel(false);

@@ -26,7 +26,7 @@ pub const CURSOR: &str = "aggregator";
 const BATCH_BYTES_MAX: usize = 64 << 20;
 /// How long the loader waits for news when there are none.
 const IDLE: Duration = Duration::from_millis(50);
-/// Pauses between tries of a failed insert: doubled from the first to the second.
+/// Pauses between tries of a failed insert or reading: doubled from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What others see of the loader.
@@ -51,6 +51,7 @@ struct State {
 pub(crate) struct Loader {
     store: Arc<Store>,
     marks: Arc<Marks>,
+    catalog: catalog::Shared,
     progress: Arc<Progress>,
     clock: Clock,
     lanes: Vec<Lane>,
@@ -59,6 +60,8 @@ pub(crate) struct Loader {
     events_max: usize,
     delay_max: Duration,
     oldest: Option<Instant>,
+    /// How long to wait before the journal is read again, while reading it fails.
+    read_pause: Option<Duration>,
 }
 
 struct Lane {
@@ -113,6 +116,7 @@ impl Loader {
         settings: &Settings,
         store: Arc<Store>,
         marks: Arc<Marks>,
+        catalog: catalog::Shared,
         writers: &[Writer],
         clock: Clock,
     ) -> Result<(Self, Arc<Progress>), journal::Error> {
@@ -127,6 +131,7 @@ impl Loader {
         let loader = Self {
             store,
             marks,
+            catalog,
             progress: Arc::clone(&progress),
             clock,
             lanes,
@@ -135,6 +140,7 @@ impl Loader {
             events_max: settings.batch_events_max,
             delay_max: settings.batch_delay(),
             oldest: None,
+            read_pause: None,
         };
         Ok((loader, progress))
     }
@@ -167,7 +173,9 @@ impl Loader {
     /// Reads what the lanes have, up to a full batch. True if every lane was read to its end.
     fn read(&mut self) -> bool {
         let mut caught_up = true;
+        let mut failed = false;
         let now_ms = self.clock.now_ms();
+        let catalog = self.catalog.load_full();
         for lane in &mut self.lanes {
             let committed = lane.writer.committed();
             loop {
@@ -178,7 +186,13 @@ impl Loader {
                 match lane.reader.next_frame() {
                     Ok(Some(frame)) => {
                         for (seq, record) in frame.records() {
-                            self.batch.add(&mut self.keys, (frame.journal_id.0, seq), record, now_ms);
+                            self.batch.add(
+                                &mut self.keys,
+                                &catalog,
+                                (frame.journal_id.0, seq),
+                                record,
+                                now_ms,
+                            );
                         }
                         self.batch.lost += frame.lost_before;
                         lane.read = frame.end();
@@ -191,11 +205,13 @@ impl Loader {
                     Err(error) => {
                         tracing::error!(%error, "reading the journal failed");
                         self.progress.set_failing(Some(error.to_string()));
+                        failed = true;
                         break;
                     }
                 }
             }
         }
+        self.read_pause = failed.then(|| self.read_pause.map_or(RETRY.0, |pause| (pause * 2).min(RETRY.1)));
         caught_up
     }
 
@@ -236,7 +252,9 @@ impl Loader {
                 "records of an unknown version were set aside"
             );
         }
-        if batch.records_unresolved > 0 {
+        // A catalog that came while the batch was on its way may have been followed before these hits were there.
+        let new_catalog = batch.catalogs.iter().any(|version| *version != self.catalog.load().version);
+        if batch.adoptable || new_catalog {
             self.progress.unresolved.store(true, Ordering::Release);
         }
         self.oldest = None;
@@ -271,12 +289,18 @@ impl Loader {
         metrics::journal_lag_bytes(self.lanes.iter().map(|lane| lane.reader.lag_bytes()).sum());
         let mut state = self.progress.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.durable = self.lanes.iter().map(|lane| lane.read).collect();
-        state.failing = None;
+        if self.read_pause.is_none() {
+            state.failing = None;
+        }
         drop(state);
         self.progress.moved.notify_all();
     }
 
     fn idle(&self) {
+        if let Some(pause) = self.read_pause {
+            std::thread::sleep(pause);
+            return;
+        }
         // Lanes are looked at in turn; with several, each gets its share of the pause. A closed lane does not wait.
         let until = Instant::now() + IDLE;
         let share = IDLE / self.lanes.len().max(1) as u32;

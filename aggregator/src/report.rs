@@ -1,8 +1,9 @@
 //! Reports: what is asked of the settled figures and of the events, as rows.
 //!
-//! Owns which days are answered from settled figures and which from events: a settled day from its published generation, even if it changed since
-//! (it is named as provisional until it is settled again), but today's and days that were never settled from their events, by the same SQL that
-//! settles them. Reach by creative, region, platform or hour comes from events for all days.
+//! Owns which days are answered from settled figures and which from events: a day that was settled after its end from its published generation,
+//! even if it changed since (it is named as provisional until it is settled again), but days that were never settled or that changed after they
+//! were settled before their end from their events, by the same SQL that settles them. Today is provisional, settled or not. Reach by creative,
+//! region, platform or hour comes from events for all days.
 //!
 //! Identities that hold in every row: gross = net + the removed; the sum of `exactly` is 1+; N+ does not grow with N; the sum over all N of N+ is
 //! the identified impressions; cumulative reach does not fall.
@@ -10,18 +11,21 @@
 mod request;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use event::clock::{Clock, UnixMs};
 use event::record::Platform;
 use event::stage::Stage;
 use serde::Deserialize;
 
+use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
+use crate::changed::Marks;
 use crate::judge::{self, Question};
 use crate::rules::Rules;
-use crate::settle::Published;
+use crate::settle::{DirtyDay, PORTION_HITS, Published};
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
@@ -32,6 +36,14 @@ pub(crate) use rows::{DeliveryRow, FrequencyRow, ReachRow, Removed, Report, Rows
 const FREQUENCY_MAX: u64 = 10_000;
 /// What stands for a key that is not known: no creative, no region, a placement without a medium.
 const UNKNOWN: &str = "unknown";
+/// How often a report is computed at most, if events came in between its statements, so that its figures would not add up.
+const TRIES_MAX: u32 = 3;
+/// A report that took longer is not computed again: figures of events that keep coming would never stand still for so long.
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(20);
+/// Unresolved placements with a row each; the others share one.
+const UNRESOLVED_ROWS_MAX: u64 = 1000;
+/// The key of that row: no id of a catalog, for those hold no parentheses.
+const OTHERS: &str = "(others)";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +61,9 @@ pub(crate) struct Reporter {
     pub(crate) store: Arc<Store>,
     pub(crate) catalog: catalog::Shared,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) marks: Arc<Marks>,
     pub(crate) clock: Clock,
+    pub(crate) retention_ms: i64,
 }
 
 /// A campaign as `GET /v1/campaigns` lists it.
@@ -94,6 +108,8 @@ struct Days {
     published: Vec<(u16, u64)>,
     /// All that have events.
     with_events: Vec<u16>,
+    /// Events on the days of `live`.
+    live_hits: u64,
     provisional: Vec<u16>,
     settled_until: Option<u16>,
 }
@@ -152,11 +168,27 @@ impl Reporter {
     /// # Errors
     /// An unknown campaign, or the store's.
     pub(crate) fn report(&self, request: &Request) -> Result<Report, ReportError> {
-        let days = self.days(request)?;
+        let mut tries = 0;
+        loop {
+            let (started, before) = (Instant::now(), self.marks.moves());
+            let days = self.days(request)?;
+            let report = self.report_of(request, &days)?;
+            tries += 1;
+            // The settled figures that a report reads stay as they are; events do not.
+            let from_events = !days.live.is_empty()
+                || !(request.kind == Kind::Delivery || request.by.is_settled_by_device());
+            let still = before.is_some() && before == self.marks.moves();
+            if !from_events || still || tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX {
+                return Ok(report);
+            }
+        }
+    }
+
+    fn report_of(&self, request: &Request, days: &Days) -> Result<Report, ReportError> {
         let rows = match request.kind {
-            Kind::Delivery => Rows::Delivery(self.delivery(request, &days)?),
-            Kind::Reach => Rows::Reach(self.reach(request, &days)?),
-            Kind::Frequency => Rows::Frequency(self.frequency(request, &days)?),
+            Kind::Delivery => Rows::Delivery(self.delivery(request, days)?),
+            Kind::Reach => Rows::Reach(self.reach(request, days)?),
+            Kind::Frequency => Rows::Frequency(self.frequency(request, days)?),
         };
         Ok(Report {
             campaign: request.campaign.clone(),
@@ -168,6 +200,7 @@ impl Reporter {
             filter: request.filter.name(),
             settled_until: days.settled_until.map(day_text),
             provisional_days: days.provisional.iter().copied().map(day_text).collect(),
+            identified_impressions: rows.identified_impressions(),
             rows,
         })
     }
@@ -233,10 +266,13 @@ impl Reporter {
         let from = request.from.or_else(|| with_data.first().map(|day| day.day));
         let to = request.to.or_else(|| with_data.last().map(|day| day.day));
         let inside = |day: u16| from.is_some_and(|from| from <= day) && to.is_some_and(|to| day <= to);
+        // In this order: a day that is settled in between is named as provisional once more, instead of old figures as settled ones.
+        let dirty: Vec<DirtyDay> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
         let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;
-        let published: BTreeMap<u16, u64> = published.iter().map(|p| (p.day, p.generation)).collect();
-        let dirty: Vec<DayOnly> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
-        let dirty: std::collections::BTreeSet<u16> = dirty.into_iter().map(|day| day.day).collect();
+        let now_ms = self.clock.now_ms();
+        let dirty: BTreeSet<u16> =
+            dirty.iter().filter(|day| !day.is_frozen(self.retention_ms, now_ms)).map(|day| day.day).collect();
+        let published: BTreeMap<u16, &Published> = published.iter().map(|p| (p.day, p)).collect();
         let today = self.today(&request.campaign);
         let mut days = Days {
             from,
@@ -244,6 +280,7 @@ impl Reporter {
             live: Vec::new(),
             published: Vec::new(),
             with_events: Vec::new(),
+            live_hits: 0,
             provisional: Vec::new(),
             settled_until: None,
         };
@@ -253,23 +290,40 @@ impl Reporter {
             }
             let is_dirty = dirty.contains(&day.day);
             match published.get(&day.day) {
-                Some(generation) if !is_dirty || day.day < today || day.events == 0 => {
-                    days.published.push((day.day, *generation));
+                Some(published)
+                    if !is_dirty || day.events == 0 || self.is_of_whole_day(&request.campaign, published) =>
+                {
+                    days.published.push((day.day, published.generation));
                 }
-                _ => days.live.push(day.day),
+                _ => {
+                    days.live.push(day.day);
+                    days.live_hits += day.events;
+                }
             }
-            if is_dirty || !published.contains_key(&day.day) {
+            if is_dirty || day.day >= today || !published.contains_key(&day.day) {
                 days.provisional.push(day.day);
             }
         }
         if let (Some(from), Some(to)) = (from, to) {
             let settled = |day: &u16| {
-                !dirty.contains(day)
-                    && (published.contains_key(day) || (*day < today && !days.with_events.contains(day)))
+                *day < today
+                    && !dirty.contains(day)
+                    && (published.contains_key(day) || !days.with_events.contains(day))
             };
             days.settled_until = (from..=to).take_while(settled).last();
         }
         Ok(days)
+    }
+
+    /// Whether figures were made when their day was over on the campaign's clock.
+    fn is_of_whole_day(&self, campaign: &str, published: &Published) -> bool {
+        let catalog = self.catalog.load();
+        let next = published.day.saturating_add(1);
+        let end_ms = match catalog.campaigns.get(campaign) {
+            Some(campaign) => campaign.day_start_ms(next).unwrap_or(i64::MAX),
+            None => i64::from(next) * 24 * 60 * 60 * 1000,
+        };
+        published.as_of_ms >= end_ms
     }
 
     /// Values of the statements that read settled figures and events side by side.
@@ -314,13 +368,11 @@ impl Reporter {
     }
 
     fn delivery(&self, request: &Request, days: &Days) -> Result<Vec<DeliveryRow>, ReportError> {
-        let values = self.values(request, days, &days.live, &Stage::ALL)?;
-        let cells: Vec<CellRow> = self.figures(statement::REPORT_DELIVERY, &days.live, &values)?;
         let mut rows: BTreeMap<String, DeliveryRow> = BTreeMap::new();
         if request.by == By::Total {
             rows.entry(String::new()).or_default();
         }
-        for cell in &cells {
+        for cell in &self.cells(request, days, &Stage::ALL)? {
             add_cell(rows.entry(cell.key.clone()).or_default(), cell, request.filter);
         }
         if matches!(request.by, By::Total | By::Placement) {
@@ -341,10 +393,31 @@ impl Reporter {
         Ok(rows.into_iter().map(finish).collect())
     }
 
+    /// Counts by key and class; a key and class may come more than once.
+    fn cells(&self, request: &Request, days: &Days, stages: &[Stage]) -> Result<Vec<CellRow>, StoreError> {
+        let mut values = self.values(request, days, &days.live, stages)?;
+        // In portions, so that memory does not grow with the events.
+        let portion = (PORTION_HITS * BUCKETS / days.live_hits.max(1)).clamp(1, BUCKETS);
+        let mut cells = Vec::new();
+        let mut first = 0;
+        while first < BUCKETS {
+            set(&mut values, judge::buckets(first, portion));
+            cells.extend(self.figures::<CellRow>(statement::REPORT_DELIVERY, &days.live, &values)?);
+            if days.live.is_empty() {
+                break;
+            }
+            // The settled figures are in the first portion's answer.
+            set(&mut values, ("published", Value::Generations(Vec::new())));
+            first += portion;
+        }
+        Ok(cells)
+    }
+
     fn unresolved(&self, request: &Request, days: &Days) -> Result<Vec<(String, u64)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             placement: String,
+            is_rest: u8,
             hits: u64,
         }
         // Without a range of its own the report takes in unresolved hits of any day.
@@ -353,17 +426,19 @@ impl Reporter {
             ("zone", Value::Text(self.time_zone(&request.campaign).name().to_owned())),
             ("from", Value::Text(day_text(request.from.and(days.from).unwrap_or(0)))),
             ("to", Value::Text(day_text(request.to.and(days.to).unwrap_or(u16::MAX)))),
+            ("since_ms", Value::Signed(self.clock.now_ms() - UNRESOLVED_MS)),
+            ("rows", Value::Number(if request.by == By::Total { 0 } else { UNRESOLVED_ROWS_MAX })),
         ];
         let rows: Vec<Row> = self.store.rows(Work::Report, statement::REPORT_UNRESOLVED, &values)?;
-        Ok(rows.into_iter().map(|row| (row.placement, row.hits)).collect())
+        let key = |row: Row| if row.is_rest == 1 { OTHERS.to_owned() } else { row.placement };
+        Ok(rows.into_iter().map(|row| (row.hits, key(row))).map(|(hits, key)| (key, hits)).collect())
     }
 
     fn reach(&self, request: &Request, days: &Days) -> Result<Vec<ReachRow>, ReportError> {
         let histograms = self.histograms(request, days)?;
         let mut totals: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         if request.by.is_settled_by_device() {
-            let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
-            let cells: Vec<CellRow> = self.figures(statement::REPORT_DELIVERY, &days.live, &values)?;
+            let cells = self.cells(request, days, &[Stage::Impression, Stage::Click])?;
             for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
                 let total = totals.entry(cell.key.clone()).or_default();
                 total.0 += cell.impressions;
@@ -430,6 +505,7 @@ impl Reporter {
                 rows.push(FrequencyRow {
                     key: key.clone(),
                     frequency,
+                    or_more: frequency == request.levels,
                     devices,
                     n_plus: *n_plus,
                     impressions: histogram
@@ -482,11 +558,6 @@ impl Reporter {
     }
 }
 
-#[derive(Deserialize)]
-struct DayOnly {
-    day: u16,
-}
-
 impl Histogram {
     fn identified(&self) -> u64 {
         self.by_frequency.values().map(|(_, impressions)| impressions).sum()
@@ -503,6 +574,12 @@ impl Histogram {
 fn exactly(n_plus: &[u64]) -> Vec<u64> {
     let next = n_plus.iter().skip(1).chain(std::iter::once(&0));
     n_plus.iter().zip(next).map(|(n, next)| n.saturating_sub(*next)).collect()
+}
+
+/// Gives a bound value another value.
+fn set(values: &mut Values, (name, value): (&'static str, Value)) {
+    values.retain(|(old, _)| *old != name);
+    values.push((name, value));
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {

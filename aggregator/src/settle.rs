@@ -9,10 +9,11 @@
 //!
 //! Must never: publish a mark whose inserts are not complete, or settle a day whose events have begun to expire.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use event::clock::Clock;
+use event::clock::{Clock, UnixMs};
 use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ use crate::statement;
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
 /// Hits that one portion holds, those of the day before included.
-const PORTION_HITS: u64 = 3_000_000;
+pub(crate) const PORTION_HITS: u64 = 3_000_000;
 /// How long an old generation stays for reports that are reading it, milliseconds. Longer than any report may run.
 const OLD_GENERATION_MS: i64 = 15 * 60 * 1000;
 /// A day is frozen this long before its oldest event expires, milliseconds.
@@ -40,8 +41,16 @@ pub(crate) struct Settler {
     pub(crate) rules: Arc<Rules>,
     pub(crate) clock: Clock,
     retention_ms: i64,
-    /// Newest generation number given out; the lock is held during a settle step.
-    generation: Mutex<u64>,
+    /// The lock is held during a settle step.
+    generations: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    /// Newest number given out.
+    last: u64,
+    /// Since when (at the latest) a generation of a day is not in force any more, for those that were not dropped yet.
+    superseded: HashMap<(u16, u64), UnixMs>,
 }
 
 /// What settling needs.
@@ -84,6 +93,18 @@ pub(crate) struct DirtyDay {
     pub(crate) day: u16,
     oldest_ms: i64,
     generation: u64,
+    /// Events that the published figures were made from.
+    events: u64,
+    /// Events that are there.
+    hits: u64,
+}
+
+impl DirtyDay {
+    /// Whether its events have begun to expire, or are about to: its figures stay as they are. Events leave in no other way than by their age.
+    pub(crate) fn is_frozen(&self, retention_ms: i64, now_ms: UnixMs) -> bool {
+        self.generation > 0
+            && (self.hits < self.events || self.oldest_ms + retention_ms - FREEZE_EARLY_MS <= now_ms)
+    }
 }
 
 #[derive(Deserialize)]
@@ -124,8 +145,8 @@ impl Settler {
             catalog,
             rules,
             clock,
-            retention_ms: i64::from(retention_days) * DAY_MS,
-            generation: Mutex::new(last),
+            retention_ms: retention_ms(retention_days),
+            generations: Mutex::new(Generations { last, superseded: HashMap::new() }),
         };
         settler.drop_generations(true)?;
         Ok(settler)
@@ -138,18 +159,19 @@ impl Settler {
     }
 
     fn is_frozen(&self, day: &DirtyDay) -> bool {
-        day.generation > 0 && day.oldest_ms + self.retention_ms - FREEZE_EARLY_MS <= self.clock.now_ms()
+        day.is_frozen(self.retention_ms, self.clock.now_ms())
     }
 
-    /// Makes a day's figures and publishes them.
+    /// Makes a day's figures and publishes them. `None` if it is up to date, perhaps since a moment ago.
     ///
     /// # Errors
     /// The store's: the figures in force stay.
-    pub(crate) fn settle(&self, day: u16) -> Result<SettledDay, StoreError> {
-        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn settle(&self, day: u16) -> Result<Option<SettledDay>, StoreError> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let marks_until = self.marks.complete_until();
         let all: Vec<DirtyDay> = self.store.rows(Work::Settle, statement::DIRTY_DAYS, &Vec::new())?;
+        let Some(dirty) = all.iter().find(|dirty| dirty.day == day) else { return Ok(None) };
         let size = self.size(day)?;
         let answer = |outcome| SettledDay {
             day: day_text(day),
@@ -157,15 +179,14 @@ impl Settler {
             events: size.own_hits,
             seconds: started.elapsed().as_secs_f64(),
         };
-        if all.iter().any(|dirty| dirty.day == day && self.is_frozen(dirty)) {
-            return Ok(answer(SettleOutcome::Frozen));
+        if self.is_frozen(dirty) {
+            return Ok(Some(answer(SettleOutcome::Frozen)));
         }
-        let known = self.published()?.iter().any(|published| published.day == day);
-        if size.own_hits == 0 && !known {
-            return Ok(answer(SettleOutcome::Empty));
+        if size.own_hits == 0 && dirty.generation == 0 {
+            return Ok(Some(answer(SettleOutcome::Empty)));
         }
-        *generation += 1;
-        let number = *generation;
+        generations.last += 1;
+        let number = generations.last;
         let mut row = vec![0];
         put(&mut row, number);
         self.store.insert(Work::Settle, statement::GENERATIONS, &row)?;
@@ -183,7 +204,7 @@ impl Settler {
             seconds = done.seconds,
             "day settled"
         );
-        Ok(done)
+        Ok(Some(done))
     }
 
     fn size(&self, day: u16) -> Result<Size, StoreError> {
@@ -233,22 +254,28 @@ impl Settler {
 
     /// Drops generations that are no longer in force; at the start also those that were never published.
     pub(crate) fn drop_generations(&self, starting: bool) -> Result<u64, StoreError> {
-        let guard = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest: std::collections::HashMap<u16, (u64, i64)> =
-            self.published()?.into_iter().map(|p| (p.day, (p.generation, p.as_of_ms))).collect();
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest: HashMap<u16, u64> =
+            self.published()?.into_iter().map(|p| (p.day, p.generation)).collect();
         let parts: Vec<Part> = self.store.rows(Work::Settle, statement::GENERATION_PARTS, &Vec::new())?;
-        let reports_since = self.clock.now_ms() - OLD_GENERATION_MS;
+        let now_ms = self.clock.now_ms();
         let mut dropped = 0;
+        let mut superseded = HashMap::new();
         for part in parts {
-            let (generation, as_of_ms) = newest.get(&part.day).copied().unwrap_or((0, 0));
+            let generation = newest.get(&part.day).copied().unwrap_or(0);
+            let id = (part.day, part.generation);
+            let since_ms = generations.superseded.get(&id).copied().unwrap_or(now_ms);
             // The lock is held: what is newer than the published one is a leftover.
-            let old = part.generation < generation && (starting || as_of_ms <= reports_since);
+            let old = part.generation < generation && (starting || since_ms <= now_ms - OLD_GENERATION_MS);
             if old || part.generation > generation {
                 self.drop_part(&part)?;
                 dropped += 1;
+            } else if part.generation < generation {
+                superseded.insert(id, since_ms);
             }
         }
-        drop(guard);
+        generations.superseded = superseded;
+        drop(generations);
         metrics::generations_dropped(dropped);
         Ok(dropped)
     }
@@ -260,4 +287,9 @@ impl Settler {
         let sql = format!("ALTER TABLE {table} DROP PARTITION ({{day:Date}}, {{generation:UInt64}})");
         self.store.execute_text(Work::Settle, &sql, &values)
     }
+}
+
+/// How long events are kept, milliseconds.
+pub(crate) fn retention_ms(days: u16) -> i64 {
+    i64::from(days) * DAY_MS
 }

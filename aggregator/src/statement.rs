@@ -51,8 +51,10 @@ statements! { "sql", STATEMENTS,
     ADOPT = "adopt",
     /// Days that an adoption would change.
     ADOPT_DAYS = "adopt_days",
-    /// Campaigns and placements of unresolved hits.
-    UNRESOLVED_PAIRS = "unresolved_pairs",
+    /// Which of some campaigns have unresolved hits.
+    UNRESOLVED_CAMPAIGNS = "unresolved_campaigns",
+    /// Which of some placements of a campaign have unresolved hits.
+    UNRESOLVED_PLACEMENTS = "unresolved_placements",
     /// Outcome counts, newest of each journal.
     BOOKS_READ = "books_read",
     /// How many records were set aside.
@@ -61,6 +63,8 @@ statements! { "sql", STATEMENTS,
     CAMPAIGNS = "campaigns",
     /// Days on which a campaign has events or settled figures.
     CAMPAIGN_DAYS = "campaign_days",
+    /// Campaigns that have events on some days.
+    CAMPAIGNS_OF_DAYS = "campaigns_of_days",
     /// Days on which any of some campaigns has events.
     DAYS_OF_CAMPAIGNS = "days_of_campaigns",
     /// Days that changed since they were settled.
@@ -114,6 +118,8 @@ statements! { "sql/part", PARTS,
     COMPARABLE = "comparable",
     /// A number that is equal for hits that may repeat each other.
     KEY = "key",
+    /// A number that is equal for impressions of one view that repeat each other.
+    ALIKE = "alike",
     /// Order of hits.
     ORDER = "order",
     /// Keys that several hits share.
@@ -130,6 +136,8 @@ statements! { "sql/part", PARTS,
     COUNTED = "counted",
     /// Clicks too soon after another.
     DOUBLE_CLICKS = "double_clicks",
+    /// Agents of apps.
+    APP_AGENT = "app_agent",
     /// Hits with their class.
     JUDGED_HITS = "judged",
     /// Counts by stage.
@@ -152,6 +160,8 @@ statements! { "sql/part", PARTS,
     DELIVERY_CELLS = "delivery_cells",
     /// The medium of a placement, by the catalog.
     MEDIUM = "medium",
+    /// Hits that were adopted.
+    ADOPTED = "adopted",
     /// Unresolved hits that can be adopted.
     ADOPTABLE = "adoptable",
 }

@@ -8,13 +8,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use journal::Writer;
+use serde::Deserialize;
 
 use crate::adopt;
 use crate::loader::Progress;
 use crate::metrics;
 use crate::report::local_day;
 use crate::settle::{SettledDay, Settler};
-use crate::store::{StoreError, Work};
+use crate::statement;
+use crate::store::{StoreError, Value, Work};
 
 /// A day is not settled again before this many times the duration of its last settle step has passed.
 const REST_FACTOR: u32 = 10;
@@ -124,22 +126,41 @@ impl Worker {
     pub(crate) fn settle_changed(&self, day: Option<u16>) -> Result<Vec<SettledDay>, StoreError> {
         let dirty = self.settler.dirty_days(Work::Settle)?;
         let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
-        wanted.map(|dirty| self.settler.settle(dirty.day)).collect()
+        let settled = wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect();
+        self.settler.drop_generations(false)?;
+        settled
     }
 
-    /// Settles the days that are over everywhere and changed.
-    fn settle_past(&self) -> Result<(), StoreError> {
+    /// Changed days that are over for every campaign that has events on them.
+    fn past_days(&self) -> Result<Vec<u16>, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            campaign: String,
+        }
         let now_ms = self.settler.clock.now_ms();
         let catalog = self.settler.catalog.load_full();
-        let days = catalog.campaigns.values().map(|campaign| local_day(now_ms, Some(campaign)));
-        let today = days.chain(std::iter::once(local_day(now_ms, None))).min().unwrap_or(0);
-        let past: Vec<u16> = self
-            .settler
-            .dirty_days(Work::Settle)?
-            .iter()
-            .map(|dirty| dirty.day)
-            .filter(|day| *day < today)
-            .collect();
+        let today = |campaign: Option<&Arc<catalog::Campaign>>| local_day(now_ms, campaign.map(Arc::as_ref));
+        // A catalog of one campaign that is behind all others must not hold up the others' days: it is looked at who has events.
+        let everywhere = catalog.campaigns.values().map(|campaign| today(Some(campaign)));
+        let first = everywhere.chain(std::iter::once(today(None))).min().unwrap_or(0);
+        let mut past = Vec::new();
+        for dirty in self.settler.dirty_days(Work::Settle)? {
+            let is_past = dirty.day < first || {
+                let values = vec![("days", Value::Days(vec![dirty.day]))];
+                let rows: Vec<Row> =
+                    self.settler.store.rows(Work::Settle, statement::CAMPAIGNS_OF_DAYS, &values)?;
+                rows.iter().all(|row| dirty.day < today(catalog.campaigns.get(&row.campaign)))
+            };
+            if is_past {
+                past.push(dirty.day);
+            }
+        }
+        Ok(past)
+    }
+
+    /// Settles the days that are over and changed.
+    fn settle_past(&self) -> Result<(), StoreError> {
+        let past = self.past_days()?;
         metrics::days_dirty(past.len());
         for day in past {
             let rested = {
@@ -150,7 +171,7 @@ impl Worker {
                 break;
             }
             if rested {
-                let done = self.settler.settle(day)?;
+                let Some(done) = self.settler.settle(day)? else { continue };
                 let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
                 if rest.len() >= REMEMBERED_MAX {
                     rest.clear();

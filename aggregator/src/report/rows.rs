@@ -25,10 +25,13 @@ pub(crate) struct Report {
     pub by: &'static str,
     /// `gross` or `net`.
     pub filter: &'static str,
-    /// All days of the range up to this one are settled and up to date; `None` if not even the first is.
+    /// All days of the range up to this one are over, settled and up to date; `None` if not even the first is.
     pub settled_until: Option<String>,
-    /// Days of the range whose figures may still change: not settled, or changed since.
+    /// Days of the range whose figures may still change: not over, not settled, or changed since.
     pub provisional_days: Vec<String>,
+    /// Of a frequency report: the impressions of all its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identified_impressions: Option<u64>,
     /// The rows.
     pub rows: Rows,
 }
@@ -165,6 +168,8 @@ pub(crate) struct FrequencyRow {
     pub key: String,
     /// Impressions of one device.
     pub frequency: usize,
+    /// Whether `devices` and `impressions` also hold those of more than `frequency`: the last one of `levels`. In CSV `80+` in `frequency`.
+    pub or_more: bool,
     /// Devices with exactly that many; in the last row of `levels` with that many or more.
     pub devices: u64,
     /// Devices with at least that many.
@@ -186,7 +191,10 @@ impl Report {
         let rows = match &self.rows {
             Rows::Delivery(rows) => flat(rows, &DeliveryRow::default()),
             Rows::Reach(rows) => flat(rows, &ReachRow::empty(levels, self.by == "day")),
-            Rows::Frequency(rows) => flat(rows, &FrequencyRow::empty()),
+            Rows::Frequency(rows) => {
+                let rows: Vec<_> = rows.iter().map(FrequencyLine::from).collect();
+                flat(&rows, &FrequencyLine::from(&FrequencyRow::empty()))
+            }
         };
         let mut out = csv::Writer::from_writer(Vec::new());
         for row in rows {
@@ -219,7 +227,49 @@ impl ReachRow {
 
 impl FrequencyRow {
     fn empty() -> Self {
-        Self { key: String::new(), frequency: 0, devices: 0, n_plus: 0, impressions: 0, settled_until: None }
+        Self {
+            key: String::new(),
+            frequency: 0,
+            or_more: false,
+            devices: 0,
+            n_plus: 0,
+            impressions: 0,
+            settled_until: None,
+        }
+    }
+}
+
+/// [`FrequencyRow`] as it stands in CSV.
+#[derive(Serialize)]
+struct FrequencyLine<'a> {
+    key: &'a str,
+    frequency: String,
+    devices: u64,
+    n_plus: u64,
+    impressions: u64,
+    settled_until: Option<&'a str>,
+}
+
+impl<'a> From<&'a FrequencyRow> for FrequencyLine<'a> {
+    fn from(row: &'a FrequencyRow) -> Self {
+        Self {
+            key: &row.key,
+            frequency: format!("{}{}", row.frequency, if row.or_more { "+" } else { "" }),
+            devices: row.devices,
+            n_plus: row.n_plus,
+            impressions: row.impressions,
+            settled_until: row.settled_until.as_deref(),
+        }
+    }
+}
+
+impl Rows {
+    /// See [`Report::identified_impressions`].
+    pub(crate) fn identified_impressions(&self) -> Option<u64> {
+        match self {
+            Self::Frequency(rows) => Some(rows.iter().map(|row| row.impressions).sum()),
+            Self::Delivery(_) | Self::Reach(_) => None,
+        }
     }
 }
 
@@ -280,8 +330,19 @@ mod tests {
             filter: "net",
             settled_until: None,
             provisional_days: Vec::new(),
+            identified_impressions: rows.identified_impressions(),
             rows,
         }
+    }
+
+    #[test]
+    fn the_open_ended_frequency_is_marked() {
+        let row = FrequencyRow { frequency: 3, or_more: true, impressions: 7, ..FrequencyRow::empty() };
+        let report = report(Rows::Frequency(vec![row]));
+        let json: Value = serde_json::from_slice(&report.json()).expect("JSON");
+        assert_eq!((&json["rows"][0]["or_more"], &json["identified_impressions"]), (&true.into(), &7.into()));
+        let text = String::from_utf8(report.csv(3)).expect("UTF-8");
+        assert_eq!(text.lines().nth(1), Some(",3+,0,0,7,"));
     }
 
     #[test]

@@ -42,11 +42,34 @@ fn today_is_live_until_it_is_settled_and_again_after_new_events() {
     assert_eq!((&live["rows"][0]["impressions"], &live["settled_until"]), (&1.into(), &json!(null)));
     assert_eq!(live["provisional_days"], json!(["2026-11-20"]));
     rig.settle();
-    assert_eq!(rig.report("utc/reach")["settled_until"], "2026-11-20");
+    // Settled or not, today is not over.
+    let settled = rig.report("utc/reach");
+    assert_eq!((&settled["rows"][0]["impressions"], &settled["settled_until"]), (&1.into(), &json!(null)));
+    assert_eq!(settled["provisional_days"], json!(["2026-11-20"]));
     rig.push(&[hit(NOON_MS - 50_000)]);
     rig.load();
     let live = rig.report("utc/reach");
     assert_eq!((&live["rows"][0]["impressions"], &live["settled_until"]), (&2.into(), &json!(null)));
+}
+
+#[test]
+fn a_day_settled_before_its_end_is_live_after_midnight_until_it_is_settled_again() {
+    let rig = Rig::new();
+    rig.push(&[hit(NOON_MS - 60_000)]);
+    rig.settle();
+    rig.push(&[hit(NOON_MS + 60_000), hit(NOON_MS + 120_000)]);
+    rig.load();
+    rig.clock.advance_ms(DAY_MS / 2 + 60_000);
+    let report = rig.report("utc/delivery");
+    assert_eq!((&report["rows"][0]["impressions"], &report["settled_until"]), (&3.into(), &json!(null)));
+    assert_eq!(report["provisional_days"], json!(["2026-11-20"]));
+    rig.settle();
+    let report = rig.report("utc/delivery");
+    assert_eq!(
+        (&report["rows"][0]["impressions"], &report["settled_until"]),
+        (&3.into(), &"2026-11-20".into())
+    );
+    assert_eq!(report["provisional_days"], json!([]));
 }
 
 #[test]
@@ -125,6 +148,39 @@ fn old_generations_are_dropped_when_no_report_can_read_them() {
 }
 
 #[test]
+fn old_generations_are_dropped_while_their_day_is_settled_again_and_again() {
+    let rig = Rig::new();
+    for n in 0..5 {
+        rig.push(&[hit(NOON_MS - DAY_MS + n)]);
+        rig.settle();
+        rig.clock.advance_ms(10 * 60_000);
+    }
+    // The first two were superseded 30 and 20 minutes ago.
+    assert_eq!(
+        rig.sql("SELECT groupUniqArray(generation) AS g, arraySort(g) FROM deliveries").split('\t').nth(1),
+        Some("[3,4,5]")
+    );
+    assert_eq!(rig.row("utc/delivery")["impressions"], 5);
+}
+
+#[test]
+fn a_day_that_lost_events_keeps_its_figures() {
+    let rig = Rig::new();
+    rig.push(&[hit(NOON_MS - DAY_MS), hit(NOON_MS - DAY_MS + 1)]);
+    rig.settle();
+    rig.push(&[hit(NOON_MS - DAY_MS + 2)]);
+    rig.load();
+    rig.sql("ALTER TABLE events DELETE WHERE toUnixTimestamp64Milli(time) >= 1795089600001 SETTINGS mutations_sync = 1");
+    assert_eq!(rig.sql("SELECT count() FROM events"), "1");
+    assert_eq!(rig.settle()["days"], json!([]));
+    let report = rig.report("utc/delivery");
+    assert_eq!(
+        (&report["rows"][0]["impressions"], &report["settled_until"]),
+        (&2.into(), &"2026-11-19".into())
+    );
+}
+
+#[test]
 fn a_day_whose_events_begin_to_expire_is_frozen() {
     let rig = Rig::with(CATALOG, Settings { retention_days: 40, ..Settings::default() });
     rig.push(&[hit(NOON_MS - DAY_MS)]);
@@ -133,6 +189,7 @@ fn a_day_whose_events_begin_to_expire_is_frozen() {
     rig.push(&[Hit { received_ms: NOON_MS + 39 * DAY_MS, ..hit(NOON_MS - DAY_MS) }]);
     assert_eq!(rig.settle()["days"], json!([]));
     assert_eq!(rig.row("utc/delivery")["impressions"], 1);
+    assert_eq!(rig.report("utc/delivery")["provisional_days"], json!([]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use event::stage::Stage;
 
 use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit};
 
-const ROBOTS: [&str; 9] = [
+const ROBOTS: [&str; 12] = [
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0.0.0 Safari/537.36",
@@ -15,9 +15,12 @@ const ROBOTS: [&str; 9] = [
     "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
     "SOME-BOT/1.0",
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+    "Mozilla/5.0 (compatible; ExampleBot/1.0; +https://example.com)",
+    "Mozilla/5.0 (compatible; ExampleSpider)",
+    "AppEngine-Google; (+http://code.google.com/appengine; appid: example)",
 ];
 
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 10] = [
     "curl/8.5.0",
     "Wget/1.21.4",
     "python-requests/2.31.0",
@@ -26,10 +29,12 @@ const PROGRAMS: [&str; 8] = [
     "libwww-perl/6.67",
     "PostmanRuntime/7.36.0",
     "Python/3.11 aiohttp/3.9.1",
+    "Ruby",
+    "Lavf/60.16.100",
 ];
 
 /// What viewers' devices and the SDKs on them send.
-const VIEWERS: [&str; 12] = [
+const VIEWERS: [&str; 20] = [
     "",
     "Dalvik/2.1.0 (Linux; U; Android 13; M2012K11AC Build/TKQ1.220829.002)",
     "okhttp/4.12.0",
@@ -42,6 +47,14 @@ const VIEWERS: [&str; 12] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36",
     "Mozilla/5.0 (SMART-TV; Linux; Tizen 6.0) AppleWebKit/537.36 (KHTML, like Gecko) 76.0.3809.146/6.0 TV Safari/537.36",
     "Mozilla/5.0 (Linux; U; Android 4.0; JavaScript Abbot) AppleWebKit/534.30",
+    "Spider%20Solitaire/4.5.1 CFNetwork/1474 Darwin/23.0.0",
+    "Splash/5.3 CFNetwork/1474 Darwin/23.0.0",
+    "Robot%20Unicorn/1.2 CFNetwork/1474 Darwin/23.0.0",
+    "Dalvik/2.1.0 (Linux; U; Android 10; Spider)",
+    "Dart/3.1 (dart:io)",
+    "libcurl-agent/1.0",
+    "Rusty/2.0 okhttp/4.12.0",
+    "Mozilla/5.0 (Linux; Android 9; CUBOT) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Mobile Safari/537.36",
 ];
 
 #[test]

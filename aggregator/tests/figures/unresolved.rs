@@ -63,3 +63,18 @@ fn unresolved_hits_are_shown_by_placement() {
     assert_eq!((&rows[1]["key"], &rows[1]["unresolved"]), (&"typo".into(), &1.into()));
     assert_eq!(rows[1]["gross_impressions"], 0);
 }
+
+#[test]
+fn placements_of_strangers_beyond_a_thousand_share_a_row() {
+    let rig = Rig::with(CATALOG, Settings::default());
+    let names: Vec<&'static str> = (0..1_005).map(|n| &*format!("typo-{n:04}").leak()).collect();
+    let of = |placement: &&'static str| Hit { placement, ..hit(NOON_MS - DAY_MS) };
+    let hits: Vec<Hit> = names.iter().chain(&names[..10]).map(of).collect();
+    rig.push(&hits);
+    rig.load();
+    let rows = rig.rows("utc/delivery?by=placement");
+    assert_eq!(rows.len(), 1_001);
+    assert_eq!((&rows[0]["key"], &rows[0]["unresolved"]), (&"(others)".into(), &5.into()));
+    assert_eq!((&rows[1]["key"], &rows[1]["unresolved"]), (&"typo-0000".into(), &2.into()));
+    assert_eq!(rig.row("utc/delivery")["unresolved"], 1_015);
+}

@@ -96,3 +96,28 @@ fn an_impression_of_its_own_day_comes_before_one_across_midnight() {
     rig.settle();
     assert_eq!(by_hour(&rig, "2026-11-20"), [("01".to_owned(), 1, 1)]);
 }
+
+#[test]
+fn a_stage_stays_with_the_evening_when_its_own_day_only_repeats_it_or_comes_later() {
+    let rig = Rig::new();
+    rig.push(&[
+        stage(Stage::Impression, 1, MIDNIGHT - HOUR),
+        // The same view once more, after midnight: a repeat.
+        stage(Stage::Impression, 1, MIDNIGHT + 60_000),
+        stage(Stage::Viewable, 1, MIDNIGHT + 61_000),
+        // An impression on another device, but after the stage.
+        stage(Stage::Impression, 2, MIDNIGHT - HOUR),
+        stage(Stage::Viewable, 2, MIDNIGHT + 61_000),
+        Hit { device: Some(9), ..stage(Stage::Impression, 2, MIDNIGHT + 12 * HOUR) },
+    ]);
+    rig.load();
+    for _ in ["live", "settled"] {
+        assert_eq!(by_hour(&rig, "2026-11-19"), [("23".to_owned(), 2, 2)]);
+        assert_eq!(by_hour(&rig, "2026-11-20"), [("00".to_owned(), 0, 0), ("12".to_owned(), 1, 0)]);
+        rig.settle();
+    }
+    // An impression at noon leaves the day before as it is.
+    rig.push(&[Hit { device: Some(10), ..stage(Stage::Impression, 1, MIDNIGHT + 11 * HOUR) }]);
+    assert_eq!(rig.settle()["days"][0]["day"], "2026-11-20");
+    assert_eq!(by_hour(&rig, "2026-11-19"), [("23".to_owned(), 2, 2)]);
+}

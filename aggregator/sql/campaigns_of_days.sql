@@ -1,0 +1,1 @@
+SELECT toString(campaign) AS campaign FROM events WHERE day IN {days:Array(Date)} GROUP BY campaign

@@ -1,1 +1,0 @@
-SELECT toString(campaign) AS campaign, toString(placement) AS placement FROM unresolved GROUP BY campaign, placement LIMIT {limit:UInt64}
