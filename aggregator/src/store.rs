@@ -287,9 +287,13 @@ fn connect(
         "output_format_json_quote_64bit_integers=0".to_owned(),
         "output_format_json_escape_forward_slashes=0".to_owned(),
         "mutations_sync=1".to_owned(),
-        // A statement names its sets more than once; each is made once.
+        // Sets of views are no help to the index, and would be made once more for it.
         "use_index_for_in_with_subqueries=0".to_owned(),
     ];
+    if work == Work::Settle {
+        // What a settle step inserts was grouped by the table's key just now: summing it again on the way in only takes time.
+        settings.push("optimize_on_insert=0".to_owned());
+    }
     if work == Work::Report {
         settings.push(format!("max_execution_time={REPORT_SECONDS_MAX}"));
     }

@@ -1,2 +1,2 @@
 -- Equal for all hits that could repeat each other or be one hit read twice; may by chance be equal for others.
-if(view = 0, intHash64(bitXor(journal, intHash64(seq))), view + stage)
+if(view = 0, bitXor(journal, seq), view) + stage

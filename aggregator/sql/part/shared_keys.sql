@@ -1,3 +1,5 @@
-SELECT {{key}} AS shared_key FROM events
+SELECT shared_key FROM (
+            SELECT {{key}} AS shared_key, count() AS hits FROM events
             WHERE {{scope}} AND {{comparable}}
-            GROUP BY shared_key HAVING count() > 1
+            GROUP BY shared_key
+            ) WHERE hits > 1
