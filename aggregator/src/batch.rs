@@ -43,6 +43,15 @@ pub(crate) struct Batch {
     bytes: usize,
 }
 
+/// What a record is taken in by.
+pub(crate) struct Context<'a> {
+    pub(crate) keys: &'a mut ViewKeys,
+    /// Tells which unresolved hits can be adopted at once.
+    pub(crate) catalog: &'a Catalog,
+    /// Dates what has to be set aside.
+    pub(crate) now_ms: i64,
+}
+
 /// Keys a view by its campaign, so that one request id in two campaigns ties nothing.
 #[derive(Default)]
 pub(crate) struct ViewKeys {
@@ -89,19 +98,12 @@ impl Batch {
         self.records == 0
     }
 
-    /// Takes in one record of the journal. `now_ms` dates what has to be set aside.
-    pub(crate) fn add(
-        &mut self,
-        keys: &mut ViewKeys,
-        catalog: &Catalog,
-        identity: (u64, u64),
-        bytes: &[u8],
-        now_ms: i64,
-    ) {
+    /// Takes in one record of the journal.
+    pub(crate) fn add(&mut self, context: &mut Context<'_>, identity: (u64, u64), bytes: &[u8]) {
         self.records += 1;
         self.bytes += bytes.len();
         match record::decode(bytes) {
-            Ok(Record::Event(event)) => self.add_event(keys, catalog, identity, &event),
+            Ok(Record::Event(event)) => self.add_event(context, identity, &event),
             Ok(Record::Outcomes(counts)) => {
                 self.books.insert(identity.0, books_row(identity, &counts));
             }
@@ -110,15 +112,16 @@ impl Batch {
                 let out = &mut self.set_aside;
                 put(out, identity.0);
                 put(out, identity.1);
-                out.extend_from_slice(&now_ms.to_le_bytes());
+                out.extend_from_slice(&context.now_ms.to_le_bytes());
                 out.push(bytes.first().copied().unwrap_or(0));
                 put_text(out, bytes);
             }
         }
     }
 
-    fn add_event(&mut self, keys: &mut ViewKeys, catalog: &Catalog, identity: (u64, u64), event: &Event<'_>) {
-        let view = keys.key(event.campaign, event.view);
+    fn add_event(&mut self, context: &mut Context<'_>, identity: (u64, u64), event: &Event<'_>) {
+        let catalog = context.catalog;
+        let view = context.keys.key(event.campaign, event.view);
         if let Some(day) = event.day.filter(|_| event.flags & flag::UNRESOLVED == 0) {
             changed::add_days(&mut self.days, day, event.hour, event.stage, view);
             event_row(self.events.entry(day).or_default(), identity, event, day, view);
@@ -207,7 +210,8 @@ mod tests {
     fn what_cannot_be_decoded_is_set_aside_whole() {
         let mut batch = Batch::default();
         let catalog = Catalog::parse("", "catalog.toml").expect("an empty catalog");
-        batch.add(&mut ViewKeys::default(), &catalog, (1, 2), &[250, 1, 2, 3], 9);
+        let context = &mut Context { keys: &mut ViewKeys::default(), catalog: &catalog, now_ms: 9 };
+        batch.add(context, (1, 2), &[250, 1, 2, 3]);
         assert_eq!((batch.records, batch.records_set_aside), (1, 1));
         assert!(batch.set_aside.ends_with(&[250, 4, 250, 1, 2, 3]));
         assert!(batch.events.is_empty() && batch.days.is_empty());

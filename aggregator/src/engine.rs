@@ -29,7 +29,7 @@ pub const LIBRARY_VARIABLE: &str = "SIGHTLINE_ENGINE";
 /// The engine's version, as it stands in the name of its cache folder.
 pub const VERSION: &str = "26.7.3";
 /// Longest that opening waits for the same process to close what it had open.
-const CLOSING_MAX: Duration = Duration::from_secs(60);
+const CLOSING_MAX: Duration = Duration::from_mins(1);
 /// Longest error text of the engine that is kept, bytes: it may quote the statement.
 const ERROR_BYTES_MAX: usize = 2_000;
 

@@ -138,11 +138,13 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let marks = Marks::open(&store)?;
     let (loader, progress) = Loader::new(
         settings,
-        Arc::clone(&store),
-        Arc::clone(&marks),
-        Arc::clone(&parts.catalog),
+        loader::Parts {
+            store: Arc::clone(&store),
+            marks: Arc::clone(&marks),
+            catalog: Arc::clone(&parts.catalog),
+            clock: parts.clock.clone(),
+        },
         &parts.lanes,
-        parts.clock.clone(),
     )?;
     let settler = Settler::open(
         settle::Parts {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use event::clock::Clock;
 use journal::{Position, Reader, Writer};
 
-use crate::batch::{Batch, ViewKeys};
+use crate::batch::{Batch, Context, ViewKeys};
 use crate::changed::{InFlight, Marks};
 use crate::metrics;
 use crate::settings::Settings;
@@ -45,6 +45,14 @@ struct State {
     durable: Vec<Position>,
     failing: Option<String>,
     ended: bool,
+}
+
+/// What loading needs.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) catalog: catalog::Shared,
+    pub(crate) clock: Clock,
 }
 
 /// The loader's own.
@@ -114,12 +122,10 @@ impl Progress {
 impl Loader {
     pub(crate) fn new(
         settings: &Settings,
-        store: Arc<Store>,
-        marks: Arc<Marks>,
-        catalog: catalog::Shared,
+        parts: Parts,
         writers: &[Writer],
-        clock: Clock,
     ) -> Result<(Self, Arc<Progress>), journal::Error> {
+        let Parts { store, marks, catalog, clock } = parts;
         let progress = Progress::new(writers.len());
         let lanes = writers
             .iter()
@@ -174,8 +180,8 @@ impl Loader {
     fn read(&mut self) -> bool {
         let mut caught_up = true;
         let mut failed = false;
-        let now_ms = self.clock.now_ms();
         let catalog = self.catalog.load_full();
+        let mut context = Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms() };
         for lane in &mut self.lanes {
             let committed = lane.writer.committed();
             loop {
@@ -186,13 +192,7 @@ impl Loader {
                 match lane.reader.next_frame() {
                     Ok(Some(frame)) => {
                         for (seq, record) in frame.records() {
-                            self.batch.add(
-                                &mut self.keys,
-                                &catalog,
-                                (frame.journal_id.0, seq),
-                                record,
-                                now_ms,
-                            );
+                            self.batch.add(&mut context, (frame.journal_id.0, seq), record);
                         }
                         self.batch.lost += frame.lost_before;
                         lane.read = frame.end();
