@@ -30,6 +30,9 @@ struct Options {
     /// Keep-alive connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Measure at saturation only: the quick look while tuning.
+    #[arg(long)]
+    saturation_only: bool,
     /// Low rates, requests a second.
     #[arg(long, value_delimiter = ',', default_value = "100,1000")]
     low_rates: Vec<f64>,
@@ -80,22 +83,24 @@ fn main() -> Result<()> {
     stay_on(options.driver_cpu)?;
 
     let saturation = measure(&options, &servers, "Saturation", Pace::Saturation)?;
-    let half = saturation.lowest_rate() / 2.0;
-    let title = format!("Half of saturation: {half:.0} requests/s, open loop");
-    let half = measure(&options, &servers, &title, Pace::PerSecond(half))?;
-    let mut low = Vec::new();
-    for rate in &options.low_rates {
-        let title = format!("{rate} requests/s, open loop");
-        low.push(measure(&options, &servers, &title, Pace::PerSecond(*rate))?);
+    let mut paced = Vec::new();
+    if !options.saturation_only {
+        let half = saturation.lowest_rate() / 2.0;
+        let title = format!("Half of saturation: {half:.0} requests/s, open loop");
+        paced.push(measure(&options, &servers, &title, Pace::PerSecond(half))?);
+        for rate in &options.low_rates {
+            let title = format!("{rate} requests/s, open loop");
+            paced.push(measure(&options, &servers, &title, Pace::PerSecond(*rate))?);
+        }
     }
 
     let mut out = stdout().lock();
     describe(&mut out, &options, cpus, &load)?;
     saturation.print_cpu(&mut out)?;
-    for series in std::iter::once(&half).chain(&low) {
+    for series in &paced {
         series.print_latency(&mut out)?;
     }
-    let answered: u64 = [&saturation, &half].into_iter().chain(&low).map(|series| series.answered(3)).sum();
+    let answered = std::iter::once(&saturation).chain(&paced).map(|series| series.answered(3)).sum();
     finish(&mut out, &mut servers, answered)
 }
 
