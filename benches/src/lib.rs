@@ -1,6 +1,7 @@
 //! How fast it is, measured: an open-loop load driver, the CPU time of a server's processes, and the comparison with nginx.
 //!
 //! * [`load`] drives a server: at a fixed rate with latency counted from the intended send time, or to saturation.
+//! * `connection` is one of its connections.
 //! * [`answer`] reads just enough of an HTTP answer to know where it ends and what it says.
 //! * [`beacon`] writes the requests: the impression of a native tracking URL as a phone's browser sends it.
 //! * [`cpu`] reads what a process and its children spent, thread by thread.
@@ -13,6 +14,7 @@
 
 pub mod answer;
 pub mod beacon;
+mod connection;
 pub mod cpu;
 pub mod load;
 pub mod sample;

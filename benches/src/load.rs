@@ -9,30 +9,24 @@
 //! the time it has waited so far.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 
-use crate::answer::{Answer, Progress, parse};
 use crate::beacon::Beacons;
+use crate::connection::{Arrived, Connection, open};
 use crate::cpu::{Reading, Tree};
 
 /// Longest wait for answers after the window.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
-/// Longest connect.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// Longest latency told apart, nanoseconds: one minute.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
-
-/// Longest answer, bytes.
-const ANSWER_BYTES_MAX: usize = 8 * 1024;
 
 /// How long before a request is due the driver stops sleeping and looks again and again: the kernel's timers are that coarse.
 const SPIN: Duration = Duration::from_micros(100);
@@ -145,23 +139,6 @@ pub fn run(plan: &Plan, beacons: &mut Beacons) -> Result<Report, Error> {
     let mut driver = Driver::connect(plan)?;
     driver.drive(beacons)?;
     Ok(driver.report())
-}
-
-struct Connection {
-    stream: TcpStream,
-    answer: Vec<u8>,
-    filled: usize,
-    /// When the request under way was due.
-    due: Option<Instant>,
-    /// What of the request the socket has not taken yet.
-    unsent: Vec<u8>,
-}
-
-/// What reading a connection brought.
-enum Arrived {
-    Nothing,
-    Whole(Answer),
-    Ended,
 }
 
 struct Driver<'a> {
@@ -365,64 +342,6 @@ impl<'a> Driver<'a> {
             broken: self.broken,
             unanswered: self.unanswered,
             cpu,
-        }
-    }
-}
-
-fn open(epoll: &OwnedFd, address: SocketAddr, index: usize) -> Result<Connection, Error> {
-    let connect = || -> io::Result<TcpStream> {
-        let stream = TcpStream::connect_timeout(&address, CONNECT)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(stream)
-    };
-    let stream = connect().map_err(|source| Error::Connect { address, source })?;
-    // Edge-triggered: one answer is one event, and nobody is asked twice.
-    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-    epoll::add(epoll, &stream, EventData::new_u64(index as u64), flags)?;
-    Ok(Connection { stream, answer: vec![0; ANSWER_BYTES_MAX], filled: 0, due: None, unsent: Vec::new() })
-}
-
-impl Connection {
-    /// Hands a request to the socket; what it does not take waits in `unsent`. A broken connection shows when it is read.
-    fn send(&mut self, request: &[u8]) {
-        let written = self.stream.write(request).unwrap_or(0);
-        self.unsent.extend_from_slice(request.get(written..).unwrap_or_default());
-    }
-
-    fn flush(&mut self) {
-        if !self.unsent.is_empty()
-            && let Ok(written) = self.stream.write(&self.unsent)
-        {
-            self.unsent.drain(..written);
-        }
-    }
-
-    /// Reads until a whole answer is there or the socket has nothing more.
-    fn read(&mut self) -> Arrived {
-        loop {
-            let Some(space) = self.answer.get_mut(self.filled..).filter(|space| !space.is_empty()) else {
-                return Arrived::Ended;
-            };
-            match self.stream.read(space) {
-                Ok(0) => return Arrived::Ended,
-                Ok(bytes) => self.filled += bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Arrived::Nothing,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Arrived::Ended,
-            }
-            match parse(self.answer.get(..self.filled).unwrap_or_default()) {
-                Progress::Incomplete => {}
-                // Nothing was asked, or more was answered than asked: this server cannot be measured.
-                Progress::Done(answer) if answer.bytes != self.filled || self.due.is_none() => {
-                    return Arrived::Ended;
-                }
-                Progress::Done(answer) => {
-                    self.filled = 0;
-                    return Arrived::Whole(answer);
-                }
-                Progress::Broken => return Arrived::Ended,
-            }
         }
     }
 }
