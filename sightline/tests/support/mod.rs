@@ -279,7 +279,7 @@ impl Instance {
         Connection::open(self.reports())?.request(method, target, &[("authorization", &token)], b"")
     }
 
-    /// Runs a command of the binary on this data folder, with `--data` added where the command takes it by the caller.
+    /// Runs a command of the binary in the instance's folder; client commands find the data folder by `SIGHTLINE_DATA`.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_sightline"))
             .args(arguments)

@@ -65,13 +65,12 @@ impl Browser {
         self.command("GET", "url", &Value::Null).as_str().expect("a URL").to_owned()
     }
 
-    /// What a person can read on the page.
+    /// What a person can read on the page; nothing while one page takes the place of another.
     pub(crate) fn text(&mut self) -> String {
-        let body = self.find("body");
-        self.command("GET", &format!("element/{}/text", body.0), &Value::Null)
-            .as_str()
-            .expect("text")
-            .to_owned()
+        let body = self.find_all("body").into_iter().next();
+        let text = body
+            .and_then(|body| self.try_command("GET", &format!("element/{}/text", body.0), &Value::Null).ok());
+        text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
     /// The page's source.
@@ -170,6 +169,11 @@ impl Browser {
     }
 
     fn command(&mut self, method: &str, what: &str, body: &Value) -> Value {
+        self.try_command(method, what, body).unwrap_or_else(|error| panic!("{method} {what}: {error}"))
+    }
+
+    /// The command's value, or what the driver says is wrong.
+    fn try_command(&mut self, method: &str, what: &str, body: &Value) -> Result<Value, String> {
         let target = format!("/session/{}/{what}", self.session);
         let body = if method == "GET" { String::new() } else { body.to_string() };
         let headers = [("content-type", "application/json; charset=utf-8")];
@@ -177,8 +181,7 @@ impl Browser {
             .connection
             .request(method, &target, &headers, body.as_bytes())
             .expect("chromedriver answers");
-        assert_eq!(answer.status, 200, "{method} {what}: {}", answer.text());
-        answer.json()["value"].clone()
+        if answer.status == 200 { Ok(answer.json()["value"].clone()) } else { Err(answer.text()) }
     }
 }
 
