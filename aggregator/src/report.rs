@@ -8,6 +8,8 @@
 //! Identities that hold in every row: gross = net + the removed; the sum of `exactly` is 1+; N+ does not grow with N; the sum over all N of N+ is
 //! the identified impressions; cumulative reach does not fall.
 
+mod campaigns;
+mod cells;
 mod request;
 mod rows;
 
@@ -16,10 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::clock::{Clock, UnixMs};
-use event::record::Platform;
 use event::stage::Stage;
 use serde::Deserialize;
 
+use self::cells::{CellRow, Histogram, HistogramRow, add_cell, counts, exactly, key_text, ratio};
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::Marks;
@@ -30,12 +32,10 @@ use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
 pub(crate) use request::{By, Filter, Format, Kind, Refused, Request};
-pub(crate) use rows::{DeliveryRow, FrequencyRow, ReachRow, Removed, Report, Rows, file_name};
+pub(crate) use rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows, file_name};
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
-/// What stands for a key that is not known: no creative, no region, a placement without a medium.
-const UNKNOWN: &str = "unknown";
 /// How often a report is computed at most, if events came in between its statements, so that its figures would not add up.
 const TRIES_MAX: u32 = 3;
 /// A report that took longer is not computed again: figures of events that keep coming would never stand still for so long.
@@ -66,38 +66,6 @@ pub(crate) struct Reporter {
     pub(crate) retention_ms: i64,
 }
 
-/// A campaign as `GET /v1/campaigns` lists it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct CampaignRow {
-    /// Id.
-    pub id: String,
-    /// Name, empty if the catalog no longer has it.
-    pub name: String,
-    /// Time zone.
-    pub time_zone: String,
-    /// Whether the catalog has it.
-    pub in_catalog: bool,
-    /// First day with data.
-    pub first_day: Option<String>,
-    /// Last day with data.
-    pub last_day: Option<String>,
-    /// Its placements.
-    pub placements: Vec<PlacementRow>,
-}
-
-/// A placement of [`CampaignRow`].
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct PlacementRow {
-    /// Id.
-    pub id: String,
-    /// Name.
-    pub name: String,
-    /// Medium.
-    pub medium: String,
-    /// `c2s`, `s2s` or `ssai`: figures of the latter two rest on the sender's word for address and agent.
-    pub source: &'static str,
-}
-
 /// The days of a report and where each is answered from.
 struct Days {
     from: Option<u16>,
@@ -118,48 +86,6 @@ struct Days {
 struct DayEvents {
     day: u16,
     events: u64,
-}
-
-#[derive(Deserialize)]
-struct CellRow {
-    key: String,
-    class: String,
-    tracked: u64,
-    impressions: u64,
-    viewable: u64,
-    not_viewable: u64,
-    not_measurable: u64,
-    starts: u64,
-    first_quartiles: u64,
-    midpoints: u64,
-    third_quartiles: u64,
-    completes: u64,
-    clicks: u64,
-    conversions: u64,
-    identified: u64,
-    withheld: u64,
-    bad_ids: u64,
-    macros_unreplaced: u64,
-    conflicts: u64,
-}
-
-#[derive(Deserialize)]
-struct HistogramRow {
-    key: String,
-    frequency: u64,
-    devices: u64,
-    impressions: u64,
-    #[serde(default)]
-    clicks: u64,
-}
-
-/// Devices and impressions by frequency.
-#[derive(Default)]
-struct Histogram {
-    by_frequency: BTreeMap<u64, (u64, u64)>,
-    /// Impressions without a device, where the histogram comes from events.
-    unidentified: u64,
-    clicks: u64,
 }
 
 impl Reporter {
@@ -203,50 +129,6 @@ impl Reporter {
             identified_impressions: rows.identified_impressions(),
             rows,
         })
-    }
-
-    /// Every campaign of the catalog or the store.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(crate) fn campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
-        #[derive(Deserialize)]
-        struct Row {
-            campaign: String,
-            first_day: u16,
-            last_day: u16,
-        }
-        let stored: Vec<Row> = self.store.rows(Work::Report, statement::CAMPAIGNS, &Vec::new())?;
-        let catalog = self.catalog.load();
-        let mut ids: Vec<&String> =
-            catalog.campaigns.keys().chain(stored.iter().map(|row| &row.campaign)).collect();
-        ids.sort();
-        ids.dedup();
-        let row = |id: &String| {
-            let known = catalog.campaigns.get(id);
-            let data = stored.iter().find(|row| row.campaign == *id);
-            let mut placements: Vec<PlacementRow> = known
-                .iter()
-                .flat_map(|campaign| campaign.placements.values())
-                .map(|placement| PlacementRow {
-                    id: placement.id.clone(),
-                    name: placement.name.clone(),
-                    medium: placement.medium.clone(),
-                    source: placement.source.name(),
-                })
-                .collect();
-            placements.sort_by(|a, b| a.id.cmp(&b.id));
-            CampaignRow {
-                id: id.clone(),
-                name: known.map(|campaign| campaign.name.clone()).unwrap_or_default(),
-                time_zone: self.time_zone(id).name().to_owned(),
-                in_catalog: known.is_some(),
-                first_day: data.map(|data| day_text(data.first_day)),
-                last_day: data.map(|data| day_text(data.last_day)),
-                placements,
-            }
-        };
-        Ok(ids.into_iter().map(row).collect())
     }
 
     fn time_zone(&self, campaign: &str) -> chrono_tz::Tz {
@@ -558,87 +440,10 @@ impl Reporter {
     }
 }
 
-impl Histogram {
-    fn identified(&self) -> u64 {
-        self.by_frequency.values().map(|(_, impressions)| impressions).sum()
-    }
-
-    /// Devices with at least 1 … `levels` impressions.
-    fn n_plus(&self, levels: usize) -> Vec<u64> {
-        let at_least = |n: u64| self.by_frequency.range(n..).map(|(_, (devices, _))| devices).sum();
-        (1..=levels as u64).map(at_least).collect()
-    }
-}
-
-/// Devices with exactly 1, 2, …; the last entry stays open-ended.
-fn exactly(n_plus: &[u64]) -> Vec<u64> {
-    let next = n_plus.iter().skip(1).chain(std::iter::once(&0));
-    n_plus.iter().zip(next).map(|(n, next)| n.saturating_sub(*next)).collect()
-}
-
 /// Gives a bound value another value.
 fn set(values: &mut Values, (name, value): (&'static str, Value)) {
     values.retain(|(old, _)| *old != name);
     values.push((name, value));
-}
-
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-fn counts(cell: &CellRow, filter: Filter) -> bool {
-    filter == Filter::Gross || cell.class == "valid"
-}
-
-fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
-    row.gross_impressions += cell.impressions;
-    row.gross_clicks += cell.clicks;
-    let removed = |removed: &mut Removed, hits: u64| match cell.class.as_str() {
-        "duplicate" => removed.duplicate += hits,
-        "robot" => removed.robot += hits,
-        "non_browser" => removed.non_browser += hits,
-        "data_center" => removed.data_center += hits,
-        "double_click" => removed.double_click += hits,
-        _ => {}
-    };
-    removed(&mut row.removed_impressions, cell.impressions);
-    removed(&mut row.removed_clicks, cell.clicks);
-    if cell.class == "valid" {
-        row.net_impressions += cell.impressions;
-        row.net_clicks += cell.clicks;
-    }
-    row.macros_unreplaced += cell.macros_unreplaced;
-    row.conflicts += cell.conflicts;
-    if counts(cell, filter) {
-        row.impressions += cell.impressions;
-        row.clicks += cell.clicks;
-        row.identified_impressions += cell.identified;
-        row.withheld_impressions += cell.withheld;
-        row.bad_id_impressions += cell.bad_ids;
-        let stages = &mut row.stages;
-        stages.tracked += cell.tracked;
-        stages.viewable += cell.viewable;
-        stages.not_viewable += cell.not_viewable;
-        stages.not_measurable += cell.not_measurable;
-        stages.starts += cell.starts;
-        stages.first_quartiles += cell.first_quartiles;
-        stages.midpoints += cell.midpoints;
-        stages.third_quartiles += cell.third_quartiles;
-        stages.completes += cell.completes;
-        stages.conversions += cell.conversions;
-    }
-}
-
-fn key_text(by: By, key: String) -> String {
-    match by {
-        By::Total => "total".to_owned(),
-        By::Platform => {
-            let platform = key.parse().ok().and_then(Platform::from_number);
-            platform.map_or(UNKNOWN, Platform::name).to_owned()
-        }
-        By::Medium | By::Creative | By::Region if key.is_empty() => UNKNOWN.to_owned(),
-        By::Day | By::Placement | By::Medium | By::Creative | By::Region | By::Hour => key,
-    }
 }
 
 /// The day of a moment on a campaign's clock, or in UTC without one.

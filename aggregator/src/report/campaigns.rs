@@ -1,0 +1,85 @@
+//! The list of campaigns: those of the catalog and those that have events.
+
+use serde::Deserialize;
+
+use super::Reporter;
+use crate::statement;
+use crate::store::{StoreError, Work, day_text};
+
+/// A campaign as `GET /v1/campaigns` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct CampaignRow {
+    /// Id.
+    pub id: String,
+    /// Name, empty if the catalog no longer has it.
+    pub name: String,
+    /// Time zone.
+    pub time_zone: String,
+    /// Whether the catalog has it.
+    pub in_catalog: bool,
+    /// First day with data.
+    pub first_day: Option<String>,
+    /// Last day with data.
+    pub last_day: Option<String>,
+    /// Its placements.
+    pub placements: Vec<PlacementRow>,
+}
+
+/// A placement of [`CampaignRow`].
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct PlacementRow {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Medium.
+    pub medium: String,
+    /// `c2s`, `s2s` or `ssai`: figures of the latter two rest on the sender's word for address and agent.
+    pub source: &'static str,
+}
+
+impl Reporter {
+    /// Every campaign of the catalog or the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            campaign: String,
+            first_day: u16,
+            last_day: u16,
+        }
+        let stored: Vec<Row> = self.store.rows(Work::Report, statement::CAMPAIGNS, &Vec::new())?;
+        let catalog = self.catalog.load();
+        let mut ids: Vec<&String> =
+            catalog.campaigns.keys().chain(stored.iter().map(|row| &row.campaign)).collect();
+        ids.sort();
+        ids.dedup();
+        let row = |id: &String| {
+            let known = catalog.campaigns.get(id);
+            let data = stored.iter().find(|row| row.campaign == *id);
+            let mut placements: Vec<PlacementRow> = known
+                .iter()
+                .flat_map(|campaign| campaign.placements.values())
+                .map(|placement| PlacementRow {
+                    id: placement.id.clone(),
+                    name: placement.name.clone(),
+                    medium: placement.medium.clone(),
+                    source: placement.source.name(),
+                })
+                .collect();
+            placements.sort_by(|a, b| a.id.cmp(&b.id));
+            CampaignRow {
+                id: id.clone(),
+                name: known.map(|campaign| campaign.name.clone()).unwrap_or_default(),
+                time_zone: self.time_zone(id).name().to_owned(),
+                in_catalog: known.is_some(),
+                first_day: data.map(|data| day_text(data.first_day)),
+                last_day: data.map(|data| day_text(data.last_day)),
+                placements,
+            }
+        };
+        Ok(ids.into_iter().map(row).collect())
+    }
+}
