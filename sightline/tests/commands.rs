@@ -7,6 +7,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -273,6 +275,64 @@ fn reports_and_settle_say_what_to_do() {
         "{}",
         err(&output)
     );
+}
+
+#[test]
+fn no_second_request_is_read_behind_a_body_on_the_inner_ports() {
+    let instance = Instance::start(Options::default());
+    let next = "GET /live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    for address in [instance.admin(), instance.reports()] {
+        for (head, answers) in [
+            ("content-length: 2\r\n\r\nab", 1),
+            ("content-length: 2\r\ncontent-length: 2\r\n\r\nab", 1),
+            ("content-length: 9\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 1),
+            ("\r\n", 2),
+        ] {
+            let mut stream = TcpStream::connect(address).expect("connects");
+            stream.set_read_timeout(Some(SOON)).expect("a timeout");
+            let request = format!("GET /live HTTP/1.1\r\nhost: a\r\n{head}{next}");
+            stream.write_all(request.as_bytes()).expect("sent");
+            let mut bytes = Vec::new();
+            // What was left unread may end the connection with a reset; the answer comes before it.
+            let _ = stream.read_to_end(&mut bytes);
+            let text = String::from_utf8(bytes).expect("text");
+            assert_eq!(text.matches("HTTP/1.1 ").count(), answers, "{address} {head:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_opt_out_registry_ends_the_start_until_it_is_back_or_given_up() {
+    let mut instance = Instance::start(Options::default());
+    let body = json!({"ids": [{"kind": "imei", "value": "490154203237518"}]}).to_string();
+    let request = format!(
+        "POST /v1/opt-outs HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(instance.opt_out()).expect("connects");
+    stream.set_read_timeout(Some(SOON)).expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the connection ends after a body");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    instance.terminate();
+
+    let (folder, away) = (instance.data().join("opt-out"), instance.data().join("away"));
+    fs::rename(&folder, &away).expect("moved away");
+    instance.try_restart().expect_err("a registry that is gone is no first start");
+    assert!(instance.logs().contains("start_empty = true"), "{}", instance.logs());
+    assert!(!folder.exists(), "nothing is made that a restored copy would lie among");
+
+    fs::rename(&away, &folder).expect("put back");
+    instance.restart();
+    instance.terminate();
+    fs::rename(&folder, &away).expect("moved away");
+    let given_up = "[opt_out.registry]\nstart_empty = true".to_owned();
+    instance.set_options(Options { opt_out: given_up, ..Options::default() });
+    instance.restart();
+    instance.terminate();
+    instance.set_options(Options::default());
+    instance.restart();
 }
 
 #[test]
