@@ -87,12 +87,16 @@ impl Config {
             .opt_out
             .check()
             .map_err(|error| refused(error::line_of_key(text, error.key), error.to_string()))?;
+        config.tracker.check().map_err(|error| {
+            let line = error.key().and_then(|key| error::line_of_key(text, key));
+            refused(line, error.to_string())
+        })?;
         Ok(config)
     }
 
     /// Holds the values against their limits and against each other.
     fn check(&self) -> Result<(), String> {
-        self.journal.settings().check().map_err(|error| format!("[journal]: {error}"))?;
+        self.journal.check().map_err(|error| format!("[journal]: {error}"))?;
         self.reports.check().map_err(|error| format!("[reports] {error}"))?;
         let listeners = [
             ("tracker", self.tracker.listen),

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+/// Smallest frame that holds every event, bytes; the journal itself would take smaller ones.
+const FRAME_BYTES_MIN: usize = 4096;
+
 /// `[journal]`: see `journal::Settings` for what happens at each limit.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Journal {
     /// What an answer waits for: `fsync` survives the loss of power, `os` the end of the process.
     pub(crate) durability: Durability,
-    /// Bytes of one frame.
+    /// Bytes of one frame, from 4 KiB.
     pub(crate) frame_bytes_max: usize,
     /// Bytes after which a segment is closed.
     pub(crate) segment_bytes_max: u64,
@@ -52,6 +55,18 @@ impl Default for Journal {
 }
 
 impl Journal {
+    /// Holds the values against their limits.
+    pub(crate) fn check(&self) -> Result<(), journal::Error> {
+        if self.frame_bytes_max < FRAME_BYTES_MIN {
+            return Err(journal::Error::Setting {
+                name: "frame_bytes_max",
+                value: self.frame_bytes_max as u64,
+                allowed: "4096 to 16777216",
+            });
+        }
+        self.settings().check()
+    }
+
     /// As the journal takes them.
     pub(crate) fn settings(&self) -> journal::Settings {
         journal::Settings {

@@ -76,6 +76,26 @@ fn an_opt_out_setting_that_is_out_of_its_range_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_limit_of_the_tracker_that_is_out_of_its_range_is_refused_with_its_line() {
+    let error = refused("[tracker]\nlanes = 1\n[tracker.limits]\nclick_wait_ms_max = 3600000\n");
+    assert!(
+        error.starts_with(
+            "sightline.toml:4: tracker.limits.click_wait_ms_max = 3600000 is not allowed: 0 to 20"
+        ),
+        "{error}"
+    );
+    let error = refused("[[tracker.server]]\nname = \"s\"\nkey_sha256 = \"12\"\n");
+    assert!(error.contains("key_sha256 of server \"s\" is not 64 hex digits"), "{error}");
+}
+
+#[test]
+fn a_frame_that_may_not_hold_an_event_is_refused() {
+    let error = refused("[journal]\nframe_bytes_max = 4095\n");
+    assert!(error.contains("frame_bytes_max = 4095") && error.contains("4096 to 16777216"), "{error}");
+    Config::parse("[journal]\nframe_bytes_max = 4096\n", None).expect("valid");
+}
+
+#[test]
 fn the_data_folder_of_the_command_line_stands_above_the_file() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("c.toml");
