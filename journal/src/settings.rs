@@ -36,7 +36,7 @@ pub enum Compression {
 pub struct Settings {
     /// What a commit waits for. Default [`Durability::Fsync`].
     pub durability: Durability,
-    /// Bytes of one frame, header included: 4 KiB to 16 MiB, default 512 KiB. A record must fit into one frame.
+    /// Bytes of one frame, header included: 512 bytes to 16 MiB, default 512 KiB. A record must fit into one frame.
     pub frame_bytes_max: usize,
     /// Bytes after which a segment is closed and the next begun, default 64 MiB. At least two frames; passed by at most one batch.
     pub segment_bytes_max: u64,
