@@ -268,7 +268,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let data = DataDir::new(&dir.path().join("data"));
         let lock = data.open().expect("is free");
-        assert!(data.open().err().expect("is taken").to_string().contains("another process"));
+        let Err(error) = data.open() else { panic!("a second process got the folder") };
+        assert!(error.to_string().contains("another process"));
         drop(lock);
         data.open().expect("is free again");
         assert_eq!(fs::metadata(data.root()).expect("is there").permissions().mode() & 0o777, 0o700);
