@@ -1,7 +1,7 @@
 //! The `[tracker]` section of the configuration: every limit of the tracker by name and unit.
 //!
 //! It owns what can be set and the range of each value ([`Settings::check`]). It must never read a file or the environment: key files are read
-//! by [`crate::senders`].
+//! by `crate::senders`.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
