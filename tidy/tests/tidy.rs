@@ -13,12 +13,15 @@ use toml::Table;
 const ARROWS: &[Arrow] = &[
     ("event", &[]),
     ("journal", &[]),
+    ("kafka", &[]),
     ("catalog", &["event"]),
-    ("opt-out", &["event", "journal"]),
-    ("ingest", &["event", "catalog", "journal", "opt-out"]),
-    ("aggregator", &["event", "catalog", "journal"]),
-    ("sightline", &["event", "catalog", "journal", "opt-out", "ingest", "aggregator"]),
-    ("benches", &["event", "catalog", "journal", "opt-out", "ingest", "aggregator"]),
+    ("opt-out", &["event", "journal", "kafka"]),
+    ("ingest", &["event", "catalog", "journal", "kafka", "opt-out"]),
+    ("aggregator", &["event", "catalog", "journal", "kafka", "test-server"]),
+    // Under the tests only: a server's HTTP interface over the embedded engine.
+    ("test-server", &["aggregator"]),
+    ("sightline", &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"]),
+    ("benches", &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"]),
     ("tidy", &[]),
 ];
 
@@ -26,7 +29,13 @@ const ARROWS: &[Arrow] = &[
 const ROLES: [&str; 7] = ["ingest", "opt_out", "aggregator", "journal", "catalog", "store", "sightline"];
 
 /// Things of the outside world that are named in one place.
-const ONE_PLACES: [OnePlace; 4] = [
+const ONE_PLACES: [OnePlace; 6] = [
+    OnePlace { name: "rdkafka", paths: &["kafka/"], why: "one crate speaks to Kafka" },
+    OnePlace {
+        name: "clickhouse::",
+        paths: &["aggregator/src/store/"],
+        why: "one module speaks to ClickHouse's servers",
+    },
     OnePlace {
         name: "libloading",
         paths: &["aggregator/src/engine"],

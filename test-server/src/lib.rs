@@ -1,0 +1,1 @@
+//! A ClickHouse server's HTTP interface over the embedded engine, for tests only.
