@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use aggregator::{DATABASE, Parts, Settings, Token, Tokens};
+use aggregator::{DATABASE, Parts, Settings, StoreAt, Token, Tokens};
 use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::IdKind;
@@ -206,8 +206,7 @@ fn main() {
         tokens: Tokens { operator: Token::new(TOKEN) },
         listener,
         clock: Clock::System,
-        engine: None,
-        store: dir.path().join("store"),
+        store: StoreAt::Embedded { engine: None, path: dir.path().join("store") },
         database: DATABASE.to_owned(),
     };
     let step = Step::begin("started");

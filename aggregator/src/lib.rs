@@ -35,7 +35,6 @@ mod store;
 mod work;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -45,7 +44,6 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::api::Api;
 use crate::changed::Marks;
-use crate::engine::EngineError;
 use crate::loader::{Loader, Progress};
 use crate::report::Reporter;
 use crate::rules::Rules;
@@ -56,7 +54,7 @@ use crate::work::Worker;
 pub use api::{Token, Tokens};
 pub use loader::CURSOR;
 pub use settings::{Settings, SettingsError};
-pub use store::StoreError;
+pub use store::{Password, Servers, StoreAt, StoreError, StoreSettings};
 
 /// The store's database where nothing else is said.
 pub const DATABASE: &str = "sightline";
@@ -73,10 +71,8 @@ pub struct Parts {
     pub listener: TcpListener,
     /// The time.
     pub clock: Clock,
-    /// The engine's library where it is configured; else it is looked up ([`engine::find_library`]).
-    pub engine: Option<PathBuf>,
-    /// The store's folder.
-    pub store: PathBuf,
+    /// Where the store is.
+    pub store: StoreAt,
     /// The store's database: letters, digits and underscores. [`DATABASE`] unless several share an engine, as in tests.
     pub database: String,
 }
@@ -96,12 +92,6 @@ pub enum Error {
     /// Machine: no thread or no socket.
     #[error("the aggregator cannot start: {0}")]
     Io(#[from] std::io::Error),
-}
-
-impl From<EngineError> for Error {
-    fn from(error: EngineError) -> Self {
-        Self::Store(error.into())
-    }
 }
 
 /// Whether the aggregator does its work.
@@ -132,8 +122,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     settings.check()?;
     metrics::declare();
     let rules = Arc::new(Rules::new(settings)?);
-    let library = engine::find_library(parts.engine.as_deref())?;
-    let store = Arc::new(Store::open(&library, &parts.store, &parts.database, settings.limits())?);
+    let store = Arc::new(Store::open(parts.store, &parts.database, settings.limits())?);
     store::migrate(&store, settings.retention_days)?;
     let marks = Marks::open(&store)?;
     let (loader, progress) = Loader::new(

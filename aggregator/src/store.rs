@@ -6,14 +6,17 @@
 //! Must never: put a value into a statement's text, or let two kinds of work wait for each other (loading, settling and reporting have
 //! sessions of their own).
 
-use std::path::Path;
+mod place;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 
-use crate::engine::{Bound, Connection, Engine, EngineError};
+use crate::engine::{self, Bound, Connection, Engine, EngineError};
 use crate::statement::{self, Statement};
+
+pub use place::{Password, Servers, StoreAt, StoreSettings};
 
 /// Most partitions (days) that one insert may touch; the engine refuses more than 100.
 pub(crate) const INSERT_DAYS_MAX: usize = 90;
@@ -143,13 +146,13 @@ impl Store {
     ///
     /// # Errors
     /// The engine's.
-    pub(crate) fn open(
-        library: &Path,
-        path: &Path,
-        database: &str,
-        limits: Limits,
-    ) -> Result<Self, StoreError> {
-        let engine = Engine::open(library, path)?;
+    pub(crate) fn open(at: StoreAt, database: &str, limits: Limits) -> Result<Self, StoreError> {
+        let engine = match at {
+            StoreAt::Embedded { engine, path } => {
+                Engine::open(&engine::find_library(engine.as_deref())?, &path)?
+            }
+            StoreAt::Servers(_) => return Err(EngineError::ZeroByte { what: "a server's name" }.into()),
+        };
         let create = format!("CREATE DATABASE IF NOT EXISTS {database}");
         debug_assert!(
             database.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aggregator::{DATABASE, Parts, Settings, Token, Tokens};
+use aggregator::{DATABASE, Parts, Settings, StoreAt, Token, Tokens};
 use benches::sample::{CAMPAIGN, FIRST_MS, PLACEMENTS, record};
 use catalog::Catalog;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
@@ -44,8 +44,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
         tokens: Tokens { operator: Token::new(TOKEN) },
         listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
         clock: Clock::manual(FIRST_MS + 86_400_000),
-        engine: None,
-        store: dir.join("store"),
+        store: StoreAt::Embedded { engine: None, path: dir.join("store") },
         database: DATABASE.to_owned(),
     };
     let settings =

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aggregator::engine::{Connection, Engine, find_library};
-use aggregator::{Handle, Parts, Settings, Token, Tokens};
+use aggregator::{Handle, Parts, Settings, StoreAt, Token, Tokens};
 use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::IdKind;
@@ -151,8 +151,7 @@ impl Rig {
             tokens: Tokens { operator: Token::new(TOKEN) },
             listener,
             clock: self.clock.clone(),
-            engine: Some(library()),
-            store: data().join("store"),
+            store: StoreAt::Embedded { engine: Some(library()), path: data().join("store") },
             database: self.database.clone(),
         };
         let handle = aggregator::start(&self.settings, parts).expect("the aggregator starts");

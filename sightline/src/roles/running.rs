@@ -269,6 +269,7 @@ fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Hand
         keys: Arc::clone(&ground.keys),
         catalog: ground.catalog.clone(),
         opt_outs,
+        standing: opt_out::Standing::always(),
         lanes: ground.lanes.iter().take(threads).cloned().collect(),
         clock: ground.clock.clone(),
     };
@@ -283,8 +284,10 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
         listener: bind("reports", settings.listen)?,
         clock: ground.clock.clone(),
-        engine: ground.config.store.engine.clone(),
-        store: ground.data.store(),
+        store: aggregator::StoreAt::Embedded {
+            engine: ground.config.store.engine.clone(),
+            path: ground.data.store(),
+        },
         database: aggregator::DATABASE.to_owned(),
     };
     aggregator::start(settings, parts).context("cannot start the aggregator")
@@ -306,18 +309,9 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
         let mut parts = Vec::new();
         if let Some(tracker) = &handles.tracker {
             let ready = tracker.readiness();
-            let why = |is_ready: bool, why: &str| (!is_ready).then(|| why.to_owned());
-            parts.push(Part {
-                name: "pixels",
-                not_ready: why(
-                    ready.pixels,
-                    "a journal lane takes no records: see journal_ready_ratio and the log",
-                ),
-            });
-            parts.push(Part {
-                name: "clicks",
-                not_ready: why(ready.clicks, "a lane of the tracker has ended"),
-            });
+            parts.push(Part { name: "pixels", not_ready: ready.pixels_refusal });
+            let clicks = (!ready.clicks).then(|| "a lane of the tracker has ended".to_owned());
+            parts.push(Part { name: "clicks", not_ready: clicks });
         }
         if let Some(aggregator) = &handles.aggregator {
             let not_ready = match aggregator.readiness() {
