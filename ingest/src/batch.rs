@@ -11,7 +11,7 @@
 //!
 //! Answers: 200 with the results in order; 503 and `Retry-After` with the same if something failed to be stored and nothing was stored;
 //! 400, 401, 408, 413, 415, or 503 without results, with nothing accepted and nothing counted. An item that failed says `storage_failed`,
-//! whatever the status: send those items again.
+//! or `opt_out_unknown` while the node does not measure, whatever the status: send those items again.
 
 pub(crate) mod body;
 pub(crate) mod items;
@@ -134,7 +134,7 @@ async fn decide_all(lane: &Rc<Lane>, caller: &Caller<'_>, items: &[&RawValue]) -
         }
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, record, .. } = &mut *desk;
-        let mut rules = lane.rules(catalog.load(), opt_outs);
+        let mut rules = lane.rules(catalog.load(), opt_outs, lane.clock.now_ms());
         for item in chunk {
             let fields = fields(item.get());
             let said = match &fields {
@@ -174,7 +174,9 @@ async fn wait_all(connection: &Connection, fates: Vec<Fate>) -> Vec<Outcome> {
 /// 503 where sending the whole batch again repeats nothing that is stored.
 fn status(outcomes: &[Outcome]) -> StatusCode {
     let is_stored = outcomes.iter().any(|outcome| outcome.is_stored());
-    if !is_stored && outcomes.contains(&Outcome::StorageFailed) {
+    let is_to_be_repeated =
+        |outcome: &Outcome| matches!(outcome, Outcome::StorageFailed | Outcome::OptOutUnknown);
+    if !is_stored && outcomes.iter().any(is_to_be_repeated) {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_to_be_sent_again_whole_only_if_none_of_it_is_stored() {
-        use Outcome::{Accepted, MissingCampaign, StorageFailed, Unresolved};
+        use Outcome::{Accepted, MissingCampaign, OptOutUnknown, StorageFailed, Unresolved};
         for (outcomes, expected) in [
             (&[][..], 200),
             (&[Accepted, StorageFailed], 200),
@@ -242,6 +244,8 @@ mod tests {
             (&[MissingCampaign], 200),
             (&[StorageFailed], 503),
             (&[MissingCampaign, StorageFailed], 503),
+            (&[OptOutUnknown, MissingCampaign], 503),
+            (&[OptOutUnknown, Accepted], 200),
         ] {
             assert_eq!(status(outcomes).as_u16(), expected, "{outcomes:?}");
         }

@@ -4,6 +4,9 @@
 //! of the questions. It must never store an identifier in any form but the keyed hash, and never let an opted-out device's caller see a
 //! difference: whether a device opted out is the last question, asked only of beacons that would be stored otherwise.
 //!
+//! A node that cannot know every opt-out stops before that question, for all beacons alike: before any identifier is hashed, and whether the
+//! browser carries the opt-out cookie or not, since an answer that depended on it would tell.
+//!
 //! # Choices where no standard decides
 //!
 //! * `ip` and `ua` come from registered servers. In a batch, using them without that right is [`Outcome::NotPermitted`]: whoever writes
@@ -51,6 +54,8 @@ pub(crate) struct Rules<'a> {
     /// This thread's view of the list.
     pub(crate) opt_outs: &'a mut opt_out::Reader,
     pub(crate) honour_dnt: bool,
+    /// Whether the node knows every opt-out now.
+    pub(crate) may_measure: bool,
 }
 
 /// What is done with a beacon.
@@ -65,6 +70,8 @@ pub(crate) enum Decision {
     },
     /// Nothing of it is stored, for this reason.
     Reject(Outcome),
+    /// Nothing of it is stored, and it is to be sent again: the node does not know whether the device opted out.
+    Unknown,
 }
 
 /// Decides about one beacon. If it is to be stored, its event stands in `record`.
@@ -109,6 +116,9 @@ fn weigh(
     let time = time::judge(hit.time, now_ms, start_ms, rights.backdate)?;
     let viewer = Viewer::of(hit, caller, place.source(caller.sender))?;
 
+    if !rules.may_measure {
+        return Ok(Decision::Unknown);
+    }
     let platform = agent::platform(hit.os, viewer.agent);
     let identity = identifier::identify(hit, platform, rules.keys);
     let shown = if place.is_known() { Outcome::Accepted } else { Outcome::Unresolved };

@@ -8,6 +8,8 @@
 //! | the asked URL, or the placement's page | 302 | at most `click_wait_ms_max`, then it is an unconfirmed click, or a lost one if the journal fails later |
 //! | an unregistered host, and no page | a plain page | the same |
 //! | nothing asked for, and no page (media fire such clicks in the background) | the pixel | as a pixel: 503 if it is not stored |
+//!
+//! While the node does not know every opt-out, nothing is stored and nothing waited for; the click lands all the same.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -58,8 +60,9 @@ pub(crate) async fn serve(
             is_landing_refused,
             is_item: false,
         };
-        let mut rules = lane.rules(catalog, opt_outs);
-        let decision = beacon::decide(&said, &caller, &mut rules, lane.clock.now_ms(), record);
+        let now_ms = lane.clock.now_ms();
+        let mut rules = lane.rules(catalog, opt_outs, now_ms);
+        let decision = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         let failed = if matches!(destination, Destination::Nowhere) {
             Outcome::StorageFailed
         } else {

@@ -18,6 +18,7 @@ use event::key::{KeyRing, OptOutHash};
 use event::outcome::Outcome;
 use event::record::encode_outcomes;
 use journal::{Commit, JournalId, Writer};
+use opt_out::Standing;
 
 use crate::beacon::Decision;
 use crate::books::{Books, Open, Pending, Recorded};
@@ -31,6 +32,7 @@ pub(crate) struct Lane {
     pub(crate) settings: Arc<Settings>,
     pub(crate) senders: Arc<Senders>,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) standing: Standing,
     pub(crate) clock: Clock,
     pub(crate) writer: Writer,
     pub(crate) books: Books,
@@ -63,7 +65,7 @@ pub(crate) enum Fate {
     Appended(Waiting),
     /// Opted out and counted. Its caller waits for the journal as if an event had been appended, and is shown this outcome.
     Masked(Commit, Outcome),
-    /// The journal does not take it: the caller gets 503, or for a click its redirect. Counted.
+    /// The journal does not take it, or the node does not measure: the caller gets 503, or for a click its redirect. Counted.
     Refused(Outcome),
 }
 
@@ -97,6 +99,7 @@ impl Lane {
             settings: Arc::clone(&shared.settings),
             senders: Arc::clone(&shared.senders),
             keys: Arc::clone(&shared.keys),
+            standing: shared.standing.clone(),
             clock: shared.clock.clone(),
             books: Books::new(writer.id()),
             writer,
@@ -132,6 +135,10 @@ impl Lane {
             Decision::Reject(outcome) => {
                 self.books.settle(beacon, outcome);
                 Fate::Settled(outcome)
+            }
+            Decision::Unknown => {
+                self.books.settle(beacon, Outcome::OptOutUnknown);
+                Fate::Refused(Outcome::OptOutUnknown)
             }
             Decision::Store(stored) => {
                 let Ok(commit) = self.writer.append(record) else {

@@ -11,7 +11,8 @@
 //!    give each beacon exactly one outcome and go to the journal themselves once a second.
 //! 5. `answer` — the pixel, the redirect, the results: the same bytes whatever became of the beacon, but 503 when it could not be stored.
 //!
-//! Nothing on this way is shared between threads but what is read: catalog, keys, opt-out list.
+//! Nothing on this way is shared between threads but what is read: catalog, keys, opt-out list, and whether that list is known to be complete.
+//! While it is not, `beacon` stops before it looks at any identifier: the answer is 503, a click still lands, and nothing is stored.
 //!
 //! # What an opted-out device's caller can see
 //!
@@ -63,6 +64,8 @@ pub struct Parts {
     pub catalog: catalog::Shared,
     /// Who must not be measured.
     pub opt_outs: opt_out::List,
+    /// Whether that list is known to be complete: while it is not, nothing is measured. [`opt_out::Standing::always`] on one machine.
+    pub standing: opt_out::Standing,
     /// One journal lane for each thread; they are closed when the tracker has stopped.
     pub lanes: Vec<Writer>,
     /// The time.
@@ -168,14 +171,17 @@ pub(crate) struct Shared {
     keys: Arc<KeyRing>,
     catalog: catalog::Shared,
     opt_outs: opt_out::List,
+    standing: opt_out::Standing,
     clock: Clock,
 }
 
 /// Whether the tracker should get traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// Pixels and batches can be stored: every lane's journal takes records.
+    /// Pixels and batches can be stored: every lane's journal takes records, and every opt-out is known.
     pub pixels: bool,
+    /// Why not, for an operator. There exactly when `pixels` is false.
+    pub pixels_refusal: Option<String>,
     /// Clicks are redirected: every lane runs, whatever its journal does.
     pub clicks: bool,
 }
@@ -184,6 +190,8 @@ pub struct Readiness {
 pub struct Handle {
     address: SocketAddr,
     lanes: Vec<Writer>,
+    standing: opt_out::Standing,
+    clock: Clock,
     stop: watch::Sender<bool>,
     running: watch::Receiver<usize>,
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -213,7 +221,8 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
         keys: parts.keys,
         catalog: parts.catalog,
         opt_outs: parts.opt_outs,
-        clock: parts.clock,
+        standing: parts.standing.clone(),
+        clock: parts.clock.clone(),
     });
     let (stop, stopping) = watch::channel(false);
     let (count, running) = watch::channel(0);
@@ -230,7 +239,8 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
         threads.push(thread.map_err(Error::Thread)?);
     }
     tracing::info!(%address, lanes = threads.len(), "tracker_started");
-    Ok(Handle { address, lanes: parts.lanes, stop, running, threads })
+    let Parts { lanes, standing, clock, .. } = parts;
+    Ok(Handle { address, lanes, standing, clock, stop, running, threads })
 }
 
 impl Handle {
@@ -242,7 +252,14 @@ impl Handle {
     /// Whether the tracker should get traffic, as of now.
     pub fn readiness(&self) -> Readiness {
         let clicks = *self.running.borrow() == self.threads.len() && !*self.stop.borrow();
-        Readiness { pixels: clicks && self.lanes.iter().all(takes_records), clicks }
+        let pixels_refusal = if !clicks {
+            Some("a lane of the tracker has ended, or it stops".to_owned())
+        } else if !self.lanes.iter().all(takes_records) {
+            Some("a journal lane takes no records: see journal_ready_ratio and the log".to_owned())
+        } else {
+            self.standing.refusal(self.clock.now_ms())
+        };
+        Readiness { pixels: pixels_refusal.is_none(), pixels_refusal, clicks }
     }
 
     /// Begins to stop: no new connections; requests under way are finished. Returns at once.

@@ -14,6 +14,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use catalog::Catalog;
+use event::clock::UnixMs;
 use event::dialect::Table;
 use event::outcome::Outcome;
 use event::stage::Stage;
@@ -145,8 +146,9 @@ async fn pixel(
             is_landing_refused: false,
             is_item: false,
         };
-        let mut rules = lane.rules(catalog.load(), opt_outs);
-        let decision = beacon::decide(&said, &caller, &mut rules, lane.clock.now_ms(), record);
+        let now_ms = lane.clock.now_ms();
+        let mut rules = lane.rules(catalog.load(), opt_outs, now_ms);
+        let decision = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed)
     };
     finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await
@@ -188,9 +190,20 @@ pub(crate) async fn finish_pixel(
 }
 
 impl Lane {
-    /// By what beacons are judged.
-    pub(crate) fn rules<'a>(&'a self, catalog: &'a Catalog, opt_outs: &'a mut opt_out::Reader) -> Rules<'a> {
-        Rules { catalog, keys: &self.keys, opt_outs, honour_dnt: self.settings.honour_dnt }
+    /// By what beacons are judged that come now.
+    pub(crate) fn rules<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        opt_outs: &'a mut opt_out::Reader,
+        now_ms: UnixMs,
+    ) -> Rules<'a> {
+        Rules {
+            catalog,
+            keys: &self.keys,
+            opt_outs,
+            honour_dnt: self.settings.honour_dnt,
+            may_measure: self.standing.may_measure(now_ms),
+        }
     }
 }
 

@@ -87,6 +87,7 @@ fn what_is_declared_is_reported() {
         keys: Arc::new(keys),
         catalog: catalog::Catalog::default().into_shared(),
         opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
+        standing: opt_out::Standing::always(),
         lanes: vec![writer],
         clock: Clock::manual(1_795_262_400_000),
     };

@@ -39,6 +39,7 @@ pub mod record;
 pub mod registry;
 pub mod service;
 pub mod settings;
+pub mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +47,7 @@ pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{Registry, RegistryError};
 pub use service::{Handle, Parts, ServiceError, service, start};
 pub use settings::{Limits, ListSettings, RegistrySettings, Settings, SettingsError};
+pub use standing::{Grant, Standing};
 
 /// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.
 pub const COOKIE_NAME: &str = "sightline_opt_out";

@@ -11,3 +11,4 @@ mod opt_outs;
 mod rig;
 mod smuggling;
 mod stopping;
+mod unknown_opt_outs;

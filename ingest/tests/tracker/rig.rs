@@ -57,6 +57,8 @@ pub(crate) struct Rig {
     pub(crate) disk: MoodyDisk,
     pub(crate) catalog: catalog::Shared,
     pub(crate) opt_outs: opt_out::List,
+    /// Given for as long as any test runs, until a test takes it.
+    pub(crate) grant: opt_out::Grant,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) handle: Option<Handle>,
     pub(crate) journal: journal::Settings,
@@ -154,6 +156,7 @@ impl Rig {
             disk: MoodyDisk::new(),
             catalog,
             opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
+            grant: opt_out::Grant::new(),
             keys,
             handle: None,
             journal,
@@ -161,6 +164,7 @@ impl Rig {
             dirs: Vec::new(),
             folder,
         };
+        rig.grant.extend(Duration::from_hours(1_000), NOW_MS);
         rig.run(settings);
         rig
     }
@@ -183,6 +187,7 @@ impl Rig {
             keys: Arc::clone(&self.keys),
             catalog: Arc::clone(&self.catalog),
             opt_outs: self.opt_outs.clone(),
+            standing: self.grant.standing(),
             lanes,
             clock: self.clock.clone(),
         };

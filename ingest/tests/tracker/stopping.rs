@@ -114,6 +114,7 @@ fn an_address_in_use_is_refused() {
         keys: rig.keys.clone(),
         catalog: rig.catalog.clone(),
         opt_outs: rig.opt_outs.clone(),
+        standing: opt_out::Standing::always(),
         lanes: vec![writer],
         clock: rig.clock.clone(),
     };

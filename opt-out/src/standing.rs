@@ -1,0 +1,175 @@
+//! Whether this node may measure: whether it can know that it has heard every opt-out that somebody was told is in force.
+//!
+//! It owns the deadline up to which a node may measure, and the reason when it may not. It must never go on saying yes by itself: a yes has an
+//! end, and whoever gives it ([`Grant`]) has to give it again before. So a follower that hangs or is gone stops the node as well.
+//!
+//! The question is asked for every beacon, so it takes no lock and makes no system call: two loads, and the kernel's coarse monotonic clock, which is
+//! read from memory that the kernel shares with every process (4 ms steps at most, whatever the machine's clock source is).
+//!
+//! A deadline stands on two clocks, and the one that comes first counts. The monotonic one cannot be set back, so a corrected system clock
+//! prolongs no lease; but it stands still while a machine is suspended, and then the system clock ends it.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use event::clock::UnixMs;
+use rustix::time::{ClockId, clock_gettime};
+
+/// What a node is told that was never told anything.
+const NOT_YET: &str = "the opt-outs have not been read yet";
+
+/// What a node is told whose deadline passed and nobody said why.
+const LAPSED: &str = "nothing was heard of the opt-outs for longer than opt_out.lease_seconds, and their follower does not run";
+
+/// Asks whether this node may measure. Cheap to clone; every clone asks the same.
+#[derive(Clone, Debug)]
+pub struct Standing(Option<Arc<Deadline>>);
+
+/// Says whether the node may measure, for those who hold its [`Standing`].
+#[derive(Debug)]
+pub struct Grant(Arc<Deadline>);
+
+#[derive(Debug)]
+struct Deadline {
+    /// Milliseconds of the coarse monotonic clock; 0 from the start.
+    until_ms: AtomicU64,
+    /// The same moment by the system's clock.
+    until_unix_ms: AtomicI64,
+    /// Why not, for people. Read when somebody asks, never for a beacon.
+    reason: Mutex<String>,
+}
+
+impl Standing {
+    /// The standing of a node that has the registry itself, on one machine: it always knows every opt-out.
+    pub fn always() -> Self {
+        Self(None)
+    }
+
+    /// Whether a beacon that comes now may be measured. `now_ms` is the system's time, Unix milliseconds.
+    #[inline]
+    pub fn may_measure(&self, now_ms: UnixMs) -> bool {
+        match &self.0 {
+            None => true,
+            // Acquire: who sees the deadline also sees the list as it was when the deadline was set.
+            Some(deadline) => {
+                coarse_ms() < deadline.until_ms.load(Ordering::Acquire)
+                    && now_ms < deadline.until_unix_ms.load(Ordering::Relaxed)
+            }
+        }
+    }
+
+    /// Why the node may not measure, for an operator; `None` while it may.
+    pub fn refusal(&self, now_ms: UnixMs) -> Option<String> {
+        let deadline = self.0.as_ref().filter(|_| !self.may_measure(now_ms))?;
+        let reason = deadline.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(if reason.is_empty() { LAPSED.to_owned() } else { reason.clone() })
+    }
+}
+
+impl Default for Grant {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Grant {
+    /// A node that may not measure yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Deadline {
+            until_ms: AtomicU64::new(0),
+            until_unix_ms: AtomicI64::new(i64::MIN),
+            reason: Mutex::new(NOT_YET.to_owned()),
+        }))
+    }
+
+    /// The view of it that a tracker gets.
+    pub fn standing(&self) -> Standing {
+        Standing(Some(Arc::clone(&self.0)))
+    }
+
+    /// Lets the node measure for so long from now. `now_ms` is the system's time, Unix milliseconds. It may be less than what is left.
+    pub fn extend(&self, lease: Duration, now_ms: UnixMs) {
+        let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        self.reason().clear();
+        self.0.until_unix_ms.store(now_ms.saturating_add_unsigned(lease_ms), Ordering::Relaxed);
+        self.0.until_ms.store(coarse_ms().saturating_add(lease_ms), Ordering::Release);
+    }
+
+    /// Forbids the node to measure, at once, and says why.
+    pub fn revoke(&self, reason: impl Into<String>) {
+        *self.reason() = reason.into();
+        self.0.until_ms.store(0, Ordering::Release);
+    }
+
+    fn reason(&self) -> std::sync::MutexGuard<'_, String> {
+        // A text is replaced whole or not at all.
+        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds of the kernel's coarse monotonic clock.
+#[inline]
+fn coarse_ms() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn alone_a_node_always_measures() {
+        for now_ms in [i64::MIN, 0, i64::MAX] {
+            assert!(Standing::always().may_measure(now_ms));
+            assert_eq!(Standing::always().refusal(now_ms), None);
+        }
+    }
+
+    #[test]
+    fn nobody_measures_before_it_is_granted_or_after_it_was_revoked() {
+        let grant = Grant::new();
+        let standing = grant.standing();
+        assert!(!standing.may_measure(0));
+        assert_eq!(standing.refusal(0).as_deref(), Some(NOT_YET));
+        grant.extend(HOUR, 0);
+        assert!(standing.may_measure(0) && standing.clone().may_measure(1));
+        assert_eq!(standing.refusal(0), None);
+        grant.revoke("the topic is gone");
+        assert!(!standing.may_measure(0));
+        assert_eq!(standing.refusal(0).as_deref(), Some("the topic is gone"));
+        grant.extend(HOUR, 0);
+        assert!(standing.may_measure(0));
+    }
+
+    #[test]
+    fn a_grant_ends_by_itself() {
+        let grant = Grant::new();
+        let began = Instant::now();
+        grant.extend(Duration::from_millis(40), 0);
+        let standing = grant.standing();
+        while standing.may_measure(0) {
+            assert!(began.elapsed() < Duration::from_secs(10), "it does not end");
+            std::thread::yield_now();
+        }
+        // The coarse clock may be a tick of 10 ms behind when the lease is given, and then the lease ends as much too early.
+        assert!(began.elapsed() >= Duration::from_millis(25), "{:?}", began.elapsed());
+        assert_eq!(standing.refusal(0).as_deref(), Some(LAPSED));
+    }
+
+    #[test]
+    fn the_system_clock_ends_a_grant_too_and_cannot_prolong_it() {
+        let grant = Grant::new();
+        grant.extend(Duration::from_secs(5), 100_000);
+        let standing = grant.standing();
+        assert!(standing.may_measure(100_000) && standing.may_measure(104_999) && standing.may_measure(0));
+        assert!(!standing.may_measure(105_000), "suspended for longer than the lease");
+        grant.extend(Duration::ZERO, 100_000);
+        assert!(!standing.may_measure(0), "set back");
+    }
+}
