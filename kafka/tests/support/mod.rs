@@ -1,0 +1,56 @@
+//! A Kafka of this test's own: `deploy/kafka/start` on a temporary folder, stopped when it is dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A cluster. Its settings have a topic prefix of their own.
+pub(crate) struct Broker {
+    dir: tempfile::TempDir,
+    pub(crate) settings: kafka::Settings,
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka").join(name)
+}
+
+impl Broker {
+    /// Starts nodes and waits until they are ready.
+    pub(crate) fn start(nodes: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let started = Command::new(script("start"))
+            .args(["-n", &nodes.to_string()])
+            .arg(dir.path())
+            .output()
+            .expect("deploy/kafka/start runs");
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        let brokers = String::from_utf8_lossy(&started.stdout).trim().split(',').map(str::to_owned).collect();
+        let settings =
+            kafka::Settings { brokers, partitions: 4, session_seconds_max: 6, ..kafka::Settings::default() };
+        Self { dir, settings }
+    }
+
+    /// Kills all nodes, as a crash would.
+    pub(crate) fn kill(&self) {
+        self.run("stop", &["-k"]);
+    }
+
+    /// Starts them again with their data.
+    pub(crate) fn restart(&self) {
+        self.run("start", &[]);
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) {
+        let done = Command::new(script(name))
+            .args(arguments)
+            .arg(self.dir.path())
+            .output()
+            .expect("the script runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.run("stop", &["-k"]);
+    }
+}
