@@ -1,10 +1,10 @@
 -- One row publishes the figures of a day. The newest generation of a day is in force.
--- marks_until: the day's changes up to this mark are in the figures. oldest: receipt of the oldest event they were made from.
+-- marks: the state of the day's marks before its events were looked at. oldest: receipt of the oldest event they were made from.
 CREATE TABLE IF NOT EXISTS settled (
     day Date,
     generation UInt64,
     as_of DateTime64(3, 'UTC'),
-    marks_until UInt64,
+    marks UInt64,
     rules UInt64,
     events UInt64,
     oldest DateTime64(3, 'UTC')

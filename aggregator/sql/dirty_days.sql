@@ -1,15 +1,18 @@
--- Days with a mark newer than their published figures, or whose figures were made by other lists.
-SELECT toUInt16(marked.day) AS day, marked.mark AS mark, toUnixTimestamp64Milli(published.oldest) AS oldest_ms, published.generation AS generation,
-    published.events AS events, stored.hits AS hits
-FROM (SELECT day, max(mark) AS mark FROM changed GROUP BY day) AS marked
+-- Days with an open mark, or whose marks are not those that their published figures were made under.
+SELECT toUInt16(marked.day) AS day, marked.marks AS marks, published.generation = 0 OR marked.marks != published.marks AS moved,
+    toUnixTimestamp64Milli(published.oldest) AS oldest_ms, published.generation AS generation, published.events AS events, stored.hits AS hits
+FROM (
+    {{marks_by_day}}
+) AS marked
 LEFT JOIN (
-    SELECT day, max(generation) AS generation, argMax(marks_until, settled.generation) AS marks_until, argMax(oldest, settled.generation) AS oldest,
+    SELECT day, max(generation) AS generation, argMax(marks, settled.generation) AS marks, argMax(oldest, settled.generation) AS oldest,
         argMax(events, settled.generation) AS events
     FROM settled GROUP BY day
 ) AS published ON marked.day = published.day
 LEFT JOIN (
-    SELECT toDate(partition) AS day, sum(rows) AS hits FROM system.parts
-    WHERE database = currentDatabase() AND table = 'events' AND active GROUP BY day
+    SELECT toDate(partition) AS day, hits FROM (
+        {{stored_parts}}
+    ) WHERE table = 'events'
 ) AS stored ON marked.day = stored.day
-WHERE marked.mark > published.marks_until AND (published.generation > 0 OR stored.hits > 0)
+WHERE (marked.open > 0 OR moved) AND (published.generation > 0 OR stored.hits > 0)
 ORDER BY marked.day

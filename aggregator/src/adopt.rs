@@ -83,11 +83,9 @@ fn adopt_campaign(settler: &Settler, catalog: &Catalog, campaign: &Campaign) -> 
     for days in days.chunks(INSERT_DAYS_MAX) {
         let days: Vec<u16> = days.iter().map(|day| day.day).collect();
         let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();
-        let mark = settler.marks.mark(&settler.store, Work::Settle, &changed)?;
         let mut values = values.clone();
         values.push(("days", Value::Days(days)));
-        settler.store.execute(Work::Settle, statement::ADOPT, &values)?;
-        drop(mark);
+        settler.change(&changed, |store| store.execute(Work::Settle, statement::ADOPT, &values))?;
     }
     Ok(days.iter().map(|day| day.hits).sum())
 }
@@ -127,7 +125,8 @@ pub(crate) fn mark_for_rules(settler: &Settler) -> Result<(), StoreError> {
         let days: Vec<Day> = settler.store.rows(Work::Settle, statement::DAYS_OF_CAMPAIGNS, &values)?;
         let days: BTreeSet<u16> = days.into_iter().map(|day| day.day).collect();
         if !days.is_empty() {
-            drop(settler.marks.mark(&settler.store, Work::Settle, &days)?);
+            // The mark alone: there is nothing to insert.
+            settler.change(&days, |_| Ok(()))?;
         }
         tracing::info!(days = days.len(), "rules changed; days are settled again");
     }

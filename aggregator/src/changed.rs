@@ -1,101 +1,182 @@
-//! Marks of changed days: what tells settled figures from figures that have to be made again.
+//! Marks of changing days: what tells settled figures from figures that have to be made again.
 //!
-//! Owns the numbers of the marks. A mark is on the disk (table `changed`) before the rows that change a day, and counts as in flight until these
-//! are on the disk too. A settle step publishes up to which mark it saw everything: the newest one below all that are in flight. So a day is up
-//! to date if and only if its newest mark is not above what its published figures cover, whatever crashed in between.
+//! Owns the table `marks`. A [`Writer`] opens a mark on each day that an insert changes before it inserts, and closes it when the rows are on the
+//! disk; both are durable. The state of a day's marks is one number over the marks of all writers of all processes. A settle step reads it before
+//! it looks at any event and publishes it with the figures. So a day is up to date if and only if none of its marks is open and their state is the
+//! published one:
+//!
+//! * An insert that runs beside a settle step changes the state when it ends: the day is settled once more.
+//! * What a writer left half done when it died comes again under the mark of another one. Its open mark is given up ([`give_up`]): at the start
+//!   where the store belongs to one process, else when it is older than any insert may be.
+//! * A writer that was given up too early, because it was held up, ends its mark in its own way later, which changes the state again.
+//!
+//! Must never: close a mark before its rows are on the disk, or have two inserts of one writer under way at a time.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 
+use event::clock::{Clock, UnixMs};
 use event::stage::Stage;
 use serde::Deserialize;
 
 use crate::statement;
-use crate::store::{Store, StoreError, Work};
+use crate::store::{Store, StoreError, Value, Work};
 
 /// Hours on either side of a midnight within which a later stage of a view still finds its impression on the other side.
 pub(crate) const STRADDLE_HOURS: u8 = 3;
 
-/// Gives out marks.
-pub(crate) struct Marks {
-    state: Mutex<State>,
+/// Whatever inserts events, one insert at a time: it counts its inserts under a number of its own, drawn at each start.
+pub(crate) struct Writer {
+    id: u64,
+    inserts: u64,
+    clock: Clock,
 }
 
-struct State {
-    last: u64,
-    /// Inserts that are complete or were given up.
-    ended: u64,
-    in_flight: BTreeSet<u64>,
+/// The mark of an insert under way. Left open if it is dropped: it is given up by its age then.
+#[must_use = "the days stay open until the mark is closed"]
+pub(crate) struct OpenMark {
+    writer: u64,
+    number: u64,
+    days: Vec<u16>,
 }
 
-/// A mark whose rows are being inserted.
-#[must_use = "the mark is in flight until this is dropped"]
-pub(crate) struct InFlight {
-    marks: Arc<Marks>,
-    mark: u64,
+/// The state of a day's marks.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct DayMarks {
+    pub(crate) day: u16,
+    /// Changes whenever one of the marks does.
+    pub(crate) marks: u64,
+    /// How many are open.
+    pub(crate) open: u64,
 }
 
-impl Marks {
-    /// Goes on after the newest mark in the store.
+#[derive(Deserialize)]
+struct Left {
+    day: u16,
+    writer: u64,
+    opened: u64,
+}
+
+impl Writer {
+    /// A writer that nobody has met.
     ///
     /// # Errors
-    /// The store's.
-    pub(crate) fn open(store: &Store) -> Result<Arc<Self>, StoreError> {
-        #[derive(Deserialize)]
-        struct Row {
-            number: u64,
-        }
-        let rows: Vec<Row> = store.rows(Work::Settle, statement::MARK_MAX, &Vec::new())?;
-        let last = rows.first().map_or(0, |row| row.number);
-        Ok(Arc::new(Self { state: Mutex::new(State { last, ended: 0, in_flight: BTreeSet::new() }) }))
+    /// The system gives no random bytes.
+    pub(crate) fn new(clock: Clock) -> Result<Self, getrandom::Error> {
+        // 0 is the writer of marks that were carried over from an earlier form.
+        Ok(Self { id: getrandom::u64()?.max(1), inserts: 0, clock })
     }
 
-    /// Marks days durably. The rows that change them may be inserted from now on, and are complete when the answer is dropped.
+    /// Opens a mark on days, durably. The rows that change them may be inserted from now on.
     ///
     /// # Errors
     /// The store's: then nothing may be inserted.
-    pub(crate) fn mark(
-        self: &Arc<Self>,
+    pub(crate) fn open(
+        &mut self,
         store: &Store,
         work: Work,
         days: &BTreeSet<u16>,
-    ) -> Result<InFlight, StoreError> {
-        let mark = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.last += 1;
-            let mark = state.last;
-            state.in_flight.insert(mark);
-            mark
-        };
-        let in_flight = InFlight { marks: Arc::clone(self), mark };
-        let mut rows = Vec::with_capacity(days.len() * 10);
-        for day in days {
-            rows.extend_from_slice(&day.to_le_bytes());
-            rows.extend_from_slice(&mark.to_le_bytes());
-        }
-        store.insert(work, statement::CHANGED, &rows)?;
-        Ok(in_flight)
-    }
-
-    /// A number that stays the same for as long as no event comes into the store; `None` while some are coming.
-    pub(crate) fn moves(&self) -> Option<u64> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_flight.is_empty().then_some(state.ended)
-    }
-
-    /// Every insert of a mark up to this one is complete.
-    pub(crate) fn complete_until(&self) -> u64 {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_flight.first().map_or(state.last, |first| first - 1)
+    ) -> Result<OpenMark, StoreError> {
+        self.inserts += 1;
+        let mark = OpenMark { writer: self.id, number: self.inserts, days: days.iter().copied().collect() };
+        let now_ms = self.clock.now_ms();
+        let rows = mark.days.iter().map(|day| Row {
+            day: *day,
+            writer: self.id,
+            opened: 2 * mark.number,
+            closed: 0,
+            now_ms,
+        });
+        insert(store, work, rows)?;
+        Ok(mark)
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut state = self.marks.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_flight.remove(&self.mark);
-        state.ended += 1;
+impl OpenMark {
+    /// Closes the mark, durably: the rows are on the disk.
+    ///
+    /// # Errors
+    /// The store's: the mark is perhaps still open.
+    pub(crate) fn close(&self, store: &Store, work: Work) -> Result<(), StoreError> {
+        let closed = 2 * self.number + 1;
+        insert(
+            store,
+            work,
+            self.days.iter().map(|day| Row { day: *day, writer: self.writer, opened: 0, closed, now_ms: 0 }),
+        )
     }
+}
+
+/// Closes marks that were opened before a moment, whoever opened them. How many.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn give_up(store: &Store, work: Work, before_ms: UnixMs) -> Result<usize, StoreError> {
+    let left: Vec<Left> =
+        store.rows(work, statement::MARKS_OPEN, &vec![("before_ms", Value::Signed(before_ms))])?;
+    if left.is_empty() {
+        return Ok(0);
+    }
+    tracing::warn!(marks = left.len(), "inserts did not end; their days are settled again");
+    let rows = left.iter().map(|mark| Row {
+        day: mark.day,
+        writer: mark.writer,
+        opened: 0,
+        closed: mark.opened,
+        now_ms: 0,
+    });
+    insert(store, work, rows)?;
+    Ok(left.len())
+}
+
+/// The state of every day's marks.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn now(store: &Store, work: Work) -> Result<Vec<DayMarks>, StoreError> {
+    store.rows(work, statement::MARKS_NOW, &Vec::new())
+}
+
+/// Brings a store of the form before marks had writers into the present one. Every day that was ever marked is settled again. Does nothing
+/// to any other store; broken off, it goes on at the next start.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn upgrade(store: &Store) -> Result<(), StoreError> {
+    #[derive(Deserialize)]
+    struct Table {
+        name: String,
+    }
+    let earlier: Vec<Table> = store.rows(Work::Settle, statement::EARLIER_TABLES, &Vec::new())?;
+    let Some(table) = earlier.first() else { return Ok(()) };
+    tracing::info!(table = table.name, "the store has an earlier form; it is brought into the present one");
+    let run = |sql: &str| store.execute_text(Work::Settle, sql, &Vec::new());
+    run("ALTER TABLE settled RENAME COLUMN IF EXISTS marks_until TO marks")?;
+    store.execute(Work::Settle, statement::EARLIER_MARKS, &Vec::new())?;
+    run("DROP TABLE IF EXISTS generations")?;
+    run("DROP TABLE IF EXISTS judged")?;
+    // Last: it says that there is something left to do.
+    run("DROP TABLE IF EXISTS changed")
+}
+
+/// A row of `marks`.
+struct Row {
+    day: u16,
+    writer: u64,
+    opened: u64,
+    closed: u64,
+    now_ms: UnixMs,
+}
+
+fn insert(store: &Store, work: Work, rows: impl Iterator<Item = Row>) -> Result<(), StoreError> {
+    let mut bytes = Vec::new();
+    for row in rows {
+        bytes.extend_from_slice(&row.day.to_le_bytes());
+        for number in [row.writer, row.opened, row.closed] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&row.now_ms.to_le_bytes());
+    }
+    store.insert(work, statement::MARKS, &bytes)
 }
 
 /// Adds the days whose figures a hit can change: its own; the next one, on which its repeats stand; and the one before, if it may belong to a

@@ -15,7 +15,7 @@
 //!
 //! * Figures are a function of the stored events and the rules. Everything else in the store can be dropped and made again.
 //! * A row may stand in the store twice, after a crash: whoever counts drops repeats of (journal, seq) first.
-//! * A day is up to date if and only if no mark of it is newer than what its published figures cover.
+//! * A day is up to date if and only if none of its marks is open and their state is the one that its figures were published with.
 
 mod adopt;
 mod api;
@@ -43,7 +43,6 @@ use journal::Writer;
 use tokio::sync::{Semaphore, watch};
 
 use crate::api::Api;
-use crate::changed::Marks;
 use crate::loader::{Loader, Progress};
 use crate::report::Reporter;
 use crate::rules::Rules;
@@ -89,9 +88,18 @@ pub enum Error {
     /// Operator or machine: the journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// Machine: the system gives no random bytes.
+    #[error("the system's random source failed: {0}")]
+    Random(getrandom::Error),
     /// Machine: no thread or no socket.
     #[error("the aggregator cannot start: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Random(error)
+    }
 }
 
 /// Whether the aggregator does its work.
@@ -122,14 +130,15 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     settings.check()?;
     metrics::declare();
     let rules = Arc::new(Rules::new(settings)?);
+    // The engine holds its folder for one process; servers serve many.
+    let is_alone = matches!(parts.store, StoreAt::Embedded { .. });
     let store = Arc::new(Store::open(parts.store, &parts.database, settings.limits())?);
     store::migrate(&store, settings.retention_days)?;
-    let marks = Marks::open(&store)?;
+    changed::upgrade(&store)?;
     let (loader, progress) = Loader::new(
         settings,
         loader::Parts {
             store: Arc::clone(&store),
-            marks: Arc::clone(&marks),
             catalog: Arc::clone(&parts.catalog),
             clock: parts.clock.clone(),
         },
@@ -138,12 +147,12 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let settler = Settler::open(
         settle::Parts {
             store: Arc::clone(&store),
-            marks: Arc::clone(&marks),
             catalog: Arc::clone(&parts.catalog),
             rules: Arc::clone(&rules),
             clock: parts.clock.clone(),
+            is_alone,
         },
-        settings.retention_days,
+        settings,
     )?;
     let worker =
         Arc::new(Worker::new(settler, Arc::clone(&progress), parts.lanes, settings.settle_interval()));
@@ -151,7 +160,6 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         store,
         catalog: parts.catalog,
         rules,
-        marks,
         clock: parts.clock,
         retention_ms: settle::retention_ms(settings.retention_days),
     });

@@ -6,6 +6,7 @@
 //! Must never: move a cursor before the rows are on the disk, drop a batch that could not be inserted, or put more than
 //! [`INSERT_DAYS_MAX`] days into one insert.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use event::clock::Clock;
 use journal::{Position, Reader, Writer};
 
+use crate::Error;
 use crate::batch::{Batch, Context, ViewKeys};
-use crate::changed::{InFlight, Marks};
+use crate::changed::{self, OpenMark};
 use crate::metrics;
 use crate::settings::Settings;
-use crate::statement;
+use crate::statement::{self, Statement};
 use crate::store::{INSERT_DAYS_MAX, Store, StoreError, Work};
 
 /// Name of the cursor with which every lane of the journal is read.
@@ -50,7 +52,6 @@ struct State {
 /// What loading needs.
 pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
-    pub(crate) marks: Arc<Marks>,
     pub(crate) catalog: catalog::Shared,
     pub(crate) clock: Clock,
 }
@@ -58,7 +59,7 @@ pub(crate) struct Parts {
 /// The loader's own.
 pub(crate) struct Loader {
     store: Arc<Store>,
-    marks: Arc<Marks>,
+    writer: changed::Writer,
     catalog: catalog::Shared,
     progress: Arc<Progress>,
     clock: Clock,
@@ -70,6 +71,43 @@ pub(crate) struct Loader {
     oldest: Option<Instant>,
     /// How long to wait before the journal is read again, while reading it fails.
     read_pause: Option<Duration>,
+}
+
+/// What is left to do of an insert.
+struct Hand {
+    /// Days to be marked before anything goes in.
+    days: Option<BTreeSet<u16>>,
+    /// The mark to be closed behind the rows.
+    mark: Option<OpenMark>,
+    rows: VecDeque<(Statement, Vec<u8>)>,
+}
+
+impl Hand {
+    /// Takes the rows out of a batch.
+    fn of(batch: &mut Batch) -> Self {
+        let days = std::mem::take(&mut batch.days);
+        let mut rows = VecDeque::new();
+        let mut events = std::mem::take(&mut batch.events).into_values().peekable();
+        while events.peek().is_some() {
+            let some = events.by_ref().take(INSERT_DAYS_MAX);
+            rows.push_back((
+                statement::EVENTS,
+                some.reduce(|mut all, day| {
+                    all.extend_from_slice(&day);
+                    all
+                })
+                .unwrap_or_default(),
+            ));
+        }
+        let books = std::mem::take(&mut batch.books).into_values().flatten().collect();
+        rows.extend([
+            (statement::UNRESOLVED, std::mem::take(&mut batch.unresolved)),
+            (statement::SET_ASIDE, std::mem::take(&mut batch.set_aside)),
+            (statement::BOOKS, books),
+        ]);
+        rows.retain(|(_, rows)| !rows.is_empty());
+        Self { days: (!days.is_empty()).then_some(days), mark: None, rows }
+    }
 }
 
 struct Lane {
@@ -124,8 +162,8 @@ impl Loader {
         settings: &Settings,
         parts: Parts,
         writers: &[Writer],
-    ) -> Result<(Self, Arc<Progress>), journal::Error> {
-        let Parts { store, marks, catalog, clock } = parts;
+    ) -> Result<(Self, Arc<Progress>), Error> {
+        let Parts { store, catalog, clock } = parts;
         let progress = Progress::new(writers.len());
         let lanes = writers
             .iter()
@@ -136,7 +174,7 @@ impl Loader {
             .collect::<Result<_, journal::Error>>()?;
         let loader = Self {
             store,
-            marks,
+            writer: changed::Writer::new(clock.clone())?,
             catalog,
             progress: Arc::clone(&progress),
             clock,
@@ -222,8 +260,8 @@ impl Loader {
             return true;
         }
         let mut pause = RETRY.0;
-        let mut mark = None;
-        while let Err(error) = self.insert(&mut mark) {
+        let mut hand = Hand::of(&mut self.batch);
+        while let Err(error) = self.insert(&mut hand) {
             metrics::inserts_failed(1);
             tracing::error!(%error, records = self.batch.records, "inserting failed; it is tried again");
             self.progress.set_failing(Some(error.to_string()));
@@ -233,7 +271,6 @@ impl Loader {
             std::thread::sleep(pause);
             pause = (pause * 2).min(RETRY.1);
         }
-        drop(mark);
         for lane in &mut self.lanes {
             let position = lane.reader.position();
             if let Err(error) = lane.reader.commit(position) {
@@ -261,25 +298,19 @@ impl Loader {
         true
     }
 
-    fn insert(&self, mark: &mut Option<InFlight>) -> Result<(), StoreError> {
-        let batch = &self.batch;
-        if !batch.days.is_empty() && mark.is_none() {
-            *mark = Some(self.marks.mark(&self.store, Work::Load, &batch.days)?);
+    /// Does what is left of an insert: opens the mark, inserts, closes the mark.
+    fn insert(&mut self, hand: &mut Hand) -> Result<(), StoreError> {
+        if let Some(days) = &hand.days {
+            hand.mark = Some(self.writer.open(&self.store, Work::Load, days)?);
+            hand.days = None;
         }
-        let days: Vec<&Vec<u8>> = batch.events.values().collect();
-        for days in days.chunks(INSERT_DAYS_MAX) {
-            let rows = days.iter().map(|rows| rows.as_slice()).collect::<Vec<_>>().concat();
-            self.store.insert(Work::Load, statement::EVENTS, &rows)?;
+        while let Some((table, rows)) = hand.rows.front() {
+            self.store.insert(Work::Load, *table, rows)?;
+            hand.rows.pop_front();
         }
-        let books = batch.books.values().map(Vec::as_slice).collect::<Vec<_>>().concat();
-        for (table, rows) in [
-            (statement::UNRESOLVED, &batch.unresolved),
-            (statement::SET_ASIDE, &batch.set_aside),
-            (statement::BOOKS, &books),
-        ] {
-            if !rows.is_empty() {
-                self.store.insert(Work::Load, table, rows)?;
-            }
+        if let Some(mark) = &hand.mark {
+            mark.close(&self.store, Work::Load)?;
+            hand.mark = None;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use self::cells::{CellRow, Histogram, HistogramRow, add_cell, counts, exactly, key_text, ratio};
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
-use crate::changed::Marks;
+use crate::changed::{self, DayMarks};
 use crate::judge::{self, Question};
 use crate::rules::Rules;
 use crate::settle::{DirtyDay, PORTION_HITS, Published};
@@ -61,7 +61,6 @@ pub(crate) struct Reporter {
     pub(crate) store: Arc<Store>,
     pub(crate) catalog: catalog::Shared,
     pub(crate) rules: Arc<Rules>,
-    pub(crate) marks: Arc<Marks>,
     pub(crate) clock: Clock,
     pub(crate) retention_ms: i64,
 }
@@ -96,18 +95,27 @@ impl Reporter {
     pub(crate) fn report(&self, request: &Request) -> Result<Report, ReportError> {
         let mut tries = 0;
         loop {
-            let (started, before) = (Instant::now(), self.marks.moves());
+            let (started, before) = (Instant::now(), changed::now(&self.store, Work::Report)?);
             let days = self.days(request)?;
             let report = self.report_of(request, &days)?;
             tries += 1;
             // The settled figures that a report reads stay as they are; events do not.
-            let from_events = !days.live.is_empty()
-                || !(request.kind == Kind::Delivery || request.by.is_settled_by_device());
-            let still = before.is_some() && before == self.marks.moves();
-            if !from_events || still || tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX {
+            let is_settled = request.kind == Kind::Delivery || request.by.is_settled_by_device();
+            let from_events = if is_settled { &days.live } else { &days.with_events };
+            let is_last = tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX;
+            if from_events.is_empty() || is_last || self.stood_still(&before, from_events)? {
                 return Ok(report);
             }
         }
+    }
+
+    /// Whether no event came into days, nor beside them, since the marks were looked at.
+    fn stood_still(&self, before: &[DayMarks], days: &[u16]) -> Result<bool, StoreError> {
+        let around = judge::around(days);
+        let of_report = |marks: &&DayMarks| around.binary_search(&marks.day).is_ok();
+        let now = changed::now(&self.store, Work::Report)?;
+        let is_still = now.iter().filter(of_report).eq(before.iter().filter(of_report));
+        Ok(is_still && now.iter().filter(of_report).all(|marks| marks.open == 0))
     }
 
     fn report_of(&self, request: &Request, days: &Days) -> Result<Report, ReportError> {

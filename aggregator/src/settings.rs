@@ -19,6 +19,10 @@ pub struct Settings {
     pub batch_delay_ms_max: u64,
     /// How often past days that changed are settled, seconds; from 1. A day that takes long to settle is settled less often.
     pub settle_interval_seconds: u64,
+    /// How long an insert may take at most, seconds; from 60. One that has not ended for so long is given up: its days are settled without it, and
+    /// once more if it ends after all. With the embedded store, which one process works on, inserts that a crash broke off are given up
+    /// at the start.
+    pub marks_open_seconds_max: u64,
     /// How long an event is kept, days since its receipt, from 31.
     pub retention_days: u16,
     /// Memory that one statement of the store may take, bytes; from 256 MiB. Beyond a third of it, sorting and grouping go on on the disk.
@@ -39,6 +43,7 @@ impl Default for Settings {
             batch_events_max: 200_000,
             batch_delay_ms_max: 500,
             settle_interval_seconds: 60,
+            marks_open_seconds_max: 600,
             retention_days: 190,
             statement_bytes_max: 1 << 30,
             statement_threads_max: 2,
@@ -73,6 +78,7 @@ impl Settings {
         };
         at_least("batch_events_max", self.batch_events_max as u64, 1)?;
         at_least("settle_interval_seconds", self.settle_interval_seconds, 1)?;
+        at_least("marks_open_seconds_max", self.marks_open_seconds_max, 60)?;
         at_least("retention_days", u64::from(self.retention_days), 31)?;
         at_least("statement_bytes_max", self.statement_bytes_max, 256 << 20)?;
         at_least("statement_threads_max", u64::from(self.statement_threads_max), 1)?;
@@ -86,6 +92,10 @@ impl Settings {
 
     pub(crate) fn settle_interval(&self) -> Duration {
         Duration::from_secs(self.settle_interval_seconds)
+    }
+
+    pub(crate) fn marks_open_ms_max(&self) -> i64 {
+        i64::try_from(self.marks_open_seconds_max).unwrap_or(i64::MAX).saturating_mul(1000)
     }
 
     pub(crate) fn limits(&self) -> Limits {

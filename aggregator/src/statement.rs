@@ -30,18 +30,14 @@ statements! { "schema", TABLES,
     SET_ASIDE = "set_aside",
     /// Outcome counts of each journal.
     BOOKS = "books",
-    /// Marks of changed days.
-    CHANGED = "changed",
-    /// Generation numbers that were given out.
-    GENERATIONS = "generations",
+    /// Marks of changing days.
+    MARKS = "marks",
     /// Published generations.
     SETTLED = "settled",
     /// Settled counts.
     DELIVERIES = "deliveries",
     /// Settled devices.
     DEVICE_DAYS = "device_days",
-    /// The hits of the settle step in hand.
-    JUDGED = "judged",
     /// The rules by which days were settled last.
     RULES = "rules",
 }
@@ -71,10 +67,14 @@ statements! { "sql", STATEMENTS,
     DIRTY_DAYS = "dirty_days",
     /// Definition of the events table.
     EVENTS_DEFINED = "events_defined",
-    /// Newest mark.
-    MARK_MAX = "mark_max",
-    /// Newest generation number.
-    GENERATION_MAX = "generation_max",
+    /// State of every day's marks.
+    MARKS_NOW = "marks_now",
+    /// Marks that are open.
+    MARKS_OPEN = "marks_open",
+    /// Whether the store has an earlier form.
+    EARLIER_TABLES = "earlier_tables",
+    /// Carries marks over from an earlier form.
+    EARLIER_MARKS = "earlier_marks",
     /// Partitions of the settled tables.
     GENERATION_PARTS = "generation_parts",
     /// Published generations of some days.
@@ -87,6 +87,8 @@ statements! { "sql", STATEMENTS,
     AGENTS_MATCHING = "agents_matching",
     /// Networks of some days within ranges.
     NETWORKS_WITHIN = "networks_within",
+    /// A place for the hits of the settle step in hand.
+    SETTLE_PREPARE = "settle_prepare",
     /// First step of settling a day.
     SETTLE_JUDGE = "settle_judge",
     /// Second step: counts.
@@ -106,6 +108,12 @@ statements! { "sql", STATEMENTS,
 }
 
 statements! { "sql/part", PARTS,
+    /// Each writer's newest mark on each day.
+    MARKS_BY_WRITER = "marks_by_writer",
+    /// State of each day's marks.
+    MARKS_BY_DAY = "marks_by_day",
+    /// What is stored of each table, by partition.
+    STORED_PARTS = "stored_parts",
     /// Which rows a statement looks at.
     SCOPE = "scope",
     /// Later stages of a view.

@@ -124,6 +124,7 @@ impl Worker {
 
     /// Settles every day that changed, or only `day` if it did.
     pub(crate) fn settle_changed(&self, day: Option<u16>) -> Result<Vec<SettledDay>, StoreError> {
+        self.settler.give_up_marks()?;
         let dirty = self.settler.dirty_days(Work::Settle)?;
         let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
         let settled = wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect();
@@ -160,6 +161,7 @@ impl Worker {
 
     /// Settles the days that are over and changed.
     fn settle_past(&self) -> Result<(), StoreError> {
+        self.settler.give_up_marks()?;
         let past = self.past_days()?;
         metrics::days_dirty(past.len());
         for day in past {

@@ -11,6 +11,7 @@ mod loading;
 mod oracle;
 mod rig;
 mod settling;
+mod together;
 mod traffic;
 mod unresolved;
 mod views;

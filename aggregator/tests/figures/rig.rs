@@ -124,8 +124,17 @@ impl Rig {
 
     pub(crate) fn with(catalog: &str, settings: Settings) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let database = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self::on(database, catalog, settings, Clock::manual(NOON_MS))
+    }
+
+    /// Another aggregator on the same store, with a journal of its own.
+    pub(crate) fn beside(&self) -> Self {
+        Self::on(self.database.clone(), CATALOG, self.settings.clone(), self.clock.clone())
+    }
+
+    fn on(database: String, catalog: &str, settings: Settings, clock: Clock) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let clock = Clock::manual(NOON_MS);
         let lane = open_lane(dir.path(), &clock);
         // What runs at an interval is called for by the tests.
         let settings = Settings { settle_interval_seconds: 3600, batch_delay_ms_max: 20, ..settings };
@@ -134,7 +143,7 @@ impl Rig {
             lane,
             catalog: Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared(),
             clock,
-            database: format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+            database,
             settings,
             handle: None,
             base: String::new(),

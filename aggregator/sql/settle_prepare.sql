@@ -1,4 +1,5 @@
-CREATE TABLE IF NOT EXISTS judged (
+-- The hits of the settle step in hand: seen by its session alone.
+CREATE TEMPORARY TABLE IF NOT EXISTS judged (
     day Date,
     hour UInt8,
     campaign LowCardinality(String),

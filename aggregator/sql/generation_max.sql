@@ -1,1 +1,0 @@
-SELECT greatest((SELECT max(generation) FROM generations), (SELECT max(generation) FROM settled)) AS number

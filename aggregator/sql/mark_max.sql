@@ -1,1 +1,0 @@
-SELECT greatest((SELECT max(mark) FROM changed), (SELECT max(marks_until) FROM settled)) AS number

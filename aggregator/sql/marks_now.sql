@@ -1,0 +1,4 @@
+SELECT toUInt16(day) AS day, marks, open FROM (
+    {{marks_by_day}}
+)
+ORDER BY day
