@@ -350,11 +350,7 @@ impl Problem {
 
 /// A report that the store broke off, because it takes in more than it may: the caller can ask for less.
 fn too_large(error: StoreError, statement_bytes_max: u64) -> Problem {
-    let code = match &error {
-        StoreError::Engine(error) => error.code(),
-        StoreError::Answer { .. } => None,
-    };
-    let limit = match code {
+    let limit = match error.code() {
         Some(MEMORY_LIMIT_EXCEEDED) => format!("{statement_bytes_max} bytes of memory (statement_bytes_max)"),
         Some(TIMEOUT_EXCEEDED) => format!("{REPORT_SECONDS_MAX} seconds"),
         _ => return Problem::Store(error),

@@ -31,7 +31,7 @@ mod server;
 mod settings;
 mod settle;
 mod statement;
-mod store;
+pub mod store;
 mod work;
 
 use std::net::{SocketAddr, TcpListener};
@@ -53,7 +53,7 @@ use crate::work::Worker;
 pub use api::{Token, Tokens};
 pub use loader::CURSOR;
 pub use settings::{Settings, SettingsError};
-pub use store::{Password, Servers, StoreAt, StoreError, StoreSettings};
+pub use store::{Password, ServerError, Servers, StoreAt, StoreError, StoreSettings};
 
 /// The store's database where nothing else is said.
 pub const DATABASE: &str = "sightline";

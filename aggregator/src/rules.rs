@@ -98,10 +98,12 @@ impl Rules {
         values.push(("patterns", Value::Texts(patterns.to_vec())));
         values.push(("limit", Value::Number(AGENTS_MAX + 1)));
         let rows: Vec<Row> = store.rows(work, statement::AGENTS_MATCHING, &values)?;
-        if rows.len() as u64 > AGENTS_MAX {
+        let are_too_many = rows.len() as u64 > AGENTS_MAX;
+        let agents = Value::Texts(rows.into_iter().map(|row| row.agent).collect());
+        if are_too_many || !store.takes(&agents) {
             return Ok((Value::Texts(Vec::new()), Value::Texts(patterns.to_vec())));
         }
-        Ok((Value::Texts(rows.into_iter().map(|row| row.agent).collect()), Value::Texts(Vec::new())))
+        Ok((agents, Value::Texts(Vec::new())))
     }
 
     fn data_centers(&self, store: &Store, work: Work, mut values: Values) -> Result<Value, StoreError> {

@@ -218,6 +218,8 @@ impl Settler {
         let Some(dirty) = all.iter().find(|dirty| dirty.day == day && dirty.moved != 0) else {
             return Ok(None);
         };
+        // What a closed mark stands for is on some replica: it has to be on the one that is read next.
+        self.store.catch_up_replicas()?;
         let size = self.size(day)?;
         let answer = |outcome| SettledDay {
             day: day_text(day),
@@ -236,6 +238,8 @@ impl Settler {
         generations.last = number;
         if size.own_hits > 0 {
             self.compute(day, number, size.hits)?;
+            // A report may read another replica than the one that took the figures.
+            self.store.catch_up_replicas()?;
         }
         if self.is_too_long(started) {
             metrics::settles_failed(1);
@@ -345,10 +349,7 @@ impl Settler {
 
     fn drop_part(&self, part: &Part) -> Result<(), StoreError> {
         let table = if part.table == "deliveries" { "deliveries" } else { "device_days" };
-        let values =
-            vec![("day", Value::Text(day_text(part.day))), ("generation", Value::Number(part.generation))];
-        let sql = format!("ALTER TABLE {table} DROP PARTITION ({{day:Date}}, {{generation:UInt64}})");
-        self.store.execute_text(Work::Settle, &sql, &values)
+        self.store.drop_generation(table, part.day, part.generation)
     }
 }
 

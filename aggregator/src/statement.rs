@@ -65,7 +65,7 @@ statements! { "sql", STATEMENTS,
     DAYS_OF_CAMPAIGNS = "days_of_campaigns",
     /// Days that changed since they were settled.
     DIRTY_DAYS = "dirty_days",
-    /// Definition of the events table.
+    /// Definition of the events table, by its name.
     EVENTS_DEFINED = "events_defined",
     /// State of every day's marks.
     MARKS_NOW = "marks_now",

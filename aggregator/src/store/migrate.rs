@@ -1,0 +1,68 @@
+//! The tables: created where they are missing, on every start.
+//!
+//! Each step says what has to be there (`IF NOT EXISTS`), so it can be run again, and by several nodes at the same time. There is no table of
+//! versions: nothing would be decided by it that the tables do not say themselves.
+
+use serde::Deserialize;
+
+use super::cluster::Cluster;
+use super::{Store, StoreError, Value, Values, Work};
+use crate::statement::{self, Statement};
+
+#[derive(Deserialize)]
+struct Defined {
+    definition: String,
+}
+
+#[derive(Deserialize)]
+struct Number {
+    number: u64,
+}
+
+/// Creates the tables. Safe to run at every start, and from several nodes at the same time.
+///
+/// # Errors
+/// The store's.
+pub fn migrate(store: &Store, retention_days: u16) -> Result<(), StoreError> {
+    for table in statement::TABLES {
+        // A number of our settings, from 1 to 65,535: the engine takes no bound values in a table's definition.
+        let sql = table.sql().replace("RETENTION_DAYS", &retention_days.to_string());
+        match &store.cluster {
+            None => store.execute_text(Work::Settle, &sql, &Values::new())?,
+            Some(cluster) => define(store, cluster, table, &sql)?,
+        }
+    }
+    keep_for(store, retention_days)
+}
+
+/// Defines a table on the whole cluster, unless every node that can be reached has it: a definition waits for every node.
+fn define(store: &Store, cluster: &Cluster, table: &Statement, sql: &str) -> Result<(), StoreError> {
+    let number = |sql: &str, values: &Values| -> Result<u64, StoreError> {
+        let rows: Vec<Number> = store.rows_text(Work::Settle, table.file, sql, values)?;
+        Ok(rows.first().map_or(0, |row| row.number))
+    };
+    let names = vec![table.file.to_owned(), Cluster::local(table.file)];
+    let there = number(&cluster.tables_there(), &vec![("names", Value::Texts(names))])?;
+    if there > 0 && there == 2 * number(&cluster.nodes_there(), &Values::new())? {
+        return Ok(());
+    }
+    let definitions = cluster.definitions(table.file, sql).ok_or_else(|| StoreError::Answer {
+        statement: table.file,
+        reason: "its definition has no cluster form".to_owned(),
+    })?;
+    definitions.iter().try_for_each(|sql| store.execute_text(Work::Settle, sql, &Values::new()))
+}
+
+/// Keeps events for as many days as is set now.
+fn keep_for(store: &Store, retention_days: u16) -> Result<(), StoreError> {
+    let table = statement::EVENTS.file;
+    let name = store.cluster.as_ref().map_or_else(|| table.to_owned(), |_| Cluster::local(table));
+    let values = vec![("table", Value::Text(name))];
+    let defined: Vec<Defined> = store.rows(Work::Settle, statement::EVENTS_DEFINED, &values)?;
+    let wanted = format!("toIntervalDay({retention_days})");
+    if defined.iter().any(|table| table.definition.contains(&wanted)) {
+        return Ok(());
+    }
+    let change = format!("MODIFY TTL toDateTime(received) + INTERVAL {retention_days} DAY");
+    store.alter(Work::Settle, table, &change)
+}
