@@ -11,6 +11,8 @@
 //!    give each beacon exactly one outcome and go to the journal themselves once a second.
 //! 5. `answer` — the pixel, the redirect, the results: the same bytes whatever became of the beacon, but 503 when it could not be stored.
 //!
+//! In a cluster the `forwarder` then takes the frames of the journal to Kafka, in their order and in its own time.
+//!
 //! Nothing on this way is shared between threads but what is read: catalog, keys, opt-out list, and whether that list is known to be complete.
 //! While it is not, `beacon` stops before it looks at any identifier: the answer is 503, a click still lands, and nothing is stored.
 //!
@@ -28,6 +30,7 @@ mod books;
 mod caller;
 mod click;
 mod connection;
+pub mod forwarder;
 mod framing;
 mod lane;
 mod listener;
@@ -143,6 +146,12 @@ pub enum Error {
         /// Longest.
         bytes_max: usize,
     },
+    /// A lane of the journal cannot be read. The operator's or the machine's.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// Kafka's client cannot be made. The operator's to solve.
+    #[error(transparent)]
+    Kafka(#[from] kafka::Error),
     /// A lane ended without being told to. Ours: what it had answered is in its journal.
     #[error("a lane of the tracker ended early: {0}")]
     Lane(String),
@@ -159,7 +168,7 @@ impl Error {
             | Self::KeyFile { .. }
             | Self::KeyFileMode { .. }
             | Self::KeyLength { .. } => Some("tracker.server"),
-            Self::Thread(_) | Self::NoLanes | Self::Lane(_) => None,
+            Self::Thread(_) | Self::NoLanes | Self::Lane(_) | Self::Journal(_) | Self::Kafka(_) => None,
         }
     }
 }

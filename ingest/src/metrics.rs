@@ -157,10 +157,67 @@ const COMMIT_WAITS: Metric = Metric {
     label: Some(("up_to_seconds", &WAIT_NAMES)),
     help: "One in 16 waits of a pixel for the journal, by its length: each in the first bucket that holds it.",
 };
+const FORWARDED: Metric = Metric {
+    name: "ingest_forward_messages_total",
+    kind: Kind::Counter,
+    label: None,
+    help: "Messages with frames of the journal that Kafka has acknowledged.",
+};
+const FORWARDED_BYTES: Metric = Metric {
+    name: "ingest_forward_bytes_total",
+    kind: Kind::Counter,
+    label: None,
+    help: "Bytes of these messages before compression.",
+};
+const FORWARD_RETRIES: Metric = Metric {
+    name: "ingest_forward_retries_total",
+    kind: Kind::Counter,
+    label: None,
+    help: "Times that Kafka did not acknowledge, so that frames were sent again.",
+};
+const FORWARD_PRODUCERS: Metric = Metric {
+    name: "ingest_forward_producers_total",
+    kind: Kind::Counter,
+    label: None,
+    help: "Producers made in place of one that had ended for good.",
+};
+const FORWARD_BACKLOG: Metric = Metric {
+    name: "ingest_forward_backlog_bytes",
+    kind: Kind::Gauge,
+    label: None,
+    help: "Bytes of the journal that Kafka has not acknowledged.",
+};
+const FORWARD_IN_FLIGHT: Metric = Metric {
+    name: "ingest_forward_in_flight_count",
+    kind: Kind::Gauge,
+    label: None,
+    help: "Messages on their way to Kafka.",
+};
+const FORWARD_WAIT: Metric = Metric {
+    name: "ingest_forward_wait_seconds",
+    kind: Kind::Gauge,
+    label: None,
+    help: "Age of the oldest message on its way to Kafka; 0 if there is none.",
+};
 
 /// Every metric of the tracker.
-pub const METRICS: &[Metric] =
-    &[BEACONS, REQUESTS, CONNECTIONS, CONNECTIONS_OPEN, ACCEPT_ERRORS, RECEIVED_BYTES, MACROS, COMMIT_WAITS];
+pub const METRICS: &[Metric] = &[
+    BEACONS,
+    REQUESTS,
+    CONNECTIONS,
+    CONNECTIONS_OPEN,
+    ACCEPT_ERRORS,
+    RECEIVED_BYTES,
+    MACROS,
+    COMMIT_WAITS,
+    FORWARDED,
+    FORWARDED_BYTES,
+    FORWARD_RETRIES,
+    FORWARD_PRODUCERS,
+    FORWARD_BACKLOG,
+    FORWARD_IN_FLIGHT,
+    FORWARD_WAIT,
+];
 
 /// Describes every metric and sets it to zero. The recorder must be installed before.
 pub(crate) fn declare() {
@@ -171,6 +228,33 @@ pub(crate) fn declare() {
         }
     }
     drop(Handles::new());
+    for metric in [FORWARDED, FORWARDED_BYTES, FORWARD_RETRIES, FORWARD_PRODUCERS] {
+        counter!(metric.name).increment(0);
+    }
+    forward_state(0, 0, Duration::ZERO);
+}
+
+/// Kafka has acknowledged a message of so many bytes.
+pub(crate) fn forward_acknowledged(bytes: usize) {
+    counter!(FORWARDED.name).increment(1);
+    counter!(FORWARDED_BYTES.name).increment(bytes as u64);
+}
+
+/// Frames are sent again.
+pub(crate) fn forward_failed() {
+    counter!(FORWARD_RETRIES.name).increment(1);
+}
+
+/// A producer was made in place of one that had ended.
+pub(crate) fn forward_producer_made() {
+    counter!(FORWARD_PRODUCERS.name).increment(1);
+}
+
+/// How far behind the forwarder is.
+pub(crate) fn forward_state(backlog_bytes: u64, in_flight: usize, oldest: Duration) {
+    gauge!(FORWARD_BACKLOG.name).set(backlog_bytes as f64);
+    gauge!(FORWARD_IN_FLIGHT.name).set(in_flight as f64);
+    gauge!(FORWARD_WAIT.name).set(oldest.as_secs_f64());
 }
 
 /// What one lane counted, and how far that was reported.

@@ -10,7 +10,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -174,8 +176,9 @@ impl EventsConsumer {
         let topic = self.cluster.topic(Topic::Events);
         let metadata = self.inner.fetch_metadata(Some(topic), timeout)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let mut partitions: Vec<i32> =
-            found.map(|topic| topic.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
+        let mut partitions: Vec<i32> = found
+            .map(|topic| topic.partitions().iter().map(MetadataPartition::id).collect())
+            .unwrap_or_default();
         if partitions.is_empty() {
             return Err(Error::Broker(format!("the topic {topic} is not there")));
         }
@@ -259,5 +262,5 @@ impl ConsumerContext for Membership {
 }
 
 fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
-    partitions.elements().iter().map(|element| element.partition()).collect()
+    partitions.elements().iter().map(TopicPartitionListElem::partition).collect()
 }

@@ -73,9 +73,7 @@ pub struct Builder {
 impl Builder {
     /// Begins a frame whose first record has this number.
     pub fn new(journal_id: u64, first_seq: u64, lost_before: u64) -> Self {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES);
-        bytes.resize(HEADER_BYTES, 0);
-        Self { journal_id, first_seq, lost_before, count: 0, bytes }
+        Self { journal_id, first_seq, lost_before, count: 0, bytes: vec![0; HEADER_BYTES] }
     }
 
     /// Whether a record of this length can come in without passing [`BYTES_MAX`]. The first one always can.
