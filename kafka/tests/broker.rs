@@ -107,8 +107,8 @@ fn frames_keep_their_order_through_a_crash_and_the_group_shares_the_work() {
     });
     assert!(one.is_settler(), "the only member holds every partition: {:?}", one.assigned());
     assert_eq!(one.assigned(), [0, 1, 2, 3]);
-    let next: Vec<_> = std::mem::take(&mut traffic.next).into_iter().collect();
-    one.commit(&next).expect("committed");
+    let positions: Vec<_> = std::mem::take(&mut traffic.next).into_iter().collect();
+    one.commit(&positions).expect("committed");
     let (ends, committed) = (one.ends(ANSWER).expect("ends"), one.committed(ANSWER).expect("committed"));
     assert_eq!(ends, committed, "everything that is there was committed");
 
