@@ -235,7 +235,7 @@ fn answer(body: &impl Serialize) -> Answer {
     Answer { body: to_json(body), cookies: Vec::new() }
 }
 
-fn to_json(body: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("a struct of texts and numbers becomes JSON")
 }
 

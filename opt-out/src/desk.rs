@@ -52,6 +52,12 @@ impl Desk {
         Self { settings, registry, metrics: Metrics::new(), keys, clock, rates }
     }
 
+    /// Hands the registry's and the list's state to the metrics.
+    pub(crate) fn observe(&self) {
+        let may_measure = self.registry.standing().may_measure(self.clock.now_ms());
+        self.metrics.observe(&self.registry.stats(), &self.registry.list().stats(), may_measure);
+    }
+
     /// Counts a request against its sender's limit.
     pub(crate) fn admit(&self, subscriber: u128) -> Result<(), Problem> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +137,10 @@ impl Desk {
                 Err(Problem::Unavailable)
             }
             Err(_) => {
-                tracing::error!(limit_seconds = limit.as_secs(), "opt-out registry: the disk is too slow");
+                tracing::error!(
+                    limit_seconds = limit.as_secs(),
+                    "opt-out registry: the disk or Kafka is too slow"
+                );
                 Err(Problem::Unavailable)
             }
         }

@@ -5,6 +5,7 @@
 //! | `/`, `/opt-out` | `GET`, `HEAD`: the page; `/opt-out` also `POST`: its form |
 //! | `/opt-out.css` | `GET`, `HEAD` |
 //! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
+//! | `/v1/heartbeat` | `GET`, `HEAD`: for the nodes of a cluster; on one machine there is none |
 //!
 //! A request that announces a body is the last one of its connection. Where its end lies, a proxy may see otherwise than we do (lengths that
 //! contradict each other), and then what it takes for the body of one request would be read here as the next, of somebody else.
@@ -30,7 +31,7 @@ use crate::form::{self, Fields};
 use crate::metrics::{Answer, Route};
 use crate::page::{self, Language, Notice};
 use crate::problem::Problem;
-use crate::{address, api, origin};
+use crate::{address, api, heartbeat, origin};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -55,6 +56,7 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
         Route::Style => (Answer::Done, style()),
         Route::Form => submit(desk, peer, request).await,
         Route::OptOuts | Route::OptIns | Route::Status => call(desk, peer, route, request).await,
+        Route::Heartbeat => beat(desk),
         Route::Other => refused(&Problem::NotFound),
     };
     desk.metrics.request(route, ended);
@@ -80,6 +82,7 @@ fn route(method: &Method, path: &str) -> (Route, Option<&'static str>) {
         "/v1/opt-outs" => (Route::OptOuts, Some("POST")),
         "/v1/opt-ins" => (Route::OptIns, Some("POST")),
         "/v1/status" => (Route::Status, Some("POST")),
+        heartbeat::PATH => (Route::Heartbeat, Some("GET, HEAD")),
         _ => (Route::Other, None),
     }
 }
@@ -136,7 +139,7 @@ async fn call(
         Route::OptOuts => api::opt_outs(desk, &body).await,
         Route::OptIns => api::opt_ins(desk, &body, cookies, from).await,
         Route::Status => api::status(desk, &body, cookies, from),
-        Route::Page | Route::Style | Route::Form | Route::Other => Err(Problem::NotFound),
+        Route::Page | Route::Style | Route::Form | Route::Heartbeat | Route::Other => Err(Problem::NotFound),
     };
     match done {
         Ok(done) => {
@@ -212,6 +215,15 @@ fn style() -> Response<Full<Bytes>> {
 
 fn data(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
     respond(status, JSON, DATA_POLICY, body.into())
+}
+
+/// How far the registry reaches. No log line for a refusal: nodes ask every second, and the registry has said why it is not ready.
+fn beat(desk: &Desk) -> (Answer, Response<Full<Bytes>>) {
+    match desk.registry.beat() {
+        Some(Ok(beat)) => (Answer::Done, data(StatusCode::OK, api::to_json(&beat))),
+        Some(Err(_)) => refused(&Problem::Unavailable),
+        None => refused(&Problem::NotFound),
+    }
 }
 
 fn refused(problem: &Problem) -> (Answer, Response<Full<Bytes>>) {

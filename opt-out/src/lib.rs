@@ -6,16 +6,20 @@
 //! 2. `form` (the page) or `api` (JSON) reads the fields; `origin` says whether a browser's request comes from our own page.
 //! 3. `desk` turns identifiers into every hash under which they may arrive ([`event::identifier::lodge`]); a bad one ends the request, and the raw
 //!    values are gone with its body.
-//! 4. [`registry`] writes the [`record`] to its journal, waits for the disk, and then changes the [`list`].
+//! 4. [`registry`] writes the [`record`] to its log, waits until it is durable, and changes the [`list`]. The log is a journal on one machine, a
+//!    Kafka topic in a cluster, where every node reads it.
 //! 5. The answer hands out the [`receipt`]. From the next request on, [`List::contains`] says yes.
 //!
 //! # The path of a beacon
 //!
-//! [`List::contains`] or a thread's own [`Reader`]: overlay, then [`filter`], then [`exact`] set. No lock, no allocation.
+//! First [`Standing::may_measure`]: a node of a cluster that cannot know every opt-out measures nobody. Then [`List::contains`] or a thread's own
+//! [`Reader`]: overlay, then [`filter`], then [`exact`] set. No lock, no allocation.
 //!
 //! # Promises
 //!
 //! * Opted out means durable and in force before it is said. It survives restarts, and rotations of the device key: the opt-out key is another.
+//! * In a cluster it is in force on every node that hears the registry within a second, and a node that does not hear it stops measuring within
+//!   [`Settings::lease_seconds`].
 //! * Nobody else is hit: the filter only spares the exact set work.
 //! * A registry that cannot be read whole, or belongs to another key, is not served: the start fails rather than measuring somebody who opted out.
 //! * No identifier in a log, an error, an answer, a metric or a file. No answer tells whether an identifier is lodged.
@@ -27,7 +31,9 @@ mod desk;
 pub mod exact;
 pub mod filter;
 mod form;
+mod heartbeat;
 mod http;
+mod lease;
 pub mod list;
 mod metrics;
 mod origin;
@@ -44,7 +50,7 @@ pub mod standing;
 mod tests;
 
 pub use list::{List, ListError, ListStats, Reader};
-pub use registry::{Registry, RegistryError};
+pub use registry::{FollowParts, FollowState, Following, Registry, RegistryError, follow};
 pub use service::{Handle, Parts, ServiceError, service, start};
 pub use settings::{Limits, ListSettings, RegistrySettings, Settings, SettingsError};
 pub use standing::{Grant, Standing};

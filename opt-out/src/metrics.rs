@@ -2,6 +2,9 @@
 //!
 //! It owns names, labels and help texts. Nothing in a label may come from a request.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
 use event::identifier::IdKind;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
@@ -25,6 +28,13 @@ const MEMORY: &str = "opt_out_list_memory_bytes";
 const REBUILDS: &str = "opt_out_list_rebuilds_total";
 const REBUILDS_FAILED: &str = "opt_out_list_rebuild_failures_total";
 const REBUILD_LAST: &str = "opt_out_list_rebuild_last_seconds";
+const RECORDS_APPLIED: &str = "opt_out_records_applied_total";
+const LAG: &str = "opt_out_lag_records";
+const HEARD_AGO: &str = "opt_out_heard_ago_seconds";
+const MAY_MEASURE: &str = "opt_out_may_measure";
+const POLLS: &str = "opt_out_heartbeat_polls_total";
+const HEARTBEATS: &str = "opt_out_heartbeats_total";
+const PRODUCE_FAILURES: &str = "opt_out_produce_failures_total";
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
@@ -57,6 +67,8 @@ labels! {
         OptIns = "opt_ins",
         /// `POST /v1/status`.
         Status = "status",
+        /// `GET /v1/heartbeat`.
+        Heartbeat = "heartbeat",
         /// Anything else.
         Other = "other",
     }
@@ -110,20 +122,13 @@ pub(crate) struct Metrics {
     rebuilds: Counter,
     rebuilds_failed: Counter,
     rebuild_last: Gauge,
+    may_measure: Gauge,
 }
 
 impl Metrics {
     /// Declares every metric with the recorder in force; all of them are there at once, at zero.
     pub(crate) fn new() -> Self {
         describe();
-        let zero_counter = |counter: Counter| {
-            counter.increment(0);
-            counter
-        };
-        let zero_gauge = |gauge: Gauge| {
-            gauge.set(0.0);
-            gauge
-        };
         let request = |route: Route, answer: Answer| {
             zero_counter(counter!(REQUESTS, "route" => route.label(), "answer" => answer.label()))
         };
@@ -150,6 +155,11 @@ impl Metrics {
             rebuilds: zero_counter(counter!(REBUILDS)),
             rebuilds_failed: zero_counter(counter!(REBUILDS_FAILED)),
             rebuild_last: zero_gauge(gauge!(REBUILD_LAST)),
+            may_measure: {
+                // What a cluster's node and role say is declared on one machine too, so that an alert on it need not know.
+                drop(TopicMetrics::new());
+                FollowMetrics::new().may_measure
+            },
         }
     }
 
@@ -171,8 +181,9 @@ impl Metrics {
         }
     }
 
-    /// Once a second: how the registry and the list are.
-    pub(crate) fn observe(&self, registry: &RegistryStats, list: &ListStats) {
+    /// Once a second: how the registry and the list are, and whether a tracker may measure by that list.
+    pub(crate) fn observe(&self, registry: &RegistryStats, list: &ListStats, may_measure: bool) {
+        self.may_measure.set(f64::from(u8::from(may_measure)));
         self.receipts.set(registry.receipts as f64);
         self.receipts_active.set(registry.receipts_active as f64);
         self.hashes.set(registry.hashes as f64);
@@ -185,6 +196,95 @@ impl Metrics {
         self.rebuilds_failed.absolute(list.rebuilds_failed);
         self.rebuild_last.set(list.rebuild_last_us as f64 / 1e6);
     }
+}
+
+/// What a node of a cluster says of its following the registry.
+pub(crate) struct FollowMetrics {
+    pub(crate) records_applied: Counter,
+    lag: Gauge,
+    heard_ago: Gauge,
+    may_measure: Gauge,
+    polls_answered: Counter,
+    polls_failed: Counter,
+    began: Instant,
+    end: AtomicI64,
+}
+
+impl FollowMetrics {
+    /// Declares them with the recorder in force.
+    pub(crate) fn new() -> Self {
+        describe_counter!(
+            RECORDS_APPLIED,
+            "Records of the registry's topic that were applied, heartbeats included."
+        );
+        describe_gauge!(
+            LAG,
+            "Records between what is applied and the end of the registry's topic, as last heard."
+        );
+        describe_gauge!(
+            HEARD_AGO,
+            "Age of the newest proof that every opt-out is known; at opt_out.lease_seconds the node stops measuring."
+        );
+        describe_gauge!(MAY_MEASURE, "1 while the node may measure, 0 while it cannot know every opt-out.");
+        describe_counter!(POLLS, "Questions to opt-out roles how far the registry reaches, by result.");
+        Self {
+            records_applied: zero_counter(counter!(RECORDS_APPLIED)),
+            lag: zero_gauge(gauge!(LAG)),
+            heard_ago: zero_gauge(gauge!(HEARD_AGO)),
+            may_measure: zero_gauge(gauge!(MAY_MEASURE)),
+            polls_answered: zero_counter(counter!(POLLS, "result" => "answered")),
+            polls_failed: zero_counter(counter!(POLLS, "result" => "failed")),
+            began: Instant::now(),
+            end: AtomicI64::new(0),
+        }
+    }
+
+    /// A role was asked how far the registry reaches, and answered or not.
+    pub(crate) fn polled(&self, is_answered: bool) {
+        if is_answered { &self.polls_answered } else { &self.polls_failed }.increment(1);
+    }
+
+    /// Where the topic ends, as Kafka says.
+    pub(crate) fn end(&self, end: i64) {
+        self.end.store(end, Ordering::Relaxed);
+    }
+
+    /// Several times a second. `applied` is the offset after the last record applied; `heard_ago` is `None` if nothing was heard yet.
+    pub(crate) fn observe(&self, applied: i64, heard_ago: Option<Duration>, may_measure: bool) {
+        self.lag.set(self.end.load(Ordering::Relaxed).saturating_sub(applied).max(0) as f64);
+        self.heard_ago.set(heard_ago.unwrap_or_else(|| self.began.elapsed()).as_secs_f64());
+        self.may_measure.set(f64::from(u8::from(may_measure)));
+    }
+}
+
+/// What an opt-out role says of its writing to the topic.
+pub(crate) struct TopicMetrics {
+    pub(crate) heartbeats_sent: Counter,
+    pub(crate) heartbeats_failed: Counter,
+    pub(crate) produce_failures: Counter,
+}
+
+impl TopicMetrics {
+    /// Declares them with the recorder in force.
+    pub(crate) fn new() -> Self {
+        describe_counter!(HEARTBEATS, "Heartbeats for the registry's topic: sent are those that Kafka took.");
+        describe_counter!(PRODUCE_FAILURES, "Records and heartbeats that Kafka did not take or confirm.");
+        Self {
+            heartbeats_sent: zero_counter(counter!(HEARTBEATS, "result" => "sent")),
+            heartbeats_failed: zero_counter(counter!(HEARTBEATS, "result" => "failed")),
+            produce_failures: zero_counter(counter!(PRODUCE_FAILURES)),
+        }
+    }
+}
+
+fn zero_counter(counter: Counter) -> Counter {
+    counter.increment(0);
+    counter
+}
+
+fn zero_gauge(gauge: Gauge) -> Gauge {
+    gauge.set(0.0);
+    gauge
 }
 
 fn describe() {

@@ -122,7 +122,9 @@ impl Problem {
             Self::CrossSite => "the request does not come from our own page".into(),
             Self::UnknownReceipt => "no receipt has this number and this secret".into(),
             Self::RateLimited(seconds) => format!("too many requests from this address: try again in {seconds} seconds"),
-            Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later".into(),
+            Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later; it may yet be in force by itself. \
+                                  The browser's opt-out cookie works all the same: the page /opt-out sets it"
+                .into(),
         }
     }
 
@@ -160,6 +162,10 @@ impl From<RegistryError> for Problem {
             | RegistryError::Journal(_)
             | RegistryError::Read(_)
             | RegistryError::List(_)
+            | RegistryError::Replaced(_)
+            | RegistryError::Kafka(_)
+            | RegistryError::Settings(_)
+            | RegistryError::Thread(_)
             | RegistryError::Random(_) => {
                 tracing::error!(%error, "opt-out registry refused a request");
                 Self::Unavailable

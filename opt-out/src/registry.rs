@@ -1,11 +1,17 @@
-//! Who opted out and who took it back: the durable truth behind the [`List`], in a journal of its own that is never trimmed.
+//! Who opted out and who took it back: the durable truth behind the [`List`], in a log that never expires.
 //!
 //! It owns the receipts. It must never see an identifier, only hashes; never put a hash in force before its record is durable; and never
 //! serve a list of which it cannot know that it is whole: it refuses to open rather than measure somebody who opted out.
 //!
+//! # Two logs
+//!
+//! On one machine the log is a journal of its own, which this process alone writes ([`Registry::open`]). In a cluster it is a compacted topic that
+//! every opt-out role writes and every node reads ([`Registry::open_on_topic`], [`follow()`]). The first changes its ledger when its own record is durable;
+//! the second changes it by nothing but records as they stand in the log, its own among them.
+//!
 //! # An opt-out
 //!
-//! record → journal, synced → list → answer. Whoever asks after the answer is told "listed". If the program dies between journal and
+//! record → log, durable → list → answer. Whoever asks after the answer is told "listed". If the program dies between log and
 //! answer, the person has no receipt and is left out all the same.
 //!
 //! # Whose opt-out it is
@@ -15,30 +21,39 @@
 //!
 //! # Opening
 //!
-//! A folder that was deleted, or is not mounted, looks like the first start. So whoever opens the registry keeps the number of its receipts
-//! elsewhere ([`Registry::open_with`]), and an emptier one is refused unless the operator says that it is meant.
+//! A folder that was deleted, or is not mounted, looks like the first start, and so does a topic that was made anew. So whoever opens the registry
+//! keeps the number of its receipts elsewhere ([`Registry::open_with`]), and an emptier one is refused unless the operator says that it is meant.
 //!
-//! The whole journal is replayed, then the list is built in one go. Damage, a missing part, an unknown version or another key end the opening with
-//! an error that says what to do. Receipts are small and rare next to beacons, so that nothing is compacted: a million receipts replay in seconds.
+//! The whole log is replayed, then the list is built in one go. Damage, a missing part, an unknown version or another key end the opening with
+//! an error that says what to do. Receipts are small and rare next to beacons, so that a journal is never compacted: a million receipts replay in
+//! seconds.
 
+mod follow;
+mod journal;
 mod ledger;
+mod topic;
 
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use event::clock::{Clock, UnixMs};
 use event::identifier::{IdField, RawId};
 use event::key::{KeyRing, OptOutHash};
 use thiserror::Error;
 
+use self::follow::Core;
+pub use self::follow::{FollowParts, FollowState, Following, follow};
+use self::journal::JournalLog;
 use self::ledger::Ledger;
+use self::topic::{Producers, TopicLog, Voice};
+use crate::heartbeat::Beat;
 use crate::list::{List, ListError};
 use crate::receipt::{ReceiptId, Secret, SecretDigest};
-use crate::record::{HASHES_MAX, OptedOut, Record, RecordError, Source};
-use crate::settings::{RegistrySettings, Settings};
-
-/// Cursor that stands at the first record for good, so that the journal never removes a segment.
-const CURSOR: &str = "registry";
+use crate::record::{HASHES_MAX, OptedOut, Record, RecordError, Source, TakenBack};
+use crate::settings::{RegistrySettings, Settings, SettingsError};
+use crate::standing::Standing;
 
 /// The check value of the opt-out key is its hash of this cookie id, which is nobody's. Stored: never change it.
 const KEY_CHECK_ID: &[u8] = b"sightline-opt-out-registry";
@@ -58,8 +73,9 @@ pub enum RegistryError {
         /// The setting.
         limit: &'static str,
     },
-    /// The journal did not take or confirm the record. Ours; the caller may retry. It may turn out to be in force after a restart.
-    #[error("the registry's journal refuses records: {0}")]
+    /// The log did not take or confirm the record, or was not read yet. Ours or Kafka's; the caller may retry. What was asked for may turn out to be
+    /// in force later.
+    #[error("the registry takes no records now: {0}")]
     Unavailable(String),
     /// [`Registry::bind_key`] was not called. Ours: a bug.
     #[error("the registry is not bound to a key")]
@@ -72,8 +88,8 @@ pub enum RegistryError {
     /// The registry has fewer receipts than it once had, or was never begun: its folder was lost or an old copy was put back. The
     /// operator's: restore it.
     #[error(
-        "the registry has {found} receipts and had {expected} before: its folder is missing or an old copy; restore it, for whoever opted \
-         out would be measured again. Only if it is lost for good, set start_empty = true in [opt_out.registry] for one start"
+        "the registry has {found} receipts and had {expected} before: its folder is missing or an old copy, or its topic was made anew; restore \
+         it, for whoever opted out would be measured again. Only if it is lost for good, set start_empty = true in [opt_out.registry] for one start"
     )]
     Lost {
         /// Receipts that it had at least.
@@ -85,14 +101,30 @@ pub enum RegistryError {
     #[error("the registry cannot be read: {0}")]
     Record(#[from] RecordError),
     /// The registry was made with another opt-out key. The operator's: bring back the key file that belongs to it.
-    #[error("the registry was made with another opt-out key: put back the key file that belongs to it")]
+    #[error(
+        "the registry was made with another opt-out key: put back the key file that belongs to it; in a cluster key_file must be the same on all nodes"
+    )]
     OtherKey,
+    /// The topic is not the one that was read: made anew, trimmed, or another registry in its place. The operator's.
+    #[error(
+        "the registry's topic is not the one that was read before: {0}; restore it, for nobody who opted out may be measured, and start this process again"
+    )]
+    Replaced(String),
     /// The journal cannot be opened or read.
     #[error("the registry's journal: {0}")]
-    Journal(#[from] journal::Error),
+    Journal(#[from] ::journal::Error),
     /// The journal's disk cannot be read.
     #[error("the registry's journal: {0}")]
-    Read(#[from] journal::ReadError),
+    Read(#[from] ::journal::ReadError),
+    /// Kafka's client cannot be made or used. The operator's, as it says.
+    #[error("the registry's topic: {0}")]
+    Kafka(#[from] kafka::Error),
+    /// A setting cannot be used. The operator's.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A thread cannot be started. The machine's; may pass.
+    #[error("cannot start a thread of the registry: {0}")]
+    Thread(std::io::Error),
     /// The list cannot be built.
     #[error("the opt-out list: {0}")]
     List(#[from] ListError),
@@ -139,9 +171,9 @@ pub struct RegistryStats {
     pub hashes: u64,
     /// Hashes that several receipts cover.
     pub hashes_shared: u64,
-    /// Bytes of the journal.
+    /// Bytes of the journal; 0 where the log is a topic.
     pub disk_bytes: u64,
-    /// The journal takes records.
+    /// The log takes records.
     pub is_writable: bool,
 }
 
@@ -153,10 +185,15 @@ struct Inner {
     settings: RegistrySettings,
     clock: Clock,
     list: List,
-    ledger: Mutex<Ledger>,
-    writer: journal::Writer,
-    /// Holds the whole journal back from removal.
-    _cursor: Mutex<journal::Reader>,
+    log: Log,
+}
+
+/// Where the records stand.
+enum Log {
+    /// On one machine. The ledger is changed by whoever wrote.
+    Journal { log: Box<JournalLog>, ledger: Box<Mutex<Ledger>> },
+    /// In a cluster. The ledger is changed by whoever reads.
+    Topic { log: TopicLog, core: Arc<Core>, following: Following },
 }
 
 impl Registry {
@@ -186,35 +223,7 @@ impl Registry {
         if settings.registry.start_empty {
             tracing::warn!("opt_out.registry.start_empty is set: remove it after this start");
         }
-        if let Some(expected) = receipts_known
-            && is_missing_or_empty(dir)
-        {
-            return Err(RegistryError::Lost { expected, found: 0 });
-        }
-        let journal_clock = clock.clone();
-        let (writer, recovery) =
-            journal::Lane::open(dir, settings.registry.journal(), Arc::new(move || journal_clock.now_ms()))?;
-        refuse_gaps(&recovery)?;
-        let mut reader = writer.reader(CURSOR)?;
-        let mut ledger = Ledger::default();
-        while let Some(frame) = reader.next_frame()? {
-            if frame.lost_before > 0 {
-                return Err(RegistryError::Damaged(format!("{} records are missing", frame.lost_before)));
-            }
-            for (_, bytes) in frame.records() {
-                ledger.replay(Record::decode(bytes)?)?;
-            }
-        }
-        let read = writer.stats();
-        if read.damaged_ranges > 0 {
-            return Err(RegistryError::Damaged(format!("{} bytes are unreadable", read.damaged_bytes)));
-        }
-        let found = ledger.receipts.len() as u64;
-        if let Some(expected) = receipts_known
-            && (ledger.key_check.is_none() || found < expected)
-        {
-            return Err(RegistryError::Lost { expected, found });
-        }
+        let (log, mut ledger) = JournalLog::open(dir, &settings.registry, clock.clone(), receipts_known)?;
         let list = List::new(settings.list.clone());
         list.replace(ledger.share_and_collect(), false)?;
         tracing::info!(
@@ -223,14 +232,38 @@ impl Registry {
             listed = list.len(),
             "opt-out registry opened"
         );
-        let inner = Inner {
-            settings: settings.registry,
-            clock,
-            list: list.clone(),
-            ledger: Mutex::new(ledger),
-            writer,
-            _cursor: Mutex::new(reader),
-        };
+        let log = Log::Journal { log: Box::new(log), ledger: Box::new(Mutex::new(ledger)) };
+        let inner = Inner { settings: settings.registry, clock, list: list.clone(), log };
+        Ok((Self(Arc::new(inner)), list))
+    }
+
+    /// Opens the registry of a cluster, for an opt-out role: reads its topic from the beginning, begins it if it is empty and none was known, writes a
+    /// heartbeat every second, and answers for it. Waits at most [`crate::Limits::storage_seconds_max`].
+    ///
+    /// If Kafka is away or the topic is long, this returns before everything is read: until it is, changes and questions are
+    /// [`RegistryError::Unavailable`], and the role serves what needs no registry, which is the browser's cookie.
+    ///
+    /// # Errors
+    /// What was found wrong with the topic in that time, as [`Registry::open_with`]; later it stands in [`Registry::follow_state`].
+    pub fn open_on_topic(parts: FollowParts) -> Result<(Self, List), RegistryError> {
+        let core = Core::new(&parts)?;
+        let producers = Producers::new(parts.cluster.clone());
+        let voice = Voice::new(Arc::clone(&producers), u64::from_le_bytes(random()?));
+        let (opened, is_open) = sync_channel(1);
+        let following = Following::start(&core, parts.cluster, Some(voice), Some(opened))?;
+        let patience = Duration::from_secs(parts.settings.limits.storage_seconds_max);
+        match is_open.recv_timeout(patience) {
+            Ok(opened) => opened?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                tracing::warn!(
+                    waited_seconds = patience.as_secs(),
+                    "opt-out registry: not read yet; until it is, nobody can opt out but by the browser's cookie"
+                );
+            }
+        }
+        let list = core.list.clone();
+        let log = Log::Topic { log: TopicLog::new(Arc::clone(&core), producers), core, following };
+        let inner = Inner { settings: parts.settings.registry, clock: parts.clock, list: list.clone(), log };
         Ok((Self(Arc::new(inner)), list))
     }
 
@@ -239,15 +272,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::OtherKey`]: the list would recognise nobody. [`RegistryError::Unavailable`]: the disk.
     pub fn bind_key(&self, keys: &KeyRing) -> Result<(), RegistryError> {
-        let id = RawId::new(IdField::Cookie, KEY_CHECK_ID, None).reduce();
-        let key_check = keys.opt_out_hash(&id.map_err(|_| RegistryError::NotBound)?);
-        match self.ledger().key_check {
-            Some(known) if known == key_check => return Ok(()),
-            Some(_) => return Err(RegistryError::OtherKey),
-            None => {}
+        let key_check = key_check(keys)?;
+        match (self.ledger().key_check, &self.0.log) {
+            (Some(known), _) if known == key_check => return Ok(()),
+            (Some(_), _) => return Err(RegistryError::OtherKey),
+            // Its reader holds the key against the topic, whenever that is read.
+            (None, Log::Topic { .. }) => return Ok(()),
+            (None, Log::Journal { log, .. }) => {
+                let record = Record::Begun { key_check, at_ms: self.0.clock.now_ms() };
+                log.append(&record)?.wait().map_err(unavailable)?;
+            }
         }
-        let record = Record::Begun { key_check, at_ms: self.0.clock.now_ms() };
-        self.append(&record)?.wait().map_err(unavailable)?;
         self.ledger().key_check = Some(key_check);
         Ok(())
     }
@@ -281,9 +316,7 @@ impl Registry {
             secret: secret.digest(),
             hashes: hashes.into(),
         };
-        let record = Record::OptedOut(record);
-        self.append(&record)?.await.map_err(unavailable)?;
-        self.apply(record)?;
+        self.commit(Record::OptedOut(record)).await?;
         Ok(Lodging { receipt, secret, at_ms, policy_version })
     }
 
@@ -296,9 +329,19 @@ impl Registry {
     pub async fn opt_in(&self, receipt: ReceiptId, secret: &Secret) -> Result<Status, RegistryError> {
         let status = self.status(receipt, secret)?;
         if status.opted_in_ms.is_none() {
-            let record = Record::OptedIn { receipt, at_ms: self.0.clock.now_ms() };
-            self.append(&record)?.await.map_err(unavailable)?;
-            self.apply(record)?;
+            let at_ms = self.0.clock.now_ms();
+            let record = match &self.0.log {
+                Log::Journal { .. } => Record::OptedIn { receipt, at_ms },
+                Log::Topic { .. } => Record::TakenBack(TakenBack {
+                    receipt,
+                    at_ms,
+                    opted_out_ms: status.opted_out_ms,
+                    source: status.source,
+                    policy_version: status.policy_version,
+                    secret: secret.digest(),
+                }),
+            };
+            self.commit(record).await?;
         }
         self.status(receipt, secret)
     }
@@ -306,10 +349,11 @@ impl Registry {
     /// What became of a receipt, for its holder.
     ///
     /// # Errors
-    /// [`RegistryError::UnknownReceipt`].
+    /// [`RegistryError::UnknownReceipt`]; [`RegistryError::Unavailable`] while the registry of a cluster is not read.
     pub fn status(&self, id: ReceiptId, secret: &Secret) -> Result<Status, RegistryError> {
         /// Compared with when there is no such receipt, so that the answer takes as long.
         const NOBODYS: SecretDigest = SecretDigest([0; 32]);
+        self.check_ready()?;
         let ledger = self.ledger();
         let receipt = ledger.receipts.get(&id);
         let matches = receipt.map_or(&NOBODYS, |receipt| &receipt.secret).matches(secret);
@@ -339,8 +383,10 @@ impl Registry {
 
     /// The registry in numbers.
     pub fn stats(&self) -> RegistryStats {
-        let is_writable = matches!(self.0.writer.health(), journal::Health::Open { .. });
-        let disk_bytes = self.0.writer.stats().disk_bytes;
+        let (disk_bytes, is_writable) = match &self.0.log {
+            Log::Journal { log, .. } => (log.disk_bytes(), log.is_writable()),
+            Log::Topic { core, .. } => (0, core.check_ready().is_ok() && core.is_kafka_there()),
+        };
         let ledger = self.ledger();
         RegistryStats {
             receipts_active: ledger.active,
@@ -357,18 +403,66 @@ impl Registry {
         &self.0.list
     }
 
-    /// Commits what is under way and closes the journal. Blocks until that is done. Opt-outs are refused from now on; the list stays.
+    /// Whether a tracker in this process may measure by that list.
+    pub fn standing(&self) -> Standing {
+        match &self.0.log {
+            Log::Journal { .. } => Standing::always(),
+            Log::Topic { core, .. } => core.standing.clone(),
+        }
+    }
+
+    /// How far the reading of the topic is; `None` where the log is a journal, which is read before it is served.
+    pub fn follow_state(&self) -> Option<FollowState> {
+        match &self.0.log {
+            Log::Journal { .. } => None,
+            Log::Topic { following, .. } => Some(following.state()),
+        }
+    }
+
+    /// Why this registry can be neither asked nor changed now; `None` while it can.
+    pub fn refusal(&self) -> Option<String> {
+        self.check_ready().err().map(|error| error.to_string())
+    }
+
+    /// Commits what is under way and closes the log. Blocks until that is done. Opt-outs are refused from now on; the list stays.
     pub fn close(&self) {
-        self.0.writer.close();
+        match &self.0.log {
+            Log::Journal { log, .. } => log.close(),
+            Log::Topic { log, following, .. } => {
+                // First what is on its way, so that whoever waits for it is answered.
+                log.close();
+                following.end();
+            }
+        }
+    }
+
+    /// What is answered to a node that asks how far the registry reaches; `None` where no node asks.
+    pub(crate) fn beat(&self) -> Option<Result<Beat, RegistryError>> {
+        match &self.0.log {
+            Log::Journal { .. } => None,
+            Log::Topic { core, .. } => Some(core.beat()),
+        }
+    }
+
+    fn check_ready(&self) -> Result<(), RegistryError> {
+        match &self.0.log {
+            Log::Journal { .. } => Ok(()),
+            Log::Topic { core, .. } => core.check_ready(),
+        }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        let ledger = match &self.0.log {
+            Log::Journal { ledger, .. } => &**ledger,
+            Log::Topic { core, .. } => &core.ledger,
+        };
         // Its changes are few and cannot panic half way; a poisoned lock is some other bug's, and must not switch the page off.
-        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that no receipt has, if there is room for one with so many hashes.
     fn new_receipt(&self, hashes: usize) -> Result<ReceiptId, RegistryError> {
+        self.check_ready()?;
         let ledger = self.ledger();
         if ledger.key_check.is_none() {
             return Err(RegistryError::NotBound);
@@ -387,41 +481,26 @@ impl Registry {
         }
     }
 
-    fn append(&self, record: &Record) -> Result<journal::Commit, RegistryError> {
-        self.0.writer.append(&record.encode()).map_err(unavailable)
-    }
-
-    /// Puts a durable record in force. Records of different receipts may come in any order: their effects do not depend on it.
-    fn apply(&self, record: Record) -> Result<(), RegistryError> {
-        // Held until the list has changed too: what the next record does to the list depends on it.
-        let mut ledger = self.ledger();
-        let changes = ledger.enter(record, &self.0.list)?;
-        self.0.list.apply(&changes);
-        Ok(())
+    /// Makes a record durable and puts it in force. Records of different receipts may come in any order: their effects do not depend on it.
+    async fn commit(&self, record: Record) -> Result<(), RegistryError> {
+        match &self.0.log {
+            Log::Topic { log, .. } => log.append(&record).await,
+            Log::Journal { log, ledger } => {
+                log.append(&record)?.await.map_err(unavailable)?;
+                // Held until the list has changed too: what the next record does to the list depends on it.
+                let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+                let changes = ledger.enter(record, &self.0.list)?;
+                self.0.list.apply(&changes);
+                Ok(())
+            }
+        }
     }
 }
 
-/// Whether there is nothing in a folder that could be a registry. A folder that cannot be read is left to the journal, which says why.
-fn is_missing_or_empty(dir: &Path) -> bool {
-    match std::fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
-/// Refuses a journal of which a part is missing or unreadable.
-fn refuse_gaps(recovery: &journal::Recovery) -> Result<(), RegistryError> {
-    let damaged = |what: &str, count: usize| Err(RegistryError::Damaged(format!("{count} {what}")));
-    match recovery {
-        recovery if !recovery.damaged.is_empty() => damaged("unreadable ranges", recovery.damaged.len()),
-        recovery if !recovery.missing_segments.is_empty() => {
-            damaged("files are missing", recovery.missing_segments.len())
-        }
-        recovery if !recovery.set_aside.is_empty() => {
-            damaged("files are of an unknown version", recovery.set_aside.len())
-        }
-        _ => Ok(()),
-    }
+/// What the opt-out key makes of an id that is nobody's: by it a registry is told from one of another key.
+fn key_check(keys: &KeyRing) -> Result<OptOutHash, RegistryError> {
+    let id = RawId::new(IdField::Cookie, KEY_CHECK_ID, None).reduce();
+    Ok(keys.opt_out_hash(&id.map_err(|_| RegistryError::NotBound)?))
 }
 
 fn unavailable(error: impl std::error::Error) -> RegistryError {

@@ -165,7 +165,7 @@ fn check(parts: &Parts) -> Result<(), ServiceError> {
 
 fn observe_now(desk: &Desk, connections: usize) {
     desk.metrics.connections.set(connections as f64);
-    desk.metrics.observe(&desk.registry.stats(), &desk.registry.list().stats());
+    desk.observe();
 }
 
 /// Waits until the service is told to stop, or nobody is left who could tell.

@@ -21,6 +21,10 @@ const HEAD_BYTES: (u64, u64) = (8 << 10, 1 << 20);
 const IDS_MAX: u64 = 1_000;
 /// Most of what is counted in memory that may be allowed: what a 32-bit count holds.
 const COUNT_MAX: u64 = u32::MAX as u64;
+/// Shortest and longest lease, seconds: shorter than two heartbeats would stop nodes for nothing, longer would make a promise of nothing.
+const LEASE_SECONDS: (u64, u64) = (2, 60);
+/// Most opt-out roles that a node asks.
+const HEARTBEAT_URLS_MAX: usize = 16;
 /// Longest domain, bytes (RFC 1035).
 const DOMAIN_BYTES_MAX: usize = 253;
 
@@ -55,6 +59,13 @@ pub struct Settings {
     /// Networks of our own proxies, as `10.0.0.0/8`. Only when one of them connects is `X-Forwarded-For` believed, and then its rightmost
     /// address that is not itself in this list. Default: none. Behind a proxy that is not named here all people share one rate limit.
     pub trusted_proxies: Vec<Cidr>,
+    /// In a cluster: a node that has heard from no opt-out role for so long, neither over Kafka nor over HTTP, stops measuring. Seconds, 2 to 60,
+    /// default 5. The system clocks of the nodes have to agree within a fraction of it.
+    pub lease_seconds: u64,
+    /// In a cluster: addresses of all opt-out roles as the ingest nodes reach them, `http://opt-out-1:8081`. They are asked every second how far the
+    /// registry reaches, so that the nodes go on measuring while Kafka is away. All of them have to answer. At most 16. Default: none, over
+    /// Kafka only.
+    pub heartbeat_urls: Vec<String>,
     /// Limits of the service.
     pub limits: Limits,
     /// The registry.
@@ -73,6 +84,8 @@ impl Default for Settings {
             cookie_domain: None,
             public_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            lease_seconds: 5,
+            heartbeat_urls: Vec::new(),
             limits: Limits::default(),
             registry: RegistrySettings::default(),
             list: ListSettings::default(),
@@ -98,6 +111,20 @@ impl Settings {
                  \"https://privacy.example.com\""
             );
             return Err(SettingsError { key: "opt_out.public_origins", problem });
+        }
+        let (lease_least, lease_most) = LEASE_SECONDS;
+        within("opt_out.lease_seconds", self.lease_seconds, lease_least, lease_most)?;
+        let heartbeat_urls = |problem| Err(SettingsError { key: "opt_out.heartbeat_urls", problem });
+        if let Some(url) = self.heartbeat_urls.iter().find(|url| !is_heartbeat_url(url)) {
+            return heartbeat_urls(format!(
+                "holds {url:?}: write the address of an opt-out role itself, without TLS or a path, as \"http://opt-out-1:8081\""
+            ));
+        }
+        if self.heartbeat_urls.len() > HEARTBEAT_URLS_MAX {
+            return heartbeat_urls(format!(
+                "holds {} addresses, at most {HEARTBEAT_URLS_MAX} are allowed",
+                self.heartbeat_urls.len()
+            ));
         }
         self.limits.check()?;
         self.registry.check()?;
@@ -131,6 +158,11 @@ fn is_origin(text: &str) -> bool {
     (is_domain(host) || is_ipv6) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
+/// An origin of the inner network. The role speaks no TLS itself; a proxy in front of several roles would answer for one of them only.
+fn is_heartbeat_url(text: &str) -> bool {
+    text.starts_with("http://") && is_origin(text)
+}
+
 fn within(key: &'static str, value: u64, least: u64, most: u64) -> Result<(), SettingsError> {
     if (least..=most).contains(&value) {
         return Ok(());
@@ -156,7 +188,7 @@ pub struct Limits {
     pub connection_seconds_max: u64,
     /// Open connections. At the limit new ones wait in the system's queue. Default 1,024.
     pub connections_max: usize,
-    /// A request waits this long for the registry's disk; then 503. Seconds, default 5.
+    /// A request waits this long for the registry's disk, or for Kafka; then 503. Seconds, default 5.
     pub storage_seconds_max: u64,
     /// Requests of one client address (IPv6: /64) that may come at once; more: 429. Pages are not counted. Default 20.
     pub requests_burst_max: u32,
@@ -345,6 +377,14 @@ mod tests {
                 "1 to 65536",
             ),
             (r#"{"list":{"shrink_percent_max":101}}"#, "opt_out.list.shrink_percent_max", "0 to 100"),
+            (r#"{"lease_seconds":1}"#, "opt_out.lease_seconds", "= 1 is not allowed: 2 to 60"),
+            (r#"{"lease_seconds":61}"#, "opt_out.lease_seconds", "2 to 60"),
+            (r#"{"heartbeat_urls":["https://a:1"]}"#, "opt_out.heartbeat_urls", "without TLS"),
+            (
+                r#"{"heartbeat_urls":["http://a:1/v1/heartbeat"]}"#,
+                "opt_out.heartbeat_urls",
+                "http://opt-out-1",
+            ),
             (r#"{"cookie_domain":"a b"}"#, "opt_out.cookie_domain", "\"a b\" is no domain"),
             (r#"{"public_origins":["p.example.com"]}"#, "opt_out.public_origins", "\"https://privacy"),
         ] {

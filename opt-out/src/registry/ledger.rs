@@ -2,6 +2,13 @@
 //!
 //! A pure value: it reads no clock and no disk, and changes no list, it says what a record changes. It must never count a hash as free while a
 //! receipt in force covers it.
+//!
+//! It is filled in one of two ways. Records of the past go in first, without a list ([`Ledger::replay`] from a journal, [`Ledger::restore`] from a
+//! topic), and the list is made from all of them at the end. Then records go in as they come ([`Ledger::enter`], [`Ledger::change`]), and each says
+//! what it changes on the list.
+//!
+//! A journal holds every record once, in order, so whatever contradicts that is damage. In a compacted topic the newest record of a receipt stands
+//! for all before it, so each replaces what was known of its receipt, and the same records give the same books whatever compaction left out.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +19,10 @@ use event::key::OptOutHash;
 use super::RegistryError;
 use crate::list::List;
 use crate::receipt::{ReceiptId, SecretDigest};
-use crate::record::{OptedOut, Record, Source};
+use crate::record::{OptedOut, Record, RecordError, Source, TakenBack};
+
+/// What becomes of a hash on the list: `true` listed, `false` removed.
+pub(super) type Changes = Vec<(OptOutHash, bool)>;
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -35,7 +45,7 @@ pub(super) struct Receipt {
 }
 
 impl Ledger {
-    /// Takes a record of the past in. What it does to the list is worked out at the end, by [`Ledger::share_and_collect`].
+    /// Takes a record of a journal's past in. What it does to the list is worked out at the end, by [`Ledger::share_and_collect`].
     pub(super) fn replay(&mut self, record: Record) -> Result<(), RegistryError> {
         match record {
             Record::Begun { key_check, .. } => match self.key_check.replace(key_check) {
@@ -50,59 +60,121 @@ impl Ledger {
             }
             Record::OptedOut(record) => self.hold(record),
             Record::OptedIn { receipt, at_ms } => self.withdraw(receipt, at_ms).map(|_| ()),
+            Record::TakenBack(_) | Record::Heartbeat { .. } => Err(misplaced("a journal")),
         }
     }
 
-    /// Takes a new record in. What it changes on the list, given the list as it is.
-    pub(super) fn enter(
-        &mut self,
-        record: Record,
-        list: &List,
-    ) -> Result<Vec<(OptOutHash, bool)>, RegistryError> {
-        let mut changes = Vec::new();
+    /// Takes a new record of a journal in. What it changes on the list, given the list as it is.
+    pub(super) fn enter(&mut self, record: Record, list: &List) -> Result<Changes, RegistryError> {
+        let mut changes = Changes::new();
         match record {
             Record::Begun { key_check, .. } => self.key_check = Some(key_check),
             Record::OptedOut(record) => {
-                for hash in &record.hashes {
-                    match self.shared.entry(*hash) {
-                        Entry::Occupied(mut count) => *count.get_mut() += 1,
-                        Entry::Vacant(count) if list.contains(hash) => {
-                            count.insert(2);
-                        }
-                        Entry::Vacant(_) => changes.push((*hash, true)),
-                    }
-                }
+                self.cover(&record.hashes, list, &mut changes);
                 self.hold(record)?;
             }
             Record::OptedIn { receipt, at_ms } => {
-                for hash in self.withdraw(receipt, at_ms)? {
-                    match self.shared.entry(hash) {
-                        Entry::Occupied(mut count) if *count.get() > 2 => *count.get_mut() -= 1,
-                        Entry::Occupied(count) => {
-                            count.remove();
-                        }
-                        Entry::Vacant(_) => changes.push((hash, false)),
-                    }
-                }
+                let hashes = self.withdraw(receipt, at_ms)?;
+                self.release(&hashes, &mut changes);
             }
+            Record::TakenBack(_) | Record::Heartbeat { .. } => return Err(misplaced("a journal")),
         }
         Ok(changes)
     }
 
-    fn hold(&mut self, record: OptedOut) -> Result<(), RegistryError> {
-        let Entry::Vacant(place) = self.receipts.entry(record.receipt) else {
-            return Err(RegistryError::Damaged(format!("receipt {} stands in it twice", record.receipt)));
+    /// Takes a record of a topic's past in. What it does to the list is worked out at the end, by [`Ledger::share_and_collect`].
+    pub(super) fn restore(&mut self, record: Record) -> Result<(), RegistryError> {
+        match record {
+            Record::Begun { key_check, .. } => self.begin(key_check)?,
+            Record::OptedOut(record) => {
+                let (id, receipt) = Receipt::opted_out(record);
+                self.put(id, receipt);
+            }
+            Record::TakenBack(record) => {
+                let (id, receipt) = Receipt::taken_back(&record);
+                self.put(id, receipt);
+            }
+            Record::Heartbeat { .. } => {}
+            Record::OptedIn { .. } => return Err(misplaced("a topic")),
+        }
+        Ok(())
+    }
+
+    /// Takes a new record of a topic in. What it changes on the list, given the list as it is.
+    pub(super) fn change(&mut self, record: Record, list: &List) -> Result<Changes, RegistryError> {
+        let (id, receipt) = match record {
+            Record::OptedOut(record) => Receipt::opted_out(record),
+            Record::TakenBack(record) => Receipt::taken_back(&record),
+            Record::Begun { .. } | Record::Heartbeat { .. } | Record::OptedIn { .. } => {
+                self.restore(record)?;
+                return Ok(Changes::new());
+            }
         };
-        self.hashes += record.hashes.len();
-        self.active += 1;
-        place.insert(Receipt {
-            secret: record.secret,
-            at_ms: record.at_ms,
-            withdrawn_ms: None,
-            source: record.source,
-            policy_version: record.policy_version,
-            hashes: record.hashes,
-        });
+        let mut changes = Changes::new();
+        let before = self.receipts.get(&id).map(|receipt| receipt.hashes.clone()).unwrap_or_default();
+        let without = |some: &[OptOutHash], others: &[OptOutHash]| -> Vec<OptOutHash> {
+            some.iter().filter(|hash| !others.contains(hash)).copied().collect()
+        };
+        self.cover(&without(&receipt.hashes, &before), list, &mut changes);
+        self.release(&without(&before, &receipt.hashes), &mut changes);
+        self.put(id, receipt);
+        Ok(changes)
+    }
+
+    /// Every hash that is covered, once; and counts anew those that several receipts cover.
+    pub(super) fn share_and_collect(&mut self) -> Vec<OptOutHash> {
+        let mut hashes = Vec::with_capacity(self.hashes);
+        hashes.extend(self.receipts.values().flat_map(|receipt| receipt.hashes.iter().copied()));
+        hashes.sort_unstable_by_key(|hash| u128::from_be_bytes(hash.0));
+        self.shared = hashes
+            .chunk_by(|a, b| a == b)
+            .filter_map(|same| Some((*same.first()?, u32::try_from(same.len()).unwrap_or(u32::MAX))))
+            .filter(|(_, count)| *count > 1)
+            .collect();
+        hashes.dedup();
+        hashes
+    }
+
+    fn begin(&mut self, key_check: OptOutHash) -> Result<(), RegistryError> {
+        match self.key_check.replace(key_check) {
+            // Two roles that were started at once may both have written it.
+            Some(known) if known != key_check => Err(RegistryError::OtherKey),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Another receipt covers these.
+    fn cover(&mut self, hashes: &[OptOutHash], list: &List, changes: &mut Changes) {
+        for hash in hashes {
+            match self.shared.entry(*hash) {
+                Entry::Occupied(mut count) => *count.get_mut() += 1,
+                Entry::Vacant(count) if list.contains(hash) => {
+                    count.insert(2);
+                }
+                Entry::Vacant(_) => changes.push((*hash, true)),
+            }
+        }
+    }
+
+    /// A receipt covers these no longer.
+    fn release(&mut self, hashes: &[OptOutHash], changes: &mut Changes) {
+        for hash in hashes {
+            match self.shared.entry(*hash) {
+                Entry::Occupied(mut count) if *count.get() > 2 => *count.get_mut() -= 1,
+                Entry::Occupied(count) => {
+                    count.remove();
+                }
+                Entry::Vacant(_) => changes.push((*hash, false)),
+            }
+        }
+    }
+
+    fn hold(&mut self, record: OptedOut) -> Result<(), RegistryError> {
+        if self.receipts.contains_key(&record.receipt) {
+            return Err(RegistryError::Damaged(format!("receipt {} stands in it twice", record.receipt)));
+        }
+        let (id, receipt) = Receipt::opted_out(record);
+        self.put(id, receipt);
         Ok(())
     }
 
@@ -121,17 +193,45 @@ impl Ledger {
         Ok(hashes)
     }
 
-    /// Every hash that is covered, once; and counts anew those that several receipts cover.
-    pub(super) fn share_and_collect(&mut self) -> Vec<OptOutHash> {
-        let mut hashes = Vec::with_capacity(self.hashes);
-        hashes.extend(self.receipts.values().flat_map(|receipt| receipt.hashes.iter().copied()));
-        hashes.sort_unstable_by_key(|hash| u128::from_be_bytes(hash.0));
-        self.shared = hashes
-            .chunk_by(|a, b| a == b)
-            .filter_map(|same| Some((*same.first()?, u32::try_from(same.len()).unwrap_or(u32::MAX))))
-            .filter(|(_, count)| *count > 1)
-            .collect();
-        hashes.dedup();
-        hashes
+    /// Puts a receipt in, in place of what was known of it.
+    fn put(&mut self, id: ReceiptId, receipt: Receipt) {
+        self.hashes += receipt.hashes.len();
+        self.active += u64::from(receipt.withdrawn_ms.is_none());
+        if let Some(before) = self.receipts.insert(id, receipt) {
+            self.hashes -= before.hashes.len();
+            self.active -= u64::from(before.withdrawn_ms.is_none());
+        }
     }
+}
+
+impl Receipt {
+    fn opted_out(record: OptedOut) -> (ReceiptId, Self) {
+        let receipt = Self {
+            secret: record.secret,
+            at_ms: record.at_ms,
+            withdrawn_ms: None,
+            source: record.source,
+            policy_version: record.policy_version,
+            hashes: record.hashes,
+        };
+        (record.receipt, receipt)
+    }
+
+    fn taken_back(record: &TakenBack) -> (ReceiptId, Self) {
+        let receipt = Self {
+            secret: record.secret,
+            at_ms: record.opted_out_ms,
+            withdrawn_ms: Some(record.at_ms),
+            source: record.source,
+            policy_version: record.policy_version,
+            hashes: Box::default(),
+        };
+        (record.receipt, receipt)
+    }
+}
+
+/// A record of the one kind of log in the other: somebody copied one into the other.
+fn misplaced(log: &str) -> RegistryError {
+    tracing::error!(log, "a record stands where none of its kind belongs");
+    RegistryError::Record(RecordError::Malformed)
 }

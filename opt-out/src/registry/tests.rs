@@ -197,7 +197,7 @@ fn a_record_that_cannot_be_understood_ends_the_opening() {
     for (records, said) in cases {
         let dir = tempdir().unwrap();
         let journal = settings().registry.journal();
-        let (writer, _) = journal::Lane::open(dir.path(), journal, Arc::new(|| 0)).unwrap();
+        let (writer, _) = ::journal::Lane::open(dir.path(), journal, Arc::new(|| 0)).unwrap();
         for record in records {
             writer.append(&record).unwrap().wait().unwrap();
         }
