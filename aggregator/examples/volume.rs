@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use aggregator::{DATABASE, Parts, Settings, StoreAt, Token, Tokens};
+use aggregator::{DATABASE, Parts, Settings, Source, StoreAt, Token, Tokens};
 use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::IdKind;
@@ -199,7 +199,7 @@ fn main() {
         format!("[[campaign]]\nid = \"campaign-{n}\"\nname = \"{n}\"\ntime_zone = \"UTC\"\n[[campaign.placement]]\nid = \"placement-1\"\nname = \"1\"\nmedium = \"M\"\n")
     });
     let parts = Parts {
-        lanes: vec![lane],
+        source: Source::Lanes(vec![lane]),
         catalog: Catalog::parse(&campaigns.collect::<String>(), "catalog.toml")
             .expect("a catalog")
             .into_shared(),

@@ -7,7 +7,7 @@
 //! | `GET /v1/campaigns` | the campaigns |
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |
-//! | `POST /v1/settle[?day=YYYY-MM-DD]` | brings changed days up to date, today too, and says what was done |
+//! | `POST /v1/settle[?day=YYYY-MM-DD]` | brings changed days up to date, today too, and says what was done; 409 where another aggregator settles |
 //!
 //! Every request needs `Authorization: Bearer <operator token>`. An error is `{"error":{"code":"…","message":"…"}}`.
 //!
@@ -127,6 +127,7 @@ enum Problem {
     Refused(Refused),
     UnknownCampaign,
     Behind,
+    NotSettler,
     Store(StoreError),
     Busy,
 }
@@ -269,9 +270,13 @@ impl Api {
     }
 
     fn settle(&self, day: Option<u16>) -> Result<Settled, Problem> {
+        if !self.worker.is_settler() {
+            return Err(Problem::NotSettler);
+        }
         if !self.worker.catch_up(CATCH_UP_MAX) {
             return Err(Problem::Behind);
         }
+        self.worker.look_for_unresolved();
         let adopted = self.worker.follow_rules().map_err(Problem::Store)?;
         let days = self.worker.settle_changed(day).map_err(Problem::Store)?;
         Ok(Settled { days, adopted })
@@ -322,7 +327,14 @@ impl Problem {
             Self::Behind => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "behind",
-                "the journal could not be brought into the store in time; try again".to_owned(),
+                "what has come could not be brought into the store in time; try again".to_owned(),
+            ),
+            Self::NotSettler => (
+                StatusCode::CONFLICT,
+                "not_settler",
+                "another aggregator settles, the one that holds the first partition of the events topic: ask the one whose metric \
+                 aggregator_settler_count is 1"
+                    .to_owned(),
             ),
             Self::Store(error) => {
                 metrics::reports_failed(1);

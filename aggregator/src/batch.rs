@@ -27,8 +27,8 @@ pub(crate) struct Batch {
     pub(crate) events: BTreeMap<u16, Vec<u8>>,
     pub(crate) unresolved: Vec<u8>,
     pub(crate) set_aside: Vec<u8>,
-    /// The newest outcome counts of each journal.
-    pub(crate) books: BTreeMap<u64, Vec<u8>>,
+    /// The newest outcome counts of each journal, with their sequence numbers: frames may come again after newer ones.
+    pub(crate) books: BTreeMap<u64, (u64, Vec<u8>)>,
     /// Days whose figures change.
     pub(crate) days: BTreeSet<u16>,
     /// Records taken in, of any kind.
@@ -94,10 +94,6 @@ impl Batch {
         self.bytes
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-
     /// Takes in one record of the journal.
     pub(crate) fn add(&mut self, context: &mut Context<'_>, identity: (u64, u64), bytes: &[u8]) {
         self.records += 1;
@@ -105,7 +101,10 @@ impl Batch {
         match record::decode(bytes) {
             Ok(Record::Event(event)) => self.add_event(context, identity, &event),
             Ok(Record::Outcomes(counts)) => {
-                self.books.insert(identity.0, books_row(identity, &counts));
+                let newest = self.books.entry(identity.0).or_default();
+                if newest.1.is_empty() || newest.0 < identity.1 {
+                    *newest = (identity.1, books_row(identity, &counts));
+                }
             }
             Err(_) => {
                 self.records_set_aside += 1;

@@ -2,7 +2,7 @@
 //!
 //! # From a record to a report
 //!
-//! 1. [`loader`] reads the lanes of the journal, decodes records into a [`batch`] of rows and inserts it; the cursors move afterwards. Before that
+//! 1. [`loader`] reads the lanes of the journal, or the frames that Kafka carries, decodes records into a [`batch`] of rows and inserts it; cursors or offsets move afterwards. Before that
 //!    [`changed`] marks, durably, the days whose figures the rows change.
 //! 2. [`settle`] makes a changed day's figures anew from its events ([`judge`] and `sql/part/judged.sql`: each hit once, with its class by
 //!    [`rules`]), next to those in force, and publishes them with one row.
@@ -58,10 +58,18 @@ pub use store::{Password, ServerError, Servers, StoreAt, StoreError, StoreSettin
 /// The store's database where nothing else is said.
 pub const DATABASE: &str = "sightline";
 
+/// Where events come from.
+pub enum Source {
+    /// The lanes of the journal in this process: this aggregator is the only one that reads them.
+    Lanes(Vec<Writer>),
+    /// The events topic, shared with the other aggregators of the group. Its topics exist ([`kafka::Cluster::create_topics`]).
+    Kafka(kafka::Cluster),
+}
+
 /// What the aggregator needs from outside.
 pub struct Parts {
-    /// The lanes of the journal that it reads.
-    pub lanes: Vec<Writer>,
+    /// Where events come from.
+    pub source: Source,
     /// The catalog in force.
     pub catalog: catalog::Shared,
     /// Who may read reports.
@@ -88,6 +96,9 @@ pub enum Error {
     /// Operator or machine: the journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// Operator: the settings for Kafka cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] kafka::Error),
     /// Machine: the system gives no random bytes.
     #[error("the system's random source failed: {0}")]
     Random(getrandom::Error),
@@ -107,7 +118,7 @@ impl From<getrandom::Error> for Error {
 pub enum Readiness {
     /// Loading and reporting work.
     Ready,
-    /// Loading fails at present and is tried again; reports show what is in the store.
+    /// The store or what is loaded from cannot be reached at present, which is tried again; reports show what is in the store.
     Degraded(String),
 }
 
@@ -135,6 +146,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let store = Arc::new(Store::open(parts.store, &parts.database, settings.limits())?);
     store::migrate(&store, settings.retention_days)?;
     changed::upgrade(&store)?;
+    let others_load = matches!(parts.source, Source::Kafka(_));
     let (loader, progress) = Loader::new(
         settings,
         loader::Parts {
@@ -142,7 +154,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
             catalog: Arc::clone(&parts.catalog),
             clock: parts.clock.clone(),
         },
-        &parts.lanes,
+        parts.source,
     )?;
     let settler = Settler::open(
         settle::Parts {
@@ -155,7 +167,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         settings,
     )?;
     let worker =
-        Arc::new(Worker::new(settler, Arc::clone(&progress), parts.lanes, settings.settle_interval()));
+        Arc::new(Worker::new(settler, Arc::clone(&progress), settings.settle_interval(), others_load));
     let reporter = Arc::new(Reporter {
         store,
         catalog: parts.catalog,

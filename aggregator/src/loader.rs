@@ -1,53 +1,42 @@
-//! From the journal's lanes into the store.
+//! From the journal's lanes or from Kafka into the store.
 //!
-//! Owns the thread that reads every lane in order, gathers whole frames into one batch, inserts it, and only then moves the lanes' cursors. So a
-//! record is in the store at least once, whatever crashes where; who counts drops the repeats by (journal, seq).
+//! Owns the thread that reads its [`feed`], gathers whole frames into one batch, inserts it under a mark ([`crate::changed`]), and only then moves on:
+//! cursors of lanes, offsets in Kafka. So a record is in the store at least once, whatever crashes where; who counts drops the repeats by (journal, seq).
 //!
-//! Must never: move a cursor before the rows are on the disk, drop a batch that could not be inserted, or put more than
+//! Must never: move on before the rows are on the disk and their mark is closed, drop a batch that could not be inserted, or put more than
 //! [`INSERT_DAYS_MAX`] days into one insert.
 
+mod feed;
+mod lanes;
+mod letters;
+mod progress;
+mod topic;
+
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event::clock::Clock;
-use journal::{Position, Reader, Writer};
 
-use crate::Error;
+use self::feed::{Feed, Taker};
+use self::lanes::Lanes;
+use self::topic::Topic;
 use crate::batch::{Batch, Context, ViewKeys};
 use crate::changed::{self, OpenMark};
 use crate::metrics;
 use crate::settings::Settings;
 use crate::statement::{self, Statement};
 use crate::store::{INSERT_DAYS_MAX, Store, StoreError, Work};
+use crate::{Error, Source};
 
-/// Name of the cursor with which every lane of the journal is read.
-pub const CURSOR: &str = "aggregator";
-/// Bytes of rows in one batch.
-const BATCH_BYTES_MAX: usize = 64 << 20;
+pub use self::lanes::CURSOR;
+pub(crate) use self::progress::{Progress, Trouble};
+
 /// How long the loader waits for news when there are none.
 const IDLE: Duration = Duration::from_millis(50);
 /// Pauses between tries of a failed insert or reading: doubled from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-
-/// What others see of the loader.
-pub(crate) struct Progress {
-    state: Mutex<State>,
-    moved: Condvar,
-    hurry: AtomicBool,
-    stop: AtomicBool,
-    /// Lets adoption know that there is something to adopt.
-    pub(crate) unresolved: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    /// Up to here each lane is in the store.
-    durable: Vec<Position>,
-    failing: Option<String>,
-    ended: bool,
-}
 
 /// What loading needs.
 pub(crate) struct Parts {
@@ -63,14 +52,16 @@ pub(crate) struct Loader {
     catalog: catalog::Shared,
     progress: Arc<Progress>,
     clock: Clock,
-    lanes: Vec<Lane>,
+    feed: Feed,
     batch: Batch,
     keys: ViewKeys,
     events_max: usize,
     delay_max: Duration,
     oldest: Option<Instant>,
-    /// How long to wait before the journal is read again, while reading it fails.
+    /// How long to wait before the feed is read again, while reading it fails.
     read_pause: Option<Duration>,
+    /// The asking for everything that had come by then that is being worked on.
+    asked: Option<u64>,
 }
 
 /// What is left to do of an insert.
@@ -89,17 +80,13 @@ impl Hand {
         let mut rows = VecDeque::new();
         let mut events = std::mem::take(&mut batch.events).into_values().peekable();
         while events.peek().is_some() {
-            let some = events.by_ref().take(INSERT_DAYS_MAX);
-            rows.push_back((
-                statement::EVENTS,
-                some.reduce(|mut all, day| {
-                    all.extend_from_slice(&day);
-                    all
-                })
-                .unwrap_or_default(),
-            ));
+            let of_days = events.by_ref().take(INSERT_DAYS_MAX).reduce(|mut all, day| {
+                all.extend_from_slice(&day);
+                all
+            });
+            rows.push_back((statement::EVENTS, of_days.unwrap_or_default()));
         }
-        let books = std::mem::take(&mut batch.books).into_values().flatten().collect();
+        let books = std::mem::take(&mut batch.books).into_values().flat_map(|(_, row)| row).collect();
         rows.extend([
             (statement::UNRESOLVED, std::mem::take(&mut batch.unresolved)),
             (statement::SET_ASIDE, std::mem::take(&mut batch.set_aside)),
@@ -110,175 +97,117 @@ impl Hand {
     }
 }
 
-struct Lane {
-    writer: Writer,
-    reader: Reader,
-    /// Everything before is in the batch or in the store.
-    read: Position,
-}
-
-impl Progress {
-    pub(crate) fn new(lanes: usize) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State { durable: vec![Position::START; lanes], ..State::default() }),
-            moved: Condvar::new(),
-            hurry: AtomicBool::new(false),
-            stop: AtomicBool::new(false),
-            unresolved: AtomicBool::new(true),
-        })
-    }
-
-    /// Waits until everything that the lanes have committed by now is in the store; false when it takes longer than `timeout` or loading has
-    /// ended.
-    pub(crate) fn wait_for(&self, targets: &[Position], timeout: Duration) -> bool {
-        self.hurry.store(true, Ordering::Release);
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = |state: &mut State| {
-            !state.ended && targets.iter().zip(&state.durable).any(|(target, durable)| durable < target)
-        };
-        let (state, _) =
-            self.moved.wait_timeout_while(state, timeout, behind).unwrap_or_else(PoisonError::into_inner);
-        targets.iter().zip(&state.durable).all(|(target, durable)| durable >= target)
-    }
-
-    /// Ends the loader after what it has read.
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-    }
-
-    /// Why inserting fails at present, if it does.
-    pub(crate) fn failing(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.ended { Some("the loader has ended".to_owned()) } else { state.failing.clone() }
-    }
-
-    fn set_failing(&self, failing: Option<String>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).failing = failing;
-    }
-}
-
 impl Loader {
     pub(crate) fn new(
         settings: &Settings,
         parts: Parts,
-        writers: &[Writer],
+        source: Source,
     ) -> Result<(Self, Arc<Progress>), Error> {
         let Parts { store, catalog, clock } = parts;
-        let progress = Progress::new(writers.len());
-        let lanes = writers
-            .iter()
-            .map(|writer| {
-                let reader = writer.reader(CURSOR)?;
-                Ok(Lane { writer: writer.clone(), read: reader.position(), reader })
-            })
-            .collect::<Result<_, journal::Error>>()?;
+        let feed = match source {
+            Source::Lanes(writers) => Feed::Lanes(Lanes::open(&writers)?),
+            Source::Kafka(cluster) => Feed::Topic(Box::new(Topic::join(cluster)?)),
+        };
+        let progress = Progress::new();
+        progress.set_settler(feed.is_settler());
         let loader = Self {
             store,
             writer: changed::Writer::new(clock.clone())?,
             catalog,
             progress: Arc::clone(&progress),
             clock,
-            lanes,
+            feed,
             batch: Batch::default(),
             keys: ViewKeys::default(),
             events_max: settings.batch_events_max,
             delay_max: settings.batch_delay(),
             oldest: None,
             read_pause: None,
+            asked: None,
         };
         Ok((loader, progress))
     }
 
     /// Runs until it is stopped. Blocks: give it a thread.
     pub(crate) fn run(mut self) {
-        loop {
-            let stopping = self.progress.stop.load(Ordering::Acquire);
-            let hurry = self.progress.hurry.swap(false, Ordering::AcqRel);
-            let caught_up = self.read();
-            let full = self.batch.records as usize >= self.events_max;
-            let waited = self.oldest.is_some_and(|oldest| oldest.elapsed() >= self.delay_max);
-            if full || waited || hurry || stopping {
-                if !self.store() {
-                    break;
-                }
-                self.publish();
-            }
-            if stopping && caught_up {
-                break;
-            }
-            if caught_up && !hurry {
-                self.idle();
-            }
-        }
-        self.progress.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
-        self.progress.moved.notify_all();
+        while self.turn() {}
+        self.progress.set_settler(false);
+        self.feed.close();
+        self.progress.end();
     }
 
-    /// Reads what the lanes have, up to a full batch. True if every lane was read to its end.
+    /// Reads once, and stores what is due. False at the end.
+    fn turn(&mut self) -> bool {
+        let stopping = self.progress.is_stopping();
+        self.aim();
+        let caught_up = if stopping && !self.feed.is_finite() { true } else { self.read() };
+        let full = self.batch.records as usize >= self.events_max || self.feed.is_full();
+        let waited = self.oldest.is_some_and(|oldest| oldest.elapsed() >= self.delay_max);
+        if full || waited || stopping || self.asked.is_some() {
+            if !self.store() {
+                return false;
+            }
+            self.feed.measure();
+            self.answer();
+        }
+        self.progress.set_settler(self.feed.is_settler());
+        if caught_up {
+            if stopping {
+                return false;
+            }
+            match self.read_pause {
+                Some(pause) => self.progress.pause(pause),
+                None => self.feed.wait(self.due_in().min(IDLE)),
+            }
+        }
+        true
+    }
+
+    /// How long what is in hand may wait.
+    fn due_in(&self) -> Duration {
+        self.oldest.map_or(IDLE, |oldest| self.delay_max.saturating_sub(oldest.elapsed()))
+    }
+
+    /// Reads what the feed has, up to a full batch. True if it was read to its end.
     fn read(&mut self) -> bool {
-        let mut caught_up = true;
-        let mut failed = false;
         let catalog = self.catalog.load_full();
-        let mut context = Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms() };
-        for lane in &mut self.lanes {
-            let committed = lane.writer.committed();
-            loop {
-                if self.batch.records as usize >= self.events_max || self.batch.bytes() >= BATCH_BYTES_MAX {
-                    caught_up = false;
-                    break;
-                }
-                match lane.reader.next_frame() {
-                    Ok(Some(frame)) => {
-                        for (seq, record) in frame.records() {
-                            self.batch.add(&mut context, (frame.journal_id.0, seq), record);
-                        }
-                        self.batch.lost += frame.lost_before;
-                        lane.read = frame.end();
-                        self.oldest.get_or_insert_with(Instant::now);
-                    }
-                    Ok(None) => {
-                        lane.read = lane.read.max(committed);
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "reading the journal failed");
-                        self.progress.set_failing(Some(error.to_string()));
-                        failed = true;
-                        break;
-                    }
-                }
-            }
+        let context = Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms() };
+        let mut taker = Taker { batch: &mut self.batch, context, events_max: self.events_max };
+        let reading = self.feed.read(&mut taker);
+        if self.feed.has_taken() {
+            self.oldest.get_or_insert_with(Instant::now);
         }
-        self.read_pause = failed.then(|| self.read_pause.map_or(RETRY.0, |pause| (pause * 2).min(RETRY.1)));
-        caught_up
+        // A feed with a trouble of its own waits by itself, and hears of its end by being read.
+        let fails = reading.trouble.is_some() && self.feed.is_finite();
+        self.read_pause = fails.then(|| self.read_pause.map_or(RETRY.0, |pause| (pause * 2).min(RETRY.1)));
+        self.progress.set(Trouble::Source, reading.trouble);
+        reading.caught_up
     }
 
-    /// Inserts the batch and moves the cursors; tries until it succeeds. False if it was stopped while failing: the records are still in the
-    /// journal then.
+    /// Inserts the batch and moves on in the feed; tries until it succeeds. False if it was stopped while failing: the records are read again then.
     fn store(&mut self) -> bool {
-        if self.batch.is_empty() {
+        if self.oldest.is_none() {
             return true;
         }
         let mut pause = RETRY.0;
         let mut hand = Hand::of(&mut self.batch);
-        while let Err(error) = self.insert(&mut hand) {
+        while let Err(error) = self.complete(&mut hand) {
             metrics::inserts_failed(1);
-            tracing::error!(%error, records = self.batch.records, "inserting failed; it is tried again");
-            self.progress.set_failing(Some(error.to_string()));
-            if self.progress.stop.load(Ordering::Acquire) {
+            tracing::error!(error, records = self.batch.records, "inserting failed; it is tried again");
+            self.progress.set(Trouble::Insert, Some(error));
+            if self.progress.is_stopping() {
                 return false;
             }
-            std::thread::sleep(pause);
+            self.progress.pause(pause);
             pause = (pause * 2).min(RETRY.1);
         }
-        for lane in &mut self.lanes {
-            let position = lane.reader.position();
-            if let Err(error) = lane.reader.commit(position) {
-                // The records come again after a restart, which is harmless.
-                tracing::error!(%error, "moving the cursor failed");
-                self.progress.set_failing(Some(error.to_string()));
-            }
+        let moved = self.feed.advance().err();
+        if let Some(error) = &moved {
+            // The records come again after a restart, which is harmless.
+            tracing::error!(error, "what was stored could not be ticked off");
         }
+        self.progress.set(Trouble::Insert, moved);
+        self.oldest = None;
         let batch = std::mem::take(&mut self.batch);
         metrics::records_loaded(batch.records);
         metrics::records_set_aside(batch.records_set_aside);
@@ -294,11 +223,18 @@ impl Loader {
         if batch.adoptable || new_catalog {
             self.progress.unresolved.store(true, Ordering::Release);
         }
-        self.oldest = None;
         true
     }
 
-    /// Does what is left of an insert: opens the mark, inserts, closes the mark.
+    /// Does what is left of storing a batch.
+    fn complete(&mut self, hand: &mut Hand) -> Result<(), String> {
+        let started = Instant::now();
+        self.insert(hand).map_err(|error| error.to_string())?;
+        metrics::insert_seconds(started.elapsed().as_secs_f64());
+        self.feed.secure()
+    }
+
+    /// Opens the mark, inserts, closes the mark: whatever of it is left.
     fn insert(&mut self, hand: &mut Hand) -> Result<(), StoreError> {
         if let Some(days) = &hand.days {
             hand.mark = Some(self.writer.open(&self.store, Work::Load, days)?);
@@ -306,6 +242,7 @@ impl Loader {
         }
         while let Some((table, rows)) = hand.rows.front() {
             self.store.insert(Work::Load, *table, rows)?;
+            metrics::inserts(1);
             hand.rows.pop_front();
         }
         if let Some(mark) = &hand.mark {
@@ -315,28 +252,27 @@ impl Loader {
         Ok(())
     }
 
-    /// Tells how far the store is.
-    fn publish(&self) {
-        metrics::journal_lag_bytes(self.lanes.iter().map(|lane| lane.reader.lag_bytes()).sum());
-        let mut state = self.progress.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.durable = self.lanes.iter().map(|lane| lane.read).collect();
-        if self.read_pause.is_none() {
-            state.failing = None;
+    /// Remembers where everything ends, for those who ask for what has come by now.
+    fn aim(&mut self) {
+        let (asked, answered) = self.progress.asked();
+        if self.asked.is_none() && answered < asked {
+            match self.feed.aim() {
+                Ok(()) => self.asked = Some(asked),
+                Err(error) => self.progress.set(Trouble::Source, Some(error)),
+            }
         }
-        drop(state);
-        self.progress.moved.notify_all();
     }
 
-    fn idle(&self) {
-        if let Some(pause) = self.read_pause {
-            std::thread::sleep(pause);
-            return;
-        }
-        // Lanes are looked at in turn; with several, each gets its share of the pause. A closed lane does not wait.
-        let until = Instant::now() + IDLE;
-        let share = IDLE / self.lanes.len().max(1) as u32;
-        if !self.lanes.iter().any(|lane| lane.reader.wait(share)) {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    /// Answers them if it is all in the store. Nothing is in hand.
+    fn answer(&mut self) {
+        let Some(asked) = self.asked else { return };
+        match self.feed.has_reached() {
+            Ok(true) => {
+                self.progress.answer(asked);
+                self.asked = None;
+            }
+            Ok(false) => {}
+            Err(error) => self.progress.set(Trouble::Source, Some(error)),
         }
     }
 }

@@ -3,14 +3,21 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// Counters: name and help.
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 13] = [
     (
         "aggregator_records_loaded_total",
         "Records of the journal that are in the store, repeats after a crash included",
     ),
     ("aggregator_records_set_aside_total", "Records of an unknown version, kept undecoded"),
     ("aggregator_records_lost_total", "Records that damage to the journal took before they were read"),
+    ("aggregator_inserts_total", "Inserts into the store, tables counted one by one"),
     ("aggregator_inserts_failed_total", "Inserts that failed and are tried again"),
+    ("aggregator_frames_consumed_total", "Frames read from Kafka, repeats included"),
+    (
+        "aggregator_frames_repeated_total",
+        "Frames read from Kafka again: sent or handed over twice, counted once in figures",
+    ),
+    ("aggregator_rebalances_total", "Times that partitions of the events topic came or went"),
     ("aggregator_events_adopted_total", "Unresolved hits that became events"),
     ("aggregator_days_settled_total", "Settle steps that published a day"),
     ("aggregator_settles_failed_total", "Settle steps that failed and are tried again"),
@@ -19,15 +26,22 @@ const COUNTERS: [(&str, &str); 9] = [
 ];
 
 /// Gauges: name and help.
-const GAUGES: [(&str, &str); 3] = [
+const GAUGES: [(&str, &str); 6] = [
     ("aggregator_journal_lag_bytes", "Bytes of the journal that are not in the store yet"),
+    ("aggregator_lag_messages", "Messages of the partitions held that were not read yet"),
+    ("aggregator_insert_seconds", "Time spent in inserts since the start, seconds"),
+    ("aggregator_settler_count", "1 in the aggregator that settles, 0 in the others"),
     ("aggregator_settle_seconds", "Duration of the last settle step, seconds"),
     ("aggregator_days_dirty", "Past days that changed since they were settled"),
 ];
 
+/// Messages that were no frames, by reason.
+const DEAD_LETTERS: &str = "aggregator_dead_letters_total";
+const REASONS: [&str; 2] = ["unknown_version", "corrupt"];
+
 /// Every metric, for the list that dashboards are made from.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    COUNTERS.iter().chain(&GAUGES).map(|(name, _)| *name)
+    COUNTERS.iter().chain(&GAUGES).map(|(name, _)| *name).chain([DEAD_LETTERS])
 }
 
 /// Declares them, at zero.
@@ -35,6 +49,13 @@ pub(crate) fn declare() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
         counter!(name).absolute(0);
+    }
+    describe_counter!(
+        DEAD_LETTERS,
+        "Messages of the events topic that are no frames and went to the dead letters"
+    );
+    for reason in REASONS {
+        counter!(DEAD_LETTERS, "reason" => reason).absolute(0);
     }
     for (name, help) in GAUGES {
         describe_gauge!(name, help);
@@ -52,6 +73,10 @@ counters! {
     records_loaded = "aggregator_records_loaded_total";
     records_set_aside = "aggregator_records_set_aside_total";
     records_lost = "aggregator_records_lost_total";
+    inserts = "aggregator_inserts_total";
+    frames_consumed = "aggregator_frames_consumed_total";
+    frames_repeated = "aggregator_frames_repeated_total";
+    rebalances = "aggregator_rebalances_total";
     inserts_failed = "aggregator_inserts_failed_total";
     events_adopted = "aggregator_events_adopted_total";
     days_settled = "aggregator_days_settled_total";
@@ -62,6 +87,23 @@ counters! {
 
 pub(crate) fn journal_lag_bytes(bytes: u64) {
     gauge!("aggregator_journal_lag_bytes").set(bytes as f64);
+}
+
+pub(crate) fn lag_messages(messages: u64) {
+    gauge!("aggregator_lag_messages").set(messages as f64);
+}
+
+pub(crate) fn insert_seconds(seconds: f64) {
+    gauge!("aggregator_insert_seconds").increment(seconds);
+}
+
+pub(crate) fn is_settler(is_settler: bool) {
+    gauge!("aggregator_settler_count").set(f64::from(u8::from(is_settler)));
+}
+
+/// One more, for one of the reasons.
+pub(crate) fn dead_letters(reason: &'static str) {
+    counter!(DEAD_LETTERS, "reason" => reason).increment(1);
 }
 
 pub(crate) fn settle_seconds(seconds: f64) {

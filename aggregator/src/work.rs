@@ -2,16 +2,18 @@
 //!
 //! Owns the thread that does so at an interval, and the same work on demand for `POST /v1/settle`. Today is settled on demand only; until then
 //! reports compute it from its events.
+//!
+//! Of several aggregators on Kafka one at a time does this work: the one that holds the first partition of the events topic. Two at once, for as
+//! long as it takes to notice that it went elsewhere, do no harm (see [`crate::settle`]).
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use journal::Writer;
 use serde::Deserialize;
 
 use crate::adopt;
-use crate::loader::Progress;
+use crate::loader::{Progress, Trouble};
 use crate::metrics;
 use crate::report::local_day;
 use crate::settle::{SettledDay, Settler};
@@ -22,6 +24,8 @@ use crate::store::{StoreError, Value, Work};
 const REST_FACTOR: u32 = 10;
 /// Pause between two looks at the catalog, for adoption.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the store is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(5);
 /// Days whose last settle step is remembered.
 const REMEMBERED_MAX: usize = 1000;
 
@@ -29,8 +33,9 @@ const REMEMBERED_MAX: usize = 1000;
 pub(crate) struct Worker {
     pub(crate) settler: Settler,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) lanes: Vec<Writer>,
     pub(crate) interval: Duration,
+    /// Whether other aggregators load into the same store.
+    others_load: bool,
     /// Version of the catalog that adoption and rules have seen, `None` before the first. Locked while they are followed: two at a time would
     /// adopt twice.
     seen_catalog: Mutex<Option<u32>>,
@@ -43,14 +48,14 @@ impl Worker {
     pub(crate) fn new(
         settler: Settler,
         progress: Arc<Progress>,
-        lanes: Vec<Writer>,
         interval: Duration,
+        others_load: bool,
     ) -> Self {
         Self {
             settler,
             progress,
-            lanes,
             interval,
+            others_load,
             seen_catalog: Mutex::new(None),
             rest: Mutex::default(),
             stopping: Mutex::new(false),
@@ -61,7 +66,18 @@ impl Worker {
     /// Runs until it is stopped. Blocks: give it a thread.
     pub(crate) fn run(&self) {
         let mut settle_at = Instant::now() + self.interval;
+        let mut probe_at = Instant::now() + PROBE;
         while !self.pause(LOOK) {
+            if probe_at <= Instant::now() {
+                self.probe();
+                probe_at = Instant::now() + PROBE;
+            }
+            metrics::is_settler(self.is_settler());
+            if !self.is_settler() {
+                // Whatever it followed, others follow it from now on; and if the work comes back, it follows everything anew.
+                *self.seen_catalog.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                continue;
+            }
             if let Err(error) = self.follow_rules() {
                 tracing::error!(%error, "adopting failed; it is tried again");
             }
@@ -69,6 +85,7 @@ impl Worker {
                 continue;
             }
             settle_at = Instant::now() + self.interval;
+            self.look_for_unresolved();
             if let Err(error) =
                 self.settle_past().and_then(|()| self.settler.drop_generations(false).map(drop))
             {
@@ -93,10 +110,27 @@ impl Worker {
         *stopping
     }
 
-    /// Waits until everything that is in the journal now is in the store; false when it takes too long.
+    /// Waits until everything that has come by now is in the store; false when it takes too long.
     pub(crate) fn catch_up(&self, timeout: Duration) -> bool {
-        let targets: Vec<_> = self.lanes.iter().map(Writer::committed).collect();
-        self.progress.wait_for(&targets, timeout)
+        self.progress.catch_up(timeout)
+    }
+
+    /// Whether this aggregator is the one that settles.
+    pub(crate) fn is_settler(&self) -> bool {
+        self.progress.is_settler()
+    }
+
+    /// Lets [`Self::follow_rules`] look for what others loaded: nobody tells of it.
+    pub(crate) fn look_for_unresolved(&self) {
+        if self.others_load {
+            self.progress.unresolved.store(true, Ordering::Release);
+        }
+    }
+
+    /// Asks the store whether it is there.
+    fn probe(&self) {
+        let asked = self.settler.store.execute_text(Work::Settle, "SELECT 1", &Vec::new());
+        self.progress.set(Trouble::Store, asked.err().map(|error| error.to_string()));
     }
 
     /// Follows a changed catalog or newly loaded unresolved hits: adopts what is known by now, and marks days whose rules changed. How many

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aggregator::{DATABASE, Parts, Settings, StoreAt, Token, Tokens};
+use aggregator::{DATABASE, Parts, Settings, Source, StoreAt, Token, Tokens};
 use benches::sample::{CAMPAIGN, FIRST_MS, PLACEMENTS, record};
 use catalog::Catalog;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
@@ -39,7 +39,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
         placements.concat()
     );
     let parts = Parts {
-        lanes: vec![lane],
+        source: Source::Lanes(vec![lane]),
         catalog: Catalog::parse(&campaign, "catalog.toml").expect("a catalog").into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         listener: TcpListener::bind("127.0.0.1:0").expect("a port"),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aggregator::engine::{Connection, Engine, find_library};
-use aggregator::{Handle, Parts, Settings, StoreAt, Token, Tokens};
+use aggregator::{Handle, Parts, Settings, Source, StoreAt, Token, Tokens};
 use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::IdKind;
@@ -155,7 +155,7 @@ impl Rig {
     fn start(&mut self) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let parts = Parts {
-            lanes: vec![self.lane.clone()],
+            source: Source::Lanes(vec![self.lane.clone()]),
             catalog: Arc::clone(&self.catalog),
             tokens: Tokens { operator: Token::new(TOKEN) },
             listener,

@@ -279,7 +279,7 @@ fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Hand
 fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
     let settings = &ground.config.reports;
     let parts = aggregator::Parts {
-        lanes: ground.lanes.clone(),
+        source: aggregator::Source::Lanes(ground.lanes.clone()),
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
         listener: bind("reports", settings.listen)?,
