@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -160,7 +161,7 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// The placeholder's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The value as the engine reads it (see [`crate::store::Value`]).
     pub text: String,
 }

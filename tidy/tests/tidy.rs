@@ -48,7 +48,7 @@ const ONE_PLACES: [OnePlace; 6] = [
     },
     OnePlace {
         name: "env::var",
-        paths: &["sightline/src/", "aggregator/src/engine", "benches/", "fuzz/", "tidy/"],
+        paths: &["sightline/src/", "aggregator/src/engine", "test-server/", "benches/", "fuzz/", "tidy/"],
         why: "the environment is configuration: the binary reads it, and the engine's place is found alike by tests and binary",
     },
     OnePlace {

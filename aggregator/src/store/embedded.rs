@@ -42,7 +42,7 @@ impl Embedded {
         values: &Values,
     ) -> Result<Vec<u8>, EngineError> {
         let bound: Vec<Bound> =
-            values.iter().map(|(name, value)| Bound { name, text: value.text() }).collect();
+            values.iter().map(|(name, value)| Bound { name: (*name).into(), text: value.text() }).collect();
         self.session(work).query(sql, format, &bound)
     }
 

@@ -13,6 +13,8 @@ use crate::settings::SettingsError;
 
 /// Most addresses in `servers`.
 const SERVERS_MAX: usize = 64;
+/// How much longer is waited for an answer than the server may take for the statement.
+const ANSWER_MARGIN: Duration = Duration::from_secs(15);
 /// Longest password file, bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
@@ -97,6 +99,8 @@ pub struct Servers {
     pub connect_max: Duration,
     /// Longest that a statement may run.
     pub statement_max: Duration,
+    /// How much longer is waited for its answer than it may run.
+    pub answer_margin: Duration,
     /// How long a statement that can be repeated is tried again.
     pub retry_max: Duration,
     /// Longest value of a statement, bytes.
@@ -223,6 +227,7 @@ impl StoreSettings {
             insert_quorum: self.insert_quorum,
             connect_max: Duration::from_millis(self.connect_ms_max),
             statement_max: Duration::from_secs(self.statement_seconds_max),
+            answer_margin: ANSWER_MARGIN,
             retry_max: Duration::from_secs(self.retry_seconds_max),
             value_bytes_max: self.value_bytes_max,
         })))

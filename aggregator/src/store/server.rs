@@ -37,8 +37,6 @@ use super::{Limits, Password, REPORT_SECONDS_MAX, Servers, Value, Values, Work, 
 const PIECE_BYTES: usize = 1 << 20;
 /// Longest answer that is read, bytes: far more than any of our statements answers.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
-/// How much longer we wait for an answer than the server may take for the statement.
-const ANSWER_MARGIN: Duration = Duration::from_secs(15);
 /// First pause before a second try.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause before a second try.
@@ -55,6 +53,7 @@ pub(super) struct Server {
     current: AtomicUsize,
     session: Mutex<Session>,
     statement_max: Duration,
+    answer_margin: Duration,
     retry_max: Duration,
     value_bytes_max: usize,
     waiter: Waiter,
@@ -97,6 +96,7 @@ impl Server {
             current: AtomicUsize::new(0),
             session: Mutex::default(),
             statement_max: servers.statement_max,
+            answer_margin: servers.answer_margin,
             retry_max: servers.retry_max,
             value_bytes_max: servers.value_bytes_max,
             waiter: Waiter::start()?,
@@ -229,7 +229,7 @@ impl Server {
         let Some(address) = self.addresses.get(at) else {
             return Err(ServerError::Client("no server is named".to_owned()));
         };
-        let limit = statement_max(work, self.statement_max) + ANSWER_MARGIN;
+        let limit = statement_max(work, self.statement_max) + self.answer_margin;
         let [load, settle, report] = &address.clients;
         let client = match work {
             Work::Load => load,
@@ -313,8 +313,6 @@ fn client(wire: &Client, url: &str, servers: &Servers, work: Work, limits: Limit
     all.extend([
         ("wait_end_of_query", "1".to_owned()),
         ("enable_http_compression", "1".to_owned()),
-        // A report that nobody waits for any more is ended.
-        ("cancel_http_readonly_queries_on_client_close", "1".to_owned()),
         ("max_execution_time", seconds.to_string()),
         ("timeout_overflow_mode", "throw".to_owned()),
         // What a profile may have set otherwise, and our statements rely on.
@@ -323,6 +321,13 @@ fn client(wire: &Client, url: &str, servers: &Servers, work: Work, limits: Limit
         ("transform_null_in", "0".to_owned()),
         ("max_partitions_per_insert_block", "100".to_owned()),
     ]);
+    if work == Work::Report {
+        // It reads only, and is ended when nobody waits for it any more.
+        all.extend([
+            ("readonly", "2".to_owned()),
+            ("cancel_http_readonly_queries_on_client_close", "1".to_owned()),
+        ]);
+    }
     if !servers.cluster.is_empty() {
         all.extend(super::cluster::settings(servers.insert_quorum, seconds));
     }
@@ -425,7 +430,8 @@ mod tests {
         let repeatable =
             crate::statement::STATEMENTS.iter().filter(|statement| is_repeatable(statement.sql()));
         for statement in repeatable {
-            assert!(statement.sql().trim_start().starts_with("SELECT"), "{}", statement.file);
+            let begins = |word| statement.sql().trim_start().starts_with(word);
+            assert!(begins("SELECT") || begins("CREATE TEMPORARY TABLE IF NOT EXISTS"), "{}", statement.file);
         }
     }
 

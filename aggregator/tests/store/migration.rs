@@ -1,0 +1,85 @@
+//! Tables from several nodes at the same time, and logins.
+
+use std::path::PathBuf;
+use std::sync::Barrier;
+
+use aggregator::store::{Password, ServerError, StoreAt, StoreError, Value, Work, migrate};
+use test_server::{Login, Place, TestServer};
+
+use crate::rig::{Rig, folder, library, place};
+
+/// What is there: each table's name and how it is defined.
+fn tables(rig: &Rig) -> Vec<serde_json::Value> {
+    let sql = "SELECT name, create_table_query FROM system.tables WHERE database = {d:String} ORDER BY name";
+    rig.rows(Work::Load, sql, &vec![("d", Value::Text(rig.database.clone()))])
+}
+
+#[test]
+fn four_nodes_make_the_same_tables_at_once_and_again() {
+    for first in Rig::both() {
+        let nodes: Vec<Rig> = (0..4)
+            .map(|_| {
+                let at = match first.name {
+                    "server" => place().settings(&first.database).at(PathBuf::new()).expect("settings"),
+                    _ => StoreAt::Embedded { engine: Some(library()), path: folder().to_path_buf() },
+                };
+                Rig::open(first.name, at, first.database.clone()).expect("open")
+            })
+            .collect();
+        let mut seen = Vec::new();
+        for days in [190, 190, 60] {
+            let barrier = Barrier::new(nodes.len());
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = nodes
+                    .iter()
+                    .map(|node| {
+                        let barrier = &barrier;
+                        scope.spawn(move || {
+                            barrier.wait();
+                            migrate(&node.store, days)
+                        })
+                    })
+                    .collect();
+                for thread in threads {
+                    let done = thread.join().expect("no panic");
+                    assert!(done.is_ok(), "{} {days}: {done:?}", first.name);
+                }
+            });
+            seen.push(tables(&first));
+        }
+        assert!(seen[0].len() >= 9, "{}: {:?}", first.name, seen[0]);
+        assert_eq!(seen[0], seen[1], "{}", first.name);
+        let kept = |tables: &[serde_json::Value], days: &str| {
+            tables.iter().any(|table| {
+                table["name"] == "events" && table["create_table_query"].to_string().contains(days)
+            })
+        };
+        assert!(
+            kept(&seen[0], "toIntervalDay(190)") && kept(&seen[2], "toIntervalDay(60)"),
+            "{}",
+            first.name
+        );
+    }
+}
+
+#[test]
+fn a_wrong_password_is_told_without_repeating_it() {
+    let login = Login { user: "sightline".to_owned(), password: "right-geheim ü'\"".to_owned() };
+    let server = TestServer::start_for(&library(), folder(), login.clone()).expect("it starts");
+    let place = Place::own(server, &login).expect("a folder");
+    let database = crate::rig::database();
+    let settings = place.settings(&database);
+    let rig =
+        Rig::open("right", settings.at(PathBuf::new()).expect("settings"), database.clone()).expect("let in");
+    assert_eq!(rig.number(Work::Report, "SELECT toUInt64(2) AS n").ok(), Some(2));
+    for wrong in ["wrong-geheim", ""] {
+        let Ok(StoreAt::Servers(mut servers)) = settings.at(PathBuf::new()) else { panic!("servers") };
+        servers.password = Password::new(wrong.to_owned());
+        let error =
+            Rig::open("wrong", StoreAt::Servers(servers), database.clone()).err().expect("not let in");
+        let told = format!("{error} {error:?}");
+        assert!(told.contains("password_file") && told.contains("sightline"), "{told}");
+        assert!(!told.contains("geheim"), "{told}");
+        assert!(matches!(error, StoreError::Server(ServerError::Login { code: 516, .. })), "{told}");
+    }
+}
