@@ -1,9 +1,11 @@
 //! The topics: their names, how they are made, and whether those that are there will do.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::client::{self, Logging};
@@ -17,6 +19,9 @@ use crate::settings::Settings;
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Longest wait for the brokers when topics are made.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest wait until a broker knows the properties of topics that were just made, and the pause between two looks.
+const TOLD_TIMEOUT: Duration = Duration::from_secs(5);
+const TOLD_PAUSE: Duration = Duration::from_millis(50);
 
 /// A topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,19 +192,30 @@ impl Cluster {
             Topic::ALL.iter().filter(|topic| topic.is_registry()).map(|topic| self.topic(*topic)).collect();
         let asked: Vec<ResourceSpecifier<'_>> =
             registries.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        for (described, name) in admin.describe_configs(&asked, options).await?.into_iter().zip(&registries) {
-            let described = match described {
-                Ok(described) => described,
-                Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                    tracing::warn!(topic = name, "not allowed to look whether this topic is kept for good");
-                    continue;
-                }
+        let begun = Instant::now();
+        let described = loop {
+            let described = admin.describe_configs(&asked, options).await?;
+            // A broker that has not heard of a new topic yet says that it does not know it. rdkafka passes no such word on, nor one that we are
+            // not allowed to ask: either is a resource without entries.
+            let is_told = |described: &ConfigResourceResult| {
+                described.as_ref().is_ok_and(|described| !described.entries.is_empty())
+            };
+            if described.iter().all(is_told) || begun.elapsed() > TOLD_TIMEOUT {
+                break described;
+            }
+            std::thread::sleep(TOLD_PAUSE);
+        };
+        for (described, name) in described.into_iter().zip(&registries) {
+            let policy = match described {
+                Ok(described) => described.get("cleanup.policy").and_then(|entry| entry.value.clone()),
                 Err(code) => {
                     return Err(Error::Broker(format!("the topic {name} cannot be looked at: {code}")));
                 }
             };
-            let policy =
-                described.get("cleanup.policy").and_then(|entry| entry.value.clone()).unwrap_or_default();
+            let Some(policy) = policy else {
+                tracing::warn!(topic = name, "not allowed to look whether this topic is kept for good");
+                continue;
+            };
             if policy != "compact" {
                 return Err(Error::Topic {
                     topic: (*name).to_owned(),
