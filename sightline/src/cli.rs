@@ -37,18 +37,19 @@ pub(crate) enum Command {
     Standalone(RoleArgs),
     /// Run the tracker alone: takes beacons and journals them.
     #[command(after_help = "Example:\n  sightline ingest --config deploy/full.toml\n\n\
-        Until roles are linked over Kafka, a tracker alone fills the journal of its own data folder and obeys the\n\
-        opt-outs that are in that folder; start `standalone` on the same folder to turn the journal into figures.")]
+        With [kafka] brokers the node forwards its journal to Kafka, and hears opt-outs and the catalog from there.\n\
+        Without, it fills the journal of its own data folder and obeys the opt-outs that are in that folder; start\n\
+        `standalone` on the same folder to turn the journal into figures.")]
     Ingest(RoleArgs),
     /// Run the opt-out page and its registry alone.
     #[command(after_help = "Example:\n  sightline opt-out --config deploy/full.toml\n\n\
-        Until roles are linked over Kafka, a registry alone reaches the trackers that are started on its data folder\n\
-        later, not one that runs elsewhere.")]
+        With [kafka] brokers the registry is a topic that every tracker hears within a second. Without, it reaches the\n\
+        trackers that are started on its data folder later, not one that runs elsewhere.")]
     OptOut(RoleArgs),
     /// Run the aggregator and the report API alone.
     #[command(after_help = "Example:\n  sightline aggregator --config deploy/full.toml\n\n\
-        Until roles are linked over Kafka, an aggregator alone reads the journal of its own data folder, and only\n\
-        while no tracker writes there.")]
+        With [kafka] brokers it shares the events with the other aggregators of its group, and [store] servers is where\n\
+        they meet. Without, it reads the journal of its own data folder, and only while no tracker writes there.")]
     Aggregator(RoleArgs),
     /// Load past beacons from a file through the running instance, each at its recorded time.
     #[command(after_help = REPLAY_HELP)]
@@ -75,6 +76,9 @@ pub(crate) enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// The catalog of a cluster: publish it to every node, or print the one in force.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Start everything, send generated beacons whose truth is known, show the reports beside it, and stay up.
     #[command(after_help = "Example:\n  sightline demo --data sightline-data")]
     Demo(DemoArgs),
@@ -340,6 +344,29 @@ pub(crate) enum JournalCommand {
     Dump {
         /// A lane's folder, or the folder that holds the lanes.
         dir: PathBuf,
+    },
+}
+
+/// What to do with the catalog of a cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Check a catalog file and put it in force on every node, over Kafka.
+    #[command(after_help = "Example:\n  sightline catalog publish catalog.toml --config ingest.toml\n\n\
+        Every node takes it within a second and stamps events with its version. A node that finds it wrong keeps\n\
+        the one before.")]
+    Publish {
+        /// The catalog file.
+        file: PathBuf,
+        /// Configuration with the [kafka] section of the cluster.
+        #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+        config: PathBuf,
+    },
+    /// Print the catalog in force.
+    #[command(after_help = "Example:\n  sightline catalog show --config ingest.toml > catalog.toml")]
+    Show {
+        /// Configuration with the [kafka] section of the cluster.
+        #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+        config: PathBuf,
     },
 }
 

@@ -4,6 +4,7 @@
 //! DATA/lock                  held by the running process
 //! DATA/instance.json         addresses and pid of the running instance (see `instance`)
 //! DATA/catalog.toml          campaigns and placements
+//! DATA/catalog.kept.toml     in a cluster: the last catalog that came over Kafka
 //! DATA/keys/device.keys      key ring; whoever has it can test guesses of identifiers      0600
 //! DATA/keys/operator.token   bearer token of the report API                               0600
 //! DATA/keys/replay.key       server key with the rights ip, ua, backdate                  0600
@@ -84,6 +85,11 @@ impl DataDir {
     /// Default place of the catalog.
     pub(crate) fn catalog(&self) -> PathBuf {
         self.root.join("catalog.toml")
+    }
+
+    /// The last catalog that came over Kafka.
+    pub(crate) fn catalog_kept(&self) -> PathBuf {
+        self.root.join("catalog.kept.toml")
     }
 
     /// How many receipts the opt-out registry has had.

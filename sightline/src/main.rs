@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`cli`] | the command line as types |
 //! | [`config`], [`data_dir`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
-//! | [`roles`], [`admin`], [`catalog_file`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
+//! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
 //! | [`client`], [`replay`], [`report`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
 //!
@@ -12,6 +12,7 @@
 
 mod admin;
 mod catalog_file;
+mod catalog_topic;
 mod cli;
 mod client;
 mod config;
@@ -33,7 +34,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, JournalCommand};
+use catalog_topic::Published;
+use cli::{CatalogCommand, Cli, Command, JournalCommand};
 use config::{Config, ConfigError};
 use roles::Roles;
 
@@ -75,6 +77,10 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::Demo(args) => demo::run(args, out),
         Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
         Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),
+        Command::Catalog(CatalogCommand::Publish { file, config }) => {
+            publish(file, config, out).map(|()| true)
+        }
+        Command::Catalog(CatalogCommand::Show { config }) => show(config, out).map(|()| true),
         Command::CheckConfig { file } => check_config(file, out).map(|()| true),
     }
 }
@@ -83,6 +89,14 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
 fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = Config::load(Some(file), None)?;
     writeln!(out, "{}: right", file.display())?;
+    if config.kafka.is_on() {
+        writeln!(
+            out,
+            "the catalog comes from Kafka: see `sightline catalog show --config {}`",
+            file.display()
+        )?;
+        return Ok(());
+    }
     let path = config.catalog_path();
     if config.catalog.is_some() || path.exists() {
         let catalog = catalog_file::read(&path)?;
@@ -97,4 +111,38 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "{}: not there yet; the first start writes an example", path.display())?;
     }
     Ok(())
+}
+
+/// The way to the cluster of a configuration.
+fn cluster(config: &Path) -> anyhow::Result<kafka::Cluster> {
+    let settings = Config::load(Some(config), None)?.kafka;
+    if !settings.is_on() {
+        let why = "has no [kafka] brokers: without Kafka a catalog is put in force by writing its file";
+        return Err(ConfigError::in_file(config, why.to_owned()).into());
+    }
+    Ok(kafka::Cluster::new(&settings)?)
+}
+
+/// Puts a catalog in force on every node of a cluster.
+fn publish(file: &Path, config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let catalog = catalog_file::read(file)?;
+    let text = config::read_text(file)?;
+    let version = catalog.version;
+    let said = match catalog_topic::publish(&cluster(config)?, &catalog, &text)? {
+        Published::New => "published",
+        Published::Already => "is in force already",
+    };
+    writeln!(out, "catalog {version:08x} {said}: {} campaigns", catalog.campaigns.len())?;
+    Ok(())
+}
+
+/// Prints the catalog in force.
+fn show(config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    match catalog_topic::in_force(&cluster(config)?)? {
+        Some((_, text)) => Ok(out.write_all(text.as_bytes())?),
+        None => anyhow::bail!(
+            "no catalog was published yet: run `sightline catalog publish FILE --config {}`",
+            config.display()
+        ),
+    }
 }

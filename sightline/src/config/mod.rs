@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub(crate) use error::{ConfigError, nearest};
-pub(crate) use sections::{Admin, Journal, Store};
+pub(crate) use sections::{Admin, Journal};
 
 use crate::data_dir::DataDir;
 
@@ -39,7 +39,9 @@ pub(crate) struct Config {
     /// The report API.
     pub(crate) reports: aggregator::Settings,
     /// The event store.
-    pub(crate) store: Store,
+    pub(crate) store: aggregator::StoreSettings,
+    /// Kafka: empty brokers mean that the journal is read directly.
+    pub(crate) kafka: kafka::Settings,
     /// The admin port.
     pub(crate) admin: Admin,
 }
@@ -55,7 +57,8 @@ impl Default for Config {
             journal: Journal::default(),
             opt_out: opt_out::Settings::default(),
             reports: aggregator::Settings::default(),
-            store: Store::default(),
+            store: aggregator::StoreSettings::default(),
+            kafka: kafka::Settings::default(),
             admin: Admin::default(),
         }
     }
@@ -98,6 +101,8 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.journal.check().map_err(|error| format!("[journal]: {error}"))?;
         self.reports.check().map_err(|error| format!("[reports] {error}"))?;
+        self.store.check().map_err(|error| format!("[store] {error}"))?;
+        self.check_cluster()?;
         let listeners = [
             ("tracker", self.tracker.listen),
             ("opt_out", self.opt_out.listen),
@@ -117,6 +122,27 @@ impl Config {
             && !(url.starts_with("https://") || url.starts_with("http://"))
         {
             return Err(format!("public_url = \"{url}\" has to begin with https:// or http://"));
+        }
+        Ok(())
+    }
+
+    /// What the roles need when Kafka links them.
+    fn check_cluster(&self) -> Result<(), String> {
+        self.kafka.check().map_err(|error| error.to_string())?;
+        if !self.kafka.is_on() {
+            return Ok(());
+        }
+        if self.key_file.is_none() {
+            return Err("[kafka] links several nodes, which need the same keys: copy one key ring to all of them and name it in key_file \
+                 (a first `sightline standalone` draws one, in keys/device.keys of its data folder)"
+                .to_owned());
+        }
+        if self.catalog.is_some() {
+            return Err(
+                "with [kafka] the catalog comes from its topic: leave catalog out, and put it in force with \
+                 `sightline catalog publish FILE`"
+                    .to_owned(),
+            );
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The sections of the configuration that belong to the binary; a role's own settings stand in its crate.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -97,13 +96,4 @@ impl Default for Admin {
     fn default() -> Self {
         Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)) }
     }
-}
-
-/// `[store]`: the event store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Store {
-    /// The engine's library (`libchdb.so`). Default: the variable `SIGHTLINE_ENGINE`, else the cache that
-    /// `deploy/engine/fetch` fills.
-    pub(crate) engine: Option<PathBuf>,
 }

@@ -2,18 +2,23 @@
 //! The first start creates what is missing; nothing that exists is overwritten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use event::clock::Clock;
 use event::key::KeyRing;
 use journal::{Lane, Writer};
+use kafka::Cluster;
 
 use crate::catalog_file;
+use crate::catalog_topic::{self, Following};
 use crate::cli::RoleArgs;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{self, DataDir, Lock};
 use crate::metrics::{self, Exporter};
 
+/// How long a start waits for the catalog of a cluster. A node whose catalog comes later is not ready until then.
+const CATALOG_PATIENCE: Duration = Duration::from_secs(10);
 /// Most lanes: more than any machine has cores for one tracker.
 const LANES_MAX: usize = 256;
 
@@ -41,8 +46,12 @@ pub(crate) struct Ground {
     pub(crate) data: DataDir,
     /// Device and opt-out keys.
     pub(crate) keys: Arc<KeyRing>,
+    /// The way to Kafka, where there is one.
+    pub(crate) cluster: Option<Cluster>,
     /// The catalog in force.
     pub(crate) catalog: catalog::Shared,
+    /// What brings the catalog of a cluster.
+    pub(crate) following: Option<Following>,
     /// The operator's report token.
     pub(crate) operator_token: String,
     /// The journal's lanes, by number.
@@ -69,13 +78,11 @@ impl Ground {
         let mut config = Config::load(args.config.as_deref(), args.data.as_deref())?;
         let data = config.data_dir();
         let lock = data.open()?;
-        let catalog_path = config.catalog_path();
-        // Only the default place is filled: a path that was configured and is missing is a mistake to be told.
-        if config.catalog.is_none() && catalog_file::write_example_if_missing(&catalog_path)? {
-            tracing::info!(path = %catalog_path.display(), "example catalog written");
-        }
-        let catalog = catalog_file::read(&catalog_path)?;
-        if want.aggregator {
+        let cluster = match config.kafka.is_on() {
+            true => Some(Cluster::new(&config.kafka).map_err(|error| ConfigError::usage(error.to_string()))?),
+            false => None,
+        };
+        if want.aggregator && !config.store.has_servers() {
             // Looked for before anything starts: the one thing that a new machine may lack.
             aggregator::engine::find_library(config.store.engine.as_deref())?;
         }
@@ -85,12 +92,18 @@ impl Ground {
             enter_own_keys(&mut config, &data)?;
         }
         let exporter = metrics::install()?;
-        metrics::catalog_taken(catalog.campaigns.len());
+        let (catalog, following) = match &cluster {
+            Some(cluster) => follow_catalog(cluster, &data)?,
+            None => (read_catalog(&config)?, None),
+        };
         let clock = Clock::System;
-        let lanes = if want.lanes { open_lanes(&config, &data, &clock)? } else { Vec::new() };
+        let reads_lanes = want.tracker || (want.aggregator && cluster.is_none());
+        let lanes = if want.lanes && reads_lanes { open_lanes(&config, &data, &clock)? } else { Vec::new() };
         Ok(Self {
             exporter: exporter.with_lanes(lanes.clone()),
-            catalog: catalog.into_shared(),
+            cluster,
+            catalog,
+            following,
             keys: Arc::new(keys),
             operator_token: operator.text,
             threads: cores(),
@@ -102,6 +115,31 @@ impl Ground {
             lock: Arc::new(lock),
         })
     }
+}
+
+/// The catalog of the configured file, or the example.
+fn read_catalog(config: &Config) -> anyhow::Result<catalog::Shared> {
+    let path = config.catalog_path();
+    // Only the default place is filled: a path that was configured and is missing is a mistake to be told.
+    if config.catalog.is_none() && catalog_file::write_example_if_missing(&path)? {
+        tracing::info!(path = %path.display(), "example catalog written");
+    }
+    let catalog = catalog_file::read(&path)?;
+    metrics::catalog_taken(catalog.campaigns.len());
+    Ok(catalog.into_shared())
+}
+
+/// The catalog of the cluster, or the one that was kept while Kafka is away.
+fn follow_catalog(cluster: &Cluster, data: &DataDir) -> anyhow::Result<(catalog::Shared, Option<Following>)> {
+    let path = data.catalog_kept();
+    let kept = catalog_topic::kept(&path);
+    let has_kept = kept.is_some();
+    let shared = kept.unwrap_or_default().into_shared();
+    let following = Following::start(cluster.clone(), shared.clone(), path, has_kept)?;
+    if !following.wait(CATALOG_PATIENCE)? {
+        tracing::warn!(has_kept, "the catalog's topic was not read yet; it is tried on");
+    }
+    Ok((shared, Some(following)))
 }
 
 fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {

@@ -1,7 +1,10 @@
 //! Starting the roles, alone or together, and stopping them in an order that loses nothing.
 //!
-//! Start: ground (folder, keys, catalog, lanes) → opt-out list → tracker → aggregator → admin port → `instance.json`.
-//! Stop: the tracker first, so that nothing new is answered; then the page, then the aggregator, which reads what is left.
+//! Start: ground (folder, keys, catalog, lanes) → opt-out list → tracker → forwarder → aggregator → admin port → `instance.json`.
+//! Stop: the tracker first, so that nothing new is answered; then the page, the forwarder and the aggregator, which read what is left.
+//!
+//! Two values of the configuration decide what stands behind the roles: with `[kafka] brokers` the journal goes to Kafka, and opt-outs and catalog
+//! come from there; with `[store] servers` the events go to ClickHouse servers in place of the engine inside. Each works without the other.
 
 mod ground;
 mod registry;

@@ -1,50 +1,137 @@
-//! The opt-out registry of this process: opened only if it is the one that was there before.
+//! The opt-outs of this process: the registry that it keeps, or the one of the cluster that it follows. Opened only if it is the one that was
+//! there before.
 //!
-//! It owns `keys/opt-out.receipts`, the number of receipts at the last start or stop. The registry's own folder cannot tell that it is
+//! It owns `keys/opt-out.receipts`, the number of receipts when that was last looked at. The registry's own folder or topic cannot tell that it is
 //! gone: an empty one looks like a first start, and everybody who opted out would be measured again.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
-use opt_out::{List, Registry};
+use opt_out::{FollowParts, Following, List, Registry, Standing};
 
-use super::Ground;
+use super::{Ground, Want};
 use crate::data_dir::{DataDir, write_durably};
 
-/// Opens the registry and binds it to its key.
+/// Who opted out, as this process knows it.
+pub(super) enum OptOuts {
+    /// It keeps the registry: its own journal, or the cluster's topic.
+    Registry(Registry),
+    /// It hears the cluster's registry.
+    Following(Following),
+}
+
+/// Opens the registry, or follows that of the cluster.
 ///
 /// # Errors
 /// A registry that is damaged, belongs to another key or lacks receipts that it had.
-pub(super) fn open(ground: &Ground) -> anyhow::Result<(Registry, List)> {
-    let dir = ground.data.opt_out();
+pub(super) fn open(ground: &Ground, want: Want) -> anyhow::Result<OptOuts> {
     let mark = ground.data.opt_out_receipts();
     let known = read(&mark).with_context(|| format!("cannot read {}", mark.display()))?;
+    let opt_outs = match &ground.cluster {
+        None => OptOuts::Registry(open_journal(ground, known)?),
+        Some(cluster) => {
+            let parts = FollowParts {
+                cluster: cluster.clone(),
+                settings: ground.config.opt_out.clone(),
+                keys: Arc::clone(&ground.keys),
+                clock: ground.clock.clone(),
+                receipts_known: known,
+            };
+            if want.page {
+                let opened = Registry::open_on_topic(parts)
+                    .context("the cluster's opt-out registry cannot be used")?;
+                OptOuts::Registry(opened.0)
+            } else {
+                OptOuts::Following(
+                    opt_out::follow(parts).context("the cluster's opt-out registry cannot be followed")?,
+                )
+            }
+        }
+    };
+    opt_outs.keep(&ground.data)?;
+    Ok(opt_outs)
+}
+
+fn open_journal(ground: &Ground, known: Option<u64>) -> anyhow::Result<Registry> {
+    let dir = ground.data.opt_out();
     if known.is_none() || ground.config.opt_out.registry.start_empty {
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    let (registry, list) = Registry::open_with(&dir, &ground.config.opt_out, ground.clock.clone(), known)
+    let (registry, _) = Registry::open_with(&dir, &ground.config.opt_out, ground.clock.clone(), known)
         .with_context(|| {
             format!("the opt-out registry {} cannot be opened, so nothing may be measured", dir.display())
         })?;
     registry
         .bind_key(&ground.keys)
         .context("the opt-out registry cannot be used, so nothing may be measured")?;
-    keep(&ground.data, &registry)?;
-    Ok((registry, list))
+    Ok(registry)
 }
 
-/// Keeps the number of receipts for the next start.
-///
-/// # Errors
-/// The disk's.
-pub(super) fn keep(data: &DataDir, registry: &Registry) -> anyhow::Result<()> {
-    let (mark, receipts) = (data.opt_out_receipts(), registry.stats().receipts);
-    if read(&mark).ok().flatten() == Some(receipts) {
-        return Ok(());
+impl OptOuts {
+    /// The registry, where this process keeps it.
+    pub(super) fn registry(&self) -> Option<&Registry> {
+        match self {
+            Self::Registry(registry) => Some(registry),
+            Self::Following(_) => None,
+        }
     }
-    write_durably(&mark, 0o600, format!("{receipts}\n").as_bytes())
-        .with_context(|| format!("cannot write {}", mark.display()))
+
+    /// What beacons are held against.
+    pub(super) fn list(&self) -> &List {
+        match self {
+            Self::Registry(registry) => registry.list(),
+            Self::Following(following) => following.list(),
+        }
+    }
+
+    /// Whether a tracker here may measure.
+    pub(super) fn standing(&self) -> Standing {
+        match self {
+            Self::Registry(registry) => registry.standing(),
+            Self::Following(following) => following.standing(),
+        }
+    }
+
+    /// Why it is not ready, if so.
+    pub(super) fn not_ready(&self) -> Option<String> {
+        match self {
+            Self::Registry(registry) => registry.refusal(),
+            Self::Following(following) => following.state().refusal,
+        }
+    }
+
+    /// Takes no more, and ends what runs. Blocks until then.
+    pub(super) fn close(&self) {
+        match self {
+            Self::Registry(registry) => registry.close(),
+            // It ends with its last handle, which is this one.
+            Self::Following(_) => {}
+        }
+    }
+
+    /// Keeps the number of receipts for the next start, once it is known.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn keep(&self, data: &DataDir) -> anyhow::Result<()> {
+        let state = match self {
+            Self::Registry(registry) => registry.follow_state(),
+            Self::Following(following) => Some(following.state()),
+        };
+        let receipts = match (self, state) {
+            (_, Some(state)) if state.is_caught_up => state.receipts,
+            (Self::Registry(registry), None) => registry.stats().receipts,
+            (_, _) => return Ok(()),
+        };
+        let mark = data.opt_out_receipts();
+        if read(&mark).ok().flatten() == Some(receipts) {
+            return Ok(());
+        }
+        write_durably(&mark, 0o600, format!("{receipts}\n").as_bytes())
+            .with_context(|| format!("cannot write {}", mark.display()))
+    }
 }
 
 fn read(mark: &Path) -> io::Result<Option<u64>> {

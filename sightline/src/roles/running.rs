@@ -2,27 +2,38 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use ingest::forwarder::{self, Forwarder};
 use journal::Writer;
-use opt_out::{List, Registry};
+use opt_out::Registry;
 use tokio::task::JoinHandle;
 
-use super::{Ground, Roles, Signals, Want, registry};
+use super::registry::{self, OptOuts};
+use super::{Ground, Roles, Signals, Want};
 use crate::admin::{self, Part, Readiness};
 use crate::catalog_file::Watch;
+use crate::catalog_topic::Following;
 use crate::cli::RoleArgs;
+use crate::config::ConfigError;
 use crate::data_dir::{DataDir, Lock};
 use crate::instance::{Instance, http_url};
 use crate::metrics::Exporter;
+
+/// How long a stop waits until Kafka has what the journal holds. What is left goes with the next start.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the number of receipts is kept.
+const KEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The roles' handles. The admin port asks them whether they are ready until they are taken out to be stopped.
 #[derive(Default)]
 struct Handles {
     tracker: Option<ingest::Handle>,
-    registry: Option<Registry>,
+    forwarder: Option<Forwarder>,
+    opt_outs: Option<OptOuts>,
+    catalog: Option<Following>,
     page: Option<opt_out::Handle>,
     aggregator: Option<aggregator::Handle>,
 }
@@ -35,7 +46,9 @@ pub(crate) struct Running {
     lanes: Vec<Writer>,
     tasks: Vec<JoinHandle<()>>,
     roles: Roles,
-    catalog: PathBuf,
+    /// Where the catalog comes from, for people.
+    catalog: String,
+    is_linked: bool,
     operator_token: String,
     is_first_start: bool,
     _lock: Arc<Lock>,
@@ -48,17 +61,24 @@ impl Running {
     /// What stops a role from starting. Those that were started before it are stopped in order first.
     pub(crate) async fn start(roles: Roles, args: &RoleArgs) -> anyhow::Result<Self> {
         let want = roles.want();
-        let ground = Ground::lay(args, want)?;
+        let mut ground = Ground::lay(args, want)?;
         let mut instance = Instance::this_process();
         instance.public_url.clone_from(&ground.config.public_url);
         let mut running = Self {
             data: ground.data.clone(),
             instance,
-            handles: Arc::default(),
+            handles: Arc::new(Mutex::new(Handles { catalog: ground.following.take(), ..Handles::default() })),
             lanes: ground.lanes.clone(),
             tasks: Vec::new(),
             roles,
-            catalog: ground.config.catalog_path(),
+            catalog: match &ground.cluster {
+                None => format!(
+                    "{}   read again within a second of a change",
+                    ground.config.catalog_path().display()
+                ),
+                Some(cluster) => format!("Kafka topic {}", cluster.topic(kafka::Topic::Catalog)),
+            },
+            is_linked: ground.cluster.is_some(),
             operator_token: ground.operator_token.clone(),
             is_first_start: ground.is_first_start,
             _lock: Arc::clone(&ground.lock),
@@ -82,29 +102,41 @@ impl Running {
         self.instance.admin = Some(address_of(&admin_listener)?);
         // Handed over one by one, so that a start that fails knows what to stop.
         if want.opt_out {
-            let (registry, list) = registry::open(ground)?;
-            self.handles().registry = Some(registry.clone());
-            if want.page {
+            let opt_outs = registry::open(ground, want)?;
+            let (list, standing) = (opt_outs.list().clone(), opt_outs.standing());
+            let registry = opt_outs.registry().cloned();
+            self.handles().opt_outs = Some(opt_outs);
+            if let Some(registry) = registry.filter(|_| want.page) {
                 let page = start_page(ground, registry)?;
                 self.instance.opt_out = Some(page.address());
                 self.handles().page = Some(page);
             }
             if want.tracker {
-                let tracker = start_tracker(ground, list)?;
+                let tracker = start_tracker(ground, list, standing)?;
                 self.instance.tracker = Some(tracker.address());
                 self.handles().tracker = Some(tracker);
             }
+        }
+        if let Some(cluster) = ground.cluster.as_ref().filter(|_| !ground.lanes.is_empty()) {
+            forget_reader(&ground.lanes, aggregator::CURSOR)?;
+            let forwarder =
+                forwarder::start(cluster.clone(), &ground.lanes).context("cannot start the forwarder")?;
+            self.handles().forwarder = Some(forwarder);
         }
         if want.aggregator {
             let aggregator = start_aggregator(ground)?;
             self.instance.reports = Some(aggregator.address());
             self.handles().aggregator = Some(aggregator);
-        } else if want.lanes {
+        } else if ground.cluster.is_none() && want.lanes {
             hold_for_aggregator(&ground.lanes)?;
         }
-        let watch = Watch::new(ground.config.catalog_path(), ground.catalog.clone());
+        if ground.cluster.is_none() {
+            forget_reader(&ground.lanes, forwarder::CURSOR)?;
+            let watch = Watch::new(ground.config.catalog_path(), ground.catalog.clone());
+            self.tasks.push(tokio::spawn(watch.run()));
+        }
         let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone());
-        self.tasks = vec![tokio::spawn(watch.run()), tokio::spawn(admin)];
+        self.tasks.push(tokio::spawn(admin));
         self.instance.write(&ground.data)
     }
 
@@ -142,7 +174,7 @@ impl Running {
                 writeln!(out, "  {name:<8} {}{path}", http_url(address))?;
             }
         }
-        writeln!(out, "  catalog  {}   read again within a second of a change", self.catalog.display())?;
+        writeln!(out, "  catalog  {}", self.catalog)?;
         if self.is_first_start {
             writeln!(
                 out,
@@ -152,22 +184,23 @@ impl Running {
             writeln!(out, "           {}", self.operator_token)?;
         }
         match self.roles {
+            _ if self.is_linked => writeln!(out, "linked over Kafka")?,
             Roles::Standalone => {}
             Roles::Ingest => writeln!(
                 out,
                 "the tracker runs alone: beacons stay in {} until `standalone` or `aggregator` reads them; \
-                 opt-outs lodged elsewhere do not reach it before roles are linked over Kafka",
+                 opt-outs lodged elsewhere do not reach it unless [kafka] brokers link the roles",
                 self.data.journal().display()
             )?,
             Roles::OptOut => writeln!(
                 out,
                 "the opt-out page runs alone: what is lodged holds for trackers that are started on {data} later; \
-                 it does not reach trackers elsewhere before roles are linked over Kafka"
+                 it does not reach trackers elsewhere unless [kafka] brokers link the roles"
             )?,
             Roles::Aggregator => writeln!(
                 out,
-                "the aggregator runs alone: it reads the journal in {} and nothing that trackers elsewhere take before \
-                 roles are linked over Kafka",
+                "the aggregator runs alone: it reads the journal in {} and nothing that trackers elsewhere take \
+                 unless [kafka] brokers link the roles",
                 self.data.journal().display()
             )?,
         }
@@ -176,7 +209,8 @@ impl Running {
 
     /// Waits for a signal, or for a role that ends by itself, which is an error.
     pub(crate) async fn until(&self, mut signals: Signals) -> anyhow::Result<()> {
-        let mut looks = tokio::time::interval(std::time::Duration::from_secs(1));
+        let mut looks = tokio::time::interval(Duration::from_secs(1));
+        let mut keep_at = Instant::now() + KEEP_INTERVAL;
         loop {
             tokio::select! {
                 name = signals.next() => {
@@ -186,6 +220,10 @@ impl Running {
                 _ = looks.tick() => {
                     if let Some(role) = self.dead_role() {
                         bail!("the {role} ended by itself; see the log");
+                    }
+                    if Instant::now() >= keep_at {
+                        keep_at = Instant::now() + KEEP_INTERVAL;
+                        keep_receipts(self.handles().opt_outs.as_ref(), &self.data);
                     }
                 }
             }
@@ -203,6 +241,12 @@ impl Running {
         if handles.aggregator.as_ref().is_some_and(|aggregator| !aggregator.is_running()) {
             return Some("aggregator");
         }
+        if handles.forwarder.as_ref().is_some_and(|forwarder| !forwarder.is_running()) {
+            return Some("forwarder");
+        }
+        if handles.catalog.as_ref().is_some_and(|catalog| !catalog.is_running()) {
+            return Some("catalog's follower");
+        }
         None
     }
 
@@ -218,16 +262,20 @@ impl Running {
             if let Some(page) = handles.page {
                 page.stop();
             }
-            if let Some(opt_outs) = handles.registry {
+            if let Some(opt_outs) = handles.opt_outs {
+                keep_receipts(Some(&opt_outs), &data);
                 opt_outs.close();
-                if let Err(error) = registry::keep(&data, &opt_outs) {
-                    tracing::error!(error = format_args!("{error:#}"), "the number of receipts was not kept");
-                }
             }
             // Closed lanes are read to their end: what was answered is in the store before the process ends.
             lanes.iter().for_each(Writer::close);
+            if let Some(forwarder) = handles.forwarder {
+                forwarder.stop(FORWARD_PATIENCE);
+            }
             if let Some(aggregator) = handles.aggregator {
                 aggregator.stop();
+            }
+            if let Some(catalog) = handles.catalog {
+                catalog.stop();
             }
         });
         rest.await.context("stopping failed")?;
@@ -237,6 +285,13 @@ impl Running {
         Instance::remove(&self.data);
         tracing::info!("stopped");
         result
+    }
+}
+
+/// Keeps the number of receipts; that it could not be kept is no reason to stop.
+fn keep_receipts(opt_outs: Option<&OptOuts>, data: &DataDir) {
+    if let Some(Err(error)) = opt_outs.map(|opt_outs| opt_outs.keep(data)) {
+        tracing::error!(error = format_args!("{error:#}"), "the number of receipts was not kept");
     }
 }
 
@@ -262,14 +317,18 @@ fn start_page(ground: &Ground, registry: Registry) -> anyhow::Result<opt_out::Ha
     opt_out::start(parts, listener).context("cannot start the opt-out page")
 }
 
-fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Handle> {
+fn start_tracker(
+    ground: &Ground,
+    opt_outs: opt_out::List,
+    standing: opt_out::Standing,
+) -> anyhow::Result<ingest::Handle> {
     let settings = ground.config.tracker.clone();
     let threads = if settings.lanes == 0 { ground.threads } else { settings.lanes };
     let parts = ingest::Parts {
         keys: Arc::clone(&ground.keys),
         catalog: ground.catalog.clone(),
         opt_outs,
-        standing: opt_out::Standing::always(),
+        standing,
         lanes: ground.lanes.iter().take(threads).cloned().collect(),
         clock: ground.clock.clone(),
     };
@@ -278,17 +337,21 @@ fn start_tracker(ground: &Ground, opt_outs: List) -> anyhow::Result<ingest::Hand
 
 fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
     let settings = &ground.config.reports;
+    let store = &ground.config.store;
+    let source = match &ground.cluster {
+        None => aggregator::Source::Lanes(ground.lanes.clone()),
+        Some(cluster) => aggregator::Source::Kafka(cluster.clone()),
+    };
     let parts = aggregator::Parts {
-        source: aggregator::Source::Lanes(ground.lanes.clone()),
+        source,
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
         listener: bind("reports", settings.listen)?,
         clock: ground.clock.clone(),
-        store: aggregator::StoreAt::Embedded {
-            engine: ground.config.store.engine.clone(),
-            path: ground.data.store(),
-        },
-        database: aggregator::DATABASE.to_owned(),
+        store: store
+            .at(ground.data.store())
+            .map_err(|error| ConfigError::usage(format!("[store] {error}")))?,
+        database: store.database.clone(),
     };
     aggregator::start(settings, parts).context("cannot start the aggregator")
 }
@@ -297,6 +360,20 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
 fn hold_for_aggregator(lanes: &[Writer]) -> anyhow::Result<()> {
     for lane in lanes {
         lane.reader(aggregator::CURSOR).context("cannot keep the journal for the aggregator")?;
+    }
+    Ok(())
+}
+
+/// Nobody reads under this name any more: its cursor must not hold the journal back.
+fn forget_reader(lanes: &[Writer], cursor: &str) -> anyhow::Result<()> {
+    for lane in lanes {
+        if lane.cursors().iter().any(|found| found.name == cursor) {
+            tracing::info!(
+                cursor,
+                "the journal is read by another way now: its former reader's cursor is forgotten"
+            );
+            lane.remove_cursor(cursor).context("cannot forget a cursor of the journal")?;
+        }
     }
     Ok(())
 }
@@ -320,9 +397,11 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
             };
             parts.push(Part { name: "store", not_ready });
         }
-        if handles.registry.is_some() {
-            // The registry was replayed to its end before the tracker was started.
-            parts.push(Part { name: "opt_out", not_ready: None });
+        if let Some(opt_outs) = &handles.opt_outs {
+            parts.push(Part { name: "opt_out", not_ready: opt_outs.not_ready() });
+        }
+        if let Some(catalog) = &handles.catalog {
+            parts.push(Part { name: "catalog", not_ready: catalog.not_ready() });
         }
         if parts.is_empty() {
             parts.push(Part { name: "process", not_ready: Some("stopping".to_owned()) });

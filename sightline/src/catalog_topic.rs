@@ -1,0 +1,359 @@
+//! The catalog of a cluster: a topic with every version that was published; the newest record is in force on every node.
+//!
+//! A record's key is the version as eight hex digits, its value the form's version (1) and the catalog file's text. A node keeps the last one that
+//! it took in its data folder, so that clicks land while Kafka is away. A wrong one is refused with what is wrong with it in the log and a metric,
+//! and the one before it stays in force.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use catalog::{Catalog, Shared};
+use kafka::{Cluster, Error, Follower, Message, Topic};
+
+use crate::config::read_text;
+use crate::data_dir::write_durably;
+use crate::metrics;
+
+/// Version of a record's form.
+const FORM: u8 = 1;
+/// Longest wait for one message.
+const STEP: Duration = Duration::from_millis(200);
+/// Longest wait for an answer about the end of the topic.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Pause after Kafka could not be reached.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest that a command tries.
+const COMMAND: Duration = Duration::from_secs(30);
+
+/// The thread that follows the topic.
+pub(crate) struct Following {
+    state: Arc<State>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    stop: AtomicBool,
+    seen: Mutex<Seen>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// The topic was read to its end once.
+    caught_up: bool,
+    /// A catalog is in force: from the topic, or the one that was kept.
+    has_catalog: bool,
+    /// Why the topic cannot be followed at present.
+    failure: Option<String>,
+    /// That only a person can mend.
+    is_final: bool,
+}
+
+impl State {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.seen());
+        self.changed.notify_all();
+    }
+}
+
+/// The catalog that was taken last, or an empty one.
+pub(crate) fn kept(path: &Path) -> Option<Catalog> {
+    let text = read_text(path).ok()?;
+    match Catalog::parse(&text, &path.display().to_string()) {
+        Ok(catalog) => Some(catalog),
+        Err(error) => {
+            tracing::warn!(%error, "the catalog that was kept cannot be used");
+            None
+        }
+    }
+}
+
+impl Following {
+    /// Follows the topic into `shared`, and makes the cluster's topics where they are missing. `keep` is where the last catalog is kept;
+    /// `has_kept` says that it is in force already.
+    ///
+    /// # Errors
+    /// No thread.
+    pub(crate) fn start(
+        cluster: Cluster,
+        shared: Shared,
+        keep: PathBuf,
+        has_kept: bool,
+    ) -> anyhow::Result<Self> {
+        let state = Arc::new(State::default());
+        state.note(|seen| seen.has_catalog = has_kept);
+        let mut node = Node { cluster, shared, keep, state: Arc::clone(&state) };
+        let thread = std::thread::Builder::new()
+            .name("catalog".to_owned())
+            .spawn(move || node.run())
+            .context("cannot start the catalog's thread")?;
+        Ok(Self { state, thread })
+    }
+
+    /// Waits until the topic was read to its end. False if that takes longer than `patience`.
+    ///
+    /// # Errors
+    /// What only a person can mend.
+    pub(crate) fn wait(&self, patience: Duration) -> anyhow::Result<bool> {
+        let seen = self.state.seen();
+        let (seen, _) = self
+            .state
+            .changed
+            .wait_timeout_while(seen, patience, |seen| !seen.caught_up && !seen.is_final)
+            .unwrap_or_else(PoisonError::into_inner);
+        match &seen.failure {
+            Some(why) if seen.is_final => bail!("{why}"),
+            _ => Ok(seen.caught_up),
+        }
+    }
+
+    /// Why this node must not get traffic for want of a catalog, if so.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let seen = self.state.seen();
+        if seen.has_catalog {
+            return None;
+        }
+        Some(match &seen.failure {
+            Some(why) => format!("no catalog yet: {why}"),
+            None if seen.caught_up => {
+                "no catalog was published yet: run `sightline catalog publish FILE --config CONFIG`"
+                    .to_owned()
+            }
+            None => "the catalog's topic is being read".to_owned(),
+        })
+    }
+
+    /// Whether the thread is there.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Ends the thread. Blocks for a moment.
+    pub(crate) fn stop(self) {
+        self.state.stop.store(true, Ordering::Release);
+        if self.thread.join().is_err() {
+            tracing::error!("the catalog's thread panicked");
+        }
+    }
+}
+
+/// The thread's own.
+struct Node {
+    cluster: Cluster,
+    shared: Shared,
+    keep: PathBuf,
+    state: Arc<State>,
+}
+
+impl Node {
+    fn run(&mut self) {
+        while !self.stopping() {
+            let ended = self.cluster.create_topics().and_then(|()| self.follow());
+            if let Err(error) = ended {
+                let is_final = error.is_final() && !matches!(error, Error::Gone { .. });
+                if is_final {
+                    tracing::error!(%error, "the catalog's topic cannot be followed");
+                } else {
+                    tracing::warn!(%error, "the catalog's topic cannot be followed; it is tried again");
+                }
+                self.state.note(|seen| {
+                    seen.failure = Some(error.to_string());
+                    seen.is_final = is_final;
+                });
+            }
+            let until = Instant::now() + PAUSE;
+            while !self.stopping() && Instant::now() < until {
+                std::thread::sleep(STEP / 4);
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.state.stop.load(Ordering::Acquire)
+    }
+
+    fn follow(&self) -> Result<(), Error> {
+        let mut follower = self.cluster.follow(Topic::Catalog)?;
+        let end = follower.end(ANSWER)?;
+        // Of what is there already, only the newest counts.
+        let mut newest = None;
+        while follower.position() < end {
+            if self.stopping() {
+                return Ok(());
+            }
+            newest = step(&mut follower)?.or(newest);
+        }
+        if let Some(message) = newest {
+            self.take(&message);
+        }
+        self.state.note(|seen| {
+            seen.caught_up = true;
+            seen.failure = None;
+            seen.is_final = false;
+        });
+        while !self.stopping() {
+            if let Some(message) = step(&mut follower)? {
+                self.take(&message);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, message: &Message) {
+        match read(message) {
+            Ok((catalog, _)) if catalog.version == self.shared.load().version => {
+                self.state.note(|seen| seen.has_catalog = true);
+            }
+            Ok((catalog, text)) => {
+                tracing::info!(
+                    version = format_args!("{:08x}", catalog.version),
+                    offset = message.offset,
+                    campaigns = catalog.campaigns.len(),
+                    "catalog taken"
+                );
+                metrics::catalog_taken(catalog.campaigns.len());
+                self.shared.store(Arc::new(catalog));
+                if let Err(error) = write_durably(&self.keep, 0o644, text.as_bytes()) {
+                    tracing::error!(%error, path = %self.keep.display(), "the catalog could not be kept");
+                }
+                self.state.note(|seen| seen.has_catalog = true);
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format_args!("{error:#}"),
+                    offset = message.offset,
+                    "catalog refused; the one before it stays in force"
+                );
+                metrics::catalog_refused();
+            }
+        }
+    }
+}
+
+/// The next message; a Kafka that is away for a while is no end.
+fn step(follower: &mut Follower) -> Result<Option<Message>, Error> {
+    match follower.next(STEP) {
+        Err(error) if !error.is_final() => {
+            tracing::debug!(%error, "the catalog's topic gives nothing");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+fn write(text: &str) -> Vec<u8> {
+    [&[FORM], text.as_bytes()].concat()
+}
+
+/// A record's catalog and its text.
+fn read(message: &Message) -> anyhow::Result<(Catalog, &str)> {
+    let (form, text) = message.value.split_first().context("the record is empty")?;
+    if *form != FORM {
+        bail!(
+            "the record has form {form}, this program knows {FORM}: run the version that wrote it, or a newer one"
+        );
+    }
+    let text = std::str::from_utf8(text).context("the record is not text")?;
+    let catalog = Catalog::parse(text, "catalog")?;
+    if message.key != key(&catalog) {
+        bail!(
+            "the record's key is not its catalog's version: write catalogs with `sightline catalog publish` only"
+        );
+    }
+    Ok((catalog, text))
+}
+
+fn key(catalog: &Catalog) -> Vec<u8> {
+    format!("{:08x}", catalog.version).into_bytes()
+}
+
+/// Text and version of the catalog in force, if one was published.
+///
+/// # Errors
+/// Kafka.
+pub(crate) fn in_force(cluster: &Cluster) -> anyhow::Result<Option<(u32, String)>> {
+    let until = Instant::now() + COMMAND;
+    cluster.create_topics()?;
+    let mut follower = cluster.follow(Topic::Catalog)?;
+    let end = follower.end(ANSWER)?;
+    let mut newest = None;
+    while follower.position() < end {
+        if Instant::now() > until {
+            bail!("the catalog's topic was not read within {} s", COMMAND.as_secs());
+        }
+        newest = step(&mut follower)?.or(newest);
+    }
+    newest.map(|message| read(&message).map(|(catalog, text)| (catalog.version, text.to_owned()))).transpose()
+}
+
+/// What became of a catalog that was to be published.
+pub(crate) enum Published {
+    /// It is in force as soon as the nodes have read it.
+    New,
+    /// It was in force already.
+    Already,
+}
+
+/// Puts a checked catalog in force on every node.
+///
+/// # Errors
+/// Kafka; the catalog before it stays in force.
+pub(crate) fn publish(cluster: &Cluster, catalog: &Catalog, text: &str) -> anyhow::Result<Published> {
+    if in_force(cluster)?.is_some_and(|(version, _)| version == catalog.version) {
+        return Ok(Published::Already);
+    }
+    let mut delivery = cluster
+        .producer()
+        .and_then(|producer| {
+            let sent = producer.send(Topic::Catalog, &key(catalog), &write(text), &[]);
+            producer.flush(COMMAND);
+            Ok(sent)
+        })?
+        .context("the catalog cannot be sent")?;
+    match delivery.wait(Duration::ZERO) {
+        Some(Ok(_)) => Ok(Published::New),
+        Some(Err(error)) => Err(error).context("Kafka did not confirm the catalog; run the command again"),
+        None => {
+            bail!("Kafka did not confirm the catalog within {} s; run the command again", COMMAND.as_secs())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "[[campaign]]\nid = \"a\"\nname = \"A\"\ntime_zone = \"UTC\"\n";
+
+    fn message(key: &[u8], value: Vec<u8>) -> Message {
+        Message { partition: 0, offset: 0, key: key.to_vec(), value, timestamp_ms: 0 }
+    }
+
+    #[test]
+    fn a_record_is_read_back_and_a_wrong_one_says_why() {
+        let catalog = Catalog::parse(ONE, "a").expect("is right");
+        let (read_back, text) = {
+            let message = message(&key(&catalog), write(ONE));
+            let (catalog, text) = read(&message).expect("is right");
+            (catalog, text.to_owned())
+        };
+        assert_eq!((read_back.version, text.as_str()), (catalog.version, ONE));
+        let why = |key: &[u8], value: Vec<u8>| {
+            let message = message(key, value);
+            format!("{:#}", read(&message).err().expect("is refused"))
+        };
+        assert!(why(b"", Vec::new()).contains("empty"));
+        assert!(why(b"", [&[9], ONE.as_bytes()].concat()).contains("form 9"));
+        assert!(why(b"00000000", write(ONE)).contains("catalog publish"));
+        assert!(why(b"", write("[[campaign]]\nid = 5\n")).contains("catalog:"));
+    }
+}
