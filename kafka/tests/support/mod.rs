@@ -1,7 +1,11 @@
-//! A Kafka of this test's own: `deploy/kafka/start` on a temporary folder, stopped when it is dropped.
+//! A Kafka of this test's own: `deploy/kafka/start` on a temporary folder, stopped when it is dropped. Its ports are its own for as long as
+//! the folder exists, also while nodes are down: tests may run side by side.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// How long nodes may take to be ready: minutes, for a machine that runs everything else at the same time.
+const START_SECONDS: &str = "240";
 
 /// A cluster. Its settings have a topic prefix of their own.
 pub(crate) struct Broker {
@@ -20,6 +24,7 @@ impl Broker {
         let started = Command::new(script("start"))
             .args(["-n", &nodes.to_string()])
             .arg(dir.path())
+            .env("KAFKA_START_SECONDS", START_SECONDS)
             .output()
             .expect("deploy/kafka/start runs");
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
@@ -43,6 +48,7 @@ impl Broker {
         let done = Command::new(script(name))
             .args(arguments)
             .arg(self.dir.path())
+            .env("KAFKA_START_SECONDS", START_SECONDS)
             .output()
             .expect("the script runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
