@@ -31,6 +31,7 @@
 mod follow;
 mod journal;
 mod ledger;
+mod node;
 mod topic;
 
 use std::path::Path;
@@ -43,10 +44,11 @@ use event::identifier::{IdField, RawId};
 use event::key::{KeyRing, OptOutHash};
 use thiserror::Error;
 
-use self::follow::Core;
-pub use self::follow::{FollowParts, FollowState, Following, follow};
+pub use self::follow::{FollowParts, Following, follow};
 use self::journal::JournalLog;
 use self::ledger::Ledger;
+pub use self::node::FollowState;
+use self::node::Node;
 use self::topic::{Producers, TopicLog, Voice};
 use crate::heartbeat::Beat;
 use crate::list::{List, ListError};
@@ -193,7 +195,7 @@ enum Log {
     /// On one machine. The ledger is changed by whoever wrote.
     Journal { log: Box<JournalLog>, ledger: Box<Mutex<Ledger>> },
     /// In a cluster. The ledger is changed by whoever reads.
-    Topic { log: TopicLog, core: Arc<Core>, following: Following },
+    Topic { log: TopicLog, node: Arc<Node>, following: Following },
 }
 
 impl Registry {
@@ -246,11 +248,11 @@ impl Registry {
     /// # Errors
     /// What was found wrong with the topic in that time, as [`Registry::open_with`]; later it stands in [`Registry::follow_state`].
     pub fn open_on_topic(parts: FollowParts) -> Result<(Self, List), RegistryError> {
-        let core = Core::new(&parts)?;
+        let node = Node::new(&parts)?;
         let producers = Producers::new(parts.cluster.clone());
         let voice = Voice::new(Arc::clone(&producers), u64::from_le_bytes(random()?));
         let (opened, is_open) = sync_channel(1);
-        let following = Following::start(&core, parts.cluster, Some(voice), Some(opened))?;
+        let following = Following::start(&node, parts.cluster, Some(voice), Some(opened))?;
         let patience = Duration::from_secs(parts.settings.limits.storage_seconds_max);
         match is_open.recv_timeout(patience) {
             Ok(opened) => opened?,
@@ -261,8 +263,8 @@ impl Registry {
                 );
             }
         }
-        let list = core.list.clone();
-        let log = Log::Topic { log: TopicLog::new(Arc::clone(&core), producers), core, following };
+        let list = node.list.clone();
+        let log = Log::Topic { log: TopicLog::new(Arc::clone(&node), producers), node, following };
         let inner = Inner { settings: parts.settings.registry, clock: parts.clock, list: list.clone(), log };
         Ok((Self(Arc::new(inner)), list))
     }
@@ -385,7 +387,7 @@ impl Registry {
     pub fn stats(&self) -> RegistryStats {
         let (disk_bytes, is_writable) = match &self.0.log {
             Log::Journal { log, .. } => (log.disk_bytes(), log.is_writable()),
-            Log::Topic { core, .. } => (0, core.check_ready().is_ok() && core.is_kafka_there()),
+            Log::Topic { node, .. } => (0, node.check_ready().is_ok() && node.is_kafka_there()),
         };
         let ledger = self.ledger();
         RegistryStats {
@@ -407,7 +409,7 @@ impl Registry {
     pub fn standing(&self) -> Standing {
         match &self.0.log {
             Log::Journal { .. } => Standing::always(),
-            Log::Topic { core, .. } => core.standing.clone(),
+            Log::Topic { node, .. } => node.standing.clone(),
         }
     }
 
@@ -440,21 +442,21 @@ impl Registry {
     pub(crate) fn beat(&self) -> Option<Result<Beat, RegistryError>> {
         match &self.0.log {
             Log::Journal { .. } => None,
-            Log::Topic { core, .. } => Some(core.beat()),
+            Log::Topic { node, .. } => Some(node.beat()),
         }
     }
 
     fn check_ready(&self) -> Result<(), RegistryError> {
         match &self.0.log {
             Log::Journal { .. } => Ok(()),
-            Log::Topic { core, .. } => core.check_ready(),
+            Log::Topic { node, .. } => node.check_ready(),
         }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         let ledger = match &self.0.log {
             Log::Journal { ledger, .. } => &**ledger,
-            Log::Topic { core, .. } => &core.ledger,
+            Log::Topic { node, .. } => &node.ledger,
         };
         // Its changes are few and cannot panic half way; a poisoned lock is some other bug's, and must not switch the page off.
         ledger.lock().unwrap_or_else(PoisonError::into_inner)

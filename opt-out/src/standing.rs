@@ -20,7 +20,7 @@ use rustix::time::{ClockId, clock_gettime};
 const NOT_YET: &str = "the opt-outs have not been read yet";
 
 /// What a node is told whose deadline passed and nobody said why.
-const LAPSED: &str = "nothing was heard of the opt-outs for longer than opt_out.lease_seconds, and their follower does not run";
+const LAPSED: &str = "no opt-out role was heard for longer than opt_out.lease_seconds";
 
 /// Asks whether this node may measure. Cheap to clone; every clone asks the same.
 #[derive(Clone, Debug)]

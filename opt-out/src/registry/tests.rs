@@ -207,3 +207,92 @@ fn a_record_that_cannot_be_understood_ends_the_opening() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+/// What compaction may leave of a log: of each key the newest record, and of the older ones any.
+fn compacted(log: &[Record], random: &mut Random) -> Vec<Record> {
+    let is_newest =
+        |index: usize| log.iter().skip(index + 1).all(|later| later.topic_key() != log[index].topic_key());
+    let kept = (0..log.len()).filter(|index| is_newest(*index) || random.below(3) == 0);
+    kept.map(|index| log[index].clone()).collect()
+}
+
+#[test]
+fn in_a_topic_compaction_and_restarts_change_nothing() {
+    let mut random = Random::announced();
+    let pool: Vec<_> = (0..40).map(|_| random.opt_out_hash()).collect();
+    let begun = Record::Begun { key_check: OptOutHash([1; 16]), at_ms: 0 };
+    let mut log = vec![begun];
+    let (mut ledger, mut list) = (Ledger::default(), List::new(ListSettings::default()));
+    ledger.restore(log[0].clone()).unwrap();
+    let mut active: Vec<OptedOut> = Vec::new();
+    let mut receipts = 0_u64;
+    for step in 0..600_i64 {
+        let record = match random.below(100) {
+            0..55 => {
+                receipts += 1;
+                let mut hashes: Vec<_> =
+                    (0..=random.below(6)).map(|_| pool[random.below(40) as usize]).collect();
+                hashes.sort_unstable();
+                hashes.dedup();
+                let mut receipt = [0; ReceiptId::BYTES];
+                receipt[..8].copy_from_slice(&receipts.to_le_bytes());
+                let record = OptedOut {
+                    receipt: ReceiptId(receipt),
+                    at_ms: step,
+                    source: Source::Page,
+                    policy_version: 1,
+                    secret: SecretDigest([0; 32]),
+                    hashes: hashes.into(),
+                };
+                active.push(record.clone());
+                Record::OptedOut(record)
+            }
+            55..90 if !active.is_empty() => {
+                let taken_back = active.swap_remove(random.below(active.len() as u64) as usize);
+                Record::TakenBack(TakenBack {
+                    receipt: taken_back.receipt,
+                    at_ms: step,
+                    opted_out_ms: taken_back.at_ms,
+                    source: taken_back.source,
+                    policy_version: taken_back.policy_version,
+                    secret: taken_back.secret,
+                })
+            }
+            90..95 => Record::Heartbeat { at_ms: step, registry_ms: 0 },
+            // The same record once more, as a copy of the topic may hold it.
+            _ => log[log.len() - 1].clone(),
+        };
+        let changes = ledger.change(record.clone(), &list).unwrap();
+        list.apply(&changes);
+        log.push(record);
+        if random.below(10) == 0 {
+            log = compacted(&log, &mut random);
+            (ledger, list) = (Ledger::default(), List::new(ListSettings::default()));
+            for record in &log {
+                ledger.restore(record.clone()).unwrap();
+            }
+            list.replace(ledger.share_and_collect(), true).unwrap();
+        }
+        let expected: HashSet<_> = active.iter().flat_map(|record| record.hashes.iter().copied()).collect();
+        assert!(pool.iter().all(|hash| list.contains(hash) == expected.contains(hash)), "step {step}");
+        let held: usize = active.iter().map(|record| record.hashes.len()).sum();
+        assert_eq!((ledger.active, ledger.hashes), (active.len() as u64, held), "step {step}");
+        assert_eq!(ledger.receipts.len() as u64, receipts);
+    }
+}
+
+#[test]
+fn a_record_of_the_one_log_does_not_belong_into_the_other() {
+    let opted_in = Record::OptedIn { receipt: ReceiptId([1; 10]), at_ms: 0 };
+    let heartbeat = Record::Heartbeat { at_ms: 0, registry_ms: 0 };
+    let begun = Record::Begun { key_check: OptOutHash([1; 16]), at_ms: 0 };
+    let other = Record::Begun { key_check: OptOutHash([2; 16]), at_ms: 0 };
+    let list = List::new(ListSettings::default());
+    let mut ledger = Ledger::default();
+    ledger.restore(begun).unwrap();
+    assert!(matches!(ledger.restore(opted_in.clone()), Err(RegistryError::Record(_))));
+    assert!(matches!(ledger.change(opted_in, &list), Err(RegistryError::Record(_))));
+    assert!(matches!(ledger.replay(heartbeat.clone()), Err(RegistryError::Record(_))));
+    assert!(matches!(ledger.enter(heartbeat, &list), Err(RegistryError::Record(_))));
+    assert!(matches!(ledger.change(other, &list), Err(RegistryError::OtherKey)));
+}

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use kafka::{Cluster, Delivery, Producer, Topic};
 use tokio::sync::Semaphore;
 
-use super::follow::Core;
+use super::node::Node;
 use super::{RegistryError, unavailable};
 use crate::heartbeat;
 use crate::metrics::TopicMetrics;
@@ -32,26 +32,26 @@ const BEGIN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Sends records.
 pub(super) struct TopicLog {
-    core: Arc<Core>,
+    node: Arc<Node>,
     producers: Arc<Producers>,
     places: Semaphore,
 }
 
 impl TopicLog {
-    pub(super) fn new(core: Arc<Core>, producers: Arc<Producers>) -> Self {
-        Self { core, producers, places: Semaphore::new(CHANGES_PENDING_MAX) }
+    pub(super) fn new(node: Arc<Node>, producers: Arc<Producers>) -> Self {
+        Self { node, producers, places: Semaphore::new(CHANGES_PENDING_MAX) }
     }
 
     /// Writes a record; resolves once this node has applied it.
     pub(super) async fn append(&self, record: &Record) -> Result<(), RegistryError> {
         let _place = self.places.try_acquire().map_err(unavailable)?;
-        self.core.check_ready()?;
+        self.node.check_ready()?;
         let delivery = self.producers.send(record)?;
         let placed = delivery.await.map_err(|error| {
             self.producers.metrics.produce_failures.increment(1);
             unavailable(error)
         })?;
-        self.core.applied(placed.offset).await
+        self.node.wait_applied(placed.offset).await
     }
 
     pub(super) fn close(&self) {
@@ -135,23 +135,23 @@ impl Voice {
     }
 
     /// Begins a registry that has no record yet. Called until it has one.
-    pub(super) fn begin(&mut self, core: &Core) {
+    pub(super) fn begin(&mut self, node: &Node) {
         if self.begun.as_ref().is_some_and(|(_, sent)| sent.elapsed() < BEGIN_AGAIN) {
             return;
         }
-        match self.producers.send(&core.beginning()) {
+        match self.producers.send(&node.beginning()) {
             Ok(delivery) => self.begun = Some((delivery, Instant::now())),
             Err(error) => tracing::warn!(%error, "opt-out registry: cannot be begun yet"),
         }
     }
 
     /// Sends the heartbeat that is due, and hears what became of the last.
-    pub(super) fn beat(&mut self, core: &Core) {
+    pub(super) fn beat(&mut self, node: &Node) {
         match self.pending.as_mut().map(|delivery| delivery.wait(Duration::ZERO)) {
             Some(None) => return,
             Some(Some(Ok(_))) => {
                 self.producers.metrics.heartbeats_sent.increment(1);
-                core.acknowledged();
+                node.acknowledged();
             }
             Some(Some(Err(error))) => {
                 self.producers.metrics.heartbeats_failed.increment(1);
@@ -165,7 +165,7 @@ impl Voice {
             return;
         }
         self.next = (self.next + heartbeat::INTERVAL).max(now);
-        if let Some(record) = core.heartbeat() {
+        if let Some(record) = node.heartbeat() {
             match self.producers.send_as(&self.key, &record) {
                 Ok(delivery) => self.pending = Some(delivery),
                 Err(error) => {

@@ -1,5 +1,8 @@
 //! The opt-out role, started as in production, over real connections on the loopback.
 
+mod cluster;
+mod kafka;
+mod outage;
 mod page;
 mod service;
 mod support;

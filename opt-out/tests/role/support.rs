@@ -41,6 +41,17 @@ impl Role {
 
     pub(crate) fn start_with(dir: &Path, settings: Settings, keys: Arc<KeyRing>, clock: Clock) -> Self {
         let (registry, list) = Registry::open(dir, &settings, clock.clone()).expect("the registry opens");
+        Self::serve(registry, list, settings, keys, clock)
+    }
+
+    /// The service over an open registry.
+    pub(crate) fn serve(
+        registry: Registry,
+        list: List,
+        settings: Settings,
+        keys: Arc<KeyRing>,
+        clock: Clock,
+    ) -> Self {
         let parts = Parts {
             settings: settings.clone(),
             registry: registry.clone(),
