@@ -48,10 +48,12 @@ pub fn unpack(mut bytes: &[u8]) -> Result<Vec<u8>, (u32, &'static str)> {
         let cut_off = (33, "Cannot read all data of a compressed block");
         let (check, rest) = bytes.split_at_checked(CHECK).ok_or(cut_off)?;
         let (head, _) = rest.split_at_checked(HEAD).ok_or(cut_off)?;
-        let [method, a, b, c, d, e, f, g, h] = head else { return Err(cut_off) };
-        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        let unpacked = u32::from_le_bytes([*e, *f, *g, *h]) as usize;
-        if length < HEAD || length > BLOCK_BYTES_MAX || unpacked > BLOCK_BYTES_MAX {
+        let [method, lengths @ ..] = head else { return Err(cut_off) };
+        let number = |bytes: Option<&[u8]>| {
+            bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes) as usize
+        };
+        let (length, unpacked) = (number(lengths.get(..4)), number(lengths.get(4..)));
+        if !(HEAD..=BLOCK_BYTES_MAX).contains(&length) || unpacked > BLOCK_BYTES_MAX {
             return Err((49, "Too large or too small size of a compressed block"));
         }
         let (block, next) = rest.split_at_checked(length).ok_or(cut_off)?;

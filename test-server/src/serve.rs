@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -67,7 +67,7 @@ async fn handle(front: Arc<Front>, request: Request<Incoming>) -> io::Result<Res
     if let Err(refused) = log_in(&front.login, &parts.headers) {
         return answer::exception(&refused, Packing::default());
     }
-    let mut asked = match Asked::read(&parts, body.to_bytes()) {
+    let mut asked = match Asked::read(&parts, &body.to_bytes()) {
         Ok(asked) => asked,
         Err(refused) => return answer::exception(&refused, Packing::default()),
     };
@@ -107,7 +107,7 @@ async fn handle(front: Arc<Front>, request: Request<Incoming>) -> io::Result<Res
 }
 
 fn log_in(login: &Login, headers: &HeaderMap) -> Result<(), Exception> {
-    let of = |name: &str| headers.get(name).map(|value| value.as_bytes()).unwrap_or_default();
+    let of = |name: &str| headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
     let user = match of("x-clickhouse-user") {
         b"" => b"default",
         user => user,
@@ -130,7 +130,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(parts: &Parts, body: Bytes) -> Result<Self, Exception> {
+    fn read(parts: &Parts, body: &Bytes) -> Result<Self, Exception> {
         let refused = |(code, words): (u32, String)| Exception::new(code, &words);
         let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut form = Form::of_url(parts.uri.query().unwrap_or_default()).map_err(refused)?;
@@ -138,7 +138,7 @@ impl Asked {
             .strip_prefix("multipart/form-data")
             .and_then(|rest| rest.split_once("boundary="))
             .map(|(_, boundary)| boundary.trim_matches('"').to_owned());
-        let mut data = unpack(&form, header(CONTENT_ENCODING), &body)?;
+        let mut data = unpack(&form, header(CONTENT_ENCODING), body)?;
         if let Some(boundary) = boundary {
             form.add_multipart(&data, &boundary).map_err(refused)?;
             data = Vec::new();

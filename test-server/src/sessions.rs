@@ -65,9 +65,9 @@ impl Sessions {
         let Some(id) = form.get("session_id") else { return self.run_passing(ground, form, statement) };
         let seconds = timeout(form)?;
         let taken = self.take(id, form.is_on("session_check"))?;
-        let result = self.prepare(taken, ground).and_then(|session| {
+        let result = self.prepare(taken, ground).map(|session| {
             let answer = execute(&session.connection, form, statement);
-            Ok((session, answer))
+            (session, answer)
         });
         let mut named = self.named();
         match result {

@@ -1,13 +1,14 @@
 //! A running aggregator with a journal lane, a catalog and a clock of its own, and a client for its report API.
 //!
-//! The engine serves one data path in a process, so all tests of this binary share one, each with a database of its own.
+//! The engine serves one data path in a process, so all tests of this binary share one, each with a database of its own. The binary
+//! `figures_server` has the same tests with the store on a server.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use aggregator::engine::{Connection, Engine, find_library};
+use aggregator::engine::{Engine, find_library};
 use aggregator::{Handle, Parts, Settings, Source, StoreAt, Token, Tokens};
 use catalog::Catalog;
 use event::clock::Clock;
@@ -21,6 +22,7 @@ use event::stage::Stage;
 use journal::{Lane, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
+use test_server::Place;
 
 /// 2026-11-20T12:00:00Z.
 pub(crate) const NOON_MS: i64 = 1_795_176_000_000;
@@ -95,6 +97,7 @@ pub(crate) struct Rig {
     pub settings: Settings,
     handle: Option<Handle>,
     base: String,
+    _place: Option<Arc<Place>>,
 }
 
 fn data() -> &'static Path {
@@ -109,12 +112,45 @@ fn library() -> PathBuf {
     }
 }
 
-/// A session with the engine, for looking at tables and for planting what a crash leaves.
-pub(crate) fn sql(database: &str) -> Connection {
-    let engine = Engine::open(&library(), &data().join("store")).expect("the engine opens");
-    let connection = engine.connect(&[]).expect("a session");
-    connection.query(&format!("USE {database}"), "Null", &[]).expect("the database");
-    connection
+/// Whether the store is on a server.
+pub(crate) fn is_on_server() -> bool {
+    env!("CARGO_CRATE_NAME") == "figures_server"
+}
+
+/// The server, while anybody uses it: an engine that is open when the process ends takes it down.
+fn place() -> Arc<Place> {
+    static PLACE: Mutex<Weak<Place>> = Mutex::new(Weak::new());
+    let mut place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    place.upgrade().unwrap_or_else(|| {
+        let found = Arc::new(Place::find(&library(), &data().join("store")).expect("a server"));
+        *place = Arc::downgrade(&found);
+        found
+    })
+}
+
+fn store(database: &str) -> StoreAt {
+    let path = data().join("store");
+    if is_on_server() {
+        return place().settings(database).at(path).expect("settings that fit");
+    }
+    StoreAt::Embedded { engine: Some(library()), path }
+}
+
+/// What a statement answers, past the aggregator: for looking at tables and for planting what a crash leaves.
+pub(crate) fn sql(database: &str, text: &str) -> String {
+    let answer = if is_on_server() {
+        place().sql(database, text)
+    } else {
+        let engine = Engine::open(&library(), &data().join("store")).expect("the engine opens");
+        let connection = engine.connect(&[]).expect("a session");
+        connection.query(&format!("USE {database}"), "Null", &[]).expect("the database");
+        let answer = connection.query(text, "TSV", &[]).map_err(|error| error.to_string());
+        answer.map(|bytes| String::from_utf8(bytes).expect("text"))
+    };
+    match answer {
+        Ok(text) => text.trim().to_owned(),
+        Err(error) => panic!("{text}: {error}"),
+    }
 }
 
 impl Rig {
@@ -124,7 +160,7 @@ impl Rig {
 
     pub(crate) fn with(catalog: &str, settings: Settings) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let database = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let database = format!("figures_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         Self::on(database, catalog, settings, Clock::manual(NOON_MS))
     }
 
@@ -147,6 +183,7 @@ impl Rig {
             settings,
             handle: None,
             base: String::new(),
+            _place: is_on_server().then(place),
         };
         rig.start();
         rig
@@ -160,14 +197,16 @@ impl Rig {
             tokens: Tokens { operator: Token::new(TOKEN) },
             listener,
             clock: self.clock.clone(),
-            store: StoreAt::Embedded { engine: Some(library()), path: data().join("store") },
+            store: store(&self.database),
             database: self.database.clone(),
         };
         let handle = aggregator::start(&self.settings, parts).expect("the aggregator starts");
         self.base = format!("http://{}", handle.address());
         self.handle = Some(handle);
         // The tests stand on days of their own, whatever day it is; the engine would let rows expire by the machine's clock.
-        sql(&self.database).query("SYSTEM STOP TTL MERGES", "Null", &[]).expect("nothing expires");
+        for table in ["events", "unresolved", "set_aside"] {
+            self.sql(&format!("SYSTEM STOP TTL MERGES {}.{table}", self.database));
+        }
     }
 
     /// Stops the aggregator, does something while it is down, and starts it again on the same store and lane.
@@ -297,8 +336,7 @@ impl Rig {
 
     /// What one SQL expression gives.
     pub(crate) fn sql(&self, text: &str) -> String {
-        let answer = sql(&self.database).query(text, "TSV", &[]).expect("the engine answers");
-        String::from_utf8(answer).expect("text").trim().to_owned()
+        sql(&self.database, text)
     }
 }
 

@@ -8,6 +8,8 @@ use test_server::Fault;
 use crate::rig::{Rig, database, nobody, servers};
 
 const RETRY: Duration = Duration::from_secs(20);
+/// Longer than any test waits.
+const LATE: Duration = Duration::from_mins(1);
 const NO_RETRY: Duration = Duration::ZERO;
 
 fn server_error(error: StoreError) -> ServerError {
@@ -161,11 +163,11 @@ fn an_answer_that_does_not_come_in_time_is_given_up_and_the_row_may_be_there() {
     let rig = Rig::open("short of time", StoreAt::Servers(Box::new(limits)), steady.database.clone())
         .expect("open");
     lines(&rig);
-    server.faults().next("INSERT INTO lines", Fault::LateAfter(Duration::from_secs(60)), 1);
+    server.faults().next("INSERT INTO lines", Fault::LateAfter(LATE), 1);
     let error = server_error(insert(&rig, 1).expect_err("late"));
     assert!(matches!(error, ServerError::TimedOut { .. }), "{error}");
     assert_eq!(count(&steady), 1);
-    server.faults().set("SELECT 3", Fault::LateBefore(Duration::from_secs(60)));
+    server.faults().set("SELECT 3", Fault::LateBefore(LATE));
     let error = server_error(rig.number(Work::Report, "SELECT 3 AS n").expect_err("late"));
     assert!(matches!(error, ServerError::TimedOut { .. }), "{error}");
     // It is not asked a second time.

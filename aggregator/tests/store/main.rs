@@ -2,6 +2,8 @@
 //!
 //! The server is the stand-in over the engine, or the real one of `CLICKHOUSE_URL`; tests with switched faults always have the stand-in.
 
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test that fails panics")]
+
 mod certificates;
 mod faults;
 mod migration;

@@ -1,8 +1,8 @@
 //! Stores to test, each with a database of its own that is dropped at the end.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use aggregator::engine::find_library;
@@ -18,8 +18,9 @@ pub(crate) struct Rig {
     pub(crate) store: Store,
     pub(crate) name: &'static str,
     pub(crate) database: String,
-    /// A stand-in that serves this store only. Ends after the database was dropped.
+    /// A stand-in that serves this store only. Both end after the database was dropped.
     server: Option<TestServer>,
+    place: Option<Arc<Place>>,
 }
 
 pub(crate) fn library() -> PathBuf {
@@ -35,9 +36,15 @@ pub(crate) fn folder() -> &'static Path {
     FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder for the store")).path()
 }
 
-pub(crate) fn place() -> &'static Place {
-    static PLACE: OnceLock<Place> = OnceLock::new();
-    PLACE.get_or_init(|| Place::find(&library(), folder()).expect("a server"))
+/// The server, while anybody uses it: an engine that is open when the process ends takes it down.
+pub(crate) fn place() -> Arc<Place> {
+    static PLACE: Mutex<Weak<Place>> = Mutex::new(Weak::new());
+    let mut place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    place.upgrade().unwrap_or_else(|| {
+        let found = Arc::new(Place::find(&library(), folder()).expect("a server"));
+        *place = Arc::downgrade(&found);
+        found
+    })
 }
 
 /// A name that no other test has, nor an earlier run on the same server.
@@ -53,9 +60,11 @@ impl Rig {
     }
 
     pub(crate) fn server() -> Self {
-        let database = database();
-        let at = place().settings(&database).at(PathBuf::new()).expect("settings that fit");
-        Self::open("server", at, database).expect("the server answers")
+        let (place, database) = (place(), database());
+        let at = place.settings(&database).at(PathBuf::new()).expect("settings that fit");
+        let mut rig = Self::open("server", at, database).expect("the server answers");
+        rig.place = Some(place);
+        rig
     }
 
     pub(crate) fn both() -> [Self; 2] {
@@ -77,7 +86,7 @@ impl Rig {
     }
 
     pub(crate) fn open(name: &'static str, at: StoreAt, database: String) -> Result<Self, StoreError> {
-        Ok(Self { store: Store::open(at, &database, LIMITS)?, name, database, server: None })
+        Ok(Self { store: Store::open(at, &database, LIMITS)?, name, database, server: None, place: None })
     }
 
     pub(crate) fn rows<Row: DeserializeOwned>(&self, work: Work, sql: &str, values: &Values) -> Vec<Row> {

@@ -40,7 +40,7 @@ fn nasty() -> Vec<String> {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"))
 }
 
 #[test]

@@ -1,0 +1,26 @@
+//! The tests of `figures` once more, with the store on a ClickHouse server: the stand-in over the engine, or the one that `CLICKHOUSE_URL` names.
+//! `alone` is left out: servers are shared.
+
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that fails panics")]
+#![allow(clippy::print_stdout, reason = "seeds are printed")]
+
+#[path = "../figures/api.rs"]
+mod api;
+#[path = "../figures/duplicates.rs"]
+mod duplicates;
+#[path = "../figures/loading.rs"]
+mod loading;
+#[path = "../figures/oracle.rs"]
+mod oracle;
+#[path = "../figures/rig.rs"]
+mod rig;
+#[path = "../figures/settling.rs"]
+mod settling;
+#[path = "../figures/together.rs"]
+mod together;
+#[path = "../figures/traffic.rs"]
+mod traffic;
+#[path = "../figures/unresolved.rs"]
+mod unresolved;
+#[path = "../figures/views.rs"]
+mod views;
