@@ -13,7 +13,7 @@ pub struct Place {
     /// This crate's, unless a real one is named.
     own: Option<TestServer>,
     url: String,
-    user: String,
+    login: Login,
     /// Holds the password's file.
     dir: TempDir,
 }
@@ -47,7 +47,7 @@ impl Place {
     fn new(own: Option<TestServer>, url: String, login: &Login) -> Result<Self, StartError> {
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("password"), &login.password)?;
-        Ok(Self { own, url, user: login.user.clone(), dir })
+        Ok(Self { own, url, login: login.clone(), dir })
     }
 
     /// The server of this crate; `None` for a real one, which has no faults to be switched.
@@ -60,19 +60,23 @@ impl Place {
         &self.url
     }
 
+    /// User and password.
+    pub fn login(&self) -> (&str, &str) {
+        (&self.login.user, &self.login.password)
+    }
+
     /// What a statement answers, tab-separated; asked past the product's own client.
     ///
     /// # Errors
     /// The server's words.
     pub fn sql(&self, database: &str, text: &str) -> Result<String, String> {
-        let password = std::fs::read_to_string(self.dir.path().join("password")).unwrap_or_default();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         let answer = agent
             .post(format!("{}/", self.url))
             .query("database", database)
             .query("wait_end_of_query", "1")
-            .header("X-ClickHouse-User", &self.user)
-            .header("X-ClickHouse-Key", &password)
+            .header("X-ClickHouse-User", &self.login.user)
+            .header("X-ClickHouse-Key", &self.login.password)
             .send(text);
         let mut answer = answer.map_err(|error| error.to_string())?;
         let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
@@ -81,13 +85,12 @@ impl Place {
 
     /// `[store]` settings for a database of this server.
     pub fn settings(&self, database: &str) -> StoreSettings {
-        let file = self.dir.path().join("password");
-        let has_password = std::fs::metadata(&file).is_ok_and(|file| file.len() > 0);
+        let has_password = !self.login.password.is_empty();
         StoreSettings {
             servers: vec![self.url.clone()],
             database: database.to_owned(),
-            user: self.user.clone(),
-            password_file: has_password.then_some(file),
+            user: self.login.user.clone(),
+            password_file: has_password.then(|| self.dir.path().join("password")),
             ..StoreSettings::default()
         }
     }

@@ -123,7 +123,11 @@ impl Sessions {
     fn prepare(&self, session: Option<Session>, ground: Ground) -> Result<Session, Exception> {
         let mut session = match session {
             Some(session) => session,
-            None => Session { connection: self.engine.connect(&[])?, ground: Ground::default() },
+            // The engine inside a process takes a word alone for a SELECT; a server does not.
+            None => Session {
+                connection: self.engine.connect(&["implicit_select=0".to_owned()])?,
+                ground: Ground::default(),
+            },
         };
         if session.ground.database != ground.database && !ground.database.is_empty() {
             run(&session.connection, &format!("USE `{}`", ground.database.replace('`', "")))?;
