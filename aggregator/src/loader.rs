@@ -110,6 +110,7 @@ impl Loader {
         };
         let progress = Progress::new();
         progress.set_settler(feed.is_settler());
+        progress.set(Trouble::Source, feed.trouble());
         let loader = Self {
             store,
             writer: changed::Writer::new(clock.clone())?,

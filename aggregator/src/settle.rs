@@ -227,7 +227,7 @@ impl Settler {
             events: size.own_hits,
             seconds: started.elapsed().as_secs_f64(),
         };
-        if self.is_frozen(dirty) {
+        if self.is_frozen(&DirtyDay { hits: size.own_hits, ..*dirty }) {
             return Ok(Some(answer(SettleOutcome::Frozen)));
         }
         if size.own_hits == 0 && dirty.generation == 0 {

@@ -120,6 +120,14 @@ impl Feed {
         }
     }
 
+    /// What is in the way of reading at present.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Lanes(_) => None,
+            Self::Topic(topic) => topic.trouble(),
+        }
+    }
+
     /// Whether this aggregator is the one that settles.
     pub(super) fn is_settler(&self) -> bool {
         match self {

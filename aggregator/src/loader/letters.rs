@@ -22,7 +22,7 @@ pub(super) struct Letters {
     cluster: Cluster,
     /// Made when there is something to send.
     producer: Option<Producer>,
-    letters: VecDeque<Letter>,
+    queue: VecDeque<Letter>,
     bytes: usize,
 }
 
@@ -35,11 +35,11 @@ struct Letter {
 
 impl Letters {
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, producer: None, letters: VecDeque::new(), bytes: 0 }
+        Self { cluster, producer: None, queue: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.letters.len() >= LETTERS_MAX || self.bytes >= LETTERS_BYTES_MAX
+        self.queue.len() >= LETTERS_MAX || self.bytes >= LETTERS_BYTES_MAX
     }
 
     /// Takes a message in and sends it, if that is possible now.
@@ -59,7 +59,7 @@ impl Letters {
         let mut letter = Letter { message, reason: error.to_string(), kind, delivery: None };
         // What fails here is tried again, and told, when it has to be delivered.
         let _ = self.send(&mut letter);
-        self.letters.push_back(letter);
+        self.queue.push_back(letter);
     }
 
     fn send(&mut self, letter: &mut Letter) -> Result<(), String> {
@@ -84,13 +84,13 @@ impl Letters {
     /// # Errors
     /// What is in the way: call it again.
     pub(super) fn deliver(&mut self) -> Result<(), String> {
-        while let Some(mut letter) = self.letters.pop_front() {
+        while let Some(mut letter) = self.queue.pop_front() {
             let delivered = self.deliver_one(&mut letter);
             if let Err(error) = delivered {
-                self.letters.push_front(letter);
+                self.queue.push_front(letter);
                 if self.producer.as_ref().is_some_and(|producer| producer.is_fatal().is_some()) {
                     self.producer = None;
-                    self.letters.iter_mut().for_each(|letter| letter.delivery = None);
+                    self.queue.iter_mut().for_each(|letter| letter.delivery = None);
                 }
                 return Err(format!("a dead letter is not acknowledged: {error}"));
             }

@@ -80,6 +80,10 @@ impl Topic {
         }
     }
 
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.clone()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.letters.is_full()
     }

@@ -1,7 +1,7 @@
 //! A running aggregator with a journal lane, a catalog and a clock of its own, and a client for its report API.
 //!
-//! The engine serves one data path in a process, so all tests of this binary share one, each with a database of its own. The binary
-//! `figures_server` has the same tests with the store on a server.
+//! The engine serves one data path in a process, so all tests of this binary share one, each with a database of its own. The binaries
+//! whose names end in `_server` have the same tests with the store on a server.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -93,6 +93,7 @@ pub(crate) struct Rig {
     pub lane: Writer,
     pub catalog: catalog::Shared,
     pub clock: Clock,
+    kafka: Option<kafka::Cluster>,
     pub database: String,
     pub settings: Settings,
     handle: Option<Handle>,
@@ -114,7 +115,7 @@ fn library() -> PathBuf {
 
 /// Whether the store is on a server.
 pub(crate) fn is_on_server() -> bool {
-    env!("CARGO_CRATE_NAME") == "figures_server"
+    env!("CARGO_CRATE_NAME").ends_with("_server")
 }
 
 /// The server, while anybody uses it: an engine that is open when the process ends takes it down.
@@ -161,15 +162,28 @@ impl Rig {
     pub(crate) fn with(catalog: &str, settings: Settings) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let database = format!("figures_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        Self::on(database, catalog, settings, Clock::manual(NOON_MS))
+        Self::on(database, catalog, settings, Clock::manual(NOON_MS), None)
+    }
+
+    /// An aggregator that reads from Kafka, on the store of all that are given this name; its lane is not read.
+    #[allow(dead_code, reason = "for the tests with Kafka")]
+    pub(crate) fn of_group(name: &str, cluster: &kafka::Cluster) -> Self {
+        let database = format!("group_{}_{name}", std::process::id());
+        Self::on(database, CATALOG, Settings::default(), Clock::manual(NOON_MS), Some(cluster.clone()))
     }
 
     /// Another aggregator on the same store, with a journal of its own.
     pub(crate) fn beside(&self) -> Self {
-        Self::on(self.database.clone(), CATALOG, self.settings.clone(), self.clock.clone())
+        Self::on(self.database.clone(), CATALOG, self.settings.clone(), self.clock.clone(), None)
     }
 
-    fn on(database: String, catalog: &str, settings: Settings, clock: Clock) -> Self {
+    fn on(
+        database: String,
+        catalog: &str,
+        settings: Settings,
+        clock: Clock,
+        kafka: Option<kafka::Cluster>,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let lane = open_lane(dir.path(), &clock);
         // What runs at an interval is called for by the tests.
@@ -179,6 +193,7 @@ impl Rig {
             lane,
             catalog: Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared(),
             clock,
+            kafka,
             database,
             settings,
             handle: None,
@@ -192,7 +207,10 @@ impl Rig {
     fn start(&mut self) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let parts = Parts {
-            source: Source::Lanes(vec![self.lane.clone()]),
+            source: match &self.kafka {
+                Some(cluster) => Source::Kafka(cluster.clone()),
+                None => Source::Lanes(vec![self.lane.clone()]),
+            },
             catalog: Arc::clone(&self.catalog),
             tokens: Tokens { operator: Token::new(TOKEN) },
             listener,
@@ -222,18 +240,24 @@ impl Rig {
 
     /// Appends hits to the journal, durably.
     pub(crate) fn push(&self, hits: &[Hit]) {
-        let commits: Vec<_> = hits
-            .iter()
-            .map(|hit| {
-                let mut bytes = Vec::new();
-                encode_event(&self.event(hit), &mut bytes);
-                self.lane.append(&bytes).expect("the lane takes it")
-            })
-            .collect();
+        let commits: Vec<_> =
+            hits.iter().map(|hit| self.lane.append(&self.record(hit)).expect("the lane takes it")).collect();
         self.lane.flush();
         for commit in commits {
             commit.wait().expect("it is committed");
         }
+    }
+
+    /// The record of a hit.
+    pub(crate) fn record(&self, hit: &Hit) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_event(&self.event(hit), &mut bytes);
+        bytes
+    }
+
+    #[allow(dead_code, reason = "for the tests with Kafka")]
+    pub(crate) fn readiness(&self) -> aggregator::Readiness {
+        self.handle.as_ref().expect("it runs").readiness()
     }
 
     pub(crate) fn push_bytes(&self, bytes: &[u8]) {
