@@ -49,7 +49,7 @@ fn put(rows: &mut Vec<u8>, seq: u64) {
     rows.extend_from_slice(&device.to_le_bytes());
     rows.extend_from_slice(&mix(seq).to_le_bytes());
     rows.push((seq % 16) as u8);
-    rows.extend_from_slice(&(4 << 56 | device % 100_000).to_le_bytes());
+    rows.extend_from_slice(&((4 << 56) | (device % 100_000)).to_le_bytes());
     text(
         rows,
         &format!(

@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// Counters: name and help.
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 14] = [
     (
         "aggregator_records_loaded_total",
         "Records of the journal that are in the store, repeats after a crash included",
@@ -12,6 +12,7 @@ const COUNTERS: [(&str, &str); 13] = [
     ("aggregator_records_lost_total", "Records that damage to the journal took before they were read"),
     ("aggregator_inserts_total", "Inserts into the store, tables counted one by one"),
     ("aggregator_inserts_failed_total", "Inserts that failed and are tried again"),
+    ("aggregator_store_retries_total", "Statements that were sent to the store's servers once more"),
     ("aggregator_frames_consumed_total", "Frames read from Kafka, repeats included"),
     (
         "aggregator_frames_repeated_total",
@@ -74,6 +75,7 @@ counters! {
     records_set_aside = "aggregator_records_set_aside_total";
     records_lost = "aggregator_records_lost_total";
     inserts = "aggregator_inserts_total";
+    store_retries = "aggregator_store_retries_total";
     frames_consumed = "aggregator_frames_consumed_total";
     frames_repeated = "aggregator_frames_repeated_total";
     rebalances = "aggregator_rebalances_total";

@@ -63,6 +63,7 @@ pub struct Limits {
 /// The store, open.
 pub struct Store {
     sessions: Sessions,
+    database: String,
     cluster: Option<Cluster>,
 }
 
@@ -85,7 +86,8 @@ impl Store {
             StoreAt::Embedded { engine, path } => {
                 let library = engine::find_library(engine.as_deref())?;
                 let embedded = Embedded::open(&library, &path, database, limits)?;
-                Ok(Self { sessions: Sessions::Embedded(Box::new(embedded)), cluster: None })
+                let sessions = Sessions::Embedded(Box::new(embedded));
+                Ok(Self { sessions, database: database.to_owned(), cluster: None })
             }
             StoreAt::Servers(servers) => {
                 let cluster = (!servers.cluster.is_empty())
@@ -93,7 +95,11 @@ impl Store {
                 let on = cluster.as_ref().map(Cluster::on).unwrap_or_default();
                 let create = format!("CREATE DATABASE IF NOT EXISTS {database}{on}");
                 let server = Server::open(*servers, database, limits, &create)?;
-                Ok(Self { sessions: Sessions::Server(Box::new(server)), cluster })
+                Ok(Self {
+                    sessions: Sessions::Server(Box::new(server)),
+                    database: database.to_owned(),
+                    cluster,
+                })
             }
         }
     }
@@ -205,6 +211,30 @@ impl Store {
             "rows inserted"
         );
         Ok(())
+    }
+
+    /// Holds that all addresses serve the same tables: rows that went to one server would be missed on another.
+    ///
+    /// # Errors
+    /// Two that can be reached have different ones.
+    fn check_one_store(&self) -> Result<(), StoreError> {
+        let Sessions::Server(server) = &self.sessions else { return Ok(()) };
+        if self.cluster.is_some() {
+            return Ok(());
+        }
+        let table = statement::EVENTS.file;
+        let sql = format!(
+            "SELECT uuid FROM system.tables WHERE database = '{}' AND name = '{table}'",
+            self.database
+        );
+        let told: Vec<_> = server.each(&sql).into_iter().filter_map(|(name, id)| Some((name, id?))).collect();
+        let Some((one, id)) = told.first() else { return Ok(()) };
+        match told.iter().find(|(_, other)| other != id) {
+            None => Ok(()),
+            Some((other, _)) => {
+                Err(ServerError::Apart { one: (*one).to_owned(), other: (*other).to_owned() }.into())
+            }
+        }
     }
 
     /// Changes a table: `change` is what follows `ALTER TABLE name`, of our own words.

@@ -119,6 +119,16 @@ pub enum ServerError {
         /// The limit.
         limit: usize,
     },
+    /// Operator: the addresses are of servers that have nothing to do with each other.
+    #[error(
+        "{one} and {other} do not serve the same tables: name one of them in `servers`, or their `cluster`"
+    )]
+    Apart {
+        /// A server.
+        one: String,
+        /// Another one.
+        other: String,
+    },
     /// Operator or machine: the client cannot be set up.
     #[error("the store's client cannot start: {0}")]
     Client(String),
@@ -146,6 +156,7 @@ impl ServerError {
             | Self::Login { .. }
             | Self::ValueTooLong { .. }
             | Self::AnswerTooLong { .. }
+            | Self::Apart { .. }
             | Self::Client(_) => false,
         }
     }
@@ -158,7 +169,7 @@ impl ServerError {
             | Self::TimedOut { .. }
             | Self::AnswerTooLong { .. } => true,
             Self::Refused { .. } => self.is_lost_session(),
-            Self::Login { .. } | Self::ValueTooLong { .. } | Self::Client(_) => false,
+            Self::Login { .. } | Self::ValueTooLong { .. } | Self::Apart { .. } | Self::Client(_) => false,
         }
     }
 

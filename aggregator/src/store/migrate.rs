@@ -32,6 +32,7 @@ pub fn migrate(store: &Store, retention_days: u16) -> Result<(), StoreError> {
             Some(cluster) => define(store, cluster, table, &sql)?,
         }
     }
+    store.check_one_store()?;
     keep_for(store, retention_days)
 }
 

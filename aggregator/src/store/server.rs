@@ -32,6 +32,7 @@ use clickhouse::{Client, Compression};
 use super::error::ServerError;
 use super::wire::{self, Waiter};
 use super::{Limits, Password, REPORT_SECONDS_MAX, Servers, Value, Values, Work, settings};
+use crate::metrics;
 
 /// Bytes of rows that are compressed and sent as one block.
 const PIECE_BYTES: usize = 1 << 20;
@@ -146,6 +147,13 @@ impl Server {
     pub(super) fn insert(&self, work: Work, table: &str, rows: &[u8]) -> Result<(), ServerError> {
         let sql = format!("INSERT INTO {table} FORMAT RowBinary");
         self.anywhere(work, false, |client| send(client, &sql, rows)).map(drop)
+    }
+
+    /// What each address answers that can be reached, by name; `None` for the others.
+    pub(super) fn each(&self, sql: &str) -> Vec<(&str, Option<Vec<u8>>)> {
+        let ask = |client| ask(client, sql, "TSVRaw", &[]);
+        let addresses = self.addresses.iter().enumerate();
+        addresses.map(|(at, address)| (address.name.as_str(), self.once(at, Work::Load, ask).ok())).collect()
     }
 
     /// Runs a statement on any address, as the module's header says.
@@ -291,6 +299,7 @@ impl Tries {
         if Instant::now() + self.pause > self.until {
             return false;
         }
+        metrics::store_retries(1);
         tracing::warn!(%error, pause_ms = self.pause.as_millis() as u64, "the store is asked again");
         std::thread::sleep(self.pause);
         self.pause = (self.pause * 2).min(PAUSE_MAX);

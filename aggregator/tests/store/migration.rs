@@ -1,12 +1,15 @@
 //! Tables from several nodes at the same time, and logins.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use aggregator::store::{Password, ServerError, StoreAt, StoreError, Value, Work, migrate};
 use test_server::{Login, Place, TestServer};
 
-use crate::rig::{Rig, folder, library, place};
+use crate::rig::{Rig, folder, library, nobody, place, servers};
 
 /// What is there: each table's name and how it is defined.
 fn tables(rig: &Rig) -> Vec<serde_json::Value> {
@@ -82,4 +85,39 @@ fn a_wrong_password_is_told_without_repeating_it() {
         assert!(!told.contains("geheim"), "{told}");
         assert!(matches!(error, StoreError::Server(ServerError::Login { code: 516, .. })), "{told}");
     }
+}
+
+/// Answers every request with one line, as a server does that has tables of its own.
+fn stranger(line: &'static str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accepted");
+            let mut head = [0; 8192];
+            let _ = stream.read(&mut head);
+            let length = line.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{line}"
+            );
+        }
+    });
+    url
+}
+
+#[test]
+fn servers_that_do_not_serve_the_same_tables_are_told_apart() {
+    let rig = Rig::faulty(Duration::ZERO);
+    let open = |others: &[&str]| {
+        let urls = [&[rig.own().url()], others].concat();
+        let at = StoreAt::Servers(servers(&urls, Duration::ZERO));
+        let opened = Rig::open("several", at, crate::rig::database()).expect("the first one answers");
+        migrate(&opened.store, 190)
+    };
+    // One that cannot be reached now may be the same store.
+    assert!(open(&[rig.own().url(), &nobody()]).is_ok());
+    let error = open(&[&stranger("00000000-0000-4000-8000-000000000000\n")]).expect_err("another store");
+    assert!(matches!(error, StoreError::Server(ServerError::Apart { .. })), "{error}");
+    assert!(error.to_string().contains("cluster"), "{error}");
 }
