@@ -45,6 +45,9 @@ struct State {
 }
 
 /// Switches, which can be turned at any time and from any thread.
+///
+/// A statement is known by its text with the request's database and a space before it: `INSERT INTO events` means those of all databases,
+/// `mine INSERT INTO events` those of one.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<State>);
 

@@ -72,7 +72,8 @@ async fn handle(front: Arc<Front>, request: Request<Incoming>) -> io::Result<Res
         Err(refused) => return answer::exception(&refused, Packing::default()),
     };
     let packing = asked.packing;
-    let fault = front.faults.meet(asked.text());
+    let database = asked.form.get("database").unwrap_or_default();
+    let fault = front.faults.meet(&format!("{database} {}", asked.text()));
     match &fault {
         Some(Fault::CutBefore) => return Err(cut()),
         Some(Fault::Unavailable) => {

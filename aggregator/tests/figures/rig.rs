@@ -22,7 +22,7 @@ use event::stage::Stage;
 use journal::{Lane, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
-use test_server::Place;
+use test_server::{Faults, Place};
 
 /// 2026-11-20T12:00:00Z.
 pub(crate) const NOON_MS: i64 = 1_795_176_000_000;
@@ -116,6 +116,12 @@ fn library() -> PathBuf {
 /// Whether the store is on a server.
 pub(crate) fn is_on_server() -> bool {
     env!("CARGO_CRATE_NAME").ends_with("_server")
+}
+
+/// The switches of the server's faults; `None` where there is no stand-in.
+#[allow(dead_code, reason = "for the tests on a server")]
+pub(crate) fn faults() -> Option<Faults> {
+    place().server().map(|server| server.faults().clone())
 }
 
 /// The server, while anybody uses it: an engine that is open when the process ends takes it down.

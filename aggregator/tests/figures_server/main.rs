@@ -8,6 +8,7 @@
 mod api;
 #[path = "../figures/duplicates.rs"]
 mod duplicates;
+mod faults;
 #[path = "../figures/loading.rs"]
 mod loading;
 #[path = "../figures/oracle.rs"]
