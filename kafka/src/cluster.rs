@@ -252,3 +252,6 @@ impl Cluster {
         Follower::new(self, topic)
     }
 }
+
+#[cfg(test)]
+mod tests;
