@@ -13,7 +13,7 @@ use journal::{Lane, Writer};
 use kafka::{Cluster, frame};
 
 const STEP: Duration = Duration::from_millis(50);
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();

@@ -85,10 +85,9 @@ impl Lease {
         self.topic.max(http)
     }
 
-    /// How much of the lease is left. `None`: nothing was heard for so long.
-    pub(crate) fn left(&mut self, applied: i64, now: Instant) -> Option<Duration> {
-        let end = self.heard(applied)?.checked_add(self.duration)?;
-        end.checked_duration_since(now).filter(|left| !left.is_zero())
+    /// When the lease ends. `None`: it has ended, or nothing was heard yet.
+    pub(crate) fn end(&mut self, applied: i64, now: Instant) -> Option<Instant> {
+        self.heard(applied)?.checked_add(self.duration).filter(|end| *end > now)
     }
 }
 
@@ -135,7 +134,7 @@ mod tests {
         /// Milliseconds left at `now_ms`.
         fn left(&mut self, applied: i64, now_ms: u64) -> Option<u64> {
             let now = self.at(now_ms);
-            self.lease.left(applied, now).map(|left| left.as_millis() as u64)
+            self.lease.end(applied, now).map(|end| (end - now).as_millis() as u64)
         }
     }
 

@@ -28,6 +28,7 @@
 //! an error that says what to do. Receipts are small and rare next to beacons, so that a journal is never compacted: a million receipts replay in
 //! seconds.
 
+mod copy;
 mod follow;
 mod journal;
 mod ledger;

@@ -11,7 +11,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event::clock::UnixMs;
 use rustix::time::{ClockId, clock_gettime};
@@ -28,7 +28,11 @@ pub struct Standing(Option<Arc<Deadline>>);
 
 /// Says whether the node may measure, for those who hold its [`Standing`].
 #[derive(Debug)]
-pub struct Grant(Arc<Deadline>);
+pub struct Grant {
+    deadline: Arc<Deadline>,
+    /// One moment on the monotonic clock and on its coarse form, which is never ahead.
+    began: (Instant, u64),
+}
 
 #[derive(Debug)]
 struct Deadline {
@@ -76,35 +80,44 @@ impl Default for Grant {
 impl Grant {
     /// A node that may not measure yet.
     pub fn new() -> Self {
-        Self(Arc::new(Deadline {
-            until_ms: AtomicU64::new(0),
-            until_unix_ms: AtomicI64::new(i64::MIN),
-            reason: Mutex::new(NOT_YET.to_owned()),
-        }))
+        // In this order: a pause between the two ends a lease early, never late.
+        let began_ms = coarse_ms();
+        Self {
+            began: (Instant::now(), began_ms),
+            deadline: Arc::new(Deadline {
+                until_ms: AtomicU64::new(0),
+                until_unix_ms: AtomicI64::new(i64::MIN),
+                reason: Mutex::new(NOT_YET.to_owned()),
+            }),
+        }
     }
 
     /// The view of it that a tracker gets.
     pub fn standing(&self) -> Standing {
-        Standing(Some(Arc::clone(&self.0)))
+        Standing(Some(Arc::clone(&self.deadline)))
     }
 
-    /// Lets the node measure for so long from now. `now_ms` is the system's time, Unix milliseconds. It may be less than what is left.
-    pub fn extend(&self, lease: Duration, now_ms: UnixMs) {
-        let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+    /// Lets the node measure until then: a moment, not a duration, so that a thread which is held up gives nothing away. `now_ms` is the system's time,
+    /// Unix milliseconds, read before. The moment may lie before one that was given earlier.
+    pub fn extend(&self, until: Instant, now_ms: UnixMs) {
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (began, began_ms) = self.began;
+        let until_ms = began_ms.saturating_add(milliseconds(until.saturating_duration_since(began)));
+        let left_ms = milliseconds(until.saturating_duration_since(Instant::now()));
         self.reason().clear();
-        self.0.until_unix_ms.store(now_ms.saturating_add_unsigned(lease_ms), Ordering::Relaxed);
-        self.0.until_ms.store(coarse_ms().saturating_add(lease_ms), Ordering::Release);
+        self.deadline.until_unix_ms.store(now_ms.saturating_add_unsigned(left_ms), Ordering::Relaxed);
+        self.deadline.until_ms.store(until_ms, Ordering::Release);
     }
 
     /// Forbids the node to measure, at once, and says why.
     pub fn revoke(&self, reason: impl Into<String>) {
         *self.reason() = reason.into();
-        self.0.until_ms.store(0, Ordering::Release);
+        self.deadline.until_ms.store(0, Ordering::Release);
     }
 
     fn reason(&self) -> std::sync::MutexGuard<'_, String> {
         // A text is replaced whole or not at all.
-        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+        self.deadline.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,11 +130,14 @@ fn coarse_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
-    const HOUR: Duration = Duration::from_hours(1);
+    /// By how much the coarse clock may be behind, with the slowest of the kernel's timers.
+    const TICK: Duration = Duration::from_millis(10);
+
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
 
     #[test]
     fn alone_a_node_always_measures() {
@@ -137,13 +153,13 @@ mod tests {
         let standing = grant.standing();
         assert!(!standing.may_measure(0));
         assert_eq!(standing.refusal(0).as_deref(), Some(NOT_YET));
-        grant.extend(HOUR, 0);
+        grant.extend(after(3_600), 0);
         assert!(standing.may_measure(0) && standing.clone().may_measure(1));
         assert_eq!(standing.refusal(0), None);
         grant.revoke("the topic is gone");
         assert!(!standing.may_measure(0));
         assert_eq!(standing.refusal(0).as_deref(), Some("the topic is gone"));
-        grant.extend(HOUR, 0);
+        grant.extend(after(3_600), 0);
         assert!(standing.may_measure(0));
     }
 
@@ -151,25 +167,27 @@ mod tests {
     fn a_grant_ends_by_itself() {
         let grant = Grant::new();
         let began = Instant::now();
-        grant.extend(Duration::from_millis(40), 0);
+        let until = began + Duration::from_millis(40);
+        grant.extend(until, 0);
         let standing = grant.standing();
+        // However long a thread is held up between the two, what it saw was so not before it looked.
+        let mut looked = Instant::now();
         while standing.may_measure(0) {
-            assert!(began.elapsed() < Duration::from_secs(10), "it does not end");
-            std::thread::yield_now();
+            assert!(looked < until + TICK, "it does not end");
+            looked = Instant::now();
         }
-        // The coarse clock may be a tick of 10 ms behind when the lease is given, and then the lease ends as much too early.
-        assert!(began.elapsed() >= Duration::from_millis(25), "{:?}", began.elapsed());
+        assert!(Instant::now() >= until.checked_sub(TICK).expect("after the start"), "too early");
         assert_eq!(standing.refusal(0).as_deref(), Some(LAPSED));
     }
 
     #[test]
     fn the_system_clock_ends_a_grant_too_and_cannot_prolong_it() {
         let grant = Grant::new();
-        grant.extend(Duration::from_secs(5), 100_000);
+        grant.extend(after(5), 100_000);
         let standing = grant.standing();
-        assert!(standing.may_measure(100_000) && standing.may_measure(104_999) && standing.may_measure(0));
+        assert!(standing.may_measure(100_000) && standing.may_measure(104_000) && standing.may_measure(0));
         assert!(!standing.may_measure(105_000), "suspended for longer than the lease");
-        grant.extend(Duration::ZERO, 100_000);
+        grant.extend(Instant::now(), 100_000);
         assert!(!standing.may_measure(0), "set back");
     }
 }

@@ -164,7 +164,7 @@ impl Rig {
             dirs: Vec::new(),
             folder,
         };
-        rig.grant.extend(Duration::from_hours(1_000), NOW_MS);
+        rig.grant.extend(Instant::now() + Duration::from_hours(1_000), NOW_MS);
         rig.run(settings);
         rig
     }

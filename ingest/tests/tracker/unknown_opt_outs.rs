@@ -1,5 +1,7 @@
 //! A node that does not know every opt-out measures nobody, says so to those who may ask, and lets clicks land.
 
+use std::time::{Duration, Instant};
+
 use event::identifier::IdKind;
 use event::outcome::Outcome;
 
@@ -25,7 +27,7 @@ fn nothing_is_stored_and_pixels_are_to_be_sent_again() {
     // What would be rejected anyway is rejected for its own reason: sending it again would not help.
     let reply = rig.connect().get("/i?c=demo", &[DEBUG]);
     assert_eq!(told(&reply), (200, "rejected; reason=missing_placement", ""));
-    rig.grant.extend(std::time::Duration::from_hours(1), NOW_MS);
+    rig.grant.extend(Instant::now() + Duration::from_hours(1), NOW_MS);
     assert!(rig.get("/i?c=demo&p=p1").is_pixel());
     let stored = rig.stop();
     assert_eq!((stored.received(), stored.events.len()), (6, 2));
@@ -101,7 +103,7 @@ fn readiness_says_why() {
     assert!(!readiness.pixels && readiness.clicks);
     assert_eq!(readiness.pixels_refusal.as_deref(), Some("the topic is gone"));
     // A lease ends by itself, whoever was to renew it.
-    rig.grant.extend(std::time::Duration::from_millis(50), NOW_MS);
+    rig.grant.extend(Instant::now() + Duration::from_millis(50), NOW_MS);
     eventually("the end of the lease", || !handle.readiness().pixels);
     assert!(handle.readiness().clicks);
     assert_eq!(rig.get("/i?c=demo&p=p1").status, 503);

@@ -25,7 +25,7 @@ use event::key::KeyRing;
 use kafka::{Cluster, Follower, Message, Topic};
 
 use super::RegistryError;
-use super::node::{FollowState, Node, Phase};
+use super::node::{Begun, FollowState, Node, Phase};
 use super::topic::Voice;
 use crate::heartbeat::{self, Hears as _};
 use crate::list::List;
@@ -243,15 +243,23 @@ impl Reader {
         let Some(target) = self.target else { return Ok(()) };
         if self.node.applied() < target {
             self.node.enter(Phase::Reading("the opt-outs are being read"));
-        } else if self.node.follow()? {
-            if let Some(opened) = self.opened.take() {
-                // Nobody waits any longer: it was long, and is ready now.
-                let _ = opened.try_send(Ok(()));
+            return Ok(());
+        }
+        match self.node.follow()? {
+            Begun::Yes => {
+                if let Some(opened) = self.opened.take() {
+                    // Nobody waits any longer: it was long, and is ready now.
+                    let _ = opened.try_send(Ok(()));
+                }
             }
-        } else {
-            self.node.enter(Phase::Reading("the registry was not begun yet: start an opt-out role"));
-            if let Some(voice) = &mut self.voice {
-                voice.begin(&self.node);
+            Begun::NotYet => self.node.enter(Phase::Reading(
+                "the registry has receipts and no beginning: it is being copied into the topic, or was not to its end",
+            )),
+            Begun::Empty => {
+                self.node.enter(Phase::Reading("the registry was not begun yet: start an opt-out role"));
+                if let Some(voice) = &mut self.voice {
+                    voice.begin(&self.node);
+                }
             }
         }
         Ok(())

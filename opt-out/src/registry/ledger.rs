@@ -121,6 +121,11 @@ impl Ledger {
         Ok(changes)
     }
 
+    /// The records of a topic that make these receipts.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        self.receipts.iter().map(|(id, receipt)| receipt.record(*id))
+    }
+
     /// Every hash that is covered, once; and counts anew those that several receipts cover.
     pub(super) fn share_and_collect(&mut self) -> Vec<OptOutHash> {
         let mut hashes = Vec::with_capacity(self.hashes);
@@ -205,6 +210,29 @@ impl Ledger {
 }
 
 impl Receipt {
+    /// The newest record of a topic that makes this receipt.
+    fn record(&self, id: ReceiptId) -> Record {
+        let (secret, source, policy_version) = (self.secret, self.source, self.policy_version);
+        match self.withdrawn_ms {
+            None => Record::OptedOut(OptedOut {
+                receipt: id,
+                at_ms: self.at_ms,
+                source,
+                policy_version,
+                secret,
+                hashes: self.hashes.clone(),
+            }),
+            Some(at_ms) => Record::TakenBack(TakenBack {
+                receipt: id,
+                at_ms,
+                opted_out_ms: self.at_ms,
+                source,
+                policy_version,
+                secret,
+            }),
+        }
+    }
+
     fn opted_out(record: OptedOut) -> (ReceiptId, Self) {
         let receipt = Self {
             secret: record.secret,

@@ -65,6 +65,16 @@ pub(super) struct Node {
     pub(super) metrics: FollowMetrics,
 }
 
+/// Whether a registry was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    Yes,
+    /// There are receipts, and no beginning: it is being copied from elsewhere ([`super::copy`]), or lost its beginning.
+    NotYet,
+    /// There is nothing.
+    Empty,
+}
+
 /// How far the reading is.
 #[derive(Clone)]
 struct Progress {
@@ -277,11 +287,11 @@ impl Node {
         Ok(())
     }
 
-    /// Everything up to the end as of the start is applied: puts the list in force. False if there is no registry yet.
+    /// Everything up to the end as of the start is applied: puts the list in force, unless the registry was not begun.
     ///
     /// # Errors
-    /// [`RegistryError::Lost`], [`RegistryError::Damaged`].
-    pub(super) fn follow(&self) -> Result<bool, RegistryError> {
+    /// [`RegistryError::Lost`].
+    pub(super) fn follow(&self) -> Result<Begun, RegistryError> {
         let mut ledger = self.ledger();
         let found = ledger.receipts.len() as u64;
         let is_begun = ledger.key_check.is_some();
@@ -290,9 +300,6 @@ impl Node {
         {
             return Err(RegistryError::Lost { expected, found });
         }
-        if !is_begun && found > 0 {
-            return Err(RegistryError::Damaged("its beginning is missing".to_owned()));
-        }
         if is_begun {
             self.list.replace(ledger.share_and_collect(), true)?;
             let active = ledger.active;
@@ -300,7 +307,11 @@ impl Node {
             self.enter(Phase::Following);
             tracing::info!(receipts = found, active, listed = self.list.len(), "opt-out registry read");
         }
-        Ok(is_begun)
+        Ok(match (is_begun, found) {
+            (true, _) => Begun::Yes,
+            (false, 0) => Begun::Empty,
+            (false, 1..) => Begun::NotYet,
+        })
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -330,8 +341,9 @@ impl Node {
         let Progress { applied, phase } = self.progress.borrow().clone();
         match phase {
             Phase::Following => {
-                if let Some(left) = hearing.lease.left(applied, Instant::now()) {
-                    hearing.grant.extend(left, self.clock.now_ms());
+                let now_ms = self.clock.now_ms();
+                if let Some(end) = hearing.lease.end(applied, Instant::now()) {
+                    hearing.grant.extend(end, now_ms);
                 } else {
                     let why = self.silence(hearing, applied);
                     hearing.grant.revoke(why);

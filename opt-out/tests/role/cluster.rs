@@ -272,3 +272,64 @@ fn heartbeats_tell_how_far_the_registry_reaches_and_nothing_else() {
     assert_eq!(send(role.address(), "POST", "/v1/heartbeat", &[], b"").status, 405);
     role.handle.stop();
 }
+
+#[test]
+fn a_registry_moves_from_one_machine_into_a_cluster_once() {
+    let broker = Broker::shared();
+    let (cluster, keys, settings) = (broker.cluster(), keys(), settings());
+    let dir = tempfile::tempdir().expect("a folder");
+    let alone =
+        Role::start_with(dir.path(), settings.clone(), Arc::clone(&keys), event::clock::Clock::System);
+    let receipts: Vec<_> = [1, 1, 2, 3].map(|number| lodge(&alone, number)).into();
+    assert_eq!(opt_in(&alone, &receipts[0]).status, 200);
+    assert_eq!(opt_in(&alone, &receipts[2]).status, 200);
+    let before: Vec<_> = receipts.iter().map(|receipt| status(&alone, receipt).json()).collect();
+    assert_eq!(alone.registry.copy_to_topic(&cluster).expect("copied"), Some(4));
+
+    let mut known = parts(&cluster, &settings, &keys);
+    known.receipts_known = Some(alone.registry.stats().receipts);
+    let (registry, list) = open(known).expect("it is all there");
+    let role = Role::serve(registry, list, settings, Arc::clone(&keys), event::clock::Clock::System);
+    let after: Vec<_> = receipts.iter().map(|receipt| status(&role, receipt).json()).collect();
+    assert_eq!(after, before);
+    assert_eq!([1, 2, 3].map(|number| is_listed(&role.list, &oaid(number), &keys)), [true, false, true]);
+    // What was taken back in the cluster since stays taken back.
+    assert_eq!(opt_in(&role, &receipts[3]).status, 200);
+    assert_eq!(alone.registry.copy_to_topic(&cluster).expect("looked"), None);
+    assert!(!is_listed(&role.list, &oaid(3), &keys));
+    assert!(matches!(role.registry.copy_to_topic(&cluster), Err(RegistryError::NotBound)));
+    role.handle.stop();
+    alone.handle.stop();
+}
+
+#[test]
+fn a_copy_that_was_cut_short_is_not_taken_for_a_registry() {
+    let broker = Broker::shared();
+    let (cluster, keys, settings) = (broker.cluster(), keys(), settings());
+    let dir = tempfile::tempdir().expect("a folder");
+    let alone =
+        Role::start_with(dir.path(), settings.clone(), Arc::clone(&keys), event::clock::Clock::System);
+    let (receipt, _) = lodge(&alone, 1);
+    let record = Record::TakenBack(opt_out::record::TakenBack {
+        receipt: opt_out::receipt::ReceiptId::parse(&receipt).expect("a number"),
+        at_ms: 2,
+        opted_out_ms: 1,
+        source: opt_out::record::Source::Api,
+        policy_version: 1,
+        secret: opt_out::receipt::Secret::new([0; 32]).digest(),
+    });
+    let producer = cluster.producer().expect("a producer");
+    let mut sent =
+        producer.send(Topic::OptOuts, receipt.as_bytes(), &record.encode(), &[]).expect("there is room");
+    sent.wait(PATIENCE).expect("in time").expect("acknowledged");
+    let node = node(&cluster, &settings, &keys);
+    wait_until("it says what is missing", || {
+        node.state().refusal.is_some_and(|why| why.contains("receipts and no beginning"))
+    });
+    assert_eq!(alone.registry.copy_to_topic(&cluster).expect("copied"), Some(1));
+    let role = role(&cluster, &settings, &keys);
+    wait_until("a node that measures", || may_measure(&node));
+    assert!(is_listed(node.list(), &oaid(1), &keys));
+    role.handle.stop();
+    alone.handle.stop();
+}
