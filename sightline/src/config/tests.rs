@@ -117,6 +117,24 @@ fn a_file_that_is_not_text_names_the_line() {
     assert!(error.ends_with("c.toml:2: is not UTF-8 text"), "{error}");
 }
 
+#[test]
+fn what_a_cluster_needs_is_said() {
+    let brokers = "[kafka]\nbrokers = [\"kafka:9092\"]\n";
+    assert!(refused(brokers).contains("name it in key_file"), "all nodes share one key ring");
+    let error = refused(&format!("key_file = \"device.keys\"\ncatalog = \"catalog.toml\"\n{brokers}"));
+    assert!(error.contains("sightline catalog publish"), "{error}");
+    Config::parse(&format!("key_file = \"device.keys\"\n{brokers}"), None).expect("valid");
+
+    let error = refused("key_file = \"device.keys\"\n[kafka]\nbrokers = [\"kafka\"]\n");
+    assert!(error.contains("kafka.brokers: \"kafka\" is not of the form \"host:9092\""), "{error}");
+    let error = refused("[kafka.properties]\n\"sasl.password\" = \"x\"\n");
+    assert!(error.contains("sasl_password_file"), "{error}");
+    let error = refused("[store]\ncluster = \"c\"\n");
+    assert!(error.contains("[store] cluster: ") && error.contains("`servers` names no server"), "{error}");
+    let error = refused("[store]\nserver = \"http://clickhouse:8123\"\n");
+    assert!(error.contains("did you mean `servers`?"), "{error}");
+}
+
 /// The text of an example under `deploy/`.
 fn example(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
@@ -177,3 +195,6 @@ fn section<'a>(text: &'a str, table: &'a str) -> impl Iterator<Item = &'a str> {
         .skip(usize::from(!table.is_empty()))
         .take_while(|line| !line.trim_start_matches("# ").starts_with('['))
 }
+
+mod deploy;
+mod yaml;
