@@ -336,6 +336,15 @@ impl Problem {
                  aggregator_settler_count is 1"
                     .to_owned(),
             ),
+            Self::Store(error) if error.is_passing() => {
+                metrics::reports_failed(1);
+                tracing::error!(%error, "the store cannot be reached");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_away",
+                    "the store cannot be reached at present; try again".to_owned(),
+                )
+            }
             Self::Store(error) => {
                 metrics::reports_failed(1);
                 tracing::error!(%error, "a request to the report API failed");

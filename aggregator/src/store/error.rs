@@ -32,6 +32,11 @@ impl StoreError {
             Self::Server(_) | Self::Answer { .. } => None,
         }
     }
+
+    /// Whether the same may succeed a moment later: the store is away or busy.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_passing())
+    }
 }
 
 /// Exception codes that pass by themselves: somebody else is busy, away or starting.

@@ -157,7 +157,7 @@ impl Server {
     }
 
     /// Runs a statement on any address, as the module's header says.
-    fn anywhere<F: Future<Output = Result<Vec<u8>, ClientError>>>(
+    fn anywhere<F: Future<Output = Result<Vec<u8>, ClientError>> + Send>(
         &self,
         work: Work,
         repeatable: bool,
@@ -189,7 +189,7 @@ impl Server {
     }
 
     /// Runs a statement in the settle step's session, as the module's header says.
-    fn in_session<F: Future<Output = Result<Vec<u8>, ClientError>>>(
+    fn in_session<F: Future<Output = Result<Vec<u8>, ClientError>> + Send>(
         &self,
         repeatable: bool,
         request: impl Fn(Client) -> F,
@@ -228,7 +228,7 @@ impl Server {
         }
     }
 
-    fn once<F: Future<Output = Result<Vec<u8>, ClientError>>>(
+    fn once<F: Future<Output = Result<Vec<u8>, ClientError>> + Send>(
         &self,
         at: usize,
         work: Work,
@@ -244,7 +244,8 @@ impl Server {
             Work::Settle => settle,
             Work::Report => report,
         };
-        let answer = self.waiter.wait(async { tokio::time::timeout(limit, request(client.clone())).await });
+        let request = request(client.clone());
+        let answer = self.waiter.wait(async { tokio::time::timeout(limit, request).await });
         match answer {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => Err(self.error(&address.name, &error)),

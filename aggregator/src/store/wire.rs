@@ -100,9 +100,14 @@ impl Waiter {
         Ok(Self { handle, stop, thread: Some(thread) })
     }
 
-    /// Waits for a request. Never call it on a runtime's thread.
-    pub(super) fn wait<T>(&self, request: impl Future<Output = T>) -> T {
-        self.handle.block_on(request)
+    /// Waits for a request.
+    pub(super) fn wait<T: Send>(&self, request: impl Future<Output = T> + Send) -> T {
+        if Handle::try_current().is_err() {
+            return self.handle.block_on(request);
+        }
+        // A thread of another runtime, as at the start of the process, may not drive a request; one of our own may.
+        let driven = std::thread::scope(|scope| scope.spawn(|| self.handle.block_on(request)).join());
+        driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

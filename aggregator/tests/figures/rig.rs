@@ -98,6 +98,7 @@ pub(crate) struct Rig {
     pub settings: Settings,
     handle: Option<Handle>,
     base: String,
+    drops_database: bool,
     _place: Option<Arc<Place>>,
 }
 
@@ -168,7 +169,9 @@ impl Rig {
     pub(crate) fn with(catalog: &str, settings: Settings) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let database = format!("figures_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        Self::on(database, catalog, settings, Clock::manual(NOON_MS), None)
+        let mut rig = Self::on(database, catalog, settings, Clock::manual(NOON_MS), None);
+        rig.drops_database = is_on_server();
+        rig
     }
 
     /// An aggregator that reads from Kafka, on the store of all that are given this name; its lane is not read.
@@ -204,6 +207,7 @@ impl Rig {
             settings,
             handle: None,
             base: String::new(),
+            drops_database: false,
             _place: is_on_server().then(place),
         };
         rig.start();
@@ -374,6 +378,10 @@ impl Drop for Rig {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
             handle.stop();
+        }
+        if self.drops_database {
+            // A real server stays when the tests end.
+            let _ = place().sql("", &format!("DROP DATABASE IF EXISTS {}", self.database));
         }
     }
 }

@@ -74,6 +74,7 @@ fn other_exceptions_are_not_asked_again() {
     server.faults().set("SELECT 241", Fault::Exception(241));
     let error = rig.number(Work::Report, "SELECT 241 AS n").expect_err("too much memory");
     assert_eq!((error.code(), server.faults().seen("SELECT 241")), (Some(241), 1), "{error}");
+    assert!(!error.is_passing());
 }
 
 #[test]
@@ -147,6 +148,7 @@ fn nobody_there_is_told_with_the_address_and_soon() {
     let error = Rig::open("nobody", at, database()).err().expect("nobody answers");
     let host = dead.trim_start_matches("http://").to_owned();
     assert!(error.to_string().contains(&host) && error.to_string().contains("refused"), "{error}");
+    assert!(error.is_passing());
     assert!(matches!(server_error(error), ServerError::Unreachable { .. }));
     assert!(started.elapsed() < Duration::from_secs(5));
 }

@@ -260,3 +260,13 @@ fn reports_run_beside_each_other() {
         });
     }
 }
+
+#[test]
+fn a_store_may_be_used_on_the_thread_of_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        for rig in Rig::both() {
+            assert_eq!(rig.number(Work::Settle, "SELECT toUInt64(4) AS n").ok(), Some(4), "{}", rig.name);
+        }
+    });
+}
