@@ -8,7 +8,7 @@ use opt_out::record::Record;
 use opt_out::{RegistryError, Settings};
 
 use crate::kafka::{Broker, is_listed, may_measure, node, oaid, open, parts, role, settings};
-use crate::support::{Answer, PATIENCE, Role, keys, receipt_json, send, wait_until};
+use crate::support::{Answer, PATIENCE, Role, ids_json, keys, receipt_json, send, wait_until};
 
 /// Opt-outs in the test of their delays.
 const TRIES: u32 = 200;
@@ -332,4 +332,22 @@ fn a_copy_that_was_cut_short_is_not_taken_for_a_registry() {
     assert!(is_listed(node.list(), &oaid(1), &keys));
     role.handle.stop();
     alone.handle.stop();
+}
+
+#[test]
+fn whoever_is_started_before_the_topics_finds_them_once_they_are_there() {
+    let broker = Broker::shared();
+    let cluster = broker.bare_cluster();
+    let keys = keys();
+    let impatient = opt_out::Limits { storage_seconds_max: 1, ..settings().limits };
+    let settings = Settings { limits: impatient, ..settings() };
+    let node = node(&cluster, &settings, &keys);
+    let role = role(&cluster, &settings, &keys);
+    assert_eq!(role.call("/v1/opt-outs", &ids_json(&[("oaid", &oaid(1))])).status, 503);
+    assert!(!may_measure(&node));
+    cluster.create_topics().expect("topics are made");
+    wait_until("an opt-out", || role.call("/v1/opt-outs", &ids_json(&[("oaid", &oaid(1))])).status == 200);
+    wait_until("a node that measures", || may_measure(&node));
+    wait_until("the opt-out on the node", || is_listed(node.list(), &oaid(1), &keys));
+    role.handle.stop();
 }

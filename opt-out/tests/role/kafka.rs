@@ -41,13 +41,18 @@ impl Broker {
 
     /// Topics of one test's own.
     pub(crate) fn cluster(&self) -> Cluster {
+        let cluster = self.bare_cluster();
+        cluster.create_topics().expect("topics are made");
+        cluster
+    }
+
+    /// The names of topics of one test's own, which nobody has made.
+    pub(crate) fn bare_cluster(&self) -> Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let topic_prefix = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let settings =
             kafka::Settings { brokers: self.brokers.clone(), topic_prefix, ..kafka::Settings::default() };
-        let cluster = Cluster::new(&settings).expect("sound settings");
-        cluster.create_topics().expect("topics are made");
-        cluster
+        Cluster::new(&settings).expect("sound settings")
     }
 
     /// `kill -9`.
