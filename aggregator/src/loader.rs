@@ -148,9 +148,9 @@ impl Loader {
             if !self.store() {
                 return false;
             }
-            self.feed.measure();
             self.answer();
         }
+        self.feed.measure();
         self.progress.set_settler(self.feed.is_settler());
         if caught_up {
             if stopping {

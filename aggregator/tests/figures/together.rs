@@ -1,8 +1,10 @@
 //! Several writers and settlers on one store: marks, generations, what is given up and what comes late.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, hit, sql};
+use crate::rig::{DAY_MS, Hit, NOON_MS, Random, Rig, hit, seed, sql};
 
 /// The day that most tests here are about.
 const YESTERDAY: &str = "2026-11-19";
@@ -162,4 +164,129 @@ fn a_store_of_the_earlier_form_is_settled_anew() {
     rig.restart(|_| ());
     assert_eq!(settled_days(&rig), 0);
     assert_eq!(rig.sql("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name IN ('changed', 'generations', 'judged')"), "0");
+}
+
+/// A process that inserts one event at a time, and may die at any moment.
+#[derive(Default)]
+struct Planted {
+    id: u64,
+    inserts: u64,
+    /// The event under way and whether it is in the store.
+    under_way: Option<(u64, bool)>,
+}
+
+/// All of them, and what became of their events.
+struct Plant<'a> {
+    rig: &'a Rig,
+    writers: [Planted; 2],
+    next_id: u64,
+    next_event: u64,
+    /// Half done by one that died: for another one to do again.
+    again: Vec<u64>,
+    stored: BTreeSet<u64>,
+    closed: BTreeSet<u64>,
+}
+
+impl Plant<'_> {
+    /// One writer does its next step, or dies.
+    fn step(&mut self, which: usize, dies: bool) {
+        let writer = &mut self.writers[which];
+        if dies || writer.id == 0 {
+            self.again.extend(writer.under_way.take().map(|(event, _)| event));
+            self.next_id += 1;
+            *writer = Planted { id: self.next_id, ..Planted::default() };
+        }
+        match writer.under_way {
+            None => {
+                let event = self.again.pop().unwrap_or(self.next_event);
+                self.next_event = self.next_event.max(event + 1);
+                writer.inserts += 1;
+                writer.under_way = Some((event, false));
+                mark(self.rig, writer.id, 2 * writer.inserts, 0);
+            }
+            Some((event, false)) => {
+                writer.under_way = Some((event, true));
+                self.rig.sql(&format!(
+                    "INSERT INTO events SELECT * REPLACE (toUInt64(9) AS journal, toUInt64({event}) AS seq) FROM (SELECT * FROM events WHERE journal != 9 LIMIT 1)"
+                ));
+                self.stored.insert(event);
+            }
+            Some((event, true)) => {
+                writer.under_way = None;
+                mark(self.rig, writer.id, 0, 2 * writer.inserts + 1);
+                self.closed.insert(event);
+            }
+        }
+    }
+
+    /// Every writer ends what it has under way.
+    fn finish(&mut self) {
+        while let Some(which) = self.writers.iter().position(|writer| writer.under_way.is_some()) {
+            self.step(which, false);
+        }
+    }
+
+    /// Impressions that a settled day may show: all whose inserts were said to be complete, and perhaps some of the others.
+    fn assert_right(&self, round: u64) {
+        let report = self.rig.report("utc/delivery");
+        if report["settled_until"] == YESTERDAY {
+            let shown = report["rows"][0]["impressions"].as_u64().expect("a count") as usize;
+            let allowed = self.closed.len() + 1..=self.stored.len() + 1;
+            assert!(allowed.contains(&shown), "round {round}: {shown} of {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn a_day_that_is_called_settled_misses_nothing_whatever_goes_on_beside_its_settling() {
+    let mut random = Random(seed());
+    let rig = Rig::new();
+    let second = rig.beside();
+    rig.push(&[hit(NOON_MS - DAY_MS)]);
+    rig.load();
+    let mut plant = Plant {
+        rig: &rig,
+        writers: Default::default(),
+        next_id: 100,
+        next_event: 0,
+        again: Vec::new(),
+        stored: BTreeSet::new(),
+        closed: BTreeSet::new(),
+    };
+    let mut seen_settled = 0;
+    for round in 0..24 {
+        if random.below(3) == 0 {
+            // Whoever is under way now is taken for dead.
+            rig.clock.advance_ms(11 * 60_000);
+            rig.settle();
+            plant.assert_right(round);
+            seen_settled += usize::from(is_settled(&rig));
+        }
+        std::thread::scope(|scope| {
+            let settling = [&rig, &second].map(|rig| scope.spawn(move || settled_days(rig)));
+            for _ in 0..random.below(6) {
+                plant.step(random.below(2) as usize, random.below(40) == 0);
+            }
+            if random.below(2) == 0 {
+                plant.finish();
+            }
+            for settling in settling {
+                settling.join().expect("it settles");
+            }
+        });
+        plant.assert_right(round);
+    }
+    assert!(seen_settled > 0, "never settled: nothing was tested");
+    // Those that were held up end after all, and nothing stays half done.
+    plant.finish();
+    while !plant.again.is_empty() {
+        plant.step(0, false);
+        plant.finish();
+    }
+    rig.clock.advance_ms(11 * 60_000);
+    second.settle();
+    assert!(is_settled(&rig));
+    assert_eq!(plant.stored, (0..plant.next_event).collect());
+    assert_eq!(rig.sql("SELECT uniqExact(journal, seq) - 1 FROM events"), plant.next_event.to_string());
+    assert_eq!(rig.row("utc/delivery")["impressions"], plant.stored.len() as u64 + 1);
 }
