@@ -85,7 +85,7 @@ pub(crate) fn set_opt_out(opted_out: bool, domain: Option<&str>) -> Option<Heade
     set(COOKIE_NAME, value, age, "SameSite=None", domain)
 }
 
-/// `None` only for a domain that no header can hold; [`crate::service`] refuses to start with one.
+/// `None` only for a domain that no header can hold; [`mod@crate::service`] refuses to start with one.
 fn set(
     name: &str,
     value: &str,

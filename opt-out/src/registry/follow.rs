@@ -11,7 +11,7 @@
 //! ```
 //!
 //! * **Reading.** Records go into the ledger alone; nothing is measured. Kafka away: tried again and again.
-//! * **Following.** Each record changes ledger and list as it comes. The [`Lease`] decides whether the node measures. Kafka away: what is known stays.
+//! * **Following.** Each record changes ledger and list as it comes. The [lease](crate::lease) decides whether the node measures. Kafka away: what is known stays.
 //! * **Refused.** An unknown version, a malformed record, another key, fewer receipts than once, a log that is not the one that was read: whoever opted
 //!   out might be measured. The reason stands in the log, in the readiness and in [`FollowState::refusal`].
 

@@ -83,7 +83,7 @@ struct Progress {
     phase: Phase,
 }
 
-/// See [`super::follow`].
+/// See [`mod@super::follow`].
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Phase {
     /// And why it takes as long as it does.
