@@ -8,7 +8,7 @@
 //! * [`sample`] makes events as they are stored.
 //! * [`server`] starts and stops what is measured.
 //! * `src/bin/load.rs` is the driver by itself, `src/bin/floor.rs` the least that an HTTP server in Rust does,
-//!   `src/bin/compare.rs` the comparison; `benches/*.rs` are the micro-benchmarks.
+//!   `src/bin/compare.rs` the comparison, `src/bin/pipeline.rs` the way through a cluster; `benches/*.rs` are the micro-benchmarks.
 //!
 //! Nothing here is part of the product, and the product uses none of it.
 

@@ -55,7 +55,7 @@ fn killed_at_random_moments_it_loses_nothing_and_counts_nothing_twice() {
         ledger.merge(load_and_kill(&mut instance, &debug_key, round, load, &mut random));
         assert!(round % 10 != 9 || ledger.answered() > before, "round {round}: nothing was answered");
         let journal = journal::read(&instance.data());
-        hold_against(&journal, &ledger);
+        journal.hold_against(&ledger);
         if random.percent(START_KILLED_PERCENT) {
             instance.start_and_kill_after(Duration::from_millis(random.below(START_MS_MAX)));
         }
@@ -69,7 +69,7 @@ fn killed_at_random_moments_it_loses_nothing_and_counts_nothing_twice() {
     let verified = instance.command(&["journal", "verify", "data/journal"]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     let journal = journal::read(&instance.data());
-    hold_against(&journal, &ledger);
+    journal.hold_against(&ledger);
     assert!(journal.incarnations > rounds && !journal.books.is_empty(), "{journal:?}");
     instance.restart();
     let truth = Truth::of(&journal, &ledger);
@@ -132,24 +132,6 @@ fn load_and_kill(
     })
 }
 
-/// Every beacon that was answered as stored is in the journal, and none more often than it was sent.
-fn hold_against(journal: &Journal, ledger: &Ledger) {
-    let expected = ledger.expected();
-    for ((view, stage), (answered, sent)) in &expected {
-        let stored = journal.count(*view, *stage);
-        let about = || format!("{stage:?} of {:?}", ledger.views.get(view));
-        assert!(
-            stored >= *answered,
-            "lost: {answered} answered as stored, {stored} in the journal: {}",
-            about()
-        );
-        assert!(stored <= *sent, "twice: {sent} sent, {stored} in the journal: {}", about());
-    }
-    for (view, stage) in journal.events.keys() {
-        assert!(expected.contains_key(&(*view, *stage)), "nobody sent {stage:?} of view {view:016x}");
-    }
-}
-
 /// The report API shows the last books of every incarnation as the journal holds them.
 fn compare_books(instance: &Instance, journal: &Journal) {
     let books = instance.books();
@@ -208,7 +190,7 @@ fn killed_at_each_rename_of_an_insert_and_of_a_generation_switch_the_figures_are
         killed_at.push(hit);
         instance.restart();
         let journal = journal::read(&instance.data());
-        hold_against(&journal, &ledger);
+        journal.hold_against(&ledger);
         let truth = Truth::of(&journal, &ledger);
         compare_unsettled(&instance, &before, &truth);
         compare(&instance, &truth);

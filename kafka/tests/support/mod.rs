@@ -1,6 +1,9 @@
 //! A Kafka of this test's own: `deploy/kafka/start` on a temporary folder, stopped when it is dropped. Its ports are its own for as long as
 //! the folder exists, also while nodes are down: tests may run side by side.
 
+// Each test program uses its own part of this module.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -44,11 +47,26 @@ impl Broker {
         self.run("start", &[]);
     }
 
+    /// Kills one node (from 1), as a crash would.
+    pub(crate) fn kill_node(&self, node: usize) {
+        self.run_for("stop", &["-k"], Some(node));
+    }
+
+    /// Starts one node again with its data.
+    pub(crate) fn restart_node(&self, node: usize) {
+        self.run_for("start", &[], Some(node));
+    }
+
     fn run(&self, name: &str, arguments: &[&str]) {
+        self.run_for(name, arguments, None);
+    }
+
+    fn run_for(&self, name: &str, arguments: &[&str], node: Option<usize>) {
         let done = Command::new(script(name))
             .args(arguments)
             .arg(self.dir.path())
             .env("KAFKA_START_SECONDS", START_SECONDS)
+            .args(node.map(|node| node.to_string()))
             .output()
             .expect("the script runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

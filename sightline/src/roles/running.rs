@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use ingest::forwarder::{self, Forwarder};
 use journal::Writer;
 use opt_out::Registry;
@@ -353,7 +353,11 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
             .map_err(|error| ConfigError::usage(format!("[store] {error}")))?,
         database: store.database.clone(),
     };
-    aggregator::start(settings, parts).context("cannot start the aggregator")
+    // A thread of its own: the store's servers are asked by blocking calls, which have no place on a runtime's thread.
+    let started = std::thread::scope(|scope| scope.spawn(|| aggregator::start(settings, parts)).join());
+    started
+        .map_err(|_| anyhow!("the aggregator panicked while it started"))?
+        .context("cannot start the aggregator")
 }
 
 /// Where no aggregator runs, its cursors still have to hold the segments that it will read.

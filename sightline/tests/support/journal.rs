@@ -7,6 +7,8 @@ use event::outcome::Outcome;
 use event::record::{OutcomeCounts, Record, decode};
 use event::stage::Stage;
 
+use super::load::Ledger;
+
 /// The journal of every lane.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -72,6 +74,34 @@ impl Journal {
                 of.last = Some(counts.clone());
                 self.books.insert(of.id, counts);
             }
+        }
+    }
+
+    /// Adds the journal of another node.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (of, count) in other.events {
+            *self.events.entry(of).or_default() += count;
+        }
+        self.event_count += other.event_count;
+        self.books.extend(other.books);
+        self.incarnations += other.incarnations;
+    }
+
+    /// Every beacon that was answered as stored is there, and none more often than it was sent.
+    pub(crate) fn hold_against(&self, ledger: &Ledger) {
+        let expected = ledger.expected();
+        for ((view, stage), (answered, sent)) in &expected {
+            let stored = self.count(*view, *stage);
+            let about = || format!("{stage:?} of {:?}", ledger.views.get(view));
+            assert!(
+                stored >= *answered,
+                "lost: {answered} answered as stored, {stored} in the journal: {}",
+                about()
+            );
+            assert!(stored <= *sent, "twice: {sent} sent, {stored} in the journal: {}", about());
+        }
+        for (view, stage) in self.events.keys() {
+            assert!(expected.contains_key(&(*view, *stage)), "nobody sent {stage:?} of view {view:016x}");
         }
     }
 

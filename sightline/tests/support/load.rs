@@ -130,6 +130,13 @@ impl Sender {
         self
     }
 
+    /// Goes on over a new connection, perhaps to another address.
+    pub(crate) fn reconnect(&mut self, address: SocketAddr, debug_key: &str) -> io::Result<()> {
+        self.connection = Connection::open(address)?;
+        debug_key.clone_into(&mut self.debug_key);
+        Ok(())
+    }
+
     /// Sends until `stop` or until the connection breaks; the error, if one did.
     pub(crate) fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
         while !stop.load(Ordering::Acquire) {

@@ -14,6 +14,7 @@
 // Each test program uses its own part of this module.
 #![allow(dead_code)]
 
+pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;
@@ -73,6 +74,10 @@ source = "s2s"
 /// How to start an instance. `..Options::default()` leaves the rest as it is delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// The command that runs: `standalone` or a role.
+    pub(crate) role: &'static str,
+    /// Lines at the top in place of `catalog`, which then is not the file beside the configuration.
+    pub(crate) head: String,
     /// Lines for `[tracker]` beside `listen`.
     pub(crate) tracker: String,
     /// Lines for `[opt_out]` beside `listen`.
@@ -94,6 +99,8 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            role: "standalone",
+            head: String::new(),
             tracker: String::new(),
             opt_out: String::new(),
             reports: String::new(),
@@ -106,7 +113,7 @@ impl Default for Options {
     }
 }
 
-/// A `sightline standalone`, and the folder that it works on. Dropping it kills the process and removes the folder.
+/// A `sightline standalone` or a role, and the folder that it works on. Dropping it kills the process and removes the folder.
 pub(crate) struct Instance {
     root: tempfile::TempDir,
     options: Options,
@@ -128,11 +135,18 @@ struct Addresses {
 impl Instance {
     /// Starts one on a new folder and waits until it is ready.
     pub(crate) fn start(options: Options) -> Self {
+        let mut instance = Self::prepare(options);
+        instance.restart();
+        instance
+    }
+
+    /// A new folder with its configuration, in which nothing runs yet: for commands.
+    pub(crate) fn prepare(options: Options) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         fs::create_dir(root.path().join("log")).expect("a folder for logs");
         let addresses = Addresses { tracker: NOWHERE, opt_out: NOWHERE, reports: NOWHERE, admin: NOWHERE };
-        let mut instance = Self { root, options, child: None, pid: 0, addresses, starts: 0 };
-        instance.restart();
+        let instance = Self { root, options, child: None, pid: 0, addresses, starts: 0 };
+        fs::write(instance.config(), instance.config_text()).expect("the configuration is written");
         instance
     }
 
@@ -159,6 +173,22 @@ impl Instance {
     /// The options in force from the next start on.
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The value of a metric as it is scraped, its labels included in the name; 0 where it is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let scraped = Connection::open(self.admin()).and_then(|mut c| c.request("GET", "/metrics", &[], b""));
+        let text = scraped.map(|answer| answer.text()).unwrap_or_default();
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+        value.unwrap_or(0.0)
+    }
+
+    /// Resident memory of the process, bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
     /// Where beacons go.
@@ -312,7 +342,7 @@ impl Instance {
         let mut command = Command::new(words.next().expect("the binary at least"));
         command
             .args(words)
-            .args(["standalone", "--log", &self.options.log, "--config"])
+            .args([self.options.role, "--log", &self.options.log, "--config"])
             .arg(self.config())
             .current_dir(self.root())
             .stdin(Stdio::null())
@@ -325,8 +355,12 @@ impl Instance {
         let any = "listen = \"127.0.0.1:0\"";
         let Options { tracker, opt_out, reports, journal, sections, .. } = &self.options;
         let root = self.root().display();
+        let head = match self.options.head.as_str() {
+            "" => format!("catalog = \"{root}/catalog.toml\""),
+            head => head.to_owned(),
+        };
         format!(
-            "data = \"{root}/data\"\ncatalog = \"{root}/catalog.toml\"\n[tracker]\n{any}\n{tracker}\n[opt_out]\n{any}\n{opt_out}\n\
+            "data = \"{root}/data\"\n{head}\n[tracker]\n{any}\n{tracker}\n[opt_out]\n{any}\n{opt_out}\n\
              [reports]\n{any}\n{reports}\n[admin]\n{any}\n[journal]\n{journal}\n{sections}\n"
         )
     }
