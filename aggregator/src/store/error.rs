@@ -134,6 +134,12 @@ pub enum ServerError {
         /// Another one.
         other: String,
     },
+    /// Operator: the database was made with another setting of `cluster`.
+    #[error("the store's database cannot be used: {problem}")]
+    Form {
+        /// What it has, and what to do.
+        problem: &'static str,
+    },
     /// Operator or machine: the client cannot be set up.
     #[error("the store's client cannot start: {0}")]
     Client(String),
@@ -162,6 +168,7 @@ impl ServerError {
             | Self::ValueTooLong { .. }
             | Self::AnswerTooLong { .. }
             | Self::Apart { .. }
+            | Self::Form { .. }
             | Self::Client(_) => false,
         }
     }
@@ -174,7 +181,11 @@ impl ServerError {
             | Self::TimedOut { .. }
             | Self::AnswerTooLong { .. } => true,
             Self::Refused { .. } => self.is_lost_session(),
-            Self::Login { .. } | Self::ValueTooLong { .. } | Self::Apart { .. } | Self::Client(_) => false,
+            Self::Login { .. }
+            | Self::ValueTooLong { .. }
+            | Self::Apart { .. }
+            | Self::Form { .. }
+            | Self::Client(_) => false,
         }
     }
 

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::cluster::Cluster;
-use super::{Store, StoreError, Value, Values, Work};
+use super::{ServerError, Store, StoreError, Value, Values, Work};
 use crate::statement::{self, Statement};
 
 #[derive(Deserialize)]
@@ -33,7 +33,28 @@ pub fn migrate(store: &Store, retention_days: u16) -> Result<(), StoreError> {
         }
     }
     store.check_one_store()?;
+    check_form(store)?;
     keep_for(store, retention_days)
+}
+
+/// Holds that the tables are of the form that is set: `IF NOT EXISTS` leaves those of the other form as they are.
+fn check_form(store: &Store) -> Result<(), StoreError> {
+    let values = vec![("table", Value::Text(statement::EVENTS.file.to_owned()))];
+    let defined: Vec<Defined> = store.rows(Work::Settle, statement::EVENTS_DEFINED, &values)?;
+    let definition = defined.first().map(|table| table.definition.as_str()).unwrap_or_default();
+    let problem = other_form(definition, store.cluster.is_some());
+    problem.map_or(Ok(()), |problem| Err(ServerError::Form { problem }.into()))
+}
+
+/// What is wrong when a table has not the form that is set.
+fn other_form(definition: &str, wants_cluster: bool) -> Option<&'static str> {
+    match (definition.contains("ENGINE = Distributed("), wants_cluster) {
+        (true, false) => Some("its tables are spread over a cluster: set `cluster` in [store]"),
+        (false, true) => {
+            Some("it has plain tables: take another `database` for the cluster, or leave `cluster` empty")
+        }
+        (true, true) | (false, false) => None,
+    }
 }
 
 /// Defines a table on the whole cluster, unless every node that can be reached has it: a definition waits for every node.
@@ -66,4 +87,19 @@ fn keep_for(store: &Store, retention_days: u16) -> Result<(), StoreError> {
     }
     let change = format!("MODIFY TTL toDateTime(received) + INTERVAL {retention_days} DAY");
     store.alter(Work::Settle, table, &change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_the_other_form_are_told() {
+        let plain = "CREATE TABLE a.events (`n` UInt64) ENGINE = MergeTree ORDER BY n";
+        let spread = "CREATE TABLE a.events (`n` UInt64) ENGINE = Distributed('c', 'a', 'events_local', n)";
+        assert_eq!(other_form(plain, false), None);
+        assert_eq!(other_form(spread, true), None);
+        assert!(other_form(plain, true).is_some_and(|problem| problem.contains("plain")));
+        assert!(other_form(spread, false).is_some_and(|problem| problem.contains("set `cluster`")));
+    }
 }
