@@ -22,8 +22,15 @@ const EXAMPLE: &str = include_str!("catalog_example.toml");
 /// # Errors
 /// File, line, what is wrong and what is allowed.
 pub(crate) fn read(path: &Path) -> Result<Catalog, ConfigError> {
-    let text = read_text(path)?;
-    Catalog::parse(&text, &path.display().to_string()).map_err(|error| ConfigError::usage(error.to_string()))
+    parse(&read_text(path)?, path)
+}
+
+/// Checks the text of a catalog that was read from `path`.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Catalog, ConfigError> {
+    Catalog::parse(text, &path.display().to_string()).map_err(|error| ConfigError::usage(error.to_string()))
 }
 
 /// Writes the example where no catalog is. Answers whether it did.

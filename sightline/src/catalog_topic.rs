@@ -4,6 +4,7 @@
 //! it took in its data folder, so that clicks land while Kafka is away. A wrong one is refused with what is wrong with it in the log and a metric,
 //! and the one before it stays in force.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ const STEP: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(5);
 /// Pause after Kafka could not be reached.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many wrong records at the end of the topic a starting node looks behind for a right one.
+const WRONG_MAX: usize = 7;
 /// Longest that a command tries.
 const COMMAND: Duration = Duration::from_secs(30);
 
@@ -184,17 +187,18 @@ impl Node {
     fn follow(&self) -> Result<(), Error> {
         let mut follower = self.cluster.follow(Topic::Catalog)?;
         let end = follower.end(ANSWER)?;
-        // Of what is there already, only the newest counts.
-        let mut newest = None;
+        // Of what is there already only the newest counts; the one before it, if it is wrong, as on the nodes that were there when it came.
+        let mut newest = VecDeque::new();
         while follower.position() < end {
             if self.stopping() {
                 return Ok(());
             }
-            newest = step(&mut follower)?.or(newest);
+            newest.extend(step(&mut follower)?);
+            if newest.len() > WRONG_MAX + 1 {
+                newest.pop_front();
+            }
         }
-        if let Some(message) = newest {
-            self.take(&message);
-        }
+        while newest.pop_back().is_some_and(|message| !self.take(&message)) {}
         self.state.note(|seen| {
             seen.caught_up = true;
             seen.failure = None;
@@ -208,7 +212,8 @@ impl Node {
         Ok(())
     }
 
-    fn take(&self, message: &Message) {
+    /// Puts a record's catalog in force; false if it is wrong.
+    fn take(&self, message: &Message) -> bool {
         match read(message) {
             Ok((catalog, _)) if catalog.version == self.shared.load().version => {
                 self.state.note(|seen| seen.has_catalog = true);
@@ -234,8 +239,10 @@ impl Node {
                     "catalog refused; the one before it stays in force"
                 );
                 metrics::catalog_refused();
+                return false;
             }
         }
+        true
     }
 }
 
@@ -281,6 +288,13 @@ fn key(catalog: &Catalog) -> Vec<u8> {
 /// # Errors
 /// Kafka.
 pub(crate) fn in_force(cluster: &Cluster) -> anyhow::Result<Option<(u32, String)>> {
+    newest(cluster)?
+        .map(|message| read(&message).map(|(catalog, text)| (catalog.version, text.to_owned())))
+        .transpose()
+}
+
+/// The record that was published last.
+fn newest(cluster: &Cluster) -> anyhow::Result<Option<Message>> {
     let until = Instant::now() + COMMAND;
     cluster.create_topics()?;
     let mut follower = cluster.follow(Topic::Catalog)?;
@@ -292,7 +306,7 @@ pub(crate) fn in_force(cluster: &Cluster) -> anyhow::Result<Option<(u32, String)
         }
         newest = step(&mut follower)?.or(newest);
     }
-    newest.map(|message| read(&message).map(|(catalog, text)| (catalog.version, text.to_owned()))).transpose()
+    Ok(newest)
 }
 
 /// What became of a catalog that was to be published.
@@ -308,7 +322,10 @@ pub(crate) enum Published {
 /// # Errors
 /// Kafka; the catalog before it stays in force.
 pub(crate) fn publish(cluster: &Cluster, catalog: &Catalog, text: &str) -> anyhow::Result<Published> {
-    if in_force(cluster)?.is_some_and(|(version, _)| version == catalog.version) {
+    // A record that cannot be read must not keep a right one from coming after it.
+    let is_newest =
+        |message: &Message| read(message).is_ok_and(|(newest, _)| newest.version == catalog.version);
+    if newest(cluster)?.as_ref().is_some_and(is_newest) {
         return Ok(Published::Already);
     }
     let mut delivery = cluster
@@ -355,5 +372,26 @@ mod tests {
         assert!(why(b"", [&[9], ONE.as_bytes()].concat()).contains("form 9"));
         assert!(why(b"00000000", write(ONE)).contains("catalog publish"));
         assert!(why(b"", write("[[campaign]]\nid = 5\n")).contains("catalog:"));
+    }
+
+    #[test]
+    fn a_wrong_record_leaves_the_catalog_in_force() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let nowhere =
+            kafka::Settings { brokers: vec!["127.0.0.1:1".to_owned()], ..kafka::Settings::default() };
+        let node = Node {
+            cluster: Cluster::new(&nowhere).expect("settings"),
+            shared: Catalog::default().into_shared(),
+            keep: dir.path().join("catalog.kept.toml"),
+            state: Arc::default(),
+        };
+        let one = Catalog::parse(ONE, "a").expect("is right");
+        // What a publisher that lost the text would send.
+        let cut = message(&key(&one), write(""));
+        assert!(!node.take(&cut), "so a starting node looks at the record before it");
+        assert!(node.take(&message(&key(&one), write(ONE))));
+        assert!(!node.take(&cut));
+        assert_eq!(node.shared.load().version, one.version);
+        assert_eq!(kept(&node.keep).map(|kept| kept.version), Some(one.version));
     }
 }

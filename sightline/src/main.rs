@@ -125,8 +125,9 @@ fn cluster(config: &Path) -> anyhow::Result<kafka::Cluster> {
 
 /// Puts a catalog in force on every node of a cluster.
 fn publish(file: &Path, config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let catalog = catalog_file::read(file)?;
+    // Read once: what was checked is what is sent, and the file may be a pipe.
     let text = config::read_text(file)?;
+    let catalog = catalog_file::parse(&text, file)?;
     let version = catalog.version;
     let said = match catalog_topic::publish(&cluster(config)?, &catalog, &text)? {
         Published::New => "published",
