@@ -18,7 +18,7 @@ use event::stage::Stage;
 use serde_json::Value;
 use test_server::Fault;
 
-use support::cluster::Cluster;
+use support::cluster::{Cluster, EARLY};
 use support::http::Connection;
 use support::journal;
 use support::load::{APP, Ledger, Sender};
@@ -387,13 +387,15 @@ fn rest(length: Duration) {
 fn an_opt_out_lodged_on_one_machine_holds_on_the_others_and_a_node_that_hears_nothing_stops() {
     let cluster = Cluster::start(2, 1);
     let device = "11111111-2222-4333-8444-555555555555";
-    let stored = |node: &Instance, request: &str| {
+    let sent = |node: &Instance, request: &str, device: &str| {
         let mut connection = Connection::open(node.tracker()).expect("connects");
         let target = format!("/i?c=demo&p=p1&rid={request}&os=android&oaid={device}");
         connection.get(&target, &[("user-agent", APP)]).expect("answers").status
     };
+    let stored = |node: &Instance, request: &str| sent(node, request, device);
     for (number, node) in cluster.ingest.iter().enumerate() {
         assert_eq!(stored(node, &format!("before-{number}")), 200);
+        assert_eq!(sent(node, &format!("early-{number}"), EARLY), 200);
     }
     let answer = cluster.lodge("oaid", device);
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -404,7 +406,7 @@ fn an_opt_out_lodged_on_one_machine_holds_on_the_others_and_a_node_that_hears_no
     }
     let opted_out = "ingest_beacons_total{outcome=\"opted_out\"}";
     wait_for("both nodes left it out", PATIENCE, || {
-        cluster.ingest.iter().all(|node| node.metric(opted_out) == 1.0)
+        cluster.ingest.iter().all(|node| node.metric(opted_out) == 2.0)
     });
     cluster.drain();
     let delivery = cluster.aggregators[0].report("demo/delivery", "by=total&filter=gross");

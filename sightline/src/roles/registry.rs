@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use opt_out::{FollowParts, Following, List, Registry, Standing};
 
 use super::{Ground, Want};
@@ -40,6 +40,7 @@ pub(super) fn open(ground: &Ground, want: Want) -> anyhow::Result<OptOuts> {
                 receipts_known: known,
             };
             if want.page {
+                bring_over(ground, cluster, known)?;
                 let opened = Registry::open_on_topic(parts)
                     .context("the cluster's opt-out registry cannot be used")?;
                 OptOuts::Registry(opened.0)
@@ -52,6 +53,32 @@ pub(super) fn open(ground: &Ground, want: Want) -> anyhow::Result<OptOuts> {
     };
     opt_outs.keep(&ground.data)?;
     Ok(opt_outs)
+}
+
+/// A folder that kept a registry of its own before there was a Kafka gives it to the cluster: nobody who opted out is forgotten by a change of the
+/// configuration. The folder is renamed afterwards, so that it is done once.
+fn bring_over(ground: &Ground, cluster: &kafka::Cluster, known: Option<u64>) -> anyhow::Result<()> {
+    let dir = ground.data.opt_out();
+    let is_there = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
+    if !is_there {
+        return Ok(());
+    }
+    let registry = open_journal(ground, known)?;
+    let receipts = registry.stats().receipts;
+    let copied =
+        registry.copy_to_topic(cluster).context("this folder's opt-outs cannot be brought to Kafka")?;
+    registry.close();
+    if copied.is_none() && receipts > 0 {
+        bail!(
+            "the opt-out registry of the cluster was begun already, and {} holds another one with {receipts} receipts, whose people would be \
+             measured again: start the first opt-out role of a new cluster on this folder, or move it away if it was brought over before",
+            dir.display()
+        );
+    }
+    let kept = dir.with_extension("brought-to-kafka");
+    std::fs::rename(&dir, &kept).with_context(|| format!("cannot rename {}", dir.display()))?;
+    tracing::info!(receipts, kept = %kept.display(), "opt-outs brought to Kafka");
+    Ok(())
 }
 
 fn open_journal(ground: &Ground, known: Option<u64>) -> anyhow::Result<Registry> {

@@ -16,6 +16,8 @@ mod broker;
 
 pub(crate) use broker::Broker;
 
+/// The OAID that opted out before there was a Kafka.
+pub(crate) const EARLY: &str = "99999999-2222-4333-8444-555555555555";
 /// Longest wait for a state that comes by itself.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -58,7 +60,13 @@ impl Cluster {
         let published = publisher.command(&["catalog", "publish", &file, "--config", "config.toml"]);
         assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
 
-        let opt_out = Instance::start(options("opt-out", ""));
+        // The opt-out role was there before there was a Kafka: whoever opted out then is still left out.
+        let mut opt_out = Instance::start(Options { sections: String::new(), ..options("opt-out", "") });
+        let lodged = lodge(&opt_out, "oaid", EARLY);
+        assert_eq!(lodged.status, 200, "{}", lodged.text());
+        assert!(opt_out.terminate().success(), "{}", opt_out.log_tail());
+        opt_out.set_options(options("opt-out", ""));
+        opt_out.restart();
         let ask = format!("heartbeat_urls = [\"http://{}\"]\n", opt_out.opt_out());
         let node = |_| Instance::start(Options { opt_out: ask.clone(), ..options("ingest", "") });
         let ingest = (0..ingest).map(node).collect();
@@ -107,10 +115,14 @@ impl Cluster {
 
     /// Lodges an opt-out, as the page's API does.
     pub(crate) fn lodge(&self, kind: &str, value: &str) -> Response {
-        let body: Value = serde_json::json!({"ids": [{"kind": kind, "value": value}]});
-        let mut connection = Connection::open(self.opt_out.opt_out()).expect("the opt-out role listens");
-        connection.post_json("/v1/opt-outs", &[], &body).expect("it answers")
+        lodge(&self.opt_out, kind, value)
     }
+}
+
+fn lodge(role: &Instance, kind: &str, value: &str) -> Response {
+    let body: Value = serde_json::json!({"ids": [{"kind": kind, "value": value}]});
+    let mut connection = Connection::open(role.opt_out()).expect("the opt-out role listens");
+    connection.post_json("/v1/opt-outs", &[], &body).expect("it answers")
 }
 
 /// One key ring for all nodes.
