@@ -2,8 +2,8 @@
 //!
 //! # From a record to a report
 //!
-//! 1. [`loader`] reads the lanes of the journal, or the frames that Kafka carries, decodes records into a [`batch`] of rows and inserts it; cursors or offsets move afterwards. Before that
-//!    [`changed`] marks, durably, the days whose figures the rows change.
+//! 1. [`loader`] reads the lanes of the journal, or the frames that Kafka carries, decodes records into a [`batch`] of rows and inserts it. Before
+//!    that [`changed`] opens a mark, durably, on the days whose figures the rows change, and closes it behind them; cursors or offsets move last.
 //! 2. [`settle`] makes a changed day's figures anew from its events ([`judge`] and `sql/part/judged.sql`: each hit once, with its class by
 //!    [`rules`]), next to those in force, and publishes them with one row.
 //! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer.

@@ -1,7 +1,7 @@
 //! From the journal's lanes or from Kafka into the store.
 //!
-//! Owns the thread that reads its [`feed`], gathers whole frames into one batch, inserts it under a mark ([`crate::changed`]), and only then moves on:
-//! cursors of lanes, offsets in Kafka. So a record is in the store at least once, whatever crashes where; who counts drops the repeats by (journal, seq).
+//! Owns the thread that reads its [`feed`], gathers whole frames into one batch, inserts it under a mark ([`crate::changed`]), and only then
+//! moves on: cursors of lanes, offsets in Kafka. So a record is in the store at least once, whatever crashes where; who counts drops the repeats by (journal, seq).
 //!
 //! Must never: move on before the rows are on the disk and their mark is closed, drop a batch that could not be inserted, or put more than
 //! [`INSERT_DAYS_MAX`] days into one insert.

@@ -4,8 +4,8 @@
 //! dropped later, when no report can still be reading it. So a report sees one whole generation of a day or the other.
 //!
 //! A generation's number is the time of its making in milliseconds, then the settler's own random number ([`next_generation`]): two processes
-//! never give out the same, and a later one is greater. Should two settle one day at once, each publishes a whole generation; the greater is in force, and
-//! the marks published with it tell whether it is up to date. What was never published is dropped at the start where the store belongs to this
+//! never give out the same, and a later one is greater. Should two settle one day at once, each publishes a whole generation; the greater is in
+//! force, and the marks published with it tell whether it is up to date. What was never published is dropped at the start where the store belongs to this
 //! process alone, else an hour after its number was made; a settle step that took half of that does not publish.
 //!
 //! A day's figures are a function of its events, of those of the days beside it, and of the rules: settling twice gives the same. The work is

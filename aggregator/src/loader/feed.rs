@@ -91,7 +91,10 @@ impl Feed {
     pub(super) fn advance(&mut self) -> Result<(), String> {
         match self {
             Self::Lanes(lanes) => lanes.advance(),
-            Self::Topic(topic) => topic.advance(),
+            Self::Topic(topic) => {
+                topic.advance();
+                Ok(())
+            }
         }
     }
 

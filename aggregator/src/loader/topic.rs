@@ -37,6 +37,8 @@ pub(super) struct Topic {
     taken: BTreeMap<i32, i64>,
     /// The same behind what is durable.
     stored: BTreeMap<i32, i64>,
+    /// Whether a commit failed and is to be tried again.
+    is_uncommitted: bool,
     rebalances: u64,
     /// Where each journal goes on.
     journals: HashMap<u64, u64>,
@@ -58,6 +60,7 @@ impl Topic {
             has_taken: false,
             taken: BTreeMap::new(),
             stored: BTreeMap::new(),
+            is_uncommitted: false,
             rebalances: 0,
             journals: HashMap::new(),
             target: Vec::new(),
@@ -130,7 +133,9 @@ impl Topic {
         match polled {
             Ok(Some(message)) => {
                 self.heard = Instant::now();
-                self.trouble = None;
+                if !self.is_uncommitted {
+                    self.trouble = None;
+                }
                 Some(message)
             }
             Ok(None) => None,
@@ -165,6 +170,7 @@ impl Topic {
         }
         self.taken.clear();
         self.stored.clear();
+        self.is_uncommitted = false;
         self.rebalances = 0;
     }
 
@@ -183,10 +189,14 @@ impl Topic {
         self.letters.deliver()
     }
 
-    pub(super) fn advance(&mut self) -> Result<(), String> {
+    /// What cannot be committed now is committed later: it comes again to whoever reads next, no more.
+    pub(super) fn advance(&mut self) {
         self.has_taken = false;
         self.stored.append(&mut self.taken);
-        self.commit()
+        if let Err(error) = self.commit() {
+            tracing::error!(error, "offsets were not committed; it is tried again");
+            self.trouble = Some(error);
+        }
     }
 
     /// Commits all of it each time: a commit that came to nothing because the group changed hands is made up for with the next.
@@ -194,7 +204,9 @@ impl Topic {
         let next: Vec<(i32, i64)> =
             self.stored.iter().map(|(partition, offset)| (*partition, *offset)).collect();
         let Some(consumer) = self.consumer.as_ref().filter(|_| !next.is_empty()) else { return Ok(()) };
-        consumer.commit(&next).map_err(|error| {
+        let committed = consumer.commit(&next);
+        self.is_uncommitted = committed.is_err();
+        committed.map_err(|error| {
             if error.is_final() {
                 self.leave();
             }
@@ -256,13 +268,18 @@ impl Topic {
         }
         let Some(consumer) = &self.consumer else { return };
         self.asked = Some(Instant::now());
-        // The group's coordinator answers: members are heard.
-        match consumer.committed(ANSWER_MAX) {
-            Ok(_) => {
+        // The group's coordinator answers either: members are heard.
+        let answered = if self.is_uncommitted {
+            self.commit()
+        } else {
+            consumer.committed(ANSWER_MAX).map(drop).map_err(|error| error.to_string())
+        };
+        match answered {
+            Ok(()) => {
                 self.heard = Instant::now();
                 self.trouble = None;
             }
-            Err(error) => self.trouble = Some(error.to_string()),
+            Err(error) => self.trouble = Some(error),
         }
     }
 
