@@ -294,13 +294,7 @@ impl Lane {
             }
             match self.reader.next_frame() {
                 Ok(Some(frame)) => self.pack(&frame),
-                Ok(None) => {
-                    if self.sent.is_empty() {
-                        // Behind the mark of a lane that was closed, too.
-                        self.acknowledged = self.reader.position();
-                    }
-                    return Ok(sent);
-                }
+                Ok(None) => return Ok(sent),
                 Err(error) => return Err(format!("the journal cannot be read: {error}")),
             }
         }
@@ -347,6 +341,10 @@ impl Lane {
     }
 
     fn commit(&mut self, now: bool) {
+        if self.sent.is_empty() && self.unsent.is_empty() {
+            // All that was read is acknowledged; the reader may stand further, behind the mark of a lane that was closed.
+            self.acknowledged = self.reader.position();
+        }
         let is_due = now || self.committed_at.elapsed() >= COMMIT_EVERY;
         if !is_due || self.committed == self.acknowledged {
             return;

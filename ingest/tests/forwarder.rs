@@ -113,3 +113,78 @@ fn every_record_reaches_the_topic_under_its_identity() {
     assert_eq!(numbers, wanted);
     consumer.close();
 }
+
+/// A broker that knows its users; nobody but the administrator may do anything yet.
+fn guarded() -> (Broker, tempfile::TempDir) {
+    let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+    let properties = [
+        "listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+        "sasl.enabled.mechanisms=PLAIN".to_owned(),
+        "sasl.mechanism.inter.broker.protocol=PLAIN".to_owned(),
+        format!(
+            "listener.name.client.plain.sasl.jaas.config={plain} username=\"admin\" password=\"admin\" user_admin=\"admin\" \
+             user_ingest=\"ingest\";"
+        ),
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned(),
+        // The controller's listener, which nobody but the broker itself uses, knows no names.
+        "super.users=User:admin;User:ANONYMOUS".to_owned(),
+    ];
+    let dir = tempfile::tempdir().expect("a folder");
+    let client = format!(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={plain} username=\"admin\" password=\"admin\";\n"
+    );
+    std::fs::write(dir.path().join("admin.properties"), client).expect("written");
+    (Broker::start_with(1, &properties), dir)
+}
+
+fn user(broker: &Broker, dir: &std::path::Path, name: &str) -> Cluster {
+    use std::os::unix::fs::PermissionsExt;
+    let file = dir.join(name);
+    std::fs::write(&file, name).expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    let properties =
+        [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.username", name)];
+    let settings = kafka::Settings {
+        properties: properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        sasl_password_file: Some(file),
+        ..broker.settings.clone()
+    };
+    Cluster::new(&settings).expect("settings")
+}
+
+/// Without any right to write, Kafka gives a producer no number for its messages, which ends it for good. The rights come later: only a new producer
+/// can use them.
+#[test]
+fn a_producer_that_ended_for_good_is_replaced() {
+    let (broker, dir) = guarded();
+    let admin = dir.path().join("admin.properties").display().to_string();
+    let allow = |what: &[&str]| {
+        let common = ["--command-config", &admin, "--add", "--allow-principal", "User:ingest"];
+        broker.tool("org.apache.kafka.tools.AclCommand", &[common.as_slice(), what].concat());
+    };
+    user(&broker, dir.path(), "admin").create_topics().expect("made");
+    allow(&["--operation", "Describe", "--topic", "sightline.events"]);
+    let cluster = user(&broker, dir.path(), "ingest");
+
+    let producer = cluster.producer().expect("a producer");
+    let mut delivery = producer.send(kafka::Topic::Events, b"k", b"v", &[]).expect("there is room");
+    until("the fate of a message that may not be sent", || {
+        delivery.wait(STEP).is_some_and(|fate| fate.is_err())
+    });
+    until("the end of the producer", || producer.is_fatal().is_some());
+
+    let lane_dir = tempfile::tempdir().expect("a folder");
+    let lane = lane(lane_dir.path());
+    append(&lane, 0..100, 60);
+    let running = forwarder::start(cluster, std::slice::from_ref(&lane)).expect("runs");
+    // As long as the first producer takes to end, and several times.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert!(cursor_lag(&lane) > 0 && running.is_running(), "nothing may be sent yet");
+        std::thread::sleep(STEP);
+    }
+    allow(&["--operation", "Write", "--topic", "sightline.events"]);
+    until("the frames go after all", || cursor_lag(&lane) == 0);
+    lane.close();
+    running.stop(DEADLINE);
+}

@@ -298,7 +298,13 @@ fn newest(cluster: &Cluster) -> anyhow::Result<Option<Message>> {
     let until = Instant::now() + COMMAND;
     cluster.create_topics()?;
     let mut follower = cluster.follow(Topic::Catalog)?;
-    let end = follower.end(ANSWER)?;
+    // A topic that was made a moment ago has no leader yet.
+    let end = loop {
+        match follower.end(ANSWER) {
+            Err(error) if !error.is_final() && Instant::now() < until => std::thread::sleep(STEP),
+            other => break other?,
+        }
+    };
     let mut newest = None;
     while follower.position() < end {
         if Instant::now() > until {

@@ -20,7 +20,10 @@ const ARROWS: &[Arrow] = &[
     ("aggregator", &["event", "catalog", "journal", "kafka", "test-server"]),
     // Under the tests only: a server's HTTP interface over the embedded engine.
     ("test-server", &["aggregator"]),
-    ("sightline", &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"]),
+    (
+        "sightline",
+        &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"],
+    ),
     ("benches", &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"]),
     ("tidy", &[]),
 ];

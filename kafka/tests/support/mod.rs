@@ -23,9 +23,15 @@ fn script(name: &str) -> PathBuf {
 impl Broker {
     /// Starts nodes and waits until they are ready.
     pub(crate) fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, &[])
+    }
+
+    /// The same with properties of the brokers, each as `key=value`.
+    pub(crate) fn start_with(nodes: usize, properties: &[String]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let started = Command::new(script("start"))
             .args(["-n", &nodes.to_string()])
+            .args(properties.iter().flat_map(|property| ["-s", property]))
             .arg(dir.path())
             .env("KAFKA_START_SECONDS", START_SECONDS)
             .output()
@@ -55,6 +61,20 @@ impl Broker {
     /// Starts one node again with its data.
     pub(crate) fn restart_node(&self, node: usize) {
         self.run_for("start", &[], Some(node));
+    }
+
+    /// Runs one of Kafka's own tools, by the name of its class.
+    pub(crate) fn tool(&self, class: &str, arguments: &[&str]) {
+        let fetched = Command::new(script("fetch")).output().expect("deploy/kafka/fetch runs");
+        let libs = format!("{}/libs/*", String::from_utf8_lossy(&fetched.stdout).trim());
+        let done = Command::new("java")
+            .args(["-XX:TieredStopAtLevel=1", "-cp", &libs, class, "--bootstrap-server"])
+            .arg(self.settings.brokers.join(","))
+            .args(arguments)
+            .output()
+            .expect("java runs");
+        let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{class} {arguments:?}: {said}");
     }
 
     fn run(&self, name: &str, arguments: &[&str]) {
