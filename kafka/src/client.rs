@@ -73,7 +73,7 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
             tracing::warn!(facility, text = message, "kafka");
         }
         RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-            tracing::info!(facility, text = message, "kafka")
+            tracing::info!(facility, text = message, "kafka");
         }
         RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, text = message, "kafka"),
     }
