@@ -336,10 +336,10 @@ pub(crate) fn publish(cluster: &Cluster, catalog: &Catalog, text: &str) -> anyho
     }
     let mut delivery = cluster
         .producer()
-        .and_then(|producer| {
+        .map(|producer| {
             let sent = producer.send(Topic::Catalog, &key(catalog), &write(text), &[]);
             producer.flush(COMMAND);
-            Ok(sent)
+            sent
         })?
         .context("the catalog cannot be sent")?;
     match delivery.wait(Duration::ZERO) {

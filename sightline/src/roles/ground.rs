@@ -78,9 +78,10 @@ impl Ground {
         let mut config = Config::load(args.config.as_deref(), args.data.as_deref())?;
         let data = config.data_dir();
         let lock = data.open()?;
-        let cluster = match config.kafka.is_on() {
-            true => Some(Cluster::new(&config.kafka).map_err(|error| ConfigError::usage(error.to_string()))?),
-            false => None,
+        let cluster = if config.kafka.is_on() {
+            Some(Cluster::new(&config.kafka).map_err(|error| ConfigError::usage(error.to_string()))?)
+        } else {
+            None
         };
         if want.aggregator && !config.store.has_servers() {
             // Looked for before anything starts: the one thing that a new machine may lack.

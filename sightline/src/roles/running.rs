@@ -25,7 +25,7 @@ use crate::metrics::Exporter;
 /// How long a stop waits until Kafka has what the journal holds. What is left goes with the next start.
 const FORWARD_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the number of receipts is kept.
-const KEEP_INTERVAL: Duration = Duration::from_secs(60);
+const KEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The roles' handles. The admin port asks them whether they are ready until they are taken out to be stopped.
 #[derive(Default)]
