@@ -372,7 +372,7 @@ mod tests {
         assert_eq!((read_back.version, text.as_str()), (catalog.version, ONE));
         let why = |key: &[u8], value: Vec<u8>| {
             let message = message(key, value);
-            format!("{:#}", read(&message).err().expect("is refused"))
+            format!("{:#}", read(&message).map(|_| ()).expect_err("is refused"))
         };
         assert!(why(b"", Vec::new()).contains("empty"));
         assert!(why(b"", [&[9], ONE.as_bytes()].concat()).contains("form 9"));

@@ -5,6 +5,8 @@
 //!
 //! Stages run one after the other, so that what each takes is seen; in production they run side by side.
 
+#![expect(clippy::print_stdout, reason = "a tool at the bench, which prints")]
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -53,11 +53,11 @@ impl Cluster {
             ),
             ..Options::default()
         };
-        let publisher = Instance::prepare(options("opt-out", ""));
+        let operator = Instance::prepare(options("opt-out", ""));
         let file = shared.path().join("catalog.toml");
         fs::write(&file, CATALOG).expect("written");
         let file = file.to_str().expect("a name of ASCII").to_owned();
-        let published = publisher.command(&["catalog", "publish", &file, "--config", "config.toml"]);
+        let published = operator.command(&["catalog", "publish", &file, "--config", "config.toml"]);
         assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
 
         // The opt-out role was there before there was a Kafka: whoever opted out then is still left out.
@@ -92,7 +92,7 @@ impl Cluster {
     pub(crate) fn settler(&self) -> usize {
         let mut found = 0;
         wait_for("exactly one aggregator settles", PATIENCE, || {
-            let settles = |node: &Instance| node.metric("aggregator_settler_count") == 1.0;
+            let settles = |node: &Instance| node.metric("aggregator_settler_count") == 1;
             let settlers: Vec<usize> =
                 (0..self.aggregators.len()).filter(|n| settles(&self.aggregators[*n])).collect();
             found = settlers.first().copied().unwrap_or(0);
@@ -104,7 +104,7 @@ impl Cluster {
     /// Waits until everything that was answered is in the store: no backlog at the ingest nodes, no lag of the group.
     pub(crate) fn drain(&self) {
         wait_for("the ingest nodes have forwarded all", PATIENCE, || {
-            self.ingest.iter().all(|node| node.metric("ingest_forward_backlog_bytes") == 0.0)
+            self.ingest.iter().all(|node| node.metric("ingest_forward_backlog_bytes") == 0)
         });
         // Settling waits for the group's offsets to reach the ends of all partitions as of now.
         wait_for("the aggregators have loaded all", PATIENCE, || {

@@ -175,13 +175,14 @@ impl Instance {
         &self.options
     }
 
-    /// The value of a metric as it is scraped, its labels included in the name; 0 where it is not there.
-    pub(crate) fn metric(&self, name: &str) -> f64 {
+    /// The whole value of a metric as it is scraped, its labels included in the name; 0 where it is not there.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let scraped = Connection::open(self.admin()).and_then(|mut c| c.request("GET", "/metrics", &[], b""));
         let text = scraped.map(|answer| answer.text()).unwrap_or_default();
-        let value =
-            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
-        value.unwrap_or(0.0)
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<f64>().ok());
+        value.unwrap_or(0.0) as u64
     }
 
     /// Resident memory of the process, bytes.

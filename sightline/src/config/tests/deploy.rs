@@ -1,6 +1,7 @@
 //! The examples of a cluster under `deploy/`: each role's short and whole configuration mean the same, the compose file runs what is there and
 //! agrees with the configurations that it mounts, and the secrets that it draws can be read.
 
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -81,8 +82,8 @@ fn the_secrets_are_drawn_once_and_can_be_read() {
     assert_eq!(first[2], first[3], "one token for the reports of both");
     assert!(first[2].starts_with("sightline_operator_"));
 
-    use sha2::{Digest, Sha256};
-    let hash: String = Sha256::digest(&first[1]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash =
+        Sha256::digest(&first[1]).iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     let user = || fs::read_to_string(path("users/sightline.xml")).expect("the server's user");
     assert!(user().contains(&format!("<password_sha256_hex>{hash}</password_sha256_hex>")));
 
