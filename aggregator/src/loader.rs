@@ -33,6 +33,10 @@ use crate::{Error, Source};
 pub use self::lanes::CURSOR;
 pub(crate) use self::progress::{Progress, Trouble};
 
+/// How long what is in hand waits while somebody asks for it.
+const ASKED_DELAY: Duration = Duration::from_millis(100);
+/// After this an asking is aimed anew: nobody waits as long.
+const ASKED_MAX: Duration = Duration::from_mins(10);
 /// How long the loader waits for news when there are none.
 const IDLE: Duration = Duration::from_millis(50);
 /// Pauses between tries of a failed insert or reading: doubled from the first to the second.
@@ -61,7 +65,7 @@ pub(crate) struct Loader {
     /// How long to wait before the feed is read again, while reading it fails.
     read_pause: Option<Duration>,
     /// The asking for everything that had come by then that is being worked on.
-    asked: Option<u64>,
+    asked: Option<(u64, Instant)>,
 }
 
 /// What is left to do of an insert.
@@ -144,7 +148,7 @@ impl Loader {
         let caught_up = if stopping && !self.feed.is_finite() { true } else { self.read() };
         let full = self.batch.records as usize >= self.events_max || self.feed.is_full();
         let waited = self.oldest.is_some_and(|oldest| oldest.elapsed() >= self.delay_max);
-        if full || waited || stopping || self.asked.is_some() {
+        if full || waited || stopping || self.is_asked_for() {
             if !self.store() {
                 return false;
             }
@@ -164,9 +168,16 @@ impl Loader {
         true
     }
 
+    /// Whether somebody waits for what is in hand. Of a feed without an end small batches would come without end while others lag behind.
+    fn is_asked_for(&self) -> bool {
+        let is_ripe = self.oldest.is_none_or(|oldest| oldest.elapsed() >= ASKED_DELAY);
+        self.asked.is_some() && (self.feed.is_finite() || is_ripe)
+    }
+
     /// How long what is in hand may wait.
     fn due_in(&self) -> Duration {
-        self.oldest.map_or(IDLE, |oldest| self.delay_max.saturating_sub(oldest.elapsed()))
+        let delay = if self.asked.is_some() { self.delay_max.min(ASKED_DELAY) } else { self.delay_max };
+        self.oldest.map_or(IDLE, |oldest| delay.saturating_sub(oldest.elapsed()))
     }
 
     /// Reads what the feed has, up to a full batch. True if it was read to its end.
@@ -256,9 +267,11 @@ impl Loader {
     /// Remembers where everything ends, for those who ask for what has come by now.
     fn aim(&mut self) {
         let (asked, answered) = self.progress.asked();
-        if self.asked.is_none() && answered < asked {
+        // What could not be reached for so long is looked at anew: nobody waits for it any more.
+        let is_old = self.asked.is_some_and(|(_, since)| since.elapsed() >= ASKED_MAX);
+        if (self.asked.is_none() || is_old) && answered < asked {
             match self.feed.aim() {
-                Ok(()) => self.asked = Some(asked),
+                Ok(()) => self.asked = Some((asked, Instant::now())),
                 Err(error) => self.progress.set(Trouble::Source, Some(error)),
             }
         }
@@ -266,7 +279,7 @@ impl Loader {
 
     /// Answers them if it is all in the store. Nothing is in hand.
     fn answer(&mut self) {
-        let Some(asked) = self.asked else { return };
+        let Some((asked, _)) = self.asked else { return };
         match self.feed.has_reached() {
             Ok(true) => {
                 self.progress.answer(asked);

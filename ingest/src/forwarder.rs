@@ -8,8 +8,8 @@
 //!
 //! # When a message is not acknowledged
 //!
-//! It may be in the log all the same, and those behind it may be too. All that the lane has on its way is forgotten, the lane is read again from what
-//! was acknowledged last, and sent again. A producer that has ended for good is replaced first.
+//! It may be in the log all the same, and those behind it may be too. All that the lane has on its way is forgotten, and after a pause the lane is read
+//! again from what was acknowledged last. The other lanes go on. A producer that has ended for good is replaced, and every lane begins again so.
 //!
 //! Must never: move a cursor beyond what was acknowledged, skip a frame, or hold more than [`LANE_BYTES_MAX`] of a lane in memory.
 
@@ -57,8 +57,13 @@ pub fn start(cluster: Cluster, lanes: &[Writer]) -> Result<Forwarder, crate::Err
     let lanes = lanes.iter().map(Lane::open).collect::<Result<Vec<_>, journal::Error>>()?;
     let producer = cluster.producer()?;
     let stop = Arc::new(Stop::default());
-    let mut forward =
-        Forward { cluster, producer: Some(producer), lanes, stop: Arc::clone(&stop), pause: None };
+    let mut forward = Forward {
+        cluster,
+        producer: Some(producer),
+        lanes,
+        stop: Arc::clone(&stop),
+        producer_at: Instant::now(),
+    };
     let thread = std::thread::Builder::new()
         .name("forwarder".to_owned())
         .spawn(move || forward.run())
@@ -93,8 +98,16 @@ struct Forward {
     producer: Option<Producer>,
     lanes: Vec<Lane>,
     stop: Arc<Stop>,
-    /// Nothing is sent before this; and how long the pause was.
-    pause: Option<(Instant, Duration)>,
+    /// No producer is made before this.
+    producer_at: Instant,
+}
+
+/// Why a lane does not go on.
+enum Failure {
+    /// The journal cannot be read: the reader has not moved.
+    Read(String),
+    /// Kafka's client did not take or confirm a message.
+    Send(String),
 }
 
 /// A lane and what of it is on its way.
@@ -111,6 +124,8 @@ struct Lane {
     /// Where the cursor stands on the disk.
     committed: Position,
     committed_at: Instant,
+    /// Nothing is sent before this, after a failure; and how long the pause was.
+    pause: Option<(Instant, Duration)>,
 }
 
 struct Sent {
@@ -151,23 +166,16 @@ impl Forward {
 
     /// Hands over what there is room for. Whether anything was.
     fn send(&mut self) -> bool {
-        if self.pause.is_some_and(|(until, _)| Instant::now() < until) {
-            return false;
-        }
-        let Some(producer) = &self.producer else {
+        if self.producer.is_none() {
             self.make_producer();
-            return false;
-        };
+        }
+        let Some(producer) = &self.producer else { return false };
         let mut sent = false;
-        let mut failure = None;
         for lane in &mut self.lanes {
             match lane.send(producer) {
                 Ok(some) => sent |= some,
-                Err(why) => failure = Some(why),
+                Err(failure) => lane.fail(&failure),
             }
-        }
-        if let Some(why) = failure {
-            self.fail(&why);
         }
         sent
     }
@@ -175,45 +183,33 @@ impl Forward {
     /// Takes in acknowledgements. Whether there were any.
     fn hear(&mut self) -> bool {
         let mut heard = false;
-        let mut failure = None;
         for lane in &mut self.lanes {
             match lane.hear() {
                 Ok(some) => heard |= some,
-                Err(why) => failure = Some(why),
+                Err(failure) => lane.fail(&failure),
             }
         }
-        match failure {
-            Some(why) => self.fail(&why),
-            None if heard => self.pause = None,
-            None => {}
+        if let Some(why) = self.producer.as_ref().and_then(Producer::is_fatal) {
+            tracing::warn!(error = why, "Kafka's producer has ended for good; another one takes its place");
+            self.producer = None;
+            self.producer_at = Instant::now() + RETRY.0;
+            // What it had on its way nobody will confirm.
+            self.lanes.iter_mut().for_each(Lane::begin_again);
         }
         heard
     }
 
-    /// Everything on its way is sent anew after a pause, by a new producer where the old one is of no use.
-    fn fail(&mut self, why: &str) {
-        metrics::forward_failed();
-        let pause = self.pause.map_or(RETRY.0, |(_, pause)| (pause * 2).min(RETRY.1));
-        self.pause = Some((Instant::now() + pause, pause));
-        let fatal = self.producer.as_ref().and_then(Producer::is_fatal);
-        tracing::warn!(error = why, fatal, pause_ms = pause.as_millis() as u64, "frames are sent again");
-        for lane in &mut self.lanes {
-            lane.begin_again();
-        }
-        if fatal.is_some() {
-            self.producer = None;
-            self.make_producer();
-        }
-    }
-
     fn make_producer(&mut self) {
+        if Instant::now() < self.producer_at {
+            return;
+        }
         match self.cluster.producer() {
             Ok(producer) => {
                 metrics::forward_producer_made();
                 self.producer = Some(producer);
             }
             Err(error) => {
-                self.pause = Some((Instant::now() + RETRY.1, RETRY.1));
+                self.producer_at = Instant::now() + RETRY.1;
                 tracing::error!(%error, "no producer can be made; it is tried again");
             }
         }
@@ -242,7 +238,7 @@ impl Forward {
             let _ = sent.delivery.wait(IDLE / 4);
             return;
         }
-        if self.pause.is_some() {
+        if self.producer.is_none() || self.lanes.iter().any(|lane| lane.pause.is_some()) {
             std::thread::sleep(IDLE);
             return;
         }
@@ -268,11 +264,15 @@ impl Lane {
             acknowledged: position,
             committed: position,
             committed_at: Instant::now(),
+            pause: None,
         })
     }
 
     /// Sends frames while there is room. Whether there were any.
-    fn send(&mut self, producer: &Producer) -> Result<bool, String> {
+    fn send(&mut self, producer: &Producer) -> Result<bool, Failure> {
+        if self.pause.is_some_and(|(until, _)| Instant::now() < until) {
+            return Ok(false);
+        }
         let mut sent = false;
         loop {
             while let Some(next) = self.unsent.front() {
@@ -286,7 +286,7 @@ impl Lane {
                         sent = true;
                     }
                     Err(SendError::QueueFull) => return Ok(sent),
-                    Err(error) => return Err(error.to_string()),
+                    Err(error) => return Err(Failure::Send(error.to_string())),
                 }
             }
             if self.bytes >= LANE_BYTES_MAX {
@@ -295,7 +295,7 @@ impl Lane {
             match self.reader.next_frame() {
                 Ok(Some(frame)) => self.pack(&frame),
                 Ok(None) => return Ok(sent),
-                Err(error) => return Err(format!("the journal cannot be read: {error}")),
+                Err(error) => return Err(Failure::Read(error.to_string())),
             }
         }
     }
@@ -314,7 +314,7 @@ impl Lane {
     }
 
     /// Takes in the acknowledgements of the oldest messages. Whether there were any.
-    fn hear(&mut self) -> Result<bool, String> {
+    fn hear(&mut self) -> Result<bool, Failure> {
         let mut heard = false;
         while let Some(oldest) = self.sent.front_mut() {
             match oldest.delivery.wait(Duration::ZERO) {
@@ -324,12 +324,28 @@ impl Lane {
                     self.bytes -= oldest.bytes;
                     self.acknowledged = oldest.end.unwrap_or(self.acknowledged);
                     self.sent.pop_front();
+                    self.pause = None;
                     heard = true;
                 }
-                Some(Err(error)) => return Err(error.to_string()),
+                Some(Err(error)) => return Err(Failure::Send(error.to_string())),
             }
         }
         Ok(heard)
+    }
+
+    /// Rests for a while. Other lanes go on: their messages are no worse for it.
+    fn fail(&mut self, failure: &Failure) {
+        metrics::forward_failed();
+        let pause = self.pause.map_or(RETRY.0, |(_, pause)| (pause * 2).min(RETRY.1));
+        self.pause = Some((Instant::now() + pause, pause));
+        let pause_ms = pause.as_millis() as u64;
+        match failure {
+            Failure::Read(error) => tracing::error!(error, pause_ms, "a lane of the journal cannot be read"),
+            Failure::Send(error) => {
+                tracing::warn!(error, pause_ms, "frames are sent again");
+                self.begin_again();
+            }
+        }
     }
 
     /// Forgets what is on its way and goes back to what was acknowledged last.

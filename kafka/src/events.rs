@@ -93,12 +93,12 @@ impl EventsConsumer {
         self.membership.assigned().contains(&SETTLER_PARTITION)
     }
 
-    /// Commits where to go on from, partition by partition. Those that are not held any more are left out, and if the group changes hands at this
-    /// moment nothing is committed: the messages come again, to whoever holds their partition then.
+    /// Commits where to go on from, partition by partition. Those that are not held any more are left out: their messages come again, to whoever
+    /// holds their partition then. False if nothing was committed because the group changes hands at this moment: try again.
     ///
     /// # Errors
     /// [`Error`]: nothing was committed; harmless, but to be tried again.
-    pub fn commit(&self, next: &[(i32, i64)]) -> Result<(), Error> {
+    pub fn commit(&self, next: &[(i32, i64)]) -> Result<bool, Error> {
         let held = self.assigned();
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in next.iter().filter(|(partition, _)| held.contains(partition)) {
@@ -109,10 +109,10 @@ impl EventsConsumer {
             )?;
         }
         if offsets.count() == 0 {
-            return Ok(());
+            return Ok(true);
         }
         match self.inner.commit(&offsets, CommitMode::Sync) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             Err(error) => match error.rdkafka_error_code() {
                 Some(
                     RDKafkaErrorCode::IllegalGeneration
@@ -122,14 +122,14 @@ impl EventsConsumer {
                     | RDKafkaErrorCode::AssignmentLost,
                 ) => {
                     tracing::info!(%error, "offsets not committed: the group is changing hands");
-                    Ok(())
+                    Ok(false)
                 }
                 _ => Err(self.error(&error)),
             },
         }
     }
 
-    /// Where each partition of the topic ends now: offset of the next message that comes.
+    /// Where each partition of the topic ends now: offset of the next message that comes; 0 where no message is left, whatever there was.
     ///
     /// # Errors
     /// [`Error`].
@@ -137,9 +137,9 @@ impl EventsConsumer {
         self.partitions(timeout)?
             .into_iter()
             .map(|partition| {
-                let (_, end) =
+                let (begin, end) =
                     self.inner.fetch_watermarks(self.cluster.topic(Topic::Events), partition, timeout)?;
-                Ok((partition, end))
+                Ok((partition, if begin < end { end } else { 0 }))
             })
             .collect()
     }

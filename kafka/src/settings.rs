@@ -11,15 +11,10 @@ use crate::error::SettingsError;
 const PASSED_ON: [&str; 3] = ["security.", "ssl.", "sasl."];
 /// Properties that would switch a check off.
 const REFUSED: [&str; 2] = ["enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm"];
-/// Properties whose value is a secret: they are read from a file.
-const SECRET: [&str; 6] = [
-    "sasl.password",
-    "ssl.key.password",
-    "ssl.keystore.password",
-    "ssl.key.pem",
-    "sasl.oauthbearer.client.secret",
-    "sasl.oauthbearer.config",
-];
+/// How properties end whose value is a secret: they are read from a file.
+const SECRET: [&str; 6] = [".password", ".passphrase", ".secret", ".pem", ".token", "oauthbearer.config"];
+/// What ends so and is none.
+const PUBLIC: [&str; 2] = ["ssl.ca.pem", "ssl.certificate.pem"];
 
 /// How batches of messages are packed on their way and in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -154,7 +149,7 @@ impl Settings {
         for name in self.properties.keys() {
             let problem = if REFUSED.contains(&name.as_str()) {
                 format!("{name} cannot be set: the brokers' certificates are always checked")
-            } else if SECRET.contains(&name.as_str()) {
+            } else if SECRET.iter().any(|end| name.ends_with(end)) && !PUBLIC.contains(&name.as_str()) {
                 let file = match name.as_str() {
                     "sasl.password" => "put it into a file and name it in sasl_password_file",
                     "ssl.key.password" => "put it into a file and name it in ssl_key_password_file",
@@ -210,6 +205,7 @@ mod tests {
         assert!(with("ssl.endpoint.identification.algorithm").contains("always checked"));
         assert!(with("enable.ssl.certificate.verification").contains("always checked"));
         assert!(with("sasl.password").contains("sasl_password_file"));
+        assert!(with("sasl.oauthbearer.assertion.private.key.passphrase").contains("is a secret"));
         assert!(with("acks").contains("only properties that begin with"));
     }
 }

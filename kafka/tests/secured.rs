@@ -183,7 +183,7 @@ fn join(cluster: &Cluster) -> Result<(), Error> {
     let heard = loop {
         match member.poll(STEP) {
             Ok(Some(message)) => {
-                break member.commit(&[(message.partition, message.offset + 1)]);
+                break member.commit(&[(message.partition, message.offset + 1)]).map(drop);
             }
             Ok(None) => assert!(begun.elapsed() < DEADLINE, "neither a message nor a reason"),
             Err(error) if error.to_string().to_lowercase().contains("authorization") => break Err(error),

@@ -409,6 +409,8 @@ fn an_opt_out_lodged_on_one_machine_holds_on_the_others_and_a_node_that_hears_no
     let delivery = cluster.aggregators[0].report("demo/delivery", "by=total&filter=gross");
     assert_eq!(rows(&delivery)[0]["impressions"], 2, "only those before: {delivery}");
 
+    publish_another_catalog(&cluster, &sent);
+
     // Without Kafka the opt-out role's own heartbeats keep the nodes measuring; without that, too, they stop within the lease.
     cluster.broker.kill();
     rest(Duration::from_secs(7));
@@ -432,6 +434,31 @@ fn an_opt_out_lodged_on_one_machine_holds_on_the_others_and_a_node_that_hears_no
     signal(&cluster.opt_out.pid().to_string(), "CONT");
     wait_for("it measures again", PATIENCE, || stored(&cluster.ingest[0], "again") == 200);
     println!("stopped measuring {stopped_after:?} after the last that could be heard");
+}
+
+/// A catalog that is published while the nodes run is in force on all of them, and each event says by which one it was resolved.
+fn publish_another_catalog(cluster: &Cluster, sent: &dyn Fn(&Instance, &str, &str) -> u16) {
+    let text = support::CATALOG.replace("name = \"End to end\"", "name = \"Renamed\"");
+    let (before, after) = [support::CATALOG, &text]
+        .map(|text| catalog::Catalog::parse(text, "catalog").expect("right").version)
+        .into();
+    assert_ne!(before, after);
+    let file = cluster.shared().join("renamed.toml");
+    std::fs::write(&file, &text).expect("written");
+    let arguments = ["catalog", "publish", file.to_str().expect("ASCII"), "--config", "config.toml"];
+    let published = cluster.opt_out.command(&arguments);
+    let said = String::from_utf8_lossy(&published.stdout).into_owned();
+    assert!(published.status.success() && said.contains(&format!("{after:08x} published")), "{said}");
+    wait_for("both nodes have it", PATIENCE, || {
+        cluster.ingest.iter().all(|node| node.metric("catalog_loads_total{result=\"taken\"}") == 2)
+    });
+    for (number, node) in cluster.ingest.iter().enumerate() {
+        assert_eq!(sent(node, &format!("renamed-{number}"), "33333333-2222-4333-8444-555555555555"), 200);
+        let versions = journal::catalog_versions(&node.data());
+        let at = |request: String| versions.get(&event::record::view_hash(request.as_bytes())).copied();
+        assert_eq!(at(format!("before-{number}")), Some(before));
+        assert_eq!(at(format!("renamed-{number}")), Some(after));
+    }
 }
 
 fn now_seconds() -> i64 {

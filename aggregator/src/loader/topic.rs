@@ -205,8 +205,8 @@ impl Topic {
             self.stored.iter().map(|(partition, offset)| (*partition, *offset)).collect();
         let Some(consumer) = self.consumer.as_ref().filter(|_| !next.is_empty()) else { return Ok(()) };
         let committed = consumer.commit(&next);
-        self.is_uncommitted = committed.is_err();
-        committed.map_err(|error| {
+        self.is_uncommitted = !matches!(committed, Ok(true));
+        committed.map(drop).map_err(|error| {
             if error.is_final() {
                 self.leave();
             }
@@ -261,8 +261,9 @@ impl Topic {
 
     /// Asks whether Kafka is there, when nothing came from it for some time.
     fn ask(&mut self) {
-        let silence = if self.trouble.is_some() { SILENCE.1 } else { SILENCE.0 };
-        let quiet = self.heard.elapsed() >= silence || self.trouble.is_some();
+        let is_urgent = self.trouble.is_some() || self.is_uncommitted;
+        let silence = if is_urgent { SILENCE.1 } else { SILENCE.0 };
+        let quiet = self.heard.elapsed() >= silence || is_urgent;
         if !quiet || self.asked.is_some_and(|asked| asked.elapsed() < silence) {
             return;
         }

@@ -201,12 +201,15 @@ impl Node {
 
     pub(super) fn state(&self) -> FollowState {
         let progress = self.progress.borrow().clone();
+        // One lock after the other, never both.
+        let heard_ago = self.hearing().lease.heard(progress.applied).map(|at| at.elapsed());
+        let receipts = self.ledger().receipts.len() as u64;
         FollowState {
             is_caught_up: progress.phase == Phase::Following,
             refusal: self.standing.refusal(self.clock.now_ms()),
-            heard_ago: self.hearing().lease.heard(progress.applied).map(|at| at.elapsed()),
+            heard_ago,
             applied: progress.applied,
-            receipts: self.ledger().receipts.len() as u64,
+            receipts,
         }
     }
 

@@ -118,10 +118,11 @@ impl Running {
             }
         }
         if let Some(cluster) = ground.cluster.as_ref().filter(|_| !ground.lanes.is_empty()) {
-            forget_reader(&ground.lanes, aggregator::CURSOR)?;
             let forwarder =
                 forwarder::start(cluster.clone(), &ground.lanes).context("cannot start the forwarder")?;
             self.handles().forwarder = Some(forwarder);
+            // Only now: a lane without any cursor may lose what nobody has read.
+            forget_reader(&ground.lanes, aggregator::CURSOR)?;
         }
         if want.aggregator {
             let aggregator = start_aggregator(ground)?;
@@ -340,7 +341,15 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
     let store = &ground.config.store;
     let source = match &ground.cluster {
         None => aggregator::Source::Lanes(ground.lanes.clone()),
-        Some(cluster) => aggregator::Source::Kafka(cluster.clone()),
+        Some(cluster) => {
+            if !store.has_servers() {
+                tracing::warn!(
+                    group = ground.config.kafka.group,
+                    "the events are kept by the engine inside: this has to be the only aggregator of its group, for several would keep a share each"
+                );
+            }
+            aggregator::Source::Kafka(cluster.clone())
+        }
     };
     let parts = aggregator::Parts {
         source,

@@ -61,6 +61,21 @@ pub(crate) fn read(data: &Path) -> Journal {
     journal
 }
 
+/// The version of the catalog that each view's last event was resolved with. The node may run: what was answered is read.
+pub(crate) fn catalog_versions(data: &Path) -> HashMap<u64, u32> {
+    let mut versions = HashMap::new();
+    for lane in std::fs::read_dir(data.join("journal")).expect("the journal's folder") {
+        let dir = lane.expect("a lane").path();
+        let read = journal::read_all(&dir, |_, _, bytes| {
+            if let Ok(Record::Event(event)) = decode(bytes) {
+                versions.insert(event.view, event.catalog_version);
+            }
+        });
+        read.unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    }
+    versions
+}
+
 impl Journal {
     fn take(&mut self, of: &mut Incarnation, record: Record<'_>) {
         match record {
