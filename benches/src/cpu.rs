@@ -29,6 +29,11 @@ impl Tree {
         Self { processes }
     }
 
+    /// The process alone, whatever it started.
+    pub fn alone(pid: u32) -> Self {
+        Self { processes: vec![pid] }
+    }
+
     /// What every thread of the tree has spent until now. A process that has ended reads as nothing.
     pub fn read(&self) -> Reading {
         let mut threads = BTreeMap::new();

@@ -113,7 +113,8 @@ struct Stage {
 impl Stage {
     fn begin(name: &'static str, processes: &[(&'static str, u32)]) -> Self {
         let of = |(name, pid): &(&'static str, u32)| {
-            let tree = Tree::of(*pid);
+            // The stand-in is a child of ours and a row of its own.
+            let tree = Tree::alone(*pid);
             let reading = tree.read();
             (*name, tree, reading)
         };
