@@ -40,6 +40,8 @@ const OUTAGE: Duration = Duration::from_mins(1);
 const SPELL: Duration = Duration::from_secs(3);
 /// Pause of each sender between two requests: the faults are to meet a load, not a machine that is busy with itself.
 const PACE: Duration = Duration::from_millis(4);
+/// An answer of the store comes after this: longer than anybody waits for it (see `statement_seconds_max` of the cluster's aggregators).
+const TOO_LATE: Duration = Duration::from_mins(1);
 /// By how much an ingest node may grow while Kafka is away, bytes: queues and windows on the way to Kafka have named limits below that.
 const GROWTH_BYTES_MAX: u64 = 160 << 20;
 
@@ -135,17 +137,19 @@ enum Blow {
     StopAllBrokers,
     PauseAggregator,
     StoreRefuses,
-    StoreAnswersTooLate,
+    StoreDropsTheAnswer,
+    StoreTimesOut,
 }
 
-const BLOWS: [Blow; 7] = [
+const BLOWS: [Blow; 8] = [
     Blow::KillIngest,
     Blow::KillAggregator,
     Blow::KillBroker,
     Blow::StopAllBrokers,
     Blow::PauseAggregator,
     Blow::StoreRefuses,
-    Blow::StoreAnswersTooLate,
+    Blow::StoreDropsTheAnswer,
+    Blow::StoreTimesOut,
 ];
 
 #[test]
@@ -216,11 +220,21 @@ fn strike(cluster: &mut Cluster, blow: Blow, load: &Load, random: &mut Random) {
             rest(SPELL);
             cluster.store_faults().clear();
         }
-        Blow::StoreAnswersTooLate => {
+        Blow::StoreDropsTheAnswer => {
             // The block is stored, and whoever sent it never hears of it.
             let times = 1 + random.below(4);
             cluster.store_faults().next("INSERT INTO events", Fault::CutAfter, times);
             rest(SPELL);
+            cluster.store_faults().clear();
+        }
+        Blow::StoreTimesOut => {
+            // The same, but the connection stays: the sender gives up by its own clock.
+            let failed = || -> u64 {
+                cluster.aggregators.iter().map(|node| node.metric("aggregator_inserts_failed_total")).sum()
+            };
+            let before = failed();
+            cluster.store_faults().next("INSERT INTO events", Fault::LateAfter(TOO_LATE), 1);
+            wait_for("an insert is given up", PATIENCE, || failed() > before);
             cluster.store_faults().clear();
         }
     }

@@ -70,7 +70,10 @@ impl Cluster {
         let ask = format!("heartbeat_urls = [\"http://{}\"]\n", opt_out.opt_out());
         let node = |_| Instance::start(Options { opt_out: ask.clone(), ..options("ingest", "") });
         let ingest = (0..ingest).map(node).collect();
-        let servers = format!("[store]\nservers = [\"{}\"]\nretry_seconds_max = 5\n", store.url());
+        let servers = format!(
+            "[store]\nservers = [\"{}\"]\nretry_seconds_max = 5\nstatement_seconds_max = 10\n",
+            store.url()
+        );
         let reports = "settle_interval_seconds = 2\nmarks_open_seconds_max = 60\n".to_owned();
         let node =
             |_| Instance::start(Options { reports: reports.clone(), ..options("aggregator", &servers) });
