@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,11 +35,17 @@ pub(crate) struct Cluster {
     /// Kafka.
     pub(crate) broker: Broker,
     shared: tempfile::TempDir,
+    /// Last, so that the engine is closed before the next cluster opens it.
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// A process can have one engine open, and ten processes are load enough: one cluster at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Cluster {
     /// Starts one with so many ingest nodes and aggregators and waits until all are ready.
     pub(crate) fn start(ingest: usize, aggregators: usize) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = tempfile::tempdir().expect("a folder");
         let library = aggregator::engine::find_library(None).expect("the engine: run deploy/engine/fetch");
         let store = TestServer::start(&library, &shared.path().join("store")).expect("the store starts");
@@ -78,7 +85,7 @@ impl Cluster {
         let node =
             |_| Instance::start(Options { reports: reports.clone(), ..options("aggregator", &servers) });
         let aggregators = (0..aggregators).map(node).collect();
-        Self { opt_out, ingest, aggregators, store, broker, shared }
+        Self { opt_out, ingest, aggregators, store, broker, shared, _alone: alone }
     }
 
     /// What goes wrong with the store.
