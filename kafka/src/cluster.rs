@@ -144,6 +144,11 @@ impl Cluster {
             made.map(std::thread::ScopedJoinHandle::join)
         });
         match admin {
+            // The client says no more than that it waited; why stands in its own messages.
+            Ok(Ok(Err(Error::Broker(why)))) => Err(Error::Broker(format!(
+                "{} did not do what was asked ({why}): look at [kafka] brokers and properties, and at the log for the reason",
+                self.settings().brokers.join(", ")
+            ))),
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::Client("the admin thread panicked".to_owned())),
             Err(error) => Err(Error::Client(error.to_string())),

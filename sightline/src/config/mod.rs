@@ -85,6 +85,13 @@ impl Config {
         let config: Self =
             toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
         let refused = |line, message| ConfigError { file: file.map(Path::to_path_buf), line, message };
+        let of = |section, key| error::line_of_key(text, &format!("{section}.{key}"));
+        config.kafka.check().map_err(|error| refused(of("kafka", error.key), error.to_string()))?;
+        config.store.check().map_err(|error| refused(of("store", error.key), format!("[store] {error}")))?;
+        config
+            .reports
+            .check()
+            .map_err(|error| refused(of("reports", error.key), format!("[reports] {error}")))?;
         config.check().map_err(|message| refused(None, message))?;
         config
             .opt_out
@@ -100,8 +107,6 @@ impl Config {
     /// Holds the values against their limits and against each other.
     fn check(&self) -> Result<(), String> {
         self.journal.check().map_err(|error| format!("[journal]: {error}"))?;
-        self.reports.check().map_err(|error| format!("[reports] {error}"))?;
-        self.store.check().map_err(|error| format!("[store] {error}"))?;
         self.check_cluster()?;
         let listeners = [
             ("tracker", self.tracker.listen),
@@ -128,7 +133,6 @@ impl Config {
 
     /// What the roles need when Kafka links them.
     fn check_cluster(&self) -> Result<(), String> {
-        self.kafka.check().map_err(|error| error.to_string())?;
         if !self.kafka.is_on() {
             return Ok(());
         }

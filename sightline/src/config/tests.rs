@@ -127,6 +127,9 @@ fn what_a_cluster_needs_is_said() {
 
     let error = refused("key_file = \"device.keys\"\n[kafka]\nbrokers = [\"kafka\"]\n");
     assert!(error.contains("kafka.brokers: \"kafka\" is not of the form \"host:9092\""), "{error}");
+    assert!(error.contains(":3: "), "the line is named: {error}");
+    let error = refused("[store]\nservers = [\"clickhouse\"]\n");
+    assert!(error.contains(":2: [store] "), "{error}");
     let error = refused("[kafka.properties]\n\"sasl.password\" = \"x\"\n");
     assert!(error.contains("sasl_password_file"), "{error}");
     let error = refused("[store]\ncluster = \"c\"\n");
