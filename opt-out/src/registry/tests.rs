@@ -6,6 +6,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::*;
 use crate::ListSettings;
+use crate::list::ListError;
 use crate::tests::Random;
 
 fn keys() -> KeyRing {
