@@ -25,7 +25,7 @@ pub enum RegistryError {
     /// in force later.
     #[error("the registry takes no records now: {0}")]
     Unavailable(String),
-    /// [`Registry::bind_key`] was not called. Ours: a bug.
+    /// [`bind_key`](super::Registry::bind_key) was not called. Ours: a bug.
     #[error("the registry is not bound to a key")]
     NotBound,
     /// Records are missing or unreadable. The operator's: restore the folder from a copy.
