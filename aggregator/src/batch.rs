@@ -106,6 +106,7 @@ impl Batch {
                     *newest = (identity.1, books_row(identity, &counts));
                 }
             }
+            Ok(Record::TrialHit(_)) => {}
             Err(_) => {
                 self.records_set_aside += 1;
                 let out = &mut self.set_aside;

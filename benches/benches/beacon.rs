@@ -60,6 +60,7 @@ fn event<'a>(query: &Identity, view: u64, agent: &'a [u8]) -> Event<'a> {
         view,
         network: &[203, 0, 113],
         agent: agent::cut(agent),
+        site: "",
     }
 }
 

@@ -56,6 +56,7 @@ pub fn record(n: u64, into: &mut Vec<u8>) {
             view: mix(draw).max(1),
             network: &[a, b, c],
             agent: pick(AGENTS, c),
+            site: "",
         },
         into,
     );

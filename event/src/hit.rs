@@ -1,7 +1,22 @@
 //! The fields of one hit, as its dialect understood them: borrowed, decoded bytes, nothing decided yet.
 
+use smallvec::SmallVec;
+
 use crate::identifier::IdField;
 use crate::stage::Stage;
+
+/// Bits of [`Hit::device_risk`]: what the MMA China SDK says of a device in `svl` (DOMAIN §2.1). They are for the rules that look for
+/// invalid traffic; nothing else of that parameter is read.
+pub mod risk {
+    /// `l1`: rooted.
+    pub const ROOT: u8 = 1 << 0;
+    /// `l2`: an emulator.
+    pub const EMULATOR: u8 = 1 << 1;
+    /// `l3`: a hooking framework is at work.
+    pub const HOOK: u8 = 1 << 2;
+    /// `l4`: ADB is on.
+    pub const ADB: u8 = 1 << 3;
+}
 
 /// What can be said about a beacon in any dialect. The dialect table names these fields; see `dialects/native.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +31,8 @@ pub enum Field {
     Time,
     /// Request id: one for each ad view, repeated by retries.
     RequestId,
+    /// Group id: ties the hits of one view, as the MMA China SDK draws it (DOMAIN §3). Repeats are told with the client's time.
+    GroupId,
     /// The viewer's address, from registered servers only.
     Ip,
     /// The viewer's agent, from registered servers only.
@@ -40,6 +57,14 @@ pub enum Field {
     ChildDirected,
     /// CAID's version.
     CaidVersion,
+    /// Which kind of identifier `ifa` is (VAST `[IFATYPE]`).
+    IfaType,
+    /// What an SDK says of the device's integrity; see [`risk`].
+    DeviceRisk,
+    /// Unix seconds until which a signed link is good.
+    LinkExpires,
+    /// A signed link's signature.
+    LinkSignature,
     /// An identifier.
     Id(IdField),
 }
@@ -53,6 +78,7 @@ impl Field {
             "creative" => Self::Creative,
             "time" => Self::Time,
             "request_id" => Self::RequestId,
+            "group_id" => Self::GroupId,
             "ip" => Self::Ip,
             "user_agent" => Self::UserAgent,
             "os" => Self::Os,
@@ -65,6 +91,10 @@ impl Field {
             "limit_ad_tracking" => Self::LimitAdTracking,
             "child_directed" => Self::ChildDirected,
             "caid_version" => Self::CaidVersion,
+            "ifa_type" => Self::IfaType,
+            "device_risk" => Self::DeviceRisk,
+            "link_expires" => Self::LinkExpires,
+            "link_signature" => Self::LinkSignature,
             id => return IdField::from_name(id).map(Self::Id),
         })
     }
@@ -90,6 +120,11 @@ pub struct Hit<'a> {
     pub time: Option<&'a [u8]>,
     /// Request id.
     pub request_id: Option<&'a [u8]>,
+    /// Group id of the view's hits.
+    pub group_id: Option<&'a [u8]>,
+    /// By how many minutes the dialect's formatted times are ahead of UTC; `None` where times are numbers of Unix seconds or
+    /// milliseconds.
+    pub time_offset_minutes: Option<i16>,
     /// Viewer's address as a parameter.
     pub ip: Option<&'a [u8]>,
     /// Viewer's agent as a parameter.
@@ -114,10 +149,20 @@ pub struct Hit<'a> {
     pub child_directed: Option<&'a [u8]>,
     /// CAID version.
     pub caid_version: Option<&'a [u8]>,
+    /// Kind of `ifa`.
+    pub ifa_type: Option<&'a [u8]>,
+    /// Bits of [`risk`].
+    pub device_risk: u8,
+    /// End of a signed link, Unix seconds.
+    pub link_expires: Option<&'a [u8]>,
+    /// Signature of a link.
+    pub link_signature: Option<&'a [u8]>,
     /// Identifiers by field, `IdField as usize`.
     pub ids: [Option<&'a [u8]>; IdField::COUNT],
     /// How many values were unreplaced macros.
     pub macros_unreplaced: u8,
+    /// Parameters that the dialect knows and nobody needs: they were dropped. Numbers of names in its table.
+    pub parameters_dropped: SmallVec<[u8; 8]>,
     /// How many parameters were in no table, and were dropped.
     pub parameters_unknown: u8,
 }

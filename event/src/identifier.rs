@@ -85,6 +85,14 @@ pub enum IdField {
     MacMd5,
     /// MD5 of the form with colons
     MacColonsMd5,
+    /// `mac2`: a further address of a television, in any form
+    Mac2,
+    /// `mac3`
+    Mac3,
+    /// `mac4`
+    Mac4,
+    /// `ifa`: an advertising id whose kind another parameter or the platform says
+    Ifa,
     /// `idfa`
     Idfa,
     /// `idfa_md5`
@@ -106,7 +114,7 @@ impl IdField {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every field, in the order of its place in [`crate::hit::Hit::ids`].
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Oaid,
         Self::OaidMd5,
         Self::Imei,
@@ -118,6 +126,10 @@ impl IdField {
         Self::Mac,
         Self::MacMd5,
         Self::MacColonsMd5,
+        Self::Mac2,
+        Self::Mac3,
+        Self::Mac4,
+        Self::Ifa,
         Self::Idfa,
         Self::IdfaMd5,
         Self::Caid,
@@ -132,9 +144,10 @@ impl IdField {
         match self {
             Self::Oaid | Self::OaidMd5 => IdKind::Oaid,
             Self::Imei | Self::ImeiMd5 => IdKind::Imei,
-            Self::Aaid | Self::AaidMd5 => IdKind::Aaid,
+            // Of an advertising id that says nothing of its kind; see `identify`.
+            Self::Ifa | Self::Aaid | Self::AaidMd5 => IdKind::Aaid,
             Self::AndroidId | Self::AndroidIdMd5 => IdKind::AndroidId,
-            Self::Mac | Self::MacMd5 => IdKind::Mac,
+            Self::Mac | Self::MacMd5 | Self::Mac2 | Self::Mac3 | Self::Mac4 => IdKind::Mac,
             Self::MacColonsMd5 => IdKind::MacColons,
             Self::Idfa | Self::IdfaMd5 => IdKind::Idfa,
             Self::Caid | Self::CaidMd5 => IdKind::Caid,
@@ -158,6 +171,10 @@ impl IdField {
             Self::Mac => "mac",
             Self::MacMd5 => "mac_md5",
             Self::MacColonsMd5 => "mac_colons_md5",
+            Self::Mac2 => "mac2",
+            Self::Mac3 => "mac3",
+            Self::Mac4 => "mac4",
+            Self::Ifa => "ifa",
             Self::Idfa => "idfa",
             Self::IdfaMd5 => "idfa_md5",
             Self::Caid => "caid",
@@ -334,6 +351,7 @@ pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing) -> Identity {
     let limited = seen.limits_tracking(platform);
     let mut flags = 0;
     flags |= if seen.present && seen.usable == 0 { flag::ID_BAD } else { 0 };
+    flags |= if seen.usable == 0 { 0 } else { flag::ID_USABLE };
     flags |= if limited { flag::WITHHELD_LMT } else { 0 };
     let device = best.filter(|_| !limited).map(|(_, id)| {
         flags |= if id.form() == Form::Md5 { 0 } else { flag::ID_SHA_ONLY };

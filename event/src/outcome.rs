@@ -55,11 +55,22 @@ outcomes! {
     NotPermitted = 14, "not_permitted";
     /// A field is longer than its limit.
     TooLong = 15, "too_long";
+    /// The placement takes signed links only, and this one's signature is absent or wrong.
+    BadSignature = 16, "bad_signature";
+    /// The signed link's time has passed.
+    LinkExpired = 17, "link_expired";
+    /// An event of a player that no figure counts: mute, pause, `notUsed` …
+    UncountedEvent = 18, "uncounted_event";
 }
 
 impl Outcome {
     /// How many outcomes there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// The outcome of a stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 
     /// Whether a beacon with this outcome has a record in the journal for certain.
     pub fn is_stored(self) -> bool {
@@ -78,7 +89,10 @@ impl Outcome {
             | Self::UnknownStage
             | Self::TooLate
             | Self::NotPermitted
-            | Self::TooLong => false,
+            | Self::TooLong
+            | Self::BadSignature
+            | Self::LinkExpired
+            | Self::UncountedEvent => false,
         }
     }
 
@@ -101,7 +115,10 @@ impl Outcome {
             | Self::UnknownStage
             | Self::TooLate
             | Self::NotPermitted
-            | Self::TooLong => self,
+            | Self::TooLong
+            | Self::BadSignature
+            | Self::LinkExpired
+            | Self::UncountedEvent => self,
         }
     }
 }

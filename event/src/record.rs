@@ -12,7 +12,7 @@ use crate::key::DeviceKey;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
-pub use codec::{DecodeError, Record, decode, encode_event, encode_outcomes, view_hash};
+pub use codec::{DecodeError, Record, decode, encode_event, encode_outcomes, encode_trial_hit, view_hash};
 pub use fields::{ERASABLE_RETENTION, EVENT_RETENTION, FIELDS, FieldNote, Sensitivity};
 
 /// How the beacon reached us, as the placement declares it (DOMAIN §5). Stored number.
@@ -127,6 +127,18 @@ pub mod flag {
     pub const LANDING_REFUSED: u32 = 1 << 13;
     /// Loaded by a registered server with the right to backdate.
     pub const BACKDATED: u32 = 1 << 14;
+    /// A usable identifier stood in the hit, whether or not a signal withholds the device key: the device-id return rate counts it.
+    pub const ID_USABLE: u32 = 1 << 15;
+    /// The placement was in its trial state: in no figure.
+    pub const TRIAL: u32 = 1 << 16;
+    /// The SDK says that the device is rooted.
+    pub const DEVICE_ROOT: u32 = 1 << 17;
+    /// The SDK says that the device is an emulator.
+    pub const DEVICE_EMULATOR: u32 = 1 << 18;
+    /// The SDK says that a hooking framework is at work.
+    pub const DEVICE_HOOK: u32 = 1 << 19;
+    /// The SDK says that ADB is on.
+    pub const DEVICE_ADB: u32 = 1 << 20;
 }
 
 /// The device of an event.
@@ -186,10 +198,58 @@ pub struct Event<'a> {
     pub network: &'a [u8],
     /// User agent, at most [`AGENT_BYTES_MAX`] bytes, valid UTF-8. Purpose: robot lists of later months. Personal. Blanked by an erasure.
     pub agent: &'a str,
+    /// Host of the `Referer`, lower case, at most [`SITE_BYTES_MAX`] bytes; empty = none. Nothing else of that header is kept. Purpose: where a
+    /// web placement ran. Not sensitive by itself.
+    pub site: &'a str,
 }
 
 /// Longest agent kept, bytes.
 pub const AGENT_BYTES_MAX: usize = 512;
+
+/// Longest host of a site kept, bytes (RFC 1035).
+pub const SITE_BYTES_MAX: usize = 253;
+
+/// Longest name of a dialect in a [`TrialHit`], bytes.
+pub const DIALECT_BYTES_MAX: usize = 64;
+
+/// Longest list of dropped names in a [`TrialHit`], bytes.
+pub const DROPPED_BYTES_MAX: usize = 1024;
+
+/// What became of one hit on a placement in its trial state: for whoever integrates it. Holds no value that was sent but the two ids of the
+/// catalog, no address and no agent, and says nothing of opt-outs: an opted-out hit looks like any other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialHit<'a> {
+    /// Receipt, Unix milliseconds.
+    pub received_ms: UnixMs,
+    /// The client's time less receipt, milliseconds, where it was sent and a time.
+    pub client_clock_ms: Option<i64>,
+    /// Campaign id as in the catalog.
+    pub campaign: &'a str,
+    /// Placement id as in the catalog.
+    pub placement: &'a str,
+    /// Name of the dialect.
+    pub dialect: &'a str,
+    /// What the hit says happened, if it says so.
+    pub stage: Option<Stage>,
+    /// What the caller may be told.
+    pub outcome: Outcome,
+    /// How it reached us.
+    pub source: SourceKind,
+    /// What it was shown on.
+    pub platform: Platform,
+    /// [`flag`] bits.
+    pub flags: u32,
+    /// Which identifiers were sent: bit n for the [`IdField`](crate::identifier::IdField) with number n.
+    pub ids_present: u32,
+    /// Which of them identify a device.
+    pub ids_usable: u32,
+    /// Values that were unreplaced macros.
+    pub macros_unreplaced: u8,
+    /// Parameters that no table knows.
+    pub parameters_unknown: u8,
+    /// Names of known parameters that were dropped, separated by blanks, at most [`DROPPED_BYTES_MAX`] bytes.
+    pub dropped: &'a str,
+}
 
 /// A lane's books at one moment; see the crate's documentation of [`Outcome`].
 #[derive(Clone, Debug, PartialEq, Eq)]

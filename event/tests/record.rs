@@ -6,8 +6,8 @@ use event::identifier::IdKind;
 use event::key::DeviceKey;
 use event::outcome::Outcome;
 use event::record::{
-    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, SourceKind, decode,
-    encode_event, encode_outcomes, flag, view_hash,
+    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, SourceKind,
+    TrialHit, decode, encode_event, encode_outcomes, encode_trial_hit, flag, view_hash,
 };
 use event::stage::Stage;
 use proptest::prelude::*;
@@ -15,7 +15,12 @@ use proptest::prelude::*;
 const FULL: &[u8] = include_bytes!("golden/v1-event-full.bin");
 const MINIMAL: &[u8] = include_bytes!("golden/v1-event-minimal.bin");
 const UNRESOLVED: &[u8] = include_bytes!("golden/v1-event-unresolved.bin");
-const OUTCOMES: &[u8] = include_bytes!("golden/v1-outcomes.bin");
+/// Of a program that had sixteen outcomes.
+const OUTCOMES_16: &[u8] = include_bytes!("golden/v1-outcomes.bin");
+const OUTCOMES: &[u8] = include_bytes!("golden/v1-outcomes-19.bin");
+const SITE: &[u8] = include_bytes!("golden/v2-event-site.bin");
+const TRIAL_HIT: &[u8] = include_bytes!("golden/v2-trial-hit.bin");
+const TRIAL_HIT_MINIMAL: &[u8] = include_bytes!("golden/v2-trial-hit-minimal.bin");
 
 fn full() -> Event<'static> {
     Event {
@@ -37,6 +42,7 @@ fn full() -> Event<'static> {
         view: 11_035_641_235_243_725_980,
         network: &[203, 0, 113],
         agent: "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36",
+        site: "",
     }
 }
 
@@ -60,6 +66,7 @@ fn minimal() -> Event<'static> {
         view: 0,
         network: &[],
         agent: "",
+        site: "",
     }
 }
 
@@ -75,14 +82,57 @@ fn unresolved() -> Event<'static> {
     }
 }
 
-fn outcomes() -> OutcomeCounts {
+fn with_site() -> Event<'static> {
+    Event { site: "news.example.cn", ..full() }
+}
+
+fn trial_hit() -> TrialHit<'static> {
+    TrialHit {
+        received_ms: 1_795_219_200_123,
+        client_clock_ms: Some(-432_000_000),
+        campaign: "demo",
+        placement: "homepage.banner_1-a",
+        dialect: "miaozhen",
+        stage: Some(Stage::Viewable),
+        outcome: Outcome::Unresolved,
+        source: SourceKind::Client,
+        platform: Platform::Android,
+        flags: flag::MACRO_UNREPLACED | flag::TRIAL,
+        ids_present: 0b10_0101,
+        ids_usable: 0b100,
+        macros_unreplaced: 7,
+        parameters_unknown: 2,
+        dropped: "mj mm svl",
+    }
+}
+
+fn trial_hit_minimal() -> TrialHit<'static> {
+    TrialHit {
+        client_clock_ms: None,
+        campaign: "c",
+        placement: "p",
+        dialect: "native",
+        stage: None,
+        outcome: Outcome::MissingPlacement,
+        platform: Platform::Unknown,
+        flags: 0,
+        ids_present: 0,
+        ids_usable: 0,
+        macros_unreplaced: 0,
+        parameters_unknown: 0,
+        dropped: "",
+        ..trial_hit()
+    }
+}
+
+fn outcomes(count: usize) -> OutcomeCounts {
     let mut counts = OutcomeCounts {
         at_ms: 1_795_219_200_123,
         received: 1_000_000,
         pending: 3,
         outcomes: [0; Outcome::COUNT],
     };
-    for (index, count) in counts.outcomes.iter_mut().enumerate().take(16) {
+    for (index, count) in counts.outcomes.iter_mut().enumerate().take(count) {
         *count = 1 << (3 * index);
     }
     counts
@@ -94,6 +144,12 @@ fn event_bytes(event: &Event<'_>) -> Vec<u8> {
     bytes
 }
 
+fn trial_hit_bytes(hit: &TrialHit<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_trial_hit(hit, &mut bytes);
+    bytes
+}
+
 fn outcome_bytes(counts: &OutcomeCounts) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_outcomes(counts, &mut bytes);
@@ -101,24 +157,31 @@ fn outcome_bytes(counts: &OutcomeCounts) -> Vec<u8> {
 }
 
 #[test]
-fn golden_files_of_version_1_are_read() {
+fn golden_files_are_read() {
     assert_eq!(decode(FULL), Ok(Record::Event(full())));
     assert_eq!(decode(MINIMAL), Ok(Record::Event(minimal())));
     assert_eq!(decode(UNRESOLVED), Ok(Record::Event(unresolved())));
-    assert_eq!(decode(OUTCOMES), Ok(Record::Outcomes(outcomes())));
+    assert_eq!(decode(OUTCOMES_16), Ok(Record::Outcomes(outcomes(16))));
+    assert_eq!(decode(OUTCOMES), Ok(Record::Outcomes(outcomes(19))));
+    assert_eq!(decode(SITE), Ok(Record::Event(with_site())));
+    assert_eq!(decode(TRIAL_HIT), Ok(Record::TrialHit(trial_hit())));
+    assert_eq!(decode(TRIAL_HIT_MINIMAL), Ok(Record::TrialHit(trial_hit_minimal())));
 }
 
 #[test]
-fn version_1_is_what_is_written() {
+fn golden_files_are_what_is_written() {
     assert_eq!(event_bytes(&full()), FULL);
     assert_eq!(event_bytes(&minimal()), MINIMAL);
     assert_eq!(event_bytes(&unresolved()), UNRESOLVED);
     assert_eq!(
         Outcome::COUNT,
-        16,
-        "more outcomes: the file of 16 must still be read, and a new one is written beside it"
+        19,
+        "more outcomes: the file of 19 must still be read, and a new one is written beside it"
     );
-    assert_eq!(outcome_bytes(&outcomes()), OUTCOMES);
+    assert_eq!(outcome_bytes(&outcomes(19)), OUTCOMES);
+    assert_eq!(event_bytes(&with_site()), SITE);
+    assert_eq!(trial_hit_bytes(&trial_hit()), TRIAL_HIT);
+    assert_eq!(trial_hit_bytes(&trial_hit_minimal()), TRIAL_HIT_MINIMAL);
 }
 
 #[test]
@@ -131,7 +194,7 @@ fn a_usual_event_is_short() {
 
 #[test]
 fn every_cut_is_an_error() {
-    for golden in [FULL, MINIMAL, UNRESOLVED, OUTCOMES] {
+    for golden in [FULL, MINIMAL, UNRESOLVED, OUTCOMES, OUTCOMES_16, SITE, TRIAL_HIT, TRIAL_HIT_MINIMAL] {
         for length in 0..golden.len() {
             assert!(matches!(decode(&golden[..length]), Err(DecodeError::Truncated(_))), "{length}");
         }
@@ -142,9 +205,12 @@ fn every_cut_is_an_error() {
 
 #[test]
 fn what_is_not_known_is_said_and_not_guessed() {
-    assert_eq!(decode(&[2, 1]), Err(DecodeError::UnknownVersion(2)));
+    assert_eq!(decode(&[3, 1]), Err(DecodeError::UnknownVersion(3)));
     assert_eq!(decode(&[0]), Err(DecodeError::UnknownVersion(0)));
-    assert_eq!(decode(&[1, 3]), Err(DecodeError::UnknownKind(3)));
+    assert_eq!(decode(&[1, 3]), Err(DecodeError::UnknownKind(3)), "a trial hit is of version 2");
+    assert_eq!(decode(&[2, 2]), Err(DecodeError::UnknownKind(2)), "books are of version 1");
+    let without_site = [&[2], &MINIMAL[1..], &[0]].concat();
+    assert_eq!(decode(&without_site), Err(DecodeError::Malformed("site")), "such an event is of version 1");
     let with = |at: usize, byte: u8| {
         let mut bytes = MINIMAL.to_vec();
         bytes[at] = byte;
@@ -216,6 +282,7 @@ fn the_table_of_fields_lists_every_field_of_an_event() {
         view: _,
         network: _,
         agent: _,
+        site: _,
     } = minimal();
     let debug = format!("{:#?}", Event { device: None, ..minimal() });
     let fields: Vec<&str> = debug
@@ -302,18 +369,19 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused_and_what_is_read_is_canonical(
         mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        kind in 0_u8..4,
+        version in 1_u8..3,
+        kind in 0_u8..5,
     ) {
         if bytes.len() > 1 {
-            bytes[0] = 1;
+            bytes[0] = version;
             bytes[1] = kind;
         }
         is_canonical(&bytes)?;
     }
 
     #[test]
-    fn damaged_records_are_read_or_refused(which in 0..4_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
-        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES][which].to_vec();
+    fn damaged_records_are_read_or_refused(which in 0..6_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES, SITE, TRIAL_HIT][which].to_vec();
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -328,6 +396,7 @@ fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
         Ok(Record::Event(event)) if event.agent.len() <= AGENT_BYTES_MAX => {
             prop_assert_eq!(event_bytes(&event), bytes);
         }
+        Ok(Record::TrialHit(hit)) => prop_assert_eq!(trial_hit_bytes(&hit), bytes),
         // Books of fewer outcomes are filled up, so they are longer when written again.
         Ok(Record::Outcomes(counts)) => prop_assert!(outcome_bytes(&counts).len() >= bytes.len()),
         Ok(Record::Event(_)) | Err(_) => {}

@@ -1,7 +1,7 @@
 //! The bytes of a record. Any bytes decode or are refused, and a record has one encoding: what decodes as an event encodes to the same
 //! bytes. (A lane's books may be of an older, shorter form; they decode to the same again.)
 
-use event::record::{Record, decode, encode_event, encode_outcomes};
+use event::record::{Record, decode, encode_event, encode_outcomes, encode_trial_hit};
 
 /// One record.
 pub fn run(bytes: &[u8]) {
@@ -11,6 +11,10 @@ pub fn run(bytes: &[u8]) {
         Record::Event(event) => {
             encode_event(event, &mut again);
             assert_eq!(again, bytes, "an event has one encoding");
+        }
+        Record::TrialHit(hit) => {
+            encode_trial_hit(hit, &mut again);
+            assert_eq!(again, bytes, "a trial hit has one encoding");
         }
         Record::Outcomes(counts) => {
             encode_outcomes(counts, &mut again);

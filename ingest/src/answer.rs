@@ -125,7 +125,10 @@ pub(crate) fn tell(answer: &mut Answer, outcome: Outcome) {
         | Outcome::UnknownStage
         | Outcome::TooLate
         | Outcome::NotPermitted
-        | Outcome::TooLong => {
+        | Outcome::TooLong
+        | Outcome::BadSignature
+        | Outcome::LinkExpired
+        | Outcome::UncountedEvent => {
             let text = format!("rejected; reason={}", shown.name());
             HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("rejected"))
         }

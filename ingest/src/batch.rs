@@ -227,6 +227,11 @@ fn detail(outcome: Outcome) -> Option<&'static str> {
         Outcome::TooLate => Some("t lies 7 to 30 days back"),
         Outcome::NotPermitted => Some("ip and ua need a server key with these rights"),
         Outcome::TooLong => Some("a value is longer than its field takes"),
+        Outcome::BadSignature => {
+            Some("the placement takes signed links only: the signature is absent or wrong")
+        }
+        Outcome::LinkExpired => Some("the signed link's time has passed"),
+        Outcome::UncountedEvent => Some("no figure counts this event"),
     }
 }
 

@@ -151,6 +151,7 @@ fn weigh(
             view: hit.request_id.map_or(0, view_hash),
             network: &viewer.address.map(address::cut).unwrap_or_default(),
             agent: agent::cut(viewer.agent),
+            site: "",
         },
         record,
     );

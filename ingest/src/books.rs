@@ -211,7 +211,10 @@ fn leaves_event(outcome: Outcome) -> bool {
         | Outcome::UnknownStage
         | Outcome::TooLate
         | Outcome::NotPermitted
-        | Outcome::TooLong => false,
+        | Outcome::TooLong
+        | Outcome::BadSignature
+        | Outcome::LinkExpired
+        | Outcome::UncountedEvent => false,
     }
 }
 

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use event::record::{Event, OutcomeCounts, Record, decode};
+use event::identifier::IdField;
+use event::record::{Event, OutcomeCounts, Record, TrialHit, decode};
+use event::stage::Stage;
 use journal::{JournalId, VerifyReport};
 use serde_json::{Value, json};
 
@@ -112,6 +114,7 @@ fn line(id: JournalId, seq: u64, bytes: &[u8]) -> Value {
     let mut value = match decode(bytes) {
         Ok(Record::Event(event)) => event_fields(&event),
         Ok(Record::Outcomes(counts)) => outcome_fields(&counts),
+        Ok(Record::TrialHit(hit)) => trial_hit_fields(&hit),
         Err(error) => json!({"unread": error.to_string(), "bytes": bytes.len()}),
     };
     if let Some(object) = value.as_object_mut() {
@@ -145,6 +148,31 @@ fn event_fields(event: &Event<'_>) -> Value {
         "view": (event.view != 0).then(|| format!("{:016x}", event.view)),
         "network": (!event.network.is_empty()).then(|| hex(event.network)),
         "agent": event.agent,
+        "site": event.site,
+    })
+}
+
+fn trial_hit_fields(hit: &TrialHit<'_>) -> Value {
+    let fields = |bits: u32| -> Vec<&str> {
+        IdField::ALL.into_iter().filter(|field| bits >> *field as u32 & 1 == 1).map(IdField::name).collect()
+    };
+    json!({
+        "trial": true,
+        "received_ms": hit.received_ms,
+        "client_clock_ms": hit.client_clock_ms,
+        "campaign": hit.campaign,
+        "placement": hit.placement,
+        "dialect": hit.dialect,
+        "stage": hit.stage.map(Stage::name),
+        "outcome": hit.outcome.name(),
+        "source": hit.source.name(),
+        "platform": hit.platform.name(),
+        "flags": hit.flags,
+        "ids_present": fields(hit.ids_present),
+        "ids_usable": fields(hit.ids_usable),
+        "macros_unreplaced": hit.macros_unreplaced,
+        "parameters_unknown": hit.parameters_unknown,
+        "dropped": hit.dropped,
     })
 }
 

@@ -13,7 +13,7 @@ pub mod limit {
     pub const CREATIVE_BYTES_MAX: usize = 64;
     /// Client time: room for any number that is one, and for what is none.
     pub const TIME_BYTES_MAX: usize = 64;
-    /// Request id. Real ones have up to 64.
+    /// Request or group id. Real ones have up to 64.
     pub const REQUEST_ID_BYTES_MAX: usize = 128;
     /// An address in text: 45 bytes, and room for a zone.
     pub const IP_BYTES_MAX: usize = 64;
@@ -33,6 +33,14 @@ pub mod limit {
     pub const GPP_SID_BYTES_MAX: usize = 64;
     /// CAID's version: eight digits today.
     pub const CAID_VERSION_BYTES_MAX: usize = 32;
+    /// Kind of an advertising id: a word.
+    pub const IFA_TYPE_BYTES_MAX: usize = 32;
+    /// What an SDK says of the device's integrity: an object of a dozen members, most of them dropped.
+    pub const DEVICE_RISK_BYTES_MAX: usize = 1024;
+    /// End of a signed link: a number.
+    pub const LINK_EXPIRES_BYTES_MAX: usize = 20;
+    /// Signature of a link: 32 hexadecimal digits, and room for what is none.
+    pub const LINK_SIGNATURE_BYTES_MAX: usize = 128;
     /// An identifier in any form: the longest that is one has 64, the rest is room for what is not.
     pub const ID_BYTES_MAX: usize = 128;
 }
@@ -77,6 +85,7 @@ fn check(field: Field, value: &[u8]) -> Result<(), Outcome> {
         Field::Creative => std::str::from_utf8(value).is_ok_and(|text| !text.chars().any(char::is_control)),
         Field::Time
         | Field::RequestId
+        | Field::GroupId
         | Field::Ip
         | Field::UserAgent
         | Field::Os
@@ -89,6 +98,10 @@ fn check(field: Field, value: &[u8]) -> Result<(), Outcome> {
         | Field::LimitAdTracking
         | Field::ChildDirected
         | Field::CaidVersion
+        | Field::IfaType
+        | Field::DeviceRisk
+        | Field::LinkExpires
+        | Field::LinkSignature
         | Field::Id(_) => true,
     };
     if fits { Ok(()) } else { Err(Outcome::Malformed) }
@@ -99,7 +112,7 @@ fn bytes_max(field: Field) -> usize {
         Field::Campaign | Field::Placement => limit::CATALOG_ID_BYTES_MAX,
         Field::Creative => limit::CREATIVE_BYTES_MAX,
         Field::Time => limit::TIME_BYTES_MAX,
-        Field::RequestId => limit::REQUEST_ID_BYTES_MAX,
+        Field::RequestId | Field::GroupId => limit::REQUEST_ID_BYTES_MAX,
         Field::Ip => limit::IP_BYTES_MAX,
         Field::UserAgent => limit::USER_AGENT_BYTES_MAX,
         Field::Os => limit::OS_BYTES_MAX,
@@ -109,11 +122,15 @@ fn bytes_max(field: Field) -> usize {
         Field::GdprConsent | Field::Gpp => limit::CONSENT_BYTES_MAX,
         Field::GppSid => limit::GPP_SID_BYTES_MAX,
         Field::CaidVersion => limit::CAID_VERSION_BYTES_MAX,
+        Field::IfaType => limit::IFA_TYPE_BYTES_MAX,
+        Field::DeviceRisk => limit::DEVICE_RISK_BYTES_MAX,
+        Field::LinkExpires => limit::LINK_EXPIRES_BYTES_MAX,
+        Field::LinkSignature => limit::LINK_SIGNATURE_BYTES_MAX,
         Field::Id(_) => limit::ID_BYTES_MAX,
     }
 }
 
-/// The place of a field in the hit; `None` for the stage, which is not kept as bytes.
+/// The place of a field in the hit; `None` for the stage and the device's risks, which are not kept as bytes.
 fn slot<'h, 'a>(hit: &'h mut Hit<'a>, field: Field) -> Option<&'h mut Option<&'a [u8]>> {
     Some(match field {
         Field::Campaign => &mut hit.campaign,
@@ -121,11 +138,12 @@ fn slot<'h, 'a>(hit: &'h mut Hit<'a>, field: Field) -> Option<&'h mut Option<&'a
         Field::Creative => &mut hit.creative,
         Field::Time => &mut hit.time,
         Field::RequestId => &mut hit.request_id,
+        Field::GroupId => &mut hit.group_id,
         Field::Ip => &mut hit.ip,
         Field::UserAgent => &mut hit.user_agent,
         Field::Os => &mut hit.os,
         Field::LandingUrl => &mut hit.landing_url,
-        Field::Stage => return None,
+        Field::Stage | Field::DeviceRisk => return None,
         Field::Gdpr => &mut hit.gdpr,
         Field::GdprConsent => &mut hit.gdpr_consent,
         Field::Gpp => &mut hit.gpp,
@@ -133,6 +151,9 @@ fn slot<'h, 'a>(hit: &'h mut Hit<'a>, field: Field) -> Option<&'h mut Option<&'a
         Field::LimitAdTracking => &mut hit.limit_ad_tracking,
         Field::ChildDirected => &mut hit.child_directed,
         Field::CaidVersion => &mut hit.caid_version,
+        Field::IfaType => &mut hit.ifa_type,
+        Field::LinkExpires => &mut hit.link_expires,
+        Field::LinkSignature => &mut hit.link_signature,
         Field::Id(id) => return hit.ids.get_mut(id as usize),
     })
 }

@@ -41,7 +41,7 @@ fn every_field_has_a_parameter_in_the_native_table() {
     for id in IdField::ALL {
         assert!(fields.contains(&Field::Id(id)), "{}", id.name());
     }
-    assert_eq!(fields.len(), 17 + IdField::COUNT);
+    assert_eq!(fields.len(), 21 + IdField::COUNT);
 }
 
 #[test]

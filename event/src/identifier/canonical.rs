@@ -136,6 +136,10 @@ impl<'a> RawId<'a> {
             | IdField::Aaid
             | IdField::AndroidId
             | IdField::Mac
+            | IdField::Mac2
+            | IdField::Mac3
+            | IdField::Mac4
+            | IdField::Ifa
             | IdField::Idfa
             | IdField::Idfv
             | IdField::OpenUdid

@@ -396,7 +396,7 @@ fn the_next_usable_identifier_stands_in_for_a_bad_one() {
         &[(IdField::OaidMd5, "0ed86b8d2dfe3691c7e6c7f081c8e667"), (IdField::Imei, IMEI)],
     );
     assert_eq!(identity.device.map(|device| device.kind), Some(IdKind::Imei));
-    assert_eq!((identity.flags, identity.opt_out.len()), (0, 1));
+    assert_eq!((identity.flags, identity.opt_out.len()), (flag::ID_USABLE, 1));
 }
 
 #[test]
@@ -410,11 +410,14 @@ fn without_an_identifier_nothing_is_flagged() {
 fn a_sha_digest_is_chosen_only_when_there_is_nothing_better() {
     let sha = hex::<Sha256>(IMEI);
     let alone = identity(Platform::Android, &[(IdField::ImeiMd5, &sha)]);
-    assert_eq!(alone.flags, flag::ID_SHA_ONLY);
+    assert_eq!(alone.flags, flag::ID_SHA_ONLY | flag::ID_USABLE);
     assert_eq!(alone.device.map(|device| device.kind), Some(IdKind::Imei));
     assert_ne!(alone.device, device(&[(IdField::Imei, IMEI)]));
     let beside = identity(Platform::Android, &[(IdField::ImeiMd5, &sha), (IdField::Cookie, "D2EHBh9~b29")]);
-    assert_eq!((beside.flags, beside.device.map(|device| device.kind)), (0, Some(IdKind::Cookie)));
+    assert_eq!(
+        (beside.flags, beside.device.map(|device| device.kind)),
+        (flag::ID_USABLE, Some(IdKind::Cookie))
+    );
     assert_eq!(beside.opt_out.len(), 2);
 }
 

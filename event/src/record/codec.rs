@@ -4,7 +4,7 @@
 //! readable for ever; `tests/golden/` holds one file of each.
 //!
 //! ```text
-//! record   = version u8 (1) · kind u8 (1 event, 2 outcomes) · body
+//! record   = version u8 (1, 2) · kind u8 (1 event, 2 outcomes, 3 trial hit) · body
 //! event    = shape u8            bits: 0 client time present, 1 it equals time, 2 day present, 3 device present,
 //!                                      4 view present, 5–7 zero
 //!            received_ms zigzag · received_ms − time_ms zigzag
@@ -15,7 +15,13 @@
 //!            [view u64, not 0, if bit 4]
 //!            network: length u8 (0, 3, 6) · bytes
 //!            campaign · placement · creative · region · agent: each length varint · UTF-8
+//!            [site: length varint, not 0 · UTF-8; in version 2, which an event has only then]
 //! outcomes = at_ms zigzag · received varint · pending varint · count u8 · count × varint
+//! trial    = shape u8            bits: 0 stage present, 1 client clock present, 2–7 zero; always version 2
+//!            received_ms zigzag · [client_clock_ms zigzag] · [stage u8]
+//!            outcome u8 · source u8 · platform u8 · flags varint · ids_present varint · ids_usable varint
+//!            macros_unreplaced u8 · parameters_unknown u8
+//!            campaign · placement · dialect · dropped: each length varint · UTF-8
 //! ```
 //!
 //! `varint` is LEB128 of at most 10 bytes without superfluous zeros; `zigzag` maps 0, −1, 1, −2 … to 0, 1, 2, 3 … first.
@@ -23,18 +29,25 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{AGENT_BYTES_MAX, Device, Event, OutcomeCounts, Platform, SourceKind};
+use super::{
+    AGENT_BYTES_MAX, DIALECT_BYTES_MAX, DROPPED_BYTES_MAX, Device, Event, OutcomeCounts, Platform,
+    SITE_BYTES_MAX, SourceKind, TrialHit,
+};
 use crate::identifier::IdKind;
 use crate::key::DeviceKey;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
-/// The version that is written.
-pub const VERSION: u8 = 1;
+/// The newest version that is written, and read. What an older one can hold is written in that, so that a program of yesterday reads it.
+pub const VERSION: u8 = 2;
+/// The version of an event without a site, and of books.
+const VERSION_FIRST: u8 = 1;
 /// Kind byte of an event.
 pub const KIND_EVENT: u8 = 1;
 /// Kind byte of a lane's books.
 pub const KIND_OUTCOMES: u8 = 2;
+/// Kind byte of a hit on a trial placement.
+pub const KIND_TRIAL_HIT: u8 = 3;
 
 const CLIENT_TIME: u8 = 1 << 0;
 const CLIENT_TIME_USED: u8 = 1 << 1;
@@ -43,6 +56,9 @@ const DEVICE: u8 = 1 << 3;
 const VIEW: u8 = 1 << 4;
 const SHAPES: u8 = CLIENT_TIME | CLIENT_TIME_USED | DAY | DEVICE | VIEW;
 
+const TRIAL_STAGE: u8 = 1 << 0;
+const TRIAL_CLOCK: u8 = 1 << 1;
+
 /// What a record holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
@@ -50,13 +66,15 @@ pub enum Record<'a> {
     Event(Event<'a>),
     /// A lane's books.
     Outcomes(OutcomeCounts),
+    /// What became of a hit on a trial placement.
+    TrialHit(TrialHit<'a>),
 }
 
 /// Why bytes are not a record. Never holds the bytes themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Written by a newer program: set aside, count, never guess.
-    #[error("record version {0} is not known (this program reads {VERSION}): written by a newer one")]
+    #[error("record version {0} is not known (this program reads up to {VERSION}): written by a newer one")]
     UnknownVersion(u8),
     /// Of this version, but of no known kind.
     #[error("record kind {0} is not known")]
@@ -83,7 +101,9 @@ pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
     shape |= if event.day.is_some() { DAY } else { 0 };
     shape |= if event.device.is_some() { DEVICE } else { 0 };
     shape |= if event.view == 0 { 0 } else { VIEW };
-    into.extend_from_slice(&[VERSION, KIND_EVENT, shape]);
+    debug_assert!(event.site.len() <= SITE_BYTES_MAX, "a site is a host name");
+    let version = if event.site.is_empty() { VERSION_FIRST } else { VERSION };
+    into.extend_from_slice(&[version, KIND_EVENT, shape]);
     put_zigzag(into, event.received_ms);
     put_zigzag(into, event.received_ms.wrapping_sub(event.time_ms));
     if let Some(client) = event.client_time_ms.filter(|client| *client != event.time_ms) {
@@ -106,14 +126,41 @@ pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
     into.push(event.network.len() as u8);
     into.extend_from_slice(event.network);
     for text in [event.campaign, event.placement, event.creative, event.region, event.agent] {
-        put_varint(into, text.len() as u64);
-        into.extend_from_slice(text.as_bytes());
+        put_text(into, text);
+    }
+    if !event.site.is_empty() {
+        put_text(into, event.site);
+    }
+}
+
+/// Appends the bytes of a hit on a trial placement to `into`.
+pub fn encode_trial_hit(hit: &TrialHit<'_>, into: &mut Vec<u8>) {
+    debug_assert!(hit.dialect.len() <= DIALECT_BYTES_MAX, "a dialect's name is short");
+    debug_assert!(hit.dropped.len() <= DROPPED_BYTES_MAX, "the list is cut");
+    let mut shape = 0;
+    shape |= if hit.stage.is_some() { TRIAL_STAGE } else { 0 };
+    shape |= if hit.client_clock_ms.is_some() { TRIAL_CLOCK } else { 0 };
+    into.extend_from_slice(&[VERSION, KIND_TRIAL_HIT, shape]);
+    put_zigzag(into, hit.received_ms);
+    if let Some(clock_ms) = hit.client_clock_ms {
+        put_zigzag(into, clock_ms);
+    }
+    if let Some(stage) = hit.stage {
+        into.push(stage as u8);
+    }
+    into.extend_from_slice(&[hit.outcome as u8, hit.source as u8, hit.platform as u8]);
+    for bits in [hit.flags, hit.ids_present, hit.ids_usable] {
+        put_varint(into, u64::from(bits));
+    }
+    into.extend_from_slice(&[hit.macros_unreplaced, hit.parameters_unknown]);
+    for text in [hit.campaign, hit.placement, hit.dialect, hit.dropped] {
+        put_text(into, text);
     }
 }
 
 /// Appends the bytes of a lane's books to `into`.
 pub fn encode_outcomes(counts: &OutcomeCounts, into: &mut Vec<u8>) {
-    into.extend_from_slice(&[VERSION, KIND_OUTCOMES]);
+    into.extend_from_slice(&[VERSION_FIRST, KIND_OUTCOMES]);
     put_zigzag(into, counts.at_ms);
     put_varint(into, counts.received);
     put_varint(into, counts.pending);
@@ -130,13 +177,14 @@ pub fn encode_outcomes(counts: &OutcomeCounts, into: &mut Vec<u8>) {
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let mut input = Input { rest: bytes };
     let version = input.byte("version")?;
-    if version != VERSION {
+    if !(VERSION_FIRST..=VERSION).contains(&version) {
         return Err(DecodeError::UnknownVersion(version));
     }
-    let record = match input.byte("kind")? {
-        KIND_EVENT => Record::Event(input.event()?),
-        KIND_OUTCOMES => Record::Outcomes(input.outcomes()?),
-        kind => return Err(DecodeError::UnknownKind(kind)),
+    let record = match (input.byte("kind")?, version) {
+        (KIND_EVENT, _) => Record::Event(input.event(version)?),
+        (KIND_OUTCOMES, VERSION_FIRST) => Record::Outcomes(input.outcomes()?),
+        (KIND_TRIAL_HIT, VERSION) => Record::TrialHit(input.trial_hit()?),
+        (kind, _) => return Err(DecodeError::UnknownKind(kind)),
     };
     match input.rest.len() {
         0 => Ok(record),
@@ -165,6 +213,11 @@ fn put_varint(into: &mut Vec<u8>, mut value: u64) {
     into.push(value as u8);
 }
 
+fn put_text(into: &mut Vec<u8>, text: &str) {
+    put_varint(into, text.len() as u64);
+    into.extend_from_slice(text.as_bytes());
+}
+
 fn put_zigzag(into: &mut Vec<u8>, value: i64) {
     put_varint(into, ((value << 1) ^ (value >> 63)) as u64);
 }
@@ -175,7 +228,7 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn event(&mut self) -> Result<Event<'a>, DecodeError> {
+    fn event(&mut self, version: u8) -> Result<Event<'a>, DecodeError> {
         let shape = self.byte("shape")?;
         if shape & !SHAPES != 0 || (shape & CLIENT_TIME_USED != 0 && shape & CLIENT_TIME == 0) {
             return Err(DecodeError::Malformed("shape"));
@@ -197,7 +250,7 @@ impl<'a> Input<'a> {
         let hour =
             Some(self.byte("hour")?).filter(|hour| *hour < 24).ok_or(DecodeError::Malformed("hour"))?;
         let day = if shape & DAY == 0 { None } else { Some(u16::from_le_bytes(self.array("day")?)) };
-        let flags = u32::try_from(self.varint("flags")?).map_err(|_| DecodeError::Malformed("flags"))?;
+        let flags = self.bits("flags")?;
         let catalog_version = u32::from_le_bytes(self.array("catalog_version")?);
         let device = if shape & DEVICE == 0 { None } else { Some(self.device()?) };
         let view = if shape & VIEW == 0 { 0 } else { u64::from_le_bytes(self.array("view")?) };
@@ -227,6 +280,44 @@ impl<'a> Input<'a> {
             view,
             network,
             agent: self.text("agent")?,
+            site: match version {
+                VERSION_FIRST => "",
+                _ => Some(self.text("site")?)
+                    .filter(|site| !site.is_empty() && site.len() <= SITE_BYTES_MAX)
+                    .ok_or(DecodeError::Malformed("site"))?,
+            },
+        })
+    }
+
+    fn trial_hit(&mut self) -> Result<TrialHit<'a>, DecodeError> {
+        let shape = self.byte("shape")?;
+        if shape & !(TRIAL_STAGE | TRIAL_CLOCK) != 0 {
+            return Err(DecodeError::Malformed("shape"));
+        }
+        let received_ms = self.zigzag("received_ms")?;
+        let client_clock_ms =
+            if shape & TRIAL_CLOCK == 0 { None } else { Some(self.zigzag("client_clock_ms")?) };
+        let stage = match shape & TRIAL_STAGE {
+            0 => None,
+            _ => Some(Stage::from_number(self.byte("stage")?).ok_or(DecodeError::Malformed("stage"))?),
+        };
+        Ok(TrialHit {
+            received_ms,
+            client_clock_ms,
+            stage,
+            outcome: Outcome::from_number(self.byte("outcome")?).ok_or(DecodeError::Malformed("outcome"))?,
+            source: SourceKind::from_number(self.byte("source")?).ok_or(DecodeError::Malformed("source"))?,
+            platform: Platform::from_number(self.byte("platform")?)
+                .ok_or(DecodeError::Malformed("platform"))?,
+            flags: self.bits("flags")?,
+            ids_present: self.bits("ids_present")?,
+            ids_usable: self.bits("ids_usable")?,
+            macros_unreplaced: self.byte("macros_unreplaced")?,
+            parameters_unknown: self.byte("parameters_unknown")?,
+            campaign: self.text("campaign")?,
+            placement: self.text("placement")?,
+            dialect: self.text_of("dialect", DIALECT_BYTES_MAX)?,
+            dropped: self.text_of("dropped", DROPPED_BYTES_MAX)?,
         })
     }
 
@@ -272,6 +363,14 @@ impl<'a> Input<'a> {
     fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let length = usize::try_from(self.varint(field)?).map_err(|_| DecodeError::Malformed(field))?;
         std::str::from_utf8(self.bytes(length, field)?).map_err(|_| DecodeError::Malformed(field))
+    }
+
+    fn text_of(&mut self, field: &'static str, bytes_max: usize) -> Result<&'a str, DecodeError> {
+        Some(self.text(field)?).filter(|text| text.len() <= bytes_max).ok_or(DecodeError::Malformed(field))
+    }
+
+    fn bits(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        u32::try_from(self.varint(field)?).map_err(|_| DecodeError::Malformed(field))
     }
 
     fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {

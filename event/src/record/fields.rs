@@ -64,4 +64,5 @@ pub const FIELDS: &[FieldNote] = &[
         Sensitivity::Personal,
     ),
     erasable("agent", "robot lists of later months", Sensitivity::Personal),
+    note("site", "on which sites a web placement ran", Sensitivity::None),
 ];

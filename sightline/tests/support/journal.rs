@@ -89,6 +89,8 @@ impl Journal {
                 of.last = Some(counts.clone());
                 self.books.insert(of.id, counts);
             }
+            // Says what became of a hit that is counted elsewhere.
+            Record::TrialHit(_) => {}
         }
     }
 
