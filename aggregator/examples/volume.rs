@@ -84,6 +84,7 @@ fn record(number: u64, day: u16, of_day: u64, now_ms: i64, into: &mut Vec<u8>) {
         view,
         network: &network[..3],
         agent: &agent,
+        site: "",
     };
     into.clear();
     encode_event(&event, into);
