@@ -316,6 +316,7 @@ impl Rig {
             view: hit.view,
             network: &hit.network,
             agent: &hit.agent,
+            site: "",
         }
     }
 
