@@ -11,6 +11,7 @@ use event::agent;
 use event::dialect::{Scratch, Table};
 use event::identifier::{Identity, identify};
 use event::key::KeyRing;
+use event::profile::Remap;
 use event::record::{Event, Platform, SourceKind, encode_event, view_hash};
 use event::stage::Stage;
 
@@ -83,15 +84,15 @@ fn beacon(criterion: &mut Criterion) {
         .parse(&queries.first().expect("there are some").0, &mut scratch)
         .expect("it is whole");
     group.bench_function("identify (three ids as MD5)", |bench| {
-        bench.iter(|| identify(black_box(&hit), Platform::Android, &keys));
+        bench.iter(|| identify(black_box(&hit), Platform::Android, &keys, &Remap::NONE));
     });
     let raw = b"c=bench&p=p1&oaid=8f3a2b1c-4d5e-6f70-8192-a3b4c5d6e7f8&imei=490154203237518&android_id=9774d56d682e549c";
     let mut scratch = Scratch::new();
     let raw = Table::native().parse(raw, &mut scratch).expect("it is whole");
     group.bench_function("identify (three raw ids)", |bench| {
-        bench.iter(|| identify(black_box(&raw), Platform::Android, &keys));
+        bench.iter(|| identify(black_box(&raw), Platform::Android, &keys, &Remap::NONE));
     });
-    let identity = identify(&hit, Platform::Android, &keys);
+    let identity = identify(&hit, Platform::Android, &keys, &Remap::NONE);
     let event =
         event(&identity, view_hash(b"0f1e2d3c4b5a69788796a5b4c3d2e1f0"), &queries.first().expect("some").1);
     group.bench_function("encode", |bench| {
@@ -112,7 +113,7 @@ fn in_a_row(criterion: &mut Criterion) {
             turn = (turn + 1) % QUERIES;
             let (query, agent) = queries.get(turn).expect("turn is below their number");
             let hit = Table::native().parse(query, &mut scratch).expect("it is whole");
-            let identity = identify(&hit, agent::platform(hit.os, agent), &keys);
+            let identity = identify(&hit, agent::platform(hit.os, agent), &keys, &Remap::NONE);
             bytes.clear();
             encode_event(&event(&identity, view_hash(hit.request_id.unwrap_or_default()), agent), &mut bytes);
             bytes.len()

@@ -19,6 +19,10 @@
 //! source = "c2s"                    # optional: c2s (default), s2s, ssai
 //! landing_hosts = []                # optional: besides the campaign's
 //! landing_page = "https://www.example.com/"             # optional: where a click goes that asks for nothing registered
+//! profile = "kuaishou"              # optional: how the medium fills its macros; without it they mean what the dialect says
+//! state = "live"                    # optional: live (default), or trial: hits are shown to the operator and not counted
+//! signed_links = false              # optional: whether only links that we signed are measured
+//! vast_tag = "https://ads.example.com/vast?id=7"        # optional: the ad's own VAST tag, to which our wrapper points
 //! ```
 
 mod landing;
@@ -28,6 +32,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Offset, TimeZone};
 use event::clock::UnixMs;
+use event::profile::{Profile, Profiles, Remap};
 use event::record::SourceKind;
 
 pub use landing::{Landing, host_of};
@@ -85,6 +90,39 @@ pub struct Placement {
     pub landing_hosts: Vec<String>,
     /// Where a click goes that asks for nothing or for an unregistered host.
     pub landing_page: Option<String>,
+    /// How its medium fills macros; `None` when the dialects' own words hold.
+    pub profile: Option<Arc<Profile>>,
+    /// Whether its hits count.
+    pub state: PlacementState,
+    /// Whether a hit must come by a link that we signed.
+    pub signed_links: bool,
+    /// The ad's own VAST tag, to which the wrapper points: an absolute http or https URL, macros in its query included.
+    pub vast_tag: Option<String>,
+}
+
+/// Whether a placement's hits count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlacementState {
+    /// They do.
+    #[default]
+    Live,
+    /// Before the launch: they are kept to be looked at and are in no figure.
+    Trial,
+}
+
+impl PlacementState {
+    /// The name in the catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Trial => "trial",
+        }
+    }
+
+    /// The state of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Live, Self::Trial].into_iter().find(|state| state.name() == name)
+    }
 }
 
 /// What the catalog knows of a campaign and placement.
@@ -108,12 +146,20 @@ pub struct LocalTime {
 }
 
 impl Catalog {
-    /// Reads and checks a catalog's text. `file_name` is only printed.
+    /// Reads and checks a catalog's text. `file_name` is only printed. Placements take their profiles from the program's own.
     ///
     /// # Errors
     /// The first thing that is wrong, as `catalog.toml:12: what, and what is allowed`.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, Error> {
-        parse::parse(text, file_name)
+        Self::parse_with(text, file_name, Profiles::built_in())
+    }
+
+    /// The same with other profiles. They have to be compiled against the dialects whose numbers [`Placement::remap`] is asked with.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(text: &str, file_name: &str, profiles: &Profiles) -> Result<Self, Error> {
+        parse::parse(text, file_name, profiles)
     }
 
     /// Looks up a hit. Ids are compared byte for byte.
@@ -164,6 +210,14 @@ impl Catalog {
     /// The handle of this catalog.
     pub fn into_shared(self) -> Shared {
         Arc::new(arc_swap::ArcSwap::from_pointee(self))
+    }
+}
+
+impl Placement {
+    /// How the identifiers of its hits are to be read in the dialect of this number. Two look-ups by index, nothing is allocated.
+    #[inline]
+    pub fn remap(&self, dialect_number: usize) -> &Remap {
+        self.profile.as_ref().map_or(Remap::none(), |profile| profile.remap_of_number(dialect_number))
     }
 }
 

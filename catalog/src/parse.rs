@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use event::hit::is_catalog_id;
+use event::profile::{Profile, Profiles};
 use event::record::SourceKind;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::{Campaign, Catalog, Placement, day_start_ms, landing};
+use crate::{Campaign, Catalog, Placement, PlacementState, day_start_ms, landing};
 
 /// How large a catalog may be.
 pub mod limit {
@@ -26,6 +27,8 @@ pub mod limit {
     pub const LANDING_HOSTS_MAX: usize = 1_000;
     /// Longest landing page, bytes: as for a URL that a click asks for.
     pub const LANDING_PAGE_BYTES_MAX: usize = event::dialect::limit::LANDING_URL_BYTES_MAX;
+    /// Longest VAST tag, bytes.
+    pub const VAST_TAG_BYTES_MAX: usize = 4096;
     /// Longest double-click window, seconds: a day.
     pub const DOUBLE_CLICK_SECONDS_MAX: u32 = 86_400;
 }
@@ -45,7 +48,18 @@ pub struct Error {
 const CATALOG_KEYS: &[&str] = &["campaign"];
 const CAMPAIGN_KEYS: &[&str] =
     &["id", "name", "time_zone", "starts", "ends", "double_click_seconds", "landing_hosts", "placement"];
-const PLACEMENT_KEYS: &[&str] = &["id", "name", "medium", "source", "landing_hosts", "landing_page"];
+const PLACEMENT_KEYS: &[&str] = &[
+    "id",
+    "name",
+    "medium",
+    "source",
+    "landing_hosts",
+    "landing_page",
+    "profile",
+    "state",
+    "signed_links",
+    "vast_tag",
+];
 
 /// What is wrong, and where in the text.
 struct Wrong {
@@ -55,15 +69,15 @@ struct Wrong {
 
 type Checked<T> = Result<T, Wrong>;
 
-pub(crate) fn parse(text: &str, file_name: &str) -> Result<Catalog, Error> {
-    read(text).map_err(|wrong| Error {
+pub(crate) fn parse(text: &str, file_name: &str, profiles: &Profiles) -> Result<Catalog, Error> {
+    read(text, profiles).map_err(|wrong| Error {
         file: file_name.to_owned(),
         line: text.bytes().take(wrong.at).filter(|byte| *byte == b'\n').count() + 1,
         problem: wrong.problem,
     })
 }
 
-fn read(text: &str) -> Checked<Catalog> {
+fn read(text: &str, profiles: &Profiles) -> Checked<Catalog> {
     if text.len() > limit::FILE_BYTES_MAX {
         return wrong(0, format!("longer than {} bytes", limit::FILE_BYTES_MAX));
     }
@@ -74,7 +88,7 @@ fn read(text: &str) -> Checked<Catalog> {
     let version = digest.first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first));
     let mut catalog = Catalog { version, ..Catalog::default() };
     for table in file.tables("campaign", limit::CAMPAIGNS_MAX)? {
-        let campaign = read_campaign(&table)?;
+        let campaign = read_campaign(&table, profiles)?;
         let of_placements = campaign.placements.values().flat_map(|placement| &placement.landing_hosts);
         campaign.landing_hosts.iter().chain(of_placements).for_each(|host| catalog.hosts.insert(host));
         if let Some(twice) = catalog.campaigns.insert(campaign.id.clone(), Arc::new(campaign)) {
@@ -84,7 +98,7 @@ fn read(text: &str) -> Checked<Catalog> {
     Ok(catalog)
 }
 
-fn read_campaign(table: &Table<'_>) -> Checked<Campaign> {
+fn read_campaign(table: &Table<'_>, profiles: &Profiles) -> Checked<Campaign> {
     table.allow(CAMPAIGN_KEYS)?;
     let id = table.id("campaign")?;
     let time_zone = read_time_zone(table)?;
@@ -99,7 +113,7 @@ fn read_campaign(table: &Table<'_>) -> Checked<Campaign> {
     let landing_hosts = table.hosts("landing_hosts")?;
     let mut placements = ahash::HashMap::default();
     for table in table.tables("placement", limit::PLACEMENTS_MAX)? {
-        let placement = read_placement(&table, &landing_hosts)?;
+        let placement = read_placement(&table, &landing_hosts, profiles)?;
         if let Some(twice) = placements.insert(placement.id.clone(), Arc::new(placement)) {
             let problem = format!("placement `{}` of campaign `{id}` stands twice", twice.id);
             return wrong(table.at_key("id"), problem);
@@ -118,7 +132,11 @@ fn read_campaign(table: &Table<'_>) -> Checked<Campaign> {
     })
 }
 
-fn read_placement(table: &Table<'_>, hosts_of_campaign: &[String]) -> Checked<Placement> {
+fn read_placement(
+    table: &Table<'_>,
+    hosts_of_campaign: &[String],
+    profiles: &Profiles,
+) -> Checked<Placement> {
     table.allow(PLACEMENT_KEYS)?;
     let id = table.id("placement")?;
     let landing_hosts = table.hosts("landing_hosts")?;
@@ -142,7 +160,43 @@ fn read_placement(table: &Table<'_>, hosts_of_campaign: &[String]) -> Checked<Pl
         source,
         landing_hosts,
         landing_page,
+        profile: read_profile(table, profiles)?,
+        state: match table.text("state")? {
+            None => PlacementState::Live,
+            Some((name, at)) => match PlacementState::from_name(name) {
+                Some(state) => state,
+                None => return wrong(at, format!("`{name}` is no state of a placement: live or trial")),
+            },
+        },
+        signed_links: table.flag("signed_links")?,
+        vast_tag: read_vast_tag(table)?,
     })
+}
+
+fn read_profile(table: &Table<'_>, profiles: &Profiles) -> Checked<Option<Arc<Profile>>> {
+    let Some((name, at)) = table.text("profile")? else { return Ok(None) };
+    if let Some(profile) = profiles.get(name) {
+        return Ok(Some(Arc::clone(profile)));
+    }
+    let known: Vec<&str> = profiles.iter().map(|profile| profile.name()).collect();
+    let hint = nearest(name, known.iter().copied())
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default();
+    wrong(at, format!("there is no profile of a medium `{name}`{hint} There are: {}", known.join(", ")))
+}
+
+fn read_vast_tag(table: &Table<'_>) -> Checked<Option<String>> {
+    let Some((tag, at)) = table.text("vast_tag")? else { return Ok(None) };
+    if tag.len() > limit::VAST_TAG_BYTES_MAX {
+        return wrong(at, format!("`vast_tag` is longer than {} bytes", limit::VAST_TAG_BYTES_MAX));
+    }
+    match landing::host_of(tag.as_bytes()) {
+        Some((url, _)) if !url.contains(char::is_whitespace) => Ok(Some(url.to_owned())),
+        _ => wrong(
+            at,
+            "`vast_tag` must be an http or https URL with a plain host name, for example \"https://ads.example.com/vast?id=7\"",
+        ),
+    }
 }
 
 fn read_time_zone(table: &Table<'_>) -> Checked<chrono_tz::Tz> {
@@ -302,6 +356,14 @@ impl<'t> Table<'t> {
             return Ok(number);
         }
         wrong(value.span().start, format!("`{key}` is a whole number of seconds from 0 to {max}"))
+    }
+
+    fn flag(&self, key: &str) -> Checked<bool> {
+        match self.get(key).map(|value| (value.span(), value.get_ref())) {
+            None => Ok(false),
+            Some((_, DeValue::Boolean(flag))) => Ok(*flag),
+            Some((span, other)) => is_not(span, key, other, "true or false without quotes"),
+        }
     }
 
     fn hosts(&self, key: &str) -> Checked<Vec<String>> {

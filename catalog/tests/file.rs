@@ -1,8 +1,9 @@
 //! The catalog's file: what is read from it, and that each mistake is refused with its line and with what would be right.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
-use catalog::{Catalog, limit};
+use catalog::{Catalog, PlacementState, limit};
 use chrono::NaiveDate;
+use event::profile::Remap;
 use event::record::SourceKind;
 use proptest::prelude::*;
 
@@ -22,6 +23,10 @@ medium = "Example Video"
 source = "s2s"
 landing_hosts = ["shop.example.net"]
 landing_page = "https://shop.example.net/"
+profile = "kuaishou"
+state = "trial"
+signed_links = true
+vast_tag = "https://ads.example.com/vast?id=7&cb=[CACHEBUSTING]"
 [[campaign.placement]]
 id = "p2"
 name = "Second"
@@ -49,6 +54,12 @@ fn reads_every_key() {
     assert_eq!(first.landing_hosts, ["shop.example.net"]);
     assert_eq!(first.landing_page.as_deref(), Some("https://shop.example.net/"));
     assert_eq!(second.landing_page, None);
+    assert_eq!(first.profile.as_ref().map(|profile| profile.name()), Some("kuaishou"));
+    assert_eq!((first.state, second.state), (PlacementState::Trial, PlacementState::Live));
+    assert!(first.signed_links && !second.signed_links);
+    assert_eq!(first.vast_tag.as_deref(), Some("https://ads.example.com/vast?id=7&cb=[CACHEBUSTING]"));
+    assert!(second.profile.is_none() && second.vast_tag.is_none());
+    assert_eq!(second.remap(0), &Remap::NONE);
     let bare = &catalog.campaigns["bare"];
     assert_eq!((bare.starts, bare.ends, bare.double_click_seconds), (None, None, 0));
     assert!(bare.placements.is_empty() && bare.landing_hosts.is_empty());
@@ -86,7 +97,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
 id = \"bare\"",
         "[[campaigns]]
 id = \"bare\"",
-        "catalog.toml:21: unknown key `campaigns`; did you mean `campaign`?",
+        "catalog.toml:25: unknown key `campaigns`; did you mean `campaign`?",
     ),
     ("time_zone = \"Asia/Shanghai\"", "", "catalog.toml:2: `time_zone` is missing here"),
     (
@@ -141,10 +152,29 @@ id = \"bare\"",
         "catalog.toml:16: `landing_page` must be an http or https URL",
     ),
     ("https://shop.example.net/", "https://a@shop.example.net/", "catalog.toml:16: `landing_page` must be"),
-    ("id = \"p2\"", "id = \"p1\"", "catalog.toml:18: placement `p1` of campaign `demo` stands twice"),
-    ("id = \"bare\"", "id = \"demo\"", "catalog.toml:22: campaign `demo` stands twice"),
-    ("id = \"bare\"", "id = \"bare\"\nid = \"b\"", "catalog.toml:23: duplicate key: `id`"),
-    ("id = \"bare\"", "id = bare", "catalog.toml:22: "),
+    (
+        "\"kuaishou\"",
+        "\"kuaishu\"",
+        "catalog.toml:17: there is no profile of a medium `kuaishu`; did you mean `kuaishou`? There are: ",
+    ),
+    ("\"kuaishou\"", "7", "catalog.toml:17: `profile` is integer, expected a text in quotes"),
+    ("\"trial\"", "\"trail\"", "catalog.toml:18: `trail` is no state of a placement: live or trial"),
+    (
+        "signed_links = true",
+        "signed_links = \"yes\"",
+        "catalog.toml:19: `signed_links` is string, expected true or false",
+    ),
+    (
+        "https://ads.example.com/vast",
+        "//ads.example.com/vast",
+        "catalog.toml:20: `vast_tag` must be an http or https URL",
+    ),
+    ("https://ads.example.com/vast", "https://ads.example.com/a b", "catalog.toml:20: `vast_tag` must be"),
+    ("https://ads.example.com/vast", "https://a@ads.example.com/", "catalog.toml:20: `vast_tag` must be"),
+    ("id = \"p2\"", "id = \"p1\"", "catalog.toml:22: placement `p1` of campaign `demo` stands twice"),
+    ("id = \"bare\"", "id = \"demo\"", "catalog.toml:26: campaign `demo` stands twice"),
+    ("id = \"bare\"", "id = \"bare\"\nid = \"b\"", "catalog.toml:27: duplicate key: `id`"),
+    ("id = \"bare\"", "id = bare", "catalog.toml:26: "),
 ];
 
 #[test]

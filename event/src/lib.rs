@@ -4,6 +4,7 @@
 //!
 //! 1. [`dialect`] — a table turns parameters into the fields of a [`hit::Hit`], borrowed bytes, one pass.
 //! 2. [`identifier`] — each identifier of the hit is brought to its canonical MD5; bad values never get further.
+//!    [`profile`] says what a medium puts into each field, where media differ.
 //! 3. [`key`] — the canonical form becomes a [`key::DeviceKey`] (keyed hash) and an [`key::OptOutHash`].
 //! 4. [`stage`] — what the hit says happened: tracked, impression, viewable, quartile, click, conversion.
 //! 5. [`record`] — the [`record::Event`] and its versioned bytes.
@@ -19,6 +20,7 @@ pub mod hit;
 pub mod identifier;
 pub mod key;
 pub mod outcome;
+pub mod profile;
 pub mod record;
 pub mod stage;
 pub mod time;
@@ -27,4 +29,5 @@ pub mod time;
 pub fn prepare() {
     dialect::Table::native();
     identifier::prepare();
+    profile::Profiles::built_in();
 }

@@ -6,6 +6,7 @@ use event::hit::{Field, Hit};
 use event::identifier::{IdField, identify};
 use event::key::KeyRing;
 use event::outcome::Outcome;
+use event::profile::Remap;
 use event::record::Platform;
 use event::{agent, time};
 use proptest::prelude::*;
@@ -75,7 +76,7 @@ proptest! {
         let reading = Table::native().read(&query, &mut scratch);
         let keys = keys();
         for platform in Platform::ALL {
-            let _ = identify(&reading.hit, platform, &keys);
+            let _ = identify(&reading.hit, platform, &keys, &Remap::NONE);
         }
         if let Err(outcome) = time::judge(reading.hit.time, received_ms, None, false) {
             prop_assert_eq!(outcome, Outcome::TooLate);

@@ -11,6 +11,7 @@ use event::dialect::{Scratch, Table, is_unreplaced_macro, limit};
 use event::hit::{Field, Hit};
 use event::identifier::{IdField, IdKind, identify, lodge};
 use event::key::KeyRing;
+use event::profile::Remap;
 use event::record::{AGENT_BYTES_MAX, Platform};
 use event::{agent, time};
 
@@ -72,7 +73,7 @@ fn judge(hit: &Hit<'_>) {
     let _ = time::judge(hit.time, RECEIVED_MS, None, false);
     let _ = time::judge(hit.time, RECEIVED_MS, Some(RECEIVED_MS), true);
     for platform in Platform::ALL.into_iter().chain([agent::platform(hit.os, text)]) {
-        let identity = identify(hit, platform, &KEYS);
+        let identity = identify(hit, platform, &KEYS, &Remap::NONE);
         assert!(identity.device.is_none() || !identity.opt_out.is_empty(), "a device can opt out");
         assert!(identity.opt_out.len() <= 2 * IdField::COUNT);
     }
@@ -115,6 +116,7 @@ fn longest(name: &str) -> usize {
         "u" => limit::LANDING_URL_BYTES_MAX,
         "ua" => limit::USER_AGENT_BYTES_MAX,
         "gdpr_consent" | "gpp" => limit::CONSENT_BYTES_MAX,
+        "caid" | "caid_md5" => limit::CAID_BYTES_MAX,
         name if matches!(Field::from_name(name), Some(Field::Id(_))) => limit::ID_BYTES_MAX,
         _ => limit::REQUEST_ID_BYTES_MAX,
     }

@@ -27,6 +27,7 @@ use event::hit::Hit;
 use event::identifier::{self, Identity};
 use event::key::KeyRing;
 use event::outcome::Outcome;
+use event::profile::Remap;
 use event::record::{Device, Event, SourceKind, encode_event, flag, view_hash};
 use event::stage::Stage;
 use event::time::{self, Judged};
@@ -120,7 +121,7 @@ fn weigh(
         return Ok(Decision::Unknown);
     }
     let platform = agent::platform(hit.os, viewer.agent);
-    let identity = identifier::identify(hit, platform, rules.keys);
+    let identity = identifier::identify(hit, platform, rules.keys, &Remap::NONE);
     let shown = if place.is_known() { Outcome::Accepted } else { Outcome::Unresolved };
     if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
         return Ok(Decision::OptOut { shown });

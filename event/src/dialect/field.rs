@@ -2,6 +2,7 @@
 
 use super::is_unreplaced_macro;
 use crate::hit::{Field, Hit, is_catalog_id};
+use crate::identifier::IdField;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
@@ -43,6 +44,8 @@ pub mod limit {
     pub const LINK_SIGNATURE_BYTES_MAX: usize = 128;
     /// An identifier in any form: the longest that is one has 64, the rest is room for what is not.
     pub const ID_BYTES_MAX: usize = 128;
+    /// CAIDs, which may be a list with versions and digests as JSON: a real one of two versions has 411 bytes.
+    pub const CAID_BYTES_MAX: usize = 1024;
 }
 
 /// Puts a decoded value into its field, or rejects the hit.
@@ -126,6 +129,7 @@ fn bytes_max(field: Field) -> usize {
         Field::DeviceRisk => limit::DEVICE_RISK_BYTES_MAX,
         Field::LinkExpires => limit::LINK_EXPIRES_BYTES_MAX,
         Field::LinkSignature => limit::LINK_SIGNATURE_BYTES_MAX,
+        Field::Id(IdField::Caid | IdField::CaidMd5) => limit::CAID_BYTES_MAX,
         Field::Id(_) => limit::ID_BYTES_MAX,
     }
 }

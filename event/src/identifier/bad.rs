@@ -11,7 +11,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use smallvec::SmallVec;
 
-use super::{Canonical, Form, IdKind, Unusable};
+use super::{Canonical, Form, IdKind, Unusable, canonical};
 use crate::dialect::{hex_digit, is_unreplaced_macro};
 
 /// The values, by hand. See its head for the form.
@@ -26,6 +26,13 @@ const MACRO_STYLES: [(&str, &str); 8] =
 
 /// Longest value of the file, bytes: a longer one need not be looked up.
 const WORD_BYTES_MAX: usize = 24;
+
+/// How many zeros make a padding: fewer belong to ids that begin or end with them.
+const PADDING_MIN: usize = 8;
+/// Shortest value that is looked for behind a padding.
+const PADDED_MIN: usize = 4;
+/// The length to which values are filled up.
+const PADDED_BYTES: usize = 32;
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::make);
 
@@ -53,14 +60,33 @@ pub(super) fn of_digest(hex: &[u8]) -> Option<Unusable> {
     TABLE.digests.get(&first_bits(hex)?).copied()
 }
 
-/// What is known of a value before it was brought to its canonical form, for the kinds in which that says more: those without a shape of
-/// their own, where a word may have any letter case, and an Android id that is filled up to its length.
+/// What is known of a value that was taken as a raw one before it was brought to its canonical form, for the kinds in which that says more:
+/// those without a shape of their own, where a word may have any letter case and a bad value's digest looks like an id, and those that
+/// are filled up to their length.
 pub(super) fn of_sent(kind: IdKind, value: &[u8]) -> Option<Unusable> {
     match kind {
-        IdKind::Oaid | IdKind::Cookie => of_raw(value),
+        IdKind::Oaid | IdKind::Cookie | IdKind::Caid | IdKind::OpenUdid => {
+            of_raw(value).or_else(|| of_padded(value)).or_else(|| {
+                let digest = canonical::digest(kind, value)?;
+                of_digest(digest.hex())
+            })
+        }
         IdKind::AndroidId if value.len() < 16 => of_raw(value),
+        IdKind::Imei if value.len() > 15 => of_padded(value),
         _ => None,
     }
+}
+
+/// What is known of a value that was filled up with zeros, before or behind it, or that has lost those that it began with.
+fn of_padded(value: &[u8]) -> Option<Unusable> {
+    let is_zero = |byte: &u8| *byte == b'0';
+    let before = value.iter().take_while(|byte| is_zero(byte)).count();
+    let behind = value.iter().rev().take_while(|byte| is_zero(byte)).count();
+    let unpadded = |padding: usize, text: Option<&[u8]>| {
+        text.filter(|text| padding >= PADDING_MIN && text.len() >= PADDED_MIN).and_then(of_raw)
+    };
+    unpadded(before, value.get(before..))
+        .or_else(|| unpadded(behind, value.len().checked_sub(behind).and_then(|end| value.get(..end))))
 }
 
 /// What is known of a raw value of any shape, whatever its case.
@@ -135,8 +161,14 @@ impl Table {
 
     fn add_word(&mut self, word: &str) {
         debug_assert!(word.len() <= WORD_BYTES_MAX, "a value of bad_ids.tsv that would never be found");
-        self.words.insert(word.to_lowercase().into_bytes().into_boxed_slice());
-        self.add_cases(word);
+        let unpadded = word.trim_start_matches('0');
+        for text in [word, unpadded].into_iter().filter(|text| text.len() >= PADDED_MIN || *text == word) {
+            self.words.insert(text.to_lowercase().into_bytes().into_boxed_slice());
+            self.add_cases(text);
+        }
+        let padding = "0".repeat(PADDED_BYTES.saturating_sub(word.chars().count()));
+        self.add_cases(&format!("{padding}{word}"));
+        self.add_cases(&format!("{word}{padding}"));
     }
 
     fn add_cases(&mut self, value: &str) {

@@ -7,15 +7,17 @@
 //! | Android id | 10–16 hex, padded to 16 with the zeros it lost | lower | MD5, SHA-1, SHA-256 |
 //! | AAID · IDFA, IDFV | UUID with dashes | lower · upper | MD5, SHA-1, SHA-256 |
 //! | MAC | 12 hex, bare or separated by `:` or `-` | upper, without (or with) colons | MD5, SHA-1, SHA-256 |
-//! | CAID | 32 hex, bare or as `version_value` | lower; the version goes into the key | SHA-1, SHA-256 |
+//! | CAID | 32 hex | lower; the version goes into the key | SHA-1, SHA-256 |
 //! | OpenUDID | 40 hex | lower | MD5, SHA-256 |
 //!
 //! A digest is hex of either case; one to three leading zeros that a number-like encoder lost are put back. A `…_md5` field that holds
-//! 40 or 64 digits holds a SHA digest.
+//! 40 or 64 digits holds a SHA digest, and one that holds what can be no digest but is plainly a raw value (of an OAID: a UUID or 16 hex)
+//! holds that: media fill parameters that were made for a digest with the raw value.
 //!
 //! A medium that puts the MD5 of an OAID or CAID (or the SHA-1 of an OpenUDID) into the raw field cannot be told from one whose ids look like
-//! that: the value is taken as a raw one, and such a device does not meet itself in other forms. Taking 32 hex as a digest instead
-//! would part the many devices whose raw OAID is 32 hex from their own MD5. An opt-out meets it either way (`lodge`).
+//! that: unless the medium's profile says it ([`crate::profile`]), the value is taken as a raw one, and such a device does not meet itself in
+//! other forms. Taking 32 hex as a digest instead would part the many devices whose raw OAID is 32 hex from their own MD5. An opt-out
+//! meets it either way (`lodge`).
 //!
 //! The check digit of an IMEI is not looked at: its MD5 would come from another medium unchecked,
 //! and the two would not meet.
@@ -36,8 +38,8 @@ const ANDROID_ID_BYTES_MIN: usize = 10;
 const DIGEST_ZEROS_LOST_MAX: usize = 3;
 /// An IMEI padded to the length of an MD5 carries this many zeros (DOMAIN §4).
 const IMEI_PADDING: &[u8] = b"00000000000000000";
-/// Longest version in front of a CAID, bytes.
-const CAID_VERSION_BYTES_MAX: usize = 16;
+/// A digest does not begin or end with this many zeros (one in 10¹⁴ does): it is another value, filled up to a digest's length.
+const DIGEST_PADDING_MIN: usize = 12;
 
 /// A device identifier as it was sent. It cannot be printed, copied or serialised, and hashing consumes it:
 ///
@@ -119,42 +121,43 @@ impl<'a> RawId<'a> {
     /// When it identifies no single device.
     pub fn reduce(self) -> Result<Canonical<'a>, Unusable> {
         let (kind, value) = (self.field.kind(), self.value);
-        let id = match self.field {
-            IdField::OaidMd5
-            | IdField::AaidMd5
-            | IdField::AndroidIdMd5
-            | IdField::MacMd5
-            | IdField::MacColonsMd5
-            | IdField::IdfaMd5 => digest(kind, value),
-            IdField::ImeiMd5 => {
-                imei_padded(value).map(|imei| md5_of(kind, imei)).or_else(|| digest(kind, value))
-            }
-            IdField::CaidMd5 => digest(kind, value).map(|id| id.with_version(self.caid_version)),
-            IdField::Caid => caid(value, self.caid_version),
-            IdField::Oaid
-            | IdField::Imei
+        let of_raw = |kind| raw(kind, value).map(|raw| md5_of(kind, raw.bytes()));
+        let (from_raw, from_digest) = match self.field {
+            IdField::Imei
+            | IdField::ImeiMd5
             | IdField::Aaid
+            | IdField::AaidMd5
             | IdField::AndroidId
+            | IdField::AndroidIdMd5
             | IdField::Mac
+            | IdField::MacMd5
             | IdField::Mac2
             | IdField::Mac3
             | IdField::Mac4
             | IdField::Ifa
             | IdField::Idfa
+            | IdField::IdfaMd5
             | IdField::Idfv
-            | IdField::OpenUdid
-            | IdField::Cookie => {
-                raw(kind, value).map(|raw| md5_of(kind, raw.bytes())).or_else(|| match kind {
-                    IdKind::Oaid | IdKind::Cookie => None,
-                    _ => digest(kind, value),
-                })
-            }
+            | IdField::OpenUdid => (of_raw(kind), true),
+            // A raw address has one space of its own, whatever the field was made for.
+            IdField::MacColonsMd5 => (of_raw(IdKind::Mac), true),
+            IdField::Oaid | IdField::Cookie => (of_raw(kind), false),
+            IdField::OaidMd5 => (of_raw(kind).filter(|_| is_plainly_oaid(value)), true),
+            IdField::Caid => (of_raw(kind), true),
+            IdField::CaidMd5 => (None, true),
         };
-        match id {
-            Some(id) => match bad::of_digest(id.hex()).or_else(|| bad::of_sent(kind, value)) {
-                None => Ok(id),
+        let unusable = |id: &Canonical<'_>| bad::of_digest(id.hex());
+        if let Some(id) = from_raw {
+            return match unusable(&id).or_else(|| bad::of_sent(kind, value)) {
+                None => Ok(id.with_version(self.caid_version)),
                 Some(unusable) => Err(unusable),
-            },
+            };
+        }
+        // The MD5 of a CAID in the raw field would have been taken for a raw one: what is left of that length has lost digits.
+        let digest = digest(kind, value)
+            .filter(|id| from_digest && (self.field != IdField::Caid || id.form != Form::Md5));
+        match digest {
+            Some(id) => unusable(&id).map_or(Ok(id.with_version(self.caid_version)), Err),
             None => Err(bad::of_raw(value).unwrap_or(Unusable::Shape)),
         }
     }
@@ -206,8 +209,12 @@ impl<'a> Canonical<'a> {
         Self { kind, form, hex, caid_version: b"" }
     }
 
+    /// With a version, if it is a CAID.
     fn with_version(self, version: Option<&'a [u8]>) -> Self {
-        Self { caid_version: version.unwrap_or_default(), ..self }
+        match self.kind {
+            IdKind::Caid => Self { caid_version: version.unwrap_or_default(), ..self },
+            _ => self,
+        }
     }
 }
 
@@ -293,7 +300,7 @@ pub(super) fn digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
     let form = [Form::Md5, Form::Sha1, Form::Sha256]
         .into_iter()
         .find(|form| (form.hex_len() - DIGEST_ZEROS_LOST_MAX..=form.hex_len()).contains(&value.len()))?;
-    if !is_hex(value) {
+    if !is_hex(value) || is_padded(value) {
         return None;
     }
     let mut hex = [b'0'; 64];
@@ -303,29 +310,27 @@ pub(super) fn digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
     Some(Canonical { kind, form, hex, caid_version: b"" })
 }
 
+/// Whether something was filled up with zeros to the length of a digest. Zeros alone are a digest's place left empty, which `bad` knows.
+fn is_padded(value: &[u8]) -> bool {
+    let zeros = |end: Option<&[u8]>| end.is_some_and(|end| end.iter().all(|byte| *byte == b'0'));
+    let ends = zeros(value.get(..DIGEST_PADDING_MIN))
+        || zeros(value.len().checked_sub(DIGEST_PADDING_MIN).and_then(|at| value.get(at..)));
+    ends && value.iter().any(|byte| *byte != b'0')
+}
+
+/// Whether a value cannot be a digest of an OAID but an OAID: a UUID or 16 hex.
+fn is_plainly_oaid(value: &[u8]) -> bool {
+    match value.len() {
+        16 => is_hex(value),
+        36 => uuid(value, |_| {}).is_some(),
+        _ => false,
+    }
+}
+
 /// The 15 digits of an IMEI that somebody padded to 32 characters.
 fn imei_padded(value: &[u8]) -> Option<&[u8]> {
     let digits = value.strip_prefix(IMEI_PADDING).or_else(|| value.strip_suffix(IMEI_PADDING))?;
     (digits.len() == 15 && digits.iter().all(u8::is_ascii_digit)).then_some(digits)
-}
-
-/// A CAID, bare or with its version in front (`20230330_…`, which wins over the parameter).
-fn caid<'a>(value: &'a [u8], version: Option<&'a [u8]>) -> Option<Canonical<'a>> {
-    let split = value.iter().position(|byte| *byte == b'_').and_then(|at| value.split_at_checked(at));
-    let (value, version) = match split {
-        Some((version, rest))
-            if (1..=CAID_VERSION_BYTES_MAX).contains(&version.len())
-                && version.iter().all(u8::is_ascii_alphanumeric) =>
-        {
-            (rest.get(1..)?, Some(version))
-        }
-        _ => (value, version),
-    };
-    let id = match raw(IdKind::Caid, value) {
-        Some(raw) => md5_of(IdKind::Caid, raw.bytes()),
-        None => digest(IdKind::Caid, value).filter(|id| id.form != Form::Md5)?,
-    };
-    Some(id.with_version(version))
 }
 
 fn mac(value: &[u8]) -> Option<Raw<'_>> {

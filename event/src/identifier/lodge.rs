@@ -12,7 +12,8 @@
 //!
 //! To meet a lodged SHA digest, the tracker would have to hash every raw identifier three more times, for a form that hardly anybody
 //! sends; so the lodger is told what is not covered. A raw OAID is lodged as it is, in lower and in upper case; an IMEI with and
-//! without its check digit; a raw MAC with and without colons, in the key spaces of both; a CAID whatever its version. Where a value may
+//! without its check digit; a raw MAC with and without colons, in the key spaces of both; a CAID whatever its version, and all of a list
+//! of them. Where a value may
 //! be a raw identifier or a digest (an OAID of 32 hex), both readings are lodged: a reading that is wrong is nobody's.
 //!
 //! Media also put a digest where the raw value belongs, and for an OAID, a CAID, an OpenUDID or a cookie id it then looks like a raw one and
@@ -24,8 +25,8 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use super::canonical::{self, Canonical};
-use super::{Form, IdKind, bad};
-use crate::dialect::limit::ID_BYTES_MAX;
+use super::{Form, IdField, IdKind, bad, caid};
+use crate::dialect::limit::{CAID_BYTES_MAX, ID_BYTES_MAX};
 use crate::key::{KeyRing, OptOutHash};
 
 /// A form in which an identifier arrives at the tracker.
@@ -92,7 +93,8 @@ pub enum LodgeError {
 /// When the value identifies nobody.
 pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, LodgeError> {
     let typed = value.trim_ascii();
-    if typed.len() > ID_BYTES_MAX {
+    let bytes_max = if kind == IdKind::Caid { CAID_BYTES_MAX } else { ID_BYTES_MAX };
+    if typed.len() > bytes_max {
         return Err(LodgeError::Malformed(kind));
     }
     // People copy an IMEI from a settings page or a box, where it is set in groups.
@@ -100,13 +102,20 @@ pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, Lodge
         IdKind::Imei => typed.iter().copied().filter(|byte| !matches!(byte, b' ' | b'-')).collect(),
         _ => SmallVec::from_slice(typed),
     };
-    let value: &[u8] = match kind {
-        IdKind::Caid => without_version(&bare),
-        _ => &bare,
+    // An app lodges what media send: the CAIDs of two versions. An opt-out holds whatever the version.
+    let values: SmallVec<[&[u8]; 4]> = match kind {
+        IdKind::Caid => caid::parts(IdField::Caid, &bare, None).into_iter().map(|part| part.value).collect(),
+        _ => SmallVec::from_slice(&[bare.as_slice()]),
     };
     let mut lodging = Lodging { keys, hashes: SmallVec::new(), readings: SmallVec::new(), is_bad: false };
-    lodging.raw(kind, value);
-    lodging.digest(kind, value);
+    for value in &values {
+        let readings = lodging.readings.len();
+        lodging.raw(kind, value);
+        lodging.digest(kind, value);
+        if lodging.readings.len() == readings && !lodging.is_bad && bad::of_raw(typed).is_none() {
+            return Err(LodgeError::Malformed(kind));
+        }
+    }
     if lodging.is_bad || bad::of_raw(typed).is_some() {
         return Err(LodgeError::Bad);
     }
@@ -261,12 +270,4 @@ fn with_check_digit(device: &[u8; 14]) -> [u8; 15] {
     let mut digits = [b'0' + (10 - sum % 10) % 10; 15];
     digits.iter_mut().zip(device).for_each(|(to, from)| *to = *from);
     digits
-}
-
-/// A CAID without the version in front of it: an opt-out holds for every version.
-fn without_version(value: &[u8]) -> &[u8] {
-    match value.iter().position(|byte| *byte == b'_') {
-        Some(at) => value.get(at + 1..).unwrap_or_default(),
-        None => value,
-    }
 }

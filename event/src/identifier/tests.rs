@@ -8,6 +8,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::*;
+use crate::profile::Remap;
 use crate::record::flag;
 
 fn keys() -> KeyRing {
@@ -29,7 +30,7 @@ fn hit<'a>(ids: &[(IdField, &'a str)]) -> Hit<'a> {
 }
 
 fn identity(platform: Platform, ids: &[(IdField, &str)]) -> Identity {
-    identify(&hit(ids), platform, &keys())
+    identify(&hit(ids), platform, &keys(), &Remap::NONE)
 }
 
 fn device(ids: &[(IdField, &str)]) -> Option<Device> {
@@ -187,7 +188,7 @@ fn a_caid_is_value_and_version() {
     let with = |value: &'static str, version: Option<&'static str>| {
         let mut hit = hit(&[(IdField::Caid, value)]);
         hit.caid_version = version.map(str::as_bytes);
-        identify(&hit, Platform::Ios, &keys())
+        identify(&hit, Platform::Ios, &keys(), &Remap::NONE)
     };
     let one = with(CAID, Some("20230330"));
     assert_eq!(with("20230330_4F5E6A7B8C9D0E1F2A3B4C5D6E7F8091", None).device, one.device);
@@ -197,7 +198,7 @@ fn a_caid_is_value_and_version() {
     assert_eq!(with(CAID, Some("20220111")).opt_out, one.opt_out, "an opt-out holds for every version");
     let mut hashed = hit(&[(IdField::CaidMd5, "1e5088be3a9a8912ed5edc8eb9d0b919")]);
     hashed.caid_version = Some(b"20230330");
-    assert_eq!(identify(&hashed, Platform::Ios, &keys()).device, one.device);
+    assert_eq!(identify(&hashed, Platform::Ios, &keys(), &Remap::NONE).device, one.device);
     for wrong in [
         "_4f5e6a7b8c9d0e1f2a3b4c5d6e7f8091",
         "2023_0330_4f5e6a7b8c9d0e1f2a3b4c5d6e7f8091",
@@ -216,7 +217,7 @@ fn what_has_not_the_shape_of_its_kind_is_refused() {
         (IdField::Oaid, "a1b2c3d4 e5f60718"),
         (IdField::Oaid, "a1b2c3d4%e5f60718"),
         (IdField::Oaid, "a1b2c3d4e5f6071é"),
-        (IdField::OaidMd5, OAID),
+        (IdField::OaidMd5, "1fe9a970efbb29e00bddf5db"),
         (IdField::Imei, "86804903950125A"),
         (IdField::Imei, "8680490395012"),
         (IdField::Imei, "8680490395012571"),
@@ -233,7 +234,7 @@ fn what_has_not_the_shape_of_its_kind_is_refused() {
         (IdField::Mac, "001a2b3c4d5g"),
         (IdField::OpenUdid, "0a1b2c3d4e5f60718293a4b5c6d7e8f90123456g"),
         (IdField::Cookie, "two words"),
-        (IdField::ImeiMd5, IMEI),
+        (IdField::ImeiMd5, "86804903950125A"),
     ] {
         assert_eq!(reduced(field, value), Err(Unusable::Shape), "{} {value}", field.name());
         let identity = identity(Platform::Unknown, &[(field, value)]);
@@ -458,7 +459,7 @@ fn zeros_say_that_the_person_limits_tracking() {
 fn met(lodged: &Lodged, arriving: &[(IdField, String)]) -> Vec<bool> {
     let keys = keys();
     let is_met = |(field, value): &(IdField, String)| {
-        let identity = identify(&hit(&[(*field, value)]), Platform::Unknown, &keys);
+        let identity = identify(&hit(&[(*field, value)]), Platform::Unknown, &keys, &Remap::NONE);
         assert!(!identity.opt_out.is_empty(), "{} {value}", field.name());
         identity.opt_out.iter().any(|hash| lodged.hashes.contains(hash))
     };
@@ -677,7 +678,7 @@ fn what_identifies_nobody_cannot_be_lodged() {
                 "{}",
                 kind.name()
             );
-            let long = "a".repeat(200);
+            let long = "ab".repeat(100);
             assert_eq!(lodge(kind, long.as_bytes(), &keys()).err(), Some(LodgeError::Malformed(kind)));
         }
     }
@@ -708,7 +709,7 @@ proptest! {
     fn whatever_arrives_raw_can_be_opted_out_raw(kind in 0..IdKind::ALL.len(), value in "[0-9a-fA-F]{10,64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9]{14,15}|([0-9A-F]{2}:){5}[0-9A-F]{2}") {
         let kind = IdKind::ALL[kind];
         let field = IdField::from_name(kind.name()).unwrap_or(IdField::MacColonsMd5);
-        let identity = identify(&hit(&[(field, &value)]), Platform::Unknown, &keys());
+        let identity = identify(&hit(&[(field, &value)]), Platform::Unknown, &keys(), &Remap::NONE);
         match lodge(kind, value.as_bytes(), &keys()) {
             Ok(lodged) => prop_assert!(identity.opt_out.iter().all(|hash| lodged.hashes.contains(hash))),
             Err(_) => prop_assert!(identity.opt_out.is_empty()),

@@ -10,6 +10,7 @@ use event::clock::Clock;
 use event::hit::Hit;
 use event::identifier::{IdField, identify};
 use event::key::KeyRing;
+use event::profile::Remap;
 use event::record::Platform;
 use opt_out::{Handle, List, Parts, Registry, Settings};
 use serde_json::Value;
@@ -108,7 +109,7 @@ impl Role {
     pub(crate) fn leaves_out(&self, field: IdField, value: &str) -> bool {
         let mut hit = Hit::default();
         *hit.ids.get_mut(field as usize).expect("a place for each field") = Some(value.as_bytes());
-        let hashes = identify(&hit, Platform::Unknown, &self.keys).opt_out;
+        let hashes = identify(&hit, Platform::Unknown, &self.keys, &Remap::NONE).opt_out;
         assert!(!hashes.is_empty(), "the value is usable");
         assert_eq!(self.list.reader().contains_any(&hashes), self.list.contains_any(&hashes));
         self.list.contains_any(&hashes)

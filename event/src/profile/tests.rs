@@ -1,0 +1,4 @@
+#[test]
+fn x() {
+    super::Profiles::built_in();
+}
