@@ -1,48 +1,118 @@
 //! Dialects as data: a table says how a grammar separates its parameters and which field of a [`Hit`] each one fills
 //! (`dialects/native.toml` shows the form). Reading is one pass; a known parameter costs no allocation.
 //!
+//! ```text
+//! GET /x/k=1&p=2&o=http://…      path ──[Dialects::route]──► Entry: which table, which stage, where the parameters are
+//!                                Entry ──[Entry::read]─────► Reading: the Hit, and the first thing that is wrong with it
+//! ```
+//!
 //! Rules that hold in every dialect:
 //!
-//! * A parameter that is in no table is dropped unread (its escapes too) and only counted: nothing that nobody asked for is kept.
+//! * A parameter that is in no table is dropped unread (its escapes too) and only counted; one that the table lists as dropped is dropped
+//!   unread, and its number kept: nothing that nobody asked for is kept.
 //! * An empty value is an absent one. So is an unreplaced macro of any style ([`is_unreplaced_macro`]), which is counted.
 //! * ASCII blanks around a value are not part of it.
-//! * The same parameter twice with one value is fine, with two values is [`Outcome::Contradictory`].
+//! * The same parameter twice with one value is fine. With two values it is [`Outcome::Contradictory`], or, where the table says
+//!   `repeats = "last"`, the last usable one counts. Two parameters of one privacy signal are or-ed: whichever says yes wins.
 //! * A broken escape in a known parameter, or a value that its field cannot take, is [`Outcome::Malformed`]; a value over its field's
 //!   limit is [`Outcome::TooLong`].
 //! * The whole string is read even after a defect, because a click lands whatever else is wrong with it ([`Table::read`]).
 
 mod field;
+mod lexer;
 mod load;
 mod macros;
+mod names;
+mod pattern;
+mod risk;
+mod route;
+mod rules;
 #[cfg(test)]
 mod tests;
-
-use std::sync::LazyLock;
+mod value;
 
 pub use field::limit;
-pub use load::TableError;
+pub use load::{Problem, TableError};
 pub use macros::is_unreplaced_macro;
+pub use route::{Dialects, Entry};
+
+use lexer::{Item, Lexer};
+use names::Names;
+use pattern::Pattern;
+use route::{Path, PathStage};
+use rules::{Marks, Rule};
 
 use crate::hit::{Field, Hit};
 use crate::outcome::Outcome;
+use crate::stage::Stage;
 
 /// A dialect, ready for look-ups.
 pub struct Table {
     name: String,
+    title: String,
+    grammar: Grammar,
+    names: Names,
+    /// What the table says of each name, by its number.
+    parameters: Vec<Parameter>,
+    /// Values that hold several fields.
+    patterns: Vec<Pattern>,
+    /// What the first item holds, by its number in `patterns`, where it is no parameter.
+    positional: Option<usize>,
+    /// The parameter that takes a landing URL in the query.
+    landing: Option<usize>,
+    dropped: Vec<Box<str>>,
+    marks: Vec<Box<str>>,
+    rules: Vec<Rule>,
+    /// Names of events in a path; `None` is one that no figure counts.
+    events: Vec<(Box<str>, Option<Stage>)>,
+    paths: Vec<Path>,
+    /// By how much formatted times without an offset of their own are ahead of UTC.
+    time_offset_minutes: Option<i16>,
+    /// Values that say that the value is not known.
+    missing: Vec<Box<[u8]>>,
+    /// Values that say that it is known and withheld.
+    withheld: Vec<Box<[u8]>>,
+}
+
+/// How a dialect separates its parameters.
+#[derive(Clone, Copy, Debug)]
+struct Grammar {
     separator: u8,
-    equalizer: u8,
+    /// `None`: names are glued to their values.
+    equalizer: Option<u8>,
+    /// `&amp;` is `&`.
     amp_entity: bool,
-    /// Longest name in the table, bytes: a longer one is not even looked up.
-    name_bytes_max: usize,
-    parameters: ahash::HashMap<Box<[u8]>, Parameter>,
+    /// Of a repeated parameter the last usable value counts; otherwise repeats may not differ.
+    last_wins: bool,
+    /// A string that was percent-encoded as a whole is recognised.
+    whole_encoded: bool,
 }
 
 /// What a table says of one parameter.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug)]
 struct Parameter {
-    field: Field,
+    meaning: Meaning,
     plus_is_space: bool,
     json_only: bool,
+    /// It takes the rest of the string.
+    is_rest: bool,
+    /// Another parameter fills the same privacy signal.
+    is_ored: bool,
+    /// The macro that stands for it in templates.
+    template_macro: Option<Box<str>>,
+}
+
+/// What becomes of a parameter's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// It fills a field.
+    Field(Field),
+    /// It holds several fields: a number in [`Table::patterns`].
+    Pattern(u8),
+    /// It is a mark that the stage is decided by: a number in [`Table::marks`].
+    Mark(u8),
+    /// It is dropped unread: a number in [`Table::dropped`].
+    Dropped(u8),
 }
 
 /// The buffer in which a query is taken apart; its owner keeps it from one query to the next, so that it need not grow again.
@@ -67,21 +137,39 @@ pub struct Reading<'a> {
     pub defect: Option<Outcome>,
 }
 
+/// Where the query of a target begins in the text that is read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Joint {
+    /// How many bytes stand behind the byte that joins path and query; 0 where they are not joined.
+    bytes_after: usize,
+    /// The query is the landing URL itself.
+    is_landing: bool,
+}
+
 impl Table {
     /// The native dialect (DESIGN §9).
     ///
     /// # Panics
     /// Never in a build whose tests are green: the table is part of the program.
     pub fn native() -> &'static Self {
-        static NATIVE: LazyLock<Table> = LazyLock::new(|| {
-            Table::parse_toml(include_str!("../dialects/native.toml")).expect("checked by a test")
-        });
-        &NATIVE
+        static NATIVE: std::sync::LazyLock<&'static Table> =
+            std::sync::LazyLock::new(|| Dialects::built_in().get("native").expect("checked by a test"));
+        *NATIVE
     }
 
     /// Name of the dialect.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the dialect is, in a few words for people.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The names that are dropped unread, by the numbers in [`Hit::parameters_dropped`].
+    pub fn dropped_names(&self) -> &[Box<str>] {
+        &self.dropped
     }
 
     /// Reads a query in one pass, or says why the hit is rejected.
@@ -93,18 +181,42 @@ impl Table {
         reading.defect.map_or(Ok(reading.hit), Err)
     }
 
-    /// As [`parse`](Self::parse), but hands out what could be read beside the first defect.
+    /// As [`parse`](Self::parse), but hands out what could be read beside the first defect. Says nothing of the stage: that is said by
+    /// a path, see [`Entry::read`].
     pub fn read<'a>(&self, query: &[u8], scratch: &'a mut Scratch) -> Reading<'a> {
         scratch.bytes.clear();
         scratch.bytes.extend_from_slice(query);
+        self.read_text(scratch, Joint::default(), PathStage::None)
+    }
+
+    /// Reads what stands in the buffer.
+    fn read_text<'a>(&self, scratch: &'a mut Scratch, joint: Joint, stage: PathStage) -> Reading<'a> {
+        scratch.bytes.extend_from_slice(&[0; lexer::PAD_BYTES]);
         let mut reading = Reading { hit: Hit::default(), defect: None };
-        let mut rest = scratch.bytes.as_mut_slice();
-        while !rest.is_empty() {
-            let end = memchr::memchr(self.separator, rest).unwrap_or(rest.len());
-            let (segment, tail) = rest.split_at_mut(end);
-            rest = tail.get_mut(1..).unwrap_or_default();
-            if let Err(defect) = self.read_segment(&mut reading.hit, segment) {
+        reading.hit.time_offset_minutes = self.time_offset_minutes;
+        let mut marks = Marks::default();
+        let mut lexer = Lexer::new(self, scratch.bytes.as_mut_slice(), joint);
+        if let Some(first) = self.positional {
+            let item = lexer.take_first();
+            if let Err(defect) = self.take_apart(&mut reading.hit, first, item) {
                 reading.defect.get_or_insert(defect);
+            }
+        }
+        while let Some(item) = lexer.next() {
+            if let Err(defect) = self.take(&mut reading.hit, &mut marks, item) {
+                reading.defect.get_or_insert(defect);
+            }
+        }
+        let decided = match stage {
+            PathStage::None => return reading,
+            PathStage::Fixed(stage) => Ok(stage),
+            PathStage::Refused(outcome) => Err(outcome),
+            PathStage::Rules => rules::stage(&self.rules, &marks),
+        };
+        match decided {
+            Ok(stage) => reading.hit.stage = Some(stage),
+            Err(outcome) => {
+                reading.defect.get_or_insert(outcome);
             }
         }
         reading
@@ -115,69 +227,125 @@ impl Table {
     /// # Errors
     /// As [`parse`](Self::parse), and [`Outcome::UnknownStage`].
     pub fn set<'a>(&self, hit: &mut Hit<'a>, name: &str, value: &'a [u8]) -> Result<(), Outcome> {
-        let Some(parameter) = self.parameters.get(name.as_bytes()) else {
-            hit.parameters_unknown = hit.parameters_unknown.saturating_add(1);
-            return Ok(());
-        };
-        field::fill(hit, parameter.field, value)
+        let parameter = self.names.find(name.as_bytes()).and_then(|number| self.parameters.get(number));
+        match parameter.map(|parameter| (parameter, parameter.meaning)) {
+            Some((parameter, Meaning::Field(field))) => {
+                field::fill(hit, field, value, self.repeats(parameter))
+            }
+            Some((_, Meaning::Dropped(number))) => {
+                hit.parameters_dropped.insert(number);
+                Ok(())
+            }
+            Some((_, Meaning::Pattern(_) | Meaning::Mark(_))) | None => {
+                hit.parameters_unknown = hit.parameters_unknown.saturating_add(1);
+                Ok(())
+            }
+        }
     }
 
-    fn read_segment<'a>(&self, hit: &mut Hit<'a>, segment: &'a mut [u8]) -> Result<(), Outcome> {
-        if segment.is_empty() {
-            return Ok(());
-        }
-        let name_end = memchr::memchr(self.equalizer, segment).unwrap_or(segment.len());
-        let (name, value) = segment.split_at_mut(name_end);
-        let value = value.get_mut(1..).unwrap_or_default();
-        let Some(parameter) = self.find(name).filter(|parameter| !parameter.json_only) else {
-            hit.parameters_unknown = hit.parameters_unknown.saturating_add(1);
+    /// Takes one item of the text.
+    #[inline]
+    fn take<'a>(&self, hit: &mut Hit<'a>, marks: &mut Marks<'a>, item: Item<'a>) -> Result<(), Outcome> {
+        let parameter = item.number.and_then(|number| self.parameters.get(number));
+        let Some(parameter) = parameter.filter(|parameter| !parameter.json_only) else {
+            if self.grammar.equalizer.is_none() && is_unreplaced_macro(item.name) {
+                hit.macros_unreplaced = hit.macros_unreplaced.saturating_add(1);
+            } else {
+                hit.parameters_unknown = hit.parameters_unknown.saturating_add(1);
+            }
             return Ok(());
         };
-        // `%%X%%` is a macro and a broken escape: it has to be looked at before decoding.
-        if value.starts_with(b"%%") && is_unreplaced_macro(value) {
-            hit.macros_unreplaced = hit.macros_unreplaced.saturating_add(1);
-            return Ok(());
+        match parameter.meaning {
+            Meaning::Dropped(number) => {
+                hit.parameters_dropped.insert(number);
+                Ok(())
+            }
+            Meaning::Field(field) => {
+                let Some(value) = decoded(hit, item, parameter)? else { return Ok(()) };
+                if !self.missing.is_empty() && self.is_absent(hit, field, value) {
+                    return Ok(());
+                }
+                field::fill(hit, field, value, self.repeats(parameter))
+            }
+            Meaning::Mark(number) => {
+                let Some(value) = decoded(hit, item, parameter)? else { return Ok(()) };
+                if let Some(value) = field::usable(hit, value) {
+                    marks.set(number, value);
+                }
+                Ok(())
+            }
+            Meaning::Pattern(number) => self.take_apart(hit, usize::from(number), item),
         }
-        let value = decode(value, parameter.plus_is_space).ok_or(Outcome::Malformed)?;
-        field::fill(hit, parameter.field, value)
     }
 
-    fn find(&self, name: &[u8]) -> Option<&Parameter> {
-        if name.len() <= self.name_bytes_max
-            && let Some(parameter) = self.parameters.get(name)
-        {
-            return Some(parameter);
+    /// Fills the fields of a value that holds several.
+    fn take_apart<'a>(&self, hit: &mut Hit<'a>, pattern: usize, item: Item<'a>) -> Result<(), Outcome> {
+        let Some(pattern) = self.patterns.get(pattern) else { return Ok(()) };
+        if is_escape_like_macro(hit, item.value) {
+            return Ok(());
         }
-        let name = name.strip_prefix(b"amp;").filter(|_| self.amp_entity)?;
-        self.parameters.get(name)
+        let value = if item.is_clean {
+            item.value
+        } else {
+            value::decode_mut(item.value, false).ok_or(Outcome::Malformed)?
+        };
+        if field::usable(hit, value).is_none() {
+            return Ok(());
+        }
+        let value =
+            if pattern.is_base64 { value::decode_base64(value).ok_or(Outcome::Malformed)? } else { value };
+        let value = value.trim_ascii();
+        let repeats = if self.grammar.last_wins { field::Repeats::Last } else { field::Repeats::Equal };
+        pattern.split(value, |field, part| field::fill(hit, field, part, repeats))
+    }
+
+    fn repeats(&self, parameter: &Parameter) -> field::Repeats {
+        if parameter.is_ored {
+            field::Repeats::Either
+        } else if self.grammar.last_wins {
+            field::Repeats::Last
+        } else {
+            field::Repeats::Equal
+        }
+    }
+
+    /// Whether the value says that there is none. One that is withheld from an identifier's field is taken as the wish not to be tracked.
+    fn is_absent(&self, hit: &mut Hit<'_>, field: Field, value: &[u8]) -> bool {
+        let is_one_of = |values: &[Box<[u8]>]| values.iter().any(|known| **known == *value.trim_ascii());
+        let is_withheld = is_one_of(&self.withheld);
+        if is_withheld && matches!(field, Field::Id(_)) {
+            hit.limit_ad_tracking = Some(b"1");
+        }
+        is_withheld || is_one_of(&self.missing)
     }
 }
 
-/// Undoes percent escapes where they stand. `None` when one is broken.
-fn decode(value: &mut [u8], plus_is_space: bool) -> Option<&[u8]> {
-    if plus_is_space {
-        for byte in value.iter_mut().filter(|byte| **byte == b'+') {
-            *byte = b' ';
-        }
+/// The value of an item with its escapes undone; `None` for a macro that is also a broken escape (`%%X%%`), which is counted.
+#[inline]
+fn decoded<'a>(
+    hit: &mut Hit<'a>,
+    item: Item<'a>,
+    parameter: &Parameter,
+) -> Result<Option<&'a [u8]>, Outcome> {
+    if item.is_clean && !parameter.plus_is_space {
+        return Ok(Some(item.value));
     }
-    let Some(first) = memchr::memchr(b'%', value) else {
-        return Some(value);
-    };
-    let (mut from, mut to) = (first, first);
-    while let Some(&byte) = value.get(from) {
-        let decoded = if byte == b'%' {
-            let high = hex_digit(*value.get(from + 1)?)?;
-            let low = hex_digit(*value.get(from + 2)?)?;
-            from += 3;
-            high << 4 | low
-        } else {
-            from += 1;
-            byte
-        };
-        *value.get_mut(to)? = decoded;
-        to += 1;
+    if is_escape_like_macro(hit, item.value) {
+        return Ok(None);
     }
-    value.get(..to)
+    if parameter.is_rest && value::is_plain_url(item.value) {
+        return Ok(Some(item.value));
+    }
+    value::decode(item.value, parameter.plus_is_space).map(Some).ok_or(Outcome::Malformed)
+}
+
+/// Whether the value is a macro that is also a broken escape; if so it is counted. It has to be looked at before decoding.
+fn is_escape_like_macro(hit: &mut Hit<'_>, value: &[u8]) -> bool {
+    let is_macro = value.starts_with(b"%%") && is_unreplaced_macro(value);
+    if is_macro {
+        hit.macros_unreplaced = hit.macros_unreplaced.saturating_add(1);
+    }
+    is_macro
 }
 
 /// Value of a hexadecimal digit of either case. By table: identifiers are read digit by digit several times for each beacon.

@@ -1,7 +1,5 @@
 //! The fields of one hit, as its dialect understood them: borrowed, decoded bytes, nothing decided yet.
 
-use smallvec::SmallVec;
-
 use crate::identifier::IdField;
 use crate::stage::Stage;
 
@@ -70,32 +68,90 @@ pub enum Field {
 }
 
 impl Field {
+    /// The fields that are no identifiers, by their names in a dialect table.
+    const PLAIN: [(&'static str, Self); 22] = [
+        ("campaign", Self::Campaign),
+        ("placement", Self::Placement),
+        ("creative", Self::Creative),
+        ("time", Self::Time),
+        ("request_id", Self::RequestId),
+        ("group_id", Self::GroupId),
+        ("ip", Self::Ip),
+        ("user_agent", Self::UserAgent),
+        ("os", Self::Os),
+        ("landing_url", Self::LandingUrl),
+        ("stage", Self::Stage),
+        ("gdpr", Self::Gdpr),
+        ("gdpr_consent", Self::GdprConsent),
+        ("gpp", Self::Gpp),
+        ("gpp_sid", Self::GppSid),
+        ("limit_ad_tracking", Self::LimitAdTracking),
+        ("child_directed", Self::ChildDirected),
+        ("caid_version", Self::CaidVersion),
+        ("ifa_type", Self::IfaType),
+        ("device_risk", Self::DeviceRisk),
+        ("link_expires", Self::LinkExpires),
+        ("link_signature", Self::LinkSignature),
+    ];
+
     /// The field of a name in a dialect table.
     pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "campaign" => Self::Campaign,
-            "placement" => Self::Placement,
-            "creative" => Self::Creative,
-            "time" => Self::Time,
-            "request_id" => Self::RequestId,
-            "group_id" => Self::GroupId,
-            "ip" => Self::Ip,
-            "user_agent" => Self::UserAgent,
-            "os" => Self::Os,
-            "landing_url" => Self::LandingUrl,
-            "stage" => Self::Stage,
-            "gdpr" => Self::Gdpr,
-            "gdpr_consent" => Self::GdprConsent,
-            "gpp" => Self::Gpp,
-            "gpp_sid" => Self::GppSid,
-            "limit_ad_tracking" => Self::LimitAdTracking,
-            "child_directed" => Self::ChildDirected,
-            "caid_version" => Self::CaidVersion,
-            "ifa_type" => Self::IfaType,
-            "device_risk" => Self::DeviceRisk,
-            "link_expires" => Self::LinkExpires,
-            "link_signature" => Self::LinkSignature,
-            id => return IdField::from_name(id).map(Self::Id),
+        let plain = Self::PLAIN.into_iter().find(|(known, _)| *known == name);
+        plain.map(|(_, field)| field).or_else(|| IdField::from_name(name).map(Self::Id))
+    }
+
+    /// Its name in a dialect table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Id(id) => id.name(),
+            plain => Self::PLAIN.into_iter().find(|(_, field)| *field == plain).map_or("", |(name, _)| name),
+        }
+    }
+
+    /// Every field.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PLAIN.into_iter().map(|(_, field)| field).chain(IdField::ALL.into_iter().map(Self::Id))
+    }
+}
+
+/// A set of the numbers 0 to 255, in 32 bytes: which of a table's dropped names a hit had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NumberSet([u64; 4]);
+
+impl NumberSet {
+    /// Adds a number.
+    #[inline]
+    pub fn insert(&mut self, number: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(number >> 6)) {
+            *word |= 1 << (number & 63);
+        }
+    }
+
+    /// Whether the number is in it.
+    pub fn contains(&self, number: u8) -> bool {
+        self.0.get(usize::from(number >> 6)).is_some_and(|word| word >> (number & 63) & 1 == 1)
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
+    }
+
+    /// How many numbers it holds.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The numbers, smallest first.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + use<> {
+        let words = self.0;
+        (0..4_u8).zip(words).flat_map(|(place, word)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let lowest = (left != 0).then(|| left.trailing_zeros() as u8)?;
+                left &= left - 1;
+                Some(place << 6 | lowest)
+            })
         })
     }
 }
@@ -161,8 +217,8 @@ pub struct Hit<'a> {
     pub ids: [Option<&'a [u8]>; IdField::COUNT],
     /// How many values were unreplaced macros.
     pub macros_unreplaced: u8,
-    /// Parameters that the dialect knows and nobody needs: they were dropped. Numbers of names in its table.
-    pub parameters_dropped: SmallVec<[u8; 8]>,
+    /// Parameters that the dialect knows and nobody needs: they were dropped. Numbers of names in [`crate::dialect::Table::dropped_names`].
+    pub parameters_dropped: NumberSet,
     /// How many parameters were in no table, and were dropped.
     pub parameters_unknown: u8,
 }

@@ -27,6 +27,7 @@ pub mod time;
 
 /// Builds the tables that the first beacon would otherwise wait for (some milliseconds): call it before listening.
 pub fn prepare() {
+    dialect::Dialects::built_in();
     dialect::Table::native();
     identifier::prepare();
     profile::Profiles::built_in();

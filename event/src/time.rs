@@ -17,6 +17,7 @@ pub const MILLISECONDS_FROM: i64 = 100_000_000_000;
 pub const TIME_MS_END: i64 = 4_102_444_800_000;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const MINUTE_MS: i64 = 60 * 1000;
 
 /// What became of a client's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +48,27 @@ pub fn judge(
     campaign_start_ms: Option<UnixMs>,
     may_backdate: bool,
 ) -> Result<Judged, Outcome> {
+    judge_at_offset(client, None, received_ms, campaign_start_ms, may_backdate)
+}
+
+/// As [`judge`], where the dialect writes formatted times: `offset_minutes` is by how much those without an offset of their own are ahead of
+/// UTC ([`crate::hit::Hit::time_offset_minutes`]).
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_at_offset(
+    client: Option<&[u8]>,
+    offset_minutes: Option<i16>,
+    received_ms: UnixMs,
+    campaign_start_ms: Option<UnixMs>,
+    may_backdate: bool,
+) -> Result<Judged, Outcome> {
     let Some(client) = client else {
         return Ok(Judged { time_ms: received_ms, client_time_ms: None, flags: flag::CLIENT_TIME_ABSENT });
     };
     let broken =
         |client_time_ms| Judged { time_ms: received_ms, client_time_ms, flags: flag::CLIENT_CLOCK_BROKEN };
-    let Some(client_ms) = parse(client).filter(|ms| *ms < TIME_MS_END) else {
+    let Some(client_ms) = parse(client, offset_minutes).filter(|ms| *ms < TIME_MS_END) else {
         return Ok(broken(None));
     };
     let age_ms = received_ms.saturating_sub(client_ms);
@@ -71,9 +87,19 @@ pub fn judge(
     }
 }
 
+/// Unix milliseconds of a time as senders write it: a number, or a formatted time.
+fn parse(text: &[u8], offset_minutes: Option<i16>) -> Option<UnixMs> {
+    if let (Some(offset), 14 | 17) = (offset_minutes, text.len())
+        && let Some(ms) = compact(text)
+    {
+        return Some(ms - i64::from(offset) * MINUTE_MS);
+    }
+    number(text).or_else(|| iso(text, offset_minutes))
+}
+
 /// Unix milliseconds of a decimal number of seconds or milliseconds, told apart by magnitude. A fraction of a second
 /// (`1700000000.25`, as JSON encoders write it) counts to the millisecond; one of a millisecond is dropped.
-fn parse(text: &[u8]) -> Option<UnixMs> {
+fn number(text: &[u8]) -> Option<UnixMs> {
     let text = std::str::from_utf8(text).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
@@ -84,9 +110,116 @@ fn parse(text: &[u8]) -> Option<UnixMs> {
     if whole >= MILLISECONDS_FROM {
         return Some(whole);
     }
-    let thousandths =
-        fraction.bytes().chain(*b"00").take(3).fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-    Some(whole * 1000 + thousandths)
+    Some(whole * 1000 + thousandths(fraction.as_bytes()))
+}
+
+/// The first three digits of a fraction.
+fn thousandths(fraction: &[u8]) -> i64 {
+    fraction.iter().chain(b"00").take(3).fold(0, |sum, digit| sum * 10 + i64::from(digit.wrapping_sub(b'0')))
+}
+
+/// `yyyyMMddHHmmss`, with three more digits for milliseconds or without.
+fn compact(text: &[u8]) -> Option<i64> {
+    let mut rest = text;
+    let date = (digits(&mut rest, 4, 4)?, digits(&mut rest, 2, 2)?, digits(&mut rest, 2, 2)?);
+    let time = (digits(&mut rest, 2, 2)?, digits(&mut rest, 2, 2)?, digits(&mut rest, 2, 2)?);
+    let ms = if rest.is_empty() { 0 } else { digits(&mut rest, 3, 3)? };
+    let from_2000 = (2000..2100).contains(&date.0);
+    moment(date, time, ms).filter(|_| rest.is_empty() && from_2000)
+}
+
+/// ISO 8601 as VAST's `[TIMESTAMP]` has it, and as loosely as the example in its own text: `2016-01-17T8:15:07.127-05`. A time without
+/// an offset is that of the dialect; without either there is no telling when it was.
+fn iso(text: &[u8], offset_minutes: Option<i16>) -> Option<i64> {
+    let mut rest = text;
+    let date = (
+        digits(&mut rest, 4, 4).filter(|_| eat(&mut rest, b"-"))?,
+        digits(&mut rest, 1, 2).filter(|_| eat(&mut rest, b"-"))?,
+        digits(&mut rest, 1, 2).filter(|_| eat(&mut rest, b"Tt "))?,
+    );
+    let hour = digits(&mut rest, 1, 2).filter(|_| eat(&mut rest, b":"))?;
+    let minute = digits(&mut rest, 1, 2)?;
+    let second = if eat(&mut rest, b":") { digits(&mut rest, 1, 2)? } else { 0 };
+    let mut ms = 0;
+    if eat(&mut rest, b".,") {
+        let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (fraction, behind) = rest.split_at_checked(len).filter(|_| len > 0)?;
+        ms = thousandths(fraction);
+        rest = behind;
+    }
+    let offset = if rest.is_empty() { offset_minutes? } else { self::offset_minutes(rest)? };
+    Some(moment(date, (hour, minute, second), ms)? - i64::from(offset) * MINUTE_MS)
+}
+
+/// Minutes ahead of UTC of `Z`, `+08:00`, `+0800` or `-05`. A blank is a plus that somebody decoded as a form. `None` beyond 14 hours:
+/// no place on earth is further ahead.
+pub(crate) fn offset_minutes(text: &[u8]) -> Option<i16> {
+    if matches!(text, b"Z" | b"z") {
+        return Some(0);
+    }
+    let (sign, rest) = text.split_first()?;
+    let mut rest = rest;
+    let hours = digits(&mut rest, 1, 2)?;
+    let minutes = if rest.is_empty() {
+        0
+    } else {
+        eat(&mut rest, b":");
+        digits(&mut rest, 2, 2).filter(|minutes| rest.is_empty() && *minutes < 60)?
+    };
+    let total = (hours * 60 + minutes) as i16;
+    match sign {
+        b'+' | b' ' => Some(total),
+        b'-' => Some(-total),
+        _ => None,
+    }
+    .filter(|total| total.abs() <= 14 * 60)
+}
+
+/// Takes a number of so many digits.
+fn digits(rest: &mut &[u8], min: usize, max: usize) -> Option<i64> {
+    let len = rest.iter().take(max).take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, behind) = rest.split_at_checked(len).filter(|_| len >= min)?;
+    *rest = behind;
+    Some(number.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+}
+
+/// Takes one of these bytes, if it comes next.
+fn eat(rest: &mut &[u8], any: &[u8]) -> bool {
+    match rest.split_first() {
+        Some((first, behind)) if any.contains(first) => {
+            *rest = behind;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Unix milliseconds of a moment in UTC. A leap second is the first of the next minute.
+fn moment(
+    (year, month, day): (i64, i64, i64),
+    (hour, minute, second): (i64, i64, i64),
+    ms: i64,
+) -> Option<i64> {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of_month = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        _ => 31,
+    };
+    let is_moment = (1..=12).contains(&month)
+        && (1..=days_of_month).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60;
+    // Days from 1970, in years that begin in March, so that the leap day is the last (H. Hinnant, days_from_civil).
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days =
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    is_moment.then_some((days * 86_400 + hour * 3600 + minute * 60 + second) * 1000 + ms)
 }
 
 #[cfg(test)]
@@ -118,7 +251,44 @@ mod tests {
             ("100000000000", 100_000_000_000),
             ("0", 0),
         ] {
-            assert_eq!(parse(text.as_bytes()), Some(ms), "{text}");
+            assert_eq!(parse(text.as_bytes(), None), Some(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn formatted_times_are_read_at_their_offset() {
+        let china = Some(480);
+        for (text, offset, ms) in [
+            ("20261121200000", china, Some(1_795_262_400_000)),
+            ("20261121200000123", china, Some(1_795_262_400_123)),
+            ("20240229235959", china, Some(1_709_222_399_000)),
+            ("20230229000000", china, Some(20_230_229_000_000)),
+            ("2026-11-21T12:00:00Z", None, Some(1_795_262_400_000)),
+            ("2026-11-21T20:00:00+08:00", None, Some(1_795_262_400_000)),
+            ("2026-11-21T20:00:00 0800", None, Some(1_795_262_400_000)),
+            ("2026-11-21 20:00:00", china, Some(1_795_262_400_000)),
+            ("2026-11-21 20:00", china, Some(1_795_262_400_000)),
+            ("2016-01-17T8:15:07.127-05", None, Some(1_453_036_507_127)),
+            ("1970-01-01T00:00:00Z", None, Some(0)),
+            ("2026-11-21T20:00:00", None, None),
+            ("2026-11-21T24:00:00Z", None, None),
+            ("2026-13-21T20:00:00Z", None, None),
+            ("2026-11-31T20:00:00Z", None, None),
+            ("2026-11-21T20:00:00+25:00", None, None),
+            ("2026-11-21T20:00:00.Z", None, None),
+            ("2026-11-21T20:00:00Zx", None, None),
+            ("1795219200", china, Some(1_795_219_200_000)),
+            ("1795219200123", china, Some(1_795_219_200_123)),
+        ] {
+            assert_eq!(parse(text.as_bytes(), offset), ms, "{text}");
+        }
+        // A number of 14 digits is a formatted time only where the dialect has such times.
+        let judged = judge(Some(b"20261121200000"), NOW, None, true).unwrap();
+        assert_eq!(judged.client_time_ms, None);
+        // An IMEI is none, even there.
+        for imei in [&b"35693803564380"[..], b"86712104567890"] {
+            let judged = judge_at_offset(Some(imei), china, NOW, None, true).unwrap();
+            assert_eq!(judged.client_time_ms, None);
         }
     }
 

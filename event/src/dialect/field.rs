@@ -1,6 +1,6 @@
 //! From a decoded value to its place in the hit: trimming, macros, limits, contradictions.
 
-use super::is_unreplaced_macro;
+use super::{is_unreplaced_macro, risk};
 use crate::hit::{Field, Hit, is_catalog_id};
 use crate::identifier::IdField;
 use crate::outcome::Outcome;
@@ -48,37 +48,76 @@ pub mod limit {
     pub const CAID_BYTES_MAX: usize = 1024;
 }
 
-/// Puts a decoded value into its field, or rejects the hit.
-pub(super) fn fill<'a>(hit: &mut Hit<'a>, field: Field, value: &'a [u8]) -> Result<(), Outcome> {
+/// What a second value of a field does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// It must be the first one again.
+    Equal,
+    /// It counts instead of the first.
+    Last,
+    /// Whichever of the two says yes counts.
+    Either,
+}
+
+/// A decoded value without the blanks around it; `None` for one that is empty, or an unreplaced macro, which is counted.
+#[inline]
+pub(super) fn usable<'a>(hit: &mut Hit<'_>, value: &'a [u8]) -> Option<&'a [u8]> {
     let value = value.trim_ascii();
     if value.is_empty() {
-        return Ok(());
+        return None;
     }
     if is_unreplaced_macro(value) {
         hit.macros_unreplaced = hit.macros_unreplaced.saturating_add(1);
-        return Ok(());
+        return None;
     }
+    Some(value)
+}
+
+/// Puts a decoded value into its field, or rejects the hit.
+#[inline]
+pub(super) fn fill<'a>(
+    hit: &mut Hit<'a>,
+    field: Field,
+    value: &'a [u8],
+    repeats: Repeats,
+) -> Result<(), Outcome> {
+    // An object of one flag looks like a macro.
+    let is_object = field == Field::DeviceRisk && memchr::memchr(b':', value).is_some();
+    let Some(value) = (if is_object { Some(value.trim_ascii()) } else { usable(hit, value) }) else {
+        return Ok(());
+    };
     if value.len() > bytes_max(field) {
         return Err(Outcome::TooLong);
     }
     check(field, value)?;
-    if field == Field::Stage {
-        let stage = Stage::from_name(value).ok_or(Outcome::UnknownStage)?;
-        return match hit.stage.replace(stage) {
-            Some(first) if first != stage => {
-                hit.stage = Some(first);
-                Err(Outcome::Contradictory)
-            }
-            _ => Ok(()),
-        };
+    match field {
+        Field::Stage => return fill_stage(hit, value),
+        Field::DeviceRisk => hit.device_risk |= risk::flags(value),
+        _ => {}
     }
     let Some(slot) = slot(hit, field) else { return Ok(()) };
-    match slot {
-        None => *slot = Some(value),
-        Some(first) if *first == value => {}
-        Some(_) => return Err(Outcome::Contradictory),
+    match (&*slot, repeats) {
+        (Some(first), Repeats::Equal) if *first != value => return Err(Outcome::Contradictory),
+        (Some(first), Repeats::Either) if is_on(first) => {}
+        (None | Some(_), _) => *slot = Some(value),
     }
     Ok(())
+}
+
+fn fill_stage(hit: &mut Hit<'_>, value: &[u8]) -> Result<(), Outcome> {
+    let stage = Stage::from_name(value).ok_or(Outcome::UnknownStage)?;
+    match hit.stage {
+        Some(first) if first != stage => Err(Outcome::Contradictory),
+        Some(_) | None => {
+            hit.stage = Some(stage);
+            Ok(())
+        }
+    }
+}
+
+/// Whether a privacy signal says yes.
+fn is_on(value: &[u8]) -> bool {
+    value == b"1" || value.eq_ignore_ascii_case(b"true")
 }
 
 /// What a field takes, where that can be said of the value alone. Identifiers are judged later: a bad one rejects no hit.
@@ -110,7 +149,8 @@ fn check(field: Field, value: &[u8]) -> Result<(), Outcome> {
     if fits { Ok(()) } else { Err(Outcome::Malformed) }
 }
 
-fn bytes_max(field: Field) -> usize {
+/// The longest value of a field, bytes.
+pub(super) fn bytes_max(field: Field) -> usize {
     match field {
         Field::Campaign | Field::Placement => limit::CATALOG_ID_BYTES_MAX,
         Field::Creative => limit::CREATIVE_BYTES_MAX,

@@ -37,11 +37,13 @@ fn reads_the_parameters_of_the_contract() {
 #[test]
 fn every_field_has_a_parameter_in_the_native_table() {
     let table = Table::native();
-    let fields: Vec<Field> = table.parameters.values().map(|parameter| parameter.field).collect();
-    for id in IdField::ALL {
-        assert!(fields.contains(&Field::Id(id)), "{}", id.name());
+    let meanings: Vec<Meaning> = table.parameters.iter().map(|parameter| parameter.meaning).collect();
+    // What an SDK says of a device comes in the SDK's grammars alone.
+    for field in Field::all().filter(|field| *field != Field::DeviceRisk) {
+        assert!(meanings.contains(&Meaning::Field(field)), "{}", field.name());
+        assert_eq!(Field::from_name(field.name()), Some(field));
     }
-    assert_eq!(fields.len(), 21 + IdField::COUNT);
+    assert_eq!(meanings.len(), 21 + IdField::COUNT);
 }
 
 #[test]
@@ -227,6 +229,7 @@ fn json_has_the_same_names_and_rules() {
 #[test]
 fn another_grammar_only_needs_a_table() {
     let table = Table::parse_toml(
+        "gaudy.toml",
         "name = \"gaudy\"\nseparator = \";\"\nequalizer = \":\"\nplus_is_space = true\n\
          [parameters]\nk = \"campaign\"\nm11 = \"oaid\"\nm5b = { field = \"idfa_md5\", plus_is_space = false }\n",
     )
@@ -240,24 +243,262 @@ fn another_grammar_only_needs_a_table() {
     assert_eq!(hit.parameters_unknown, 1);
 }
 
+/// A table of this head and what follows.
+fn table(rest: &str) -> Result<Table, TableError> {
+    Table::parse_toml("x.toml", &format!("name = \"x\"\nseparator = \"&\"\nequalizer = \"=\"\n{rest}"))
+}
+
 #[test]
 fn a_wrong_table_is_refused() {
-    let head = "name = \"x\"\nseparator = \"&\"\nequalizer = \"=\"\n";
+    let rule = "[[stages]]\nstage = \"impression\"\n";
     for (text, says) in [
-        (format!("{head}[parameters]\nc = \"campain\""), "field `campain` does not exist"),
         (
-            format!("{head}[parameters]\nc = {{ field = \"campaign\", plus = true }}"),
-            "{ field, plus_is_space, json_only }",
+            "[parameters]\nc = \"campain\"",
+            "field `campain` does not exist; the nearest of the fields is `campaign`",
         ),
-        (format!("{head}seperator = \"&\"\n[parameters]"), "unknown field `seperator`"),
-        (format!("{head}[parameters]\n\"a&b\" = \"campaign\""), "the grammar cannot carry"),
-        (format!("{head}[parameters]\n\"\" = \"campaign\""), "the grammar cannot carry"),
-        (format!("{head}[parameters]\nc = \"campaign\"\nc = \"placement\""), "duplicate key"),
-        ("name = \"x\"\nseparator = \"=\"\nequalizer = \"=\"\n[parameters]".into(), "two different"),
-        ("name = \"x\"\nseparator = \"，\"\nequalizer = \"=\"\n[parameters]".into(), "two different"),
-        ("name = \"x\"".into(), "missing field `separator`"),
+        (
+            "[parameters]\nc = { field = \"campaign\", plus = true }",
+            "expected a field name, or { field or pattern",
+        ),
+        (
+            "seperator = \"&\"\n[parameters]",
+            "unknown field `seperator`, expected one of `name`, `title`, `separator`",
+        ),
+        ("[parameters]\n\"a&b\" = \"campaign\"", "the grammar cannot carry"),
+        ("[parameters]\n\"\" = \"campaign\"", "the grammar cannot carry"),
+        ("[parameters]\n\"a%\" = \"campaign\"", "the grammar cannot carry"),
+        ("[parameters]\nc = \"campaign\"\nc = \"placement\"", "duplicate key"),
+        ("dropped = [\"c\"]\n[parameters]\nc = \"campaign\"", "the name `c` stands twice"),
+        ("dropped = [\"c\", \"c\"]\n[parameters]", "the name `c` stands twice"),
+        ("rest = \"o\"\n[parameters]", "rest `o` is not allowed"),
+        ("repeats = \"first\"\n[parameters]", "allowed: contradiction, last"),
+        ("time_offset = \"8\"\n[parameters]", "time_offset `8`"),
+        ("[parameters]\nc = { pattern = \"x_{campain}\" }", "field `campain` does not exist"),
+        ("[parameters]\nc = { pattern = \"{campaign}{placement}\" }", "something between them"),
+        ("[parameters]\nc = { pattern = \"{campaign\" }", "has no `}`"),
+        ("[parameters]\nc = { pattern = \"x\" }", "fills no field"),
+        (
+            "[parameters]\nc = { pattern = \"{campaign}\", field = \"campaign\" }",
+            "either `field` or `pattern`",
+        ),
+        ("[parameters]\nc = { pattern = \"{campaign}\", encoding = \"hex\" }", "allowed: base64"),
+        ("[[paths]]\npath = \"/a\"\n[parameters]", "there are none"),
+        ("[[paths]]\npath = \"a\"\nstage = \"click\"\n[parameters]", "path `a` is not allowed"),
+        ("[[paths]]\npath = \"/a{parameters}\"\nstage = \"click\"\n[parameters]", "behind a slash"),
+        ("[[paths]]\npath = \"/{parameters}\"\nstage = \"click\"\n[parameters]", "not behind the first"),
+        ("[[paths]]\npath = \"/a/{event}\"\n[parameters]", "[events] is empty"),
+        ("[[paths]]\npath = \"/a/{stages}\"\n[parameters]", "/literal/{stage}"),
+        ("[[paths]]\npath = \"/v1/x\"\nstage = \"click\"\n[parameters]", "never reached"),
+        ("[[paths]]\npath = \"/a\"\nstage = \"clik\"\n[parameters]", "allowed: tracked, impression"),
+        ("[[paths]]\npath = \"/a\"\nstage = \"click\"\nwhen = \"=\"\n[parameters]", "when `=`"),
+        (
+            "[[paths]]\npath = \"/a\"\nstage = \"click\"\nanswer = \"gif\"\n[parameters]",
+            "allowed: pixel, redirect",
+        ),
+        ("marks = [\"m\"]\n[parameters]", "no [[stages]]"),
+        (&format!("{rule}marks = {{ m = \"1\" }}\n[parameters]"), "mark `m` is not allowed"),
+        (&format!("{rule}{rule}[parameters]"), "rule 2 of [[stages]] (`impression`) is never reached"),
+        ("[[stages]]\nstage = \"impressio\"\n[parameters]", "allowed: tracked, impression"),
     ] {
-        let error = Table::parse_toml(&text).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains(says), "{error:?} should say {says:?}");
+        let error = table(text).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(says) && error.contains("x.toml"), "{error:?} should say {says:?}");
+    }
+    for (separator, equalizer) in
+        [("=", "="), ("，", "="), ("&", "=="), ("", "="), ("a", "="), ("%", "="), (" ", "")]
+    {
+        let text =
+            format!("name = \"x\"\nseparator = \"{separator}\"\nequalizer = \"{equalizer}\"\n[parameters]");
+        let error =
+            Table::parse_toml("x.toml", &text).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            error.contains("the separator must be one ASCII character"),
+            "{separator} {equalizer}: {error}"
+        );
+    }
+    let glued = "name = \"x\"\nseparator = \",\"\nequalizer = \"\"\n[parameters]\na = \"campaign\"\na1 = \"placement\"";
+    let error = Table::parse_toml("x.toml", glued).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("`a` and `a1` cannot be told apart"), "{error}");
+    let name = "name = \"A b\"\nseparator = \",\"\nequalizer = \"\"\n[parameters]";
+    assert!(Table::parse_toml("x.toml", name).is_err());
+}
+
+#[test]
+fn tables_that_cannot_be_told_apart_are_refused() {
+    let file = |name: &str, path: &str| {
+        let text = format!(
+            "name = \"{name}\"\nseparator = \"&\"\nequalizer = \"=\"\n{path}\n[parameters]\nc = \"campaign\""
+        );
+        (format!("{name}.toml"), text)
+    };
+    let path = |path: &str, more: &str| format!("[[paths]]\npath = \"{path}\"\nstage = \"click\"\n{more}");
+    let refused = |files: Vec<(String, String)>| {
+        Dialects::with(files).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let twice = refused(vec![file("one", &path("/a", "")), file("one", &path("/b", ""))]);
+    assert!(twice.contains("one.toml") && twice.contains("also in"), "{twice}");
+    let clash = refused(vec![file("one", &path("/a", "")), file("two", &path("/a", ""))]);
+    assert!(clash.contains("two.toml") && clash.contains("one") && clash.contains("marker"), "{clash}");
+    let with_built_in = refused(vec![file("one", &path("/i", ""))]);
+    assert!(with_built_in.contains("native"), "{with_built_in}");
+    let itself = refused(vec![file("one", &(path("/a", "") + &path("/a", "")))]);
+    assert!(itself.contains("itself"), "{itself}");
+
+    let set = Dialects::with([
+        file("one", &path("/a", "")),
+        file("two", &path("/a", "when = \"x\"")),
+        file("three", &path("/a", "when = \"x=1\"")),
+        file("native", &path("/native", "")),
+    ])
+    .unwrap();
+    for (target, name) in
+        [("", "one"), ("y=1", "one"), ("x=2", "two"), ("y&x=1", "three"), ("xx=1", "one"), ("x", "one")]
+    {
+        assert_eq!(set.route("/a", Some(target)).unwrap().table.name(), name, "{target}");
+    }
+    assert!(set.route("/i", None).is_none(), "the built-in table was replaced");
+    assert_eq!(set.route("/native", None).unwrap().number, 0);
+    assert_eq!(set.get("two").unwrap().title(), "two");
+}
+
+/// Reads a target of a built-in dialect.
+fn target<'a>(target: &str, scratch: &'a mut Scratch) -> Reading<'a> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Dialects::built_in()
+        .route(path, query)
+        .unwrap_or_else(|| panic!("{target} is of no dialect"))
+        .read(scratch)
+}
+
+#[test]
+fn paths_of_the_native_dialect_say_the_stage() {
+    let set = Dialects::built_in();
+    for (path, stage, defect, is_click) in [
+        ("/i", Some(Stage::Impression), None, false),
+        ("/c", Some(Stage::Click), None, true),
+        ("/e/midpoint", Some(Stage::Midpoint), None, false),
+        ("/e/click", Some(Stage::Click), None, false),
+        ("/e/nonsense", None, Some(Outcome::UnknownStage), false),
+        ("/e/", None, Some(Outcome::UnknownStage), false),
+    ] {
+        let entry = set.route(path, Some("c=a&p=b")).unwrap();
+        let mut scratch = Scratch::new();
+        let reading = entry.read(&mut scratch);
+        assert_eq!((reading.hit.stage, reading.defect, entry.is_click), (stage, defect, is_click), "{path}");
+        assert_eq!(reading.hit.placement, Some(&b"b"[..]));
+    }
+    for path in ["/e", "/e/a/b", "/", "/I", "/tag.js", "*", "", "/v1/events", "/i/x/y/z/"] {
+        let entry = set.route(path, None);
+        assert!(entry.is_none_or(|entry| entry.table.name() != "native"), "{path}");
+    }
+}
+
+#[test]
+fn marks_decide_the_stage_in_the_order_of_the_rules() {
+    for (marks, stage) in [
+        ("", Ok(Stage::Impression)),
+        ("&br=1", Ok(Stage::Impression)),
+        ("&br=0", Ok(Stage::Tracked)),
+        ("&br=1&vx=0&vf=a", Ok(Stage::Impression)),
+        ("&br=__BR__&vx=__VX__&vc=__VC__", Ok(Stage::Impression)),
+        ("&vx=0", Ok(Stage::Impression)),
+        ("&vx=1", Ok(Stage::Viewable)),
+        ("&vx=4&vk=1", Ok(Stage::NotViewable)),
+        ("&vx=2", Ok(Stage::NotMeasurable)),
+        ("&vc=25", Ok(Stage::FirstQuartile)),
+        ("&vc=50", Ok(Stage::Midpoint)),
+        ("&vc=75", Ok(Stage::ThirdQuartile)),
+        ("&vc=100", Ok(Stage::Complete)),
+        ("&vx=__VIEWSEQ__&vx=1", Ok(Stage::Viewable)),
+        ("&vx=1&vx=__VIEWSEQ__", Ok(Stage::Viewable)),
+        ("&br=0&vx=%31", Ok(Stage::Viewable)),
+        ("&vc=30", Err(Outcome::UnknownStage)),
+        ("&vx=3", Err(Outcome::UnknownStage)),
+        ("&br=2", Err(Outcome::UnknownStage)),
+        ("&br=1&vx=9", Ok(Stage::Impression)),
+    ] {
+        let mut scratch = Scratch::new();
+        let reading = target(&format!("/x/k=1&p=2{marks}&o="), &mut scratch);
+        assert_eq!(reading.defect.map_or(reading.hit.stage.ok_or(Outcome::Malformed), Err), stage, "{marks}");
+        let mut scratch = Scratch::new();
+        let click = target(&format!("/r/k=1&p=2{marks}&o="), &mut scratch);
+        assert_eq!((click.hit.stage, click.defect), (Some(Stage::Click), None), "{marks}");
+    }
+}
+
+#[test]
+fn the_landing_url_is_split_off_first() {
+    for (text, landing) in [
+        ("/r/k=1&p=2&o=http://a.example/x?k=3&p=4&m5=5#f", Some("http://a.example/x?k=3&p=4&m5=5#f")),
+        ("/r/k=1&p=2&o=http%3A%2F%2Fa.example%2F%3Fx%3D%2520", Some("http://a.example/?x=%20")),
+        ("/r/k=1&p=2&o=https://a.example/%E5%B9%BF?x=%20", Some("https://a.example/%E5%B9%BF?x=%20")),
+        ("/r?k=1&p=2&o=https://a.example/&x=?y", Some("https://a.example/&x=?y")),
+        ("/r/k=1&amp;p=2&amp;o=http://a.example/?b=1&amp;k=7", Some("http://a.example/?b=1&amp;k=7")),
+        (
+            "/r/k%3D1%26p%3D2%26o%3Dhttp%253A%252F%252Fa.example%253Fx%253D%252520",
+            Some("http://a.example?x=%20"),
+        ),
+        ("/r/k%3d1%26p%3d2%26o%3dhttp://a.example/?k=9", Some("http://a.example/?k=9")),
+        ("/r/?k=1&p=2&o=http://a.example", Some("http://a.example")),
+        ("/r/k=1?p=2&o=http://a.example", Some("http://a.example")),
+        ("/r/k=1&p=2&o=", None),
+        ("/r/k=1&p=2&o", None),
+        ("/r/k=1&p=2&o=__CLICK__", None),
+        ("/r/k=1&p=2&o=%%CLICK%%", None),
+        ("/r/k=1&p=2", None),
+        ("/r/k=1&p=2?", None),
+    ] {
+        let mut scratch = Scratch::new();
+        let reading = target(text, &mut scratch);
+        assert_eq!(reading.defect, None, "{text}");
+        assert_eq!(
+            reading.hit.landing_url.map(|url| String::from_utf8_lossy(url).into_owned()).as_deref(),
+            landing,
+            "{text}"
+        );
+        assert_eq!(
+            (reading.hit.campaign, reading.hit.placement),
+            (Some(&b"1"[..]), Some(&b"2"[..])),
+            "{text}"
+        );
+        assert_eq!(reading.hit.ids[IdField::Idfa as usize], None);
+    }
+}
+
+#[test]
+fn the_last_usable_one_of_a_doubled_parameter_counts() {
+    let mut scratch = Scratch::new();
+    let reading = target("/x/k=1&m5=__IDFA__&p=2&m5=A&m5=B&m5=&m5={IDFA}&p=3&o=http://x/&m5=C", &mut scratch);
+    assert_eq!(reading.defect, None);
+    assert_eq!(reading.hit.ids[IdField::Idfa as usize], Some(&b"B"[..]));
+    assert_eq!((reading.hit.placement, reading.hit.macros_unreplaced), (Some(&b"3"[..]), 2));
+}
+
+#[test]
+fn known_names_that_nobody_needs_are_dropped_unread_and_named() {
+    let mut scratch = Scratch::new();
+    let reading = target("/x/k=1&p=2&mj=%E5%AE%B6%ZZ&mm=39.9x116.4&zz=%&m10=unknow&mj=1", &mut scratch);
+    assert_eq!((reading.defect, reading.hit.parameters_unknown), (None, 1));
+    let table = Dialects::built_in().get("miaozhen").unwrap();
+    let names: Vec<&str> = reading
+        .hit
+        .parameters_dropped
+        .iter()
+        .map(|number| &*table.dropped_names()[usize::from(number)])
+        .collect();
+    assert_eq!(names, ["m10", "mj", "mm"]);
+    assert_eq!(reading.hit.parameters_dropped.len(), 3);
+}
+
+#[test]
+fn of_what_an_sdk_says_of_the_device_four_flags_are_read() {
+    for (value, bits) in [
+        ("%7Bl1%3A0%2Cl2%3A1%2Ce1%3AiPhone+of+X%2Ce4%3A127989493760%7D", crate::hit::risk::EMULATOR),
+        ("%7B%22l1%22%3A%221%22%2C%22l4%22%3A1%7D", crate::hit::risk::ROOT | crate::hit::risk::ADB),
+        ("{l1:1}", crate::hit::risk::ROOT),
+        ("__SVL__", 0),
+    ] {
+        let mut scratch = Scratch::new();
+        let reading = target(&format!("/x/k=1&p=2&svl={value}&o="), &mut scratch);
+        assert_eq!((reading.defect, reading.hit.device_risk), (None, bits), "{value}");
     }
 }
