@@ -172,14 +172,6 @@ impl Table {
         &self.dropped
     }
 
-    /// The macro that stands for each parameter in templates, without its style, and the field that the parameter fills.
-    pub(crate) fn template_macros(&self) -> impl Iterator<Item = (&str, Field)> {
-        self.parameters.iter().filter_map(|parameter| match parameter.meaning {
-            Meaning::Field(field) => Some((parameter.template_macro.as_deref()?, field)),
-            Meaning::Pattern(_) | Meaning::Mark(_) | Meaning::Dropped(_) => None,
-        })
-    }
-
     /// Reads a query in one pass, or says why the hit is rejected.
     ///
     /// # Errors

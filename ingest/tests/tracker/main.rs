@@ -6,6 +6,7 @@
 mod bad_input;
 mod batches;
 mod beacons;
+mod dialects;
 mod disk;
 mod opt_outs;
 mod rig;
