@@ -18,8 +18,10 @@
 //!   limit is [`Outcome::TooLong`].
 //! * The whole string is read even after a defect, because a click lands whatever else is wrong with it ([`Table::read`]).
 
+mod explain;
 mod field;
 mod lexer;
+mod link;
 mod load;
 mod macros;
 mod names;
@@ -31,7 +33,9 @@ mod rules;
 mod tests;
 mod value;
 
+pub use explain::{Part, PartMeaning, PartState};
 pub use field::limit;
+pub use link::{LinkFor, ParameterOf};
 pub use load::{Problem, TableError};
 pub use macros::is_unreplaced_macro;
 pub use route::{Dialects, Entry};
@@ -56,12 +60,13 @@ pub struct Table {
     parameters: Vec<Parameter>,
     /// Values that hold several fields.
     patterns: Vec<Pattern>,
+    /// Values that are lists of words.
+    words: Vec<Words>,
     /// What the first item holds, by its number in `patterns`, where it is no parameter.
     positional: Option<usize>,
     /// The parameter that takes a landing URL in the query.
     landing: Option<usize>,
     dropped: Vec<Box<str>>,
-    marks: Vec<Box<str>>,
     rules: Vec<Rule>,
     /// Names of events in a path; `None` is one that no figure counts.
     events: Vec<(Box<str>, Option<Stage>)>,
@@ -96,8 +101,10 @@ struct Parameter {
     json_only: bool,
     /// It takes the rest of the string.
     is_rest: bool,
-    /// Another parameter fills the same privacy signal.
-    is_ored: bool,
+    /// What a second value does.
+    repeats: field::Repeats,
+    /// Where a value of 32 hexadecimal digits goes instead.
+    digest: Option<Field>,
     /// The macro that stands for it in templates.
     template_macro: Option<Box<str>>,
 }
@@ -113,7 +120,12 @@ enum Meaning {
     Mark(u8),
     /// It is dropped unread: a number in [`Table::dropped`].
     Dropped(u8),
+    /// It is a list of words, and some of them say yes to a signal: a number in [`Table::words`].
+    Words(u8),
 }
+
+/// Which words of a list say yes to which signal.
+type Words = Box<[(Box<[u8]>, Field)]>;
 
 /// The buffer in which a query is taken apart; its owner keeps it from one query to the next, so that it need not grow again.
 /// It holds raw identifiers until then and therefore cannot be printed.
@@ -229,14 +241,12 @@ impl Table {
     pub fn set<'a>(&self, hit: &mut Hit<'a>, name: &str, value: &'a [u8]) -> Result<(), Outcome> {
         let parameter = self.names.find(name.as_bytes()).and_then(|number| self.parameters.get(number));
         match parameter.map(|parameter| (parameter, parameter.meaning)) {
-            Some((parameter, Meaning::Field(field))) => {
-                field::fill(hit, field, value, self.repeats(parameter))
-            }
+            Some((parameter, Meaning::Field(field))) => field::fill(hit, field, value, parameter.repeats),
             Some((_, Meaning::Dropped(number))) => {
                 hit.parameters_dropped.insert(number);
                 Ok(())
             }
-            Some((_, Meaning::Pattern(_) | Meaning::Mark(_))) | None => {
+            Some((_, Meaning::Pattern(_) | Meaning::Mark(_) | Meaning::Words(_))) | None => {
                 hit.parameters_unknown = hit.parameters_unknown.saturating_add(1);
                 Ok(())
             }
@@ -265,7 +275,14 @@ impl Table {
                 if !self.missing.is_empty() && self.is_absent(hit, field, value) {
                     return Ok(());
                 }
-                field::fill(hit, field, value, self.repeats(parameter))
+                let field = parameter.digest.filter(|_| value::is_md5(value.trim_ascii())).unwrap_or(field);
+                field::fill(hit, field, value, parameter.repeats)
+            }
+            Meaning::Words(number) => {
+                if let Some(value) = decoded(hit, item, parameter)? {
+                    self.take_words(hit, number, value);
+                }
+                Ok(())
             }
             Meaning::Mark(number) => {
                 let Some(value) = decoded(hit, item, parameter)? else { return Ok(()) };
@@ -299,13 +316,15 @@ impl Table {
         pattern.split(value, |field, part| field::fill(hit, field, part, repeats))
     }
 
-    fn repeats(&self, parameter: &Parameter) -> field::Repeats {
-        if parameter.is_ored {
-            field::Repeats::Either
-        } else if self.grammar.last_wins {
-            field::Repeats::Last
-        } else {
-            field::Repeats::Equal
+    /// Sets the signals that the words of a list say yes to.
+    fn take_words<'a>(&self, hit: &mut Hit<'a>, number: u8, value: &'a [u8]) {
+        let Some(words) = self.words.get(usize::from(number)) else { return };
+        let Some(value) = field::usable(hit, value) else { return };
+        for word in value.split(|byte| !byte.is_ascii_alphanumeric()) {
+            for (_, field) in words.iter().filter(|(known, _)| known.eq_ignore_ascii_case(word)) {
+                // It fits: a signal takes a 1, and says no more than yes.
+                let _ = field::fill(hit, *field, b"1", field::Repeats::Either);
+            }
         }
     }
 
@@ -327,16 +346,17 @@ fn decoded<'a>(
     item: Item<'a>,
     parameter: &Parameter,
 ) -> Result<Option<&'a [u8]>, Outcome> {
-    if item.is_clean && !parameter.plus_is_space {
-        return Ok(Some(item.value));
+    let Item { value, is_clean, .. } = item;
+    if is_clean && !parameter.plus_is_space {
+        return Ok(Some(value));
     }
-    if is_escape_like_macro(hit, item.value) {
+    if is_escape_like_macro(hit, value) {
         return Ok(None);
     }
-    if parameter.is_rest && value::is_plain_url(item.value) {
-        return Ok(Some(item.value));
+    if parameter.is_rest && value::is_plain_url(value) {
+        return Ok(Some(value));
     }
-    value::decode(item.value, parameter.plus_is_space).map(Some).ok_or(Outcome::Malformed)
+    value::decode(value, parameter.plus_is_space).map(Some).ok_or(Outcome::Malformed)
 }
 
 /// Whether the value is a macro that is also a broken escape; if so it is counted. It has to be looked at before decoding.

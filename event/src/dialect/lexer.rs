@@ -183,6 +183,6 @@ fn first_of(word: u64, one: u8, other: u8) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // The lowest set bit is right; those above it may not be.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let hits = zeros(word ^ ONES * u64::from(one)) | zeros(word ^ ONES * u64::from(other));
+    let hits = zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
     (hits.trailing_zeros() / 8) as usize
 }

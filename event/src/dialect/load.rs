@@ -4,11 +4,12 @@
 mod check;
 mod text;
 
+use super::field;
 use super::names::Names;
 use super::pattern::Pattern;
 use super::route::{Path, PathStage, QueryUse, Tail};
 use super::rules::{Condition, MARKS_MAX, Rule};
-use super::{Grammar, Meaning, Parameter, Table};
+use super::{Grammar, Meaning, Parameter, Table, Words};
 use crate::hit::Field;
 use crate::stage::Stage;
 
@@ -130,6 +131,7 @@ struct Builder {
     names: Vec<Box<[u8]>>,
     parameters: Vec<Parameter>,
     patterns: Vec<Pattern>,
+    words: Vec<Words>,
 }
 
 impl Builder {
@@ -151,6 +153,9 @@ impl Builder {
             None => None,
             Some(pattern) => Some(self.pattern(pattern, false)?),
         };
+        if grammar.last_wins {
+            self.parameters.iter_mut().for_each(|parameter| parameter.repeats = field::Repeats::Last);
+        }
         self.mark_ored();
         let landing = self.landing(&text)?;
         let events: Vec<_> = text
@@ -172,10 +177,10 @@ impl Builder {
             names: Names::new(self.names),
             parameters: self.parameters,
             patterns: self.patterns,
+            words: self.words,
             positional,
             landing,
             dropped: text.dropped.iter().map(|name| name.as_str().into()).collect(),
-            marks: text.marks.iter().map(|name| name.as_str().into()).collect(),
             rules,
             events,
             paths,
@@ -193,7 +198,8 @@ impl Builder {
             plus_is_space,
             json_only: false,
             is_rest: false,
-            is_ored: false,
+            repeats: field::Repeats::Equal,
+            digest: None,
             template_macro: None,
         });
     }
@@ -203,32 +209,48 @@ impl Builder {
             Named::Short(field) => Long { field: Some(field.clone()), ..Long::default() },
             Named::Long(long) => long.clone(),
         };
-        let meaning = match (&long.field, &long.pattern) {
-            (Some(field), None) => {
-                if long.encoding.is_some() {
-                    return Err(Problem::Other(format!("parameter `{name}`: `encoding` needs `pattern`")));
-                }
-                Meaning::Field(check::field(name, field)?)
-            }
-            (None, Some(pattern)) => {
+        let meaning = self.meaning(name, &long)?;
+        self.add(name, meaning, long.plus_is_space.unwrap_or(text.plus_is_space));
+        if let Some(parameter) = self.parameters.last_mut() {
+            parameter.json_only = long.json_only;
+            parameter.digest = long.digest.as_deref().map(|field| check::field(name, field)).transpose()?;
+            parameter.is_rest = text.rest.as_deref() == Some(name);
+            parameter.template_macro = long.template_macro.as_deref().map(Into::into);
+        }
+        Ok(())
+    }
+
+    fn meaning(&mut self, name: &str, long: &Long) -> Result<Meaning, Problem> {
+        if long.encoding.is_some() && long.pattern.is_none() {
+            return Err(Problem::Other(format!("parameter `{name}`: `encoding` needs `pattern`")));
+        }
+        if long.digest.is_some() && long.field.is_none() {
+            return Err(Problem::Other(format!("parameter `{name}`: `digest` needs `field`")));
+        }
+        match (&long.field, &long.pattern, &long.words) {
+            (Some(field), None, None) => Ok(Meaning::Field(check::field(name, field)?)),
+            (None, Some(pattern), None) => {
                 let is_base64 = match long.encoding.as_deref() {
                     None => false,
                     Some("base64") => true,
                     Some(other) => return Err(check::not_allowed("encoding", other, "base64")),
                 };
-                Meaning::Pattern(self.pattern(pattern, is_base64)? as u8)
+                Ok(Meaning::Pattern(self.pattern(pattern, is_base64)? as u8))
+            }
+            (None, None, Some(words)) => {
+                let signal = |(word, field): (&String, &String)| match check::field(name, field)? {
+                    field @ (Field::Gdpr | Field::ChildDirected | Field::LimitAdTracking) => {
+                        Ok((word.as_bytes().into(), field))
+                    }
+                    _ => Err(check::not_allowed("words", field, "gdpr, child_directed, limit_ad_tracking")),
+                };
+                self.words.push(words.iter().map(signal).collect::<Result<_, Problem>>()?);
+                Ok(Meaning::Words((self.words.len() - 1) as u8))
             }
             _ => {
-                return Err(Problem::Other(format!("parameter `{name}` needs either `field` or `pattern`")));
+                Err(Problem::Other(format!("parameter `{name}` needs either `field`, `pattern` or `words`")))
             }
-        };
-        self.add(name, meaning, long.plus_is_space.unwrap_or(text.plus_is_space));
-        if let Some(parameter) = self.parameters.last_mut() {
-            parameter.json_only = long.json_only;
-            parameter.is_rest = text.rest.as_deref() == Some(name);
-            parameter.template_macro = long.template_macro.as_deref().map(Into::into);
         }
-        Ok(())
     }
 
     fn pattern(&mut self, text: &str, is_base64: bool) -> Result<usize, Problem> {
@@ -245,7 +267,7 @@ impl Builder {
             let fills = |parameter: &Parameter| parameter.meaning == Meaning::Field(signal);
             if self.parameters.iter().filter(|parameter| fills(parameter)).count() > 1 {
                 for parameter in self.parameters.iter_mut().filter(|parameter| fills(parameter)) {
-                    parameter.is_ored = true;
+                    parameter.repeats = field::Repeats::Either;
                 }
             }
         }
@@ -269,7 +291,8 @@ impl Builder {
             plus_is_space: false,
             json_only: false,
             is_rest: true,
-            is_ored: false,
+            repeats: field::Repeats::Equal,
+            digest: None,
             template_macro: None,
         });
         Ok(Some(self.parameters.len() - 1))
@@ -378,7 +401,7 @@ fn path_of(text: &PathText, table: &Text) -> Result<Path, Problem> {
     if tail != Tail::Parameters && query != QueryUse::Parameters {
         return Err(Problem::Other(format!("path `{}` has its parameters in the query alone", text.path)));
     }
-    let when = text.when.as_deref().map(|when| check::when(when)).transpose()?;
+    let when = text.when.as_deref().map(check::when).transpose()?;
     Ok(Path { literal: literal.into(), tail, stage, is_click, when, query })
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Names {
     multiplier: u64,
     shift: u32,
     /// The names by number.
-    names: Vec<Box<[u8]>>,
+    by_number: Vec<Box<[u8]>>,
     /// Longest name, bytes.
     longest: usize,
 }
@@ -44,7 +44,7 @@ impl Names {
         let built = MULTIPLIERS.map(|multiplier| Self::fill(&names, multiplier, shift, size));
         let best = built.into_iter().min_by_key(|(_, steps)| *steps).map(|(table, _)| table);
         let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
-        Self { names, longest, ..best.unwrap_or_default() }
+        Self { by_number: names, longest, ..best.unwrap_or_default() }
     }
 
     fn fill(names: &[Box<[u8]>], multiplier: u64, shift: u32, size: usize) -> (Self, usize) {
@@ -96,7 +96,7 @@ impl Names {
 
     /// The name of a number.
     pub(super) fn name(&self, number: usize) -> &[u8] {
-        self.names.get(number).map_or(&[], |name| name)
+        self.by_number.get(number).map_or(&[], |name| name)
     }
 
     /// Longest name, bytes.

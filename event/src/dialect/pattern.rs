@@ -6,8 +6,6 @@ use crate::outcome::Outcome;
 /// What a value is taken apart by.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    /// The text as it stands in the table.
-    pub(super) text: Box<str>,
     /// The value is base64 of what the pattern describes.
     pub(super) is_base64: bool,
     /// What stands before the first placeholder.
@@ -55,12 +53,22 @@ impl Pattern {
         if parts.iter().all(|part| part.field.is_none()) {
             return Err(format!("pattern `{text}` fills no field"));
         }
-        Ok(Self { text: text.into(), is_base64, head: head.as_bytes().into(), parts: parts.into() })
+        Ok(Self { is_base64, head: head.as_bytes().into(), parts: parts.into() })
     }
 
     /// The fields that it fills, in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = Field> {
         self.parts.iter().filter_map(|part| part.field)
+    }
+
+    /// A value with these fields; what nobody needs is a digit.
+    pub(super) fn written<'a>(&self, of: impl Fn(Field) -> Option<&'a str>) -> String {
+        let mut text = String::from_utf8_lossy(&self.head).into_owned();
+        for part in &self.parts {
+            text.push_str(part.field.and_then(&of).unwrap_or("1"));
+            text.push_str(&String::from_utf8_lossy(&part.until));
+        }
+        text
     }
 
     /// Hands out the parts of a value. Each placeholder takes as little as it can; the last takes the rest, if nothing stands behind it.

@@ -12,6 +12,14 @@ use crate::stage::Stage;
 const BUILT_IN: &[(&str, &str)] = &[
     ("native.toml", include_str!("../../dialects/native.toml")),
     ("miaozhen.toml", include_str!("../../dialects/miaozhen.toml")),
+    ("admaster.toml", include_str!("../../dialects/admaster.toml")),
+    ("cm360.toml", include_str!("../../dialects/cm360.toml")),
+    ("nielsen.toml", include_str!("../../dialects/nielsen.toml")),
+    ("gridsum.toml", include_str!("../../dialects/gridsum.toml")),
+    ("talkingdata.toml", include_str!("../../dialects/talkingdata.toml")),
+    ("rtbasia.toml", include_str!("../../dialects/rtbasia.toml")),
+    ("adbug.toml", include_str!("../../dialects/adbug.toml")),
+    ("vast.toml", include_str!("../../dialects/vast.toml")),
 ];
 
 /// Most tables of one set.
@@ -184,7 +192,8 @@ impl Dialects {
 }
 
 impl Path {
-    fn entry<'d, 'u>(
+    /// The target, if its path is this one.
+    pub(super) fn entry<'d, 'u>(
         &self,
         table: &'d Table,
         number: usize,

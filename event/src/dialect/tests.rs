@@ -258,7 +258,7 @@ fn a_wrong_table_is_refused() {
         ),
         (
             "[parameters]\nc = { field = \"campaign\", plus = true }",
-            "expected a field name, or { field or pattern",
+            "expected a field name, or { field or pattern or words",
         ),
         (
             "seperator = \"&\"\n[parameters]",
@@ -279,7 +279,7 @@ fn a_wrong_table_is_refused() {
         ("[parameters]\nc = { pattern = \"x\" }", "fills no field"),
         (
             "[parameters]\nc = { pattern = \"{campaign}\", field = \"campaign\" }",
-            "either `field` or `pattern`",
+            "either `field`, `pattern` or `words`",
         ),
         ("[parameters]\nc = { pattern = \"{campaign}\", encoding = \"hex\" }", "allowed: base64"),
         ("[[paths]]\npath = \"/a\"\n[parameters]", "there are none"),

@@ -74,6 +74,11 @@ pub(super) fn begins_as_url(text: &[u8]) -> bool {
     text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"http"))
 }
 
+/// Whether the value can be an MD5 in hexadecimal.
+pub(super) fn is_md5(value: &[u8]) -> bool {
+    value.len() == 32 && value.iter().all(u8::is_ascii_hexdigit)
+}
+
 /// Undoes base64 where it stands: the standard and the URL-safe alphabet, with or without padding. `None` when it is neither, or when one
 /// digit is left over.
 pub(super) fn decode_base64(value: &mut [u8]) -> Option<&[u8]> {
@@ -95,14 +100,28 @@ pub(super) fn decode_base64(value: &mut [u8]) -> Option<&[u8]> {
     value.get(..to)
 }
 
+/// The standard base64 of some bytes, with padding.
+pub(super) fn encode_base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = DIGITS.get((bits >> (18 - 6 * place) & 63) as usize).copied().unwrap_or(b'=');
+            text.push(char::from(if place <= chunk.len() { digit } else { b'=' }));
+        }
+    }
+    text
+}
+
 fn base64_digit(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
         b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
         // A blank is a plus that a form decoder met.
-        b' ' => Some(62),
+        b'+' | b'-' | b' ' => Some(62),
         b'/' | b'_' => Some(63),
         _ => None,
     }
@@ -129,6 +148,17 @@ mod tests {
         for text in ["Y", "YQ===", "Y=Q=", "YW*I", "YWJjZ", "====="] {
             assert_eq!(decode_base64(&mut text.as_bytes().to_vec()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        for len in 0..20 {
+            let bytes: Vec<u8> = (0..len).map(|byte: u8| byte.wrapping_mul(37).wrapping_add(200)).collect();
+            let mut text = encode_base64(&bytes).into_bytes();
+            assert_eq!(text.len(), bytes.len().div_ceil(3) * 4);
+            assert_eq!(decode_base64(&mut text), Some(&*bytes));
+        }
+        assert_eq!(encode_base64(b"C&2&80000543"), "QyYyJjgwMDAwNTQz");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Values {
 #[derive(serde::Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a field name, or { field or pattern, encoding, macro, plus_is_space, json_only }"
+    expecting = "expected a field name, or { field or pattern or words, digest, encoding, macro, plus_is_space, json_only }"
 )]
 pub(super) enum Named {
     Short(String),
@@ -85,6 +85,8 @@ pub(super) enum Named {
 pub(super) struct Long {
     pub(super) field: Option<String>,
     pub(super) pattern: Option<String>,
+    pub(super) words: Option<BTreeMap<String, String>>,
+    pub(super) digest: Option<String>,
     pub(super) encoding: Option<String>,
     #[serde(rename = "macro")]
     pub(super) template_macro: Option<String>,
