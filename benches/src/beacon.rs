@@ -1,5 +1,5 @@
-//! The requests of a measurement: `GET /i?…` of the native grammar with about 200 bytes of URL, three identifiers of one device and
-//! the headers of a phone's browser. A template is written once; each request overwrites the parts that differ.
+//! The requests of a measurement: `GET /i?…` of the native grammar with about 200 bytes of URL and three identifiers of one device, or
+//! `GET /x/…` as a medium's template and the MMA China SDK make it, with about 650 bytes and six; and the headers of a phone. A template is written once; each request overwrites the parts that differ.
 //!
 //! Devices come from a fixed population, so that some are seen again; request ids never repeat within a run. Everything follows
 //! from the seed.
@@ -14,6 +14,15 @@ const ID_BYTES: usize = 32;
 
 /// Length of a Unix time in seconds, until the year 2286.
 const TIME_BYTES: usize = 10;
+
+/// How the impressions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Grammar {
+    /// `/i?c=…&p=…`, three identifiers.
+    Native,
+    /// `/x/k=…&p=…`, the template of a medium with its macros and what the SDK appends, six identifiers.
+    Miaozhen,
+}
 
 /// Whose impressions are sent.
 #[derive(Clone, Debug)]
@@ -30,14 +39,19 @@ pub struct Beacons {
     request: Vec<u8>,
     time_at: usize,
     request_id_at: usize,
-    device_at: [usize; 3],
+    device_at: Vec<usize>,
     seed: u64,
     sent: u64,
 }
 
 impl Beacons {
-    /// Impressions of `campaign`, sent to `host`. The same seed gives the same requests.
+    /// Impressions of `campaign` in the native grammar, sent to `host`. The same seed gives the same requests.
     pub fn new(host: &str, campaign: &Campaign, seed: u64) -> Self {
+        Self::written(Grammar::Native, host, campaign, seed)
+    }
+
+    /// The same in the grammar that is asked for.
+    pub fn written(grammar: Grammar, host: &str, campaign: &Campaign, seed: u64) -> Self {
         let mut request = Vec::with_capacity(1024);
         let mut part = |text: &str, blank: usize| {
             request.extend_from_slice(text.as_bytes());
@@ -45,19 +59,43 @@ impl Beacons {
             request.resize(at + blank, b'0');
             at
         };
-        let query = format!("GET /i?c={}&p={}&cr=a1&os=android&t=", campaign.campaign, campaign.placement);
-        let time_at = part(&query, TIME_BYTES);
-        let request_id_at = part("&rid=", ID_BYTES);
-        let oaid_at = part("&oaid_md5=", ID_BYTES);
-        let imei_at = part("&imei_md5=", ID_BYTES);
-        let android_id_at = part("&android_id_md5=", ID_BYTES);
+        let Campaign { campaign, placement } = campaign;
+        let mut device_at = Vec::new();
+        let (time_at, request_id_at) = match grammar {
+            Grammar::Native => {
+                let time_at =
+                    part(&format!("GET /i?c={campaign}&p={placement}&cr=a1&os=android&t="), TIME_BYTES);
+                let request_id_at = part("&rid=", ID_BYTES);
+                for name in ["oaid_md5", "imei_md5", "android_id_md5"] {
+                    device_at.push(part(&format!("&{name}="), ID_BYTES));
+                }
+                (time_at, request_id_at)
+            }
+            Grammar::Miaozhen => {
+                part(
+                    &format!(
+                        "GET /x/k={campaign}&p={placement}&dx=__IPDX__&rt=2&pro=s&ns=__IP__&ni=__IESID__&v=__LOC__&xa=__ADPLATFORM__\
+                         &tr=__REQUESTID__&mo=0&m0=__OPENUDID__&m0a=__DUID__&m1=__ANDROIDID1__"
+                    ),
+                    0,
+                );
+                for name in ["m1a", "m2", "m4", "m6", "m6a"] {
+                    device_at.push(part(&format!("&{name}="), ID_BYTES));
+                }
+                device_at.push(part("&m5=__IDFA__&m11=__OAID__&m11a=", ID_BYTES));
+                let time_at =
+                    part("&mn=News&mp=com.example.news&md=V2309A&me=14&mw=1&mv=a2.2.5&mt=", TIME_BYTES);
+                let request_id_at = part("&br=1&vx=0&vf=", ID_BYTES);
+                part("&o=", 0);
+                (time_at, request_id_at)
+            }
+        };
         let headers = format!(
             " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0 (Linux; Android 14; V2309A) AppleWebKit/537.36 (KHTML, like \
              Gecko) Version/4.0 Chrome/126.0.6478.71 Mobile Safari/537.36\r\nAccept: image/avif,image/webp,image/*,*/*;q=0.8\r\n\
              Accept-Encoding: gzip, deflate\r\nAccept-Language: zh-CN,zh;q=0.9\r\nReferer: https://www.example.com/\r\n\r\n"
         );
         part(&headers, 0);
-        let device_at = [oaid_at, imei_at, android_id_at];
         let mut beacons = Self { request, time_at, request_id_at, device_at, seed, sent: 0 };
         beacons.set_time();
         beacons
@@ -73,9 +111,9 @@ impl Beacons {
         let draw = mix(self.seed ^ mix(self.sent));
         self.write_id(self.request_id_at, draw, self.sent);
         let device = draw % DEVICES;
-        for (kind, at) in self.device_at.into_iter().enumerate() {
-            let id = mix(device << 2 | kind as u64);
-            self.write_id(at, id, mix(id));
+        for kind in 0..self.device_at.len() {
+            let id = mix(device << 3 | kind as u64);
+            self.write_id(self.device_at.get(kind).copied().unwrap_or_default(), id, mix(id));
         }
         &self.request
     }
@@ -166,5 +204,13 @@ mod tests {
             "{text}"
         );
         assert!((180..=220).contains(&one.url_bytes()), "{}", one.url_bytes());
+        let campaign = Campaign { campaign: "bench".to_owned(), placement: "p1".to_owned() };
+        let mut sdk = Beacons::written(Grammar::Miaozhen, "127.0.0.1:8080", &campaign, 1);
+        let text = String::from_utf8(sdk.next_request().to_vec()).unwrap();
+        assert!(
+            text.starts_with("GET /x/k=bench&p=p1&dx=__IPDX__&") && text.contains("&o= HTTP/1.1\r\n"),
+            "{text}"
+        );
+        assert!((560..=660).contains(&sdk.url_bytes()), "{}", sdk.url_bytes());
     }
 }

@@ -29,8 +29,25 @@ use crate::record::Platform;
 
 /// The profiles of the program, one for each medium.
 const BUILT_IN: &[(&str, &str)] = &[
-    ("standard.toml", include_str!("../profiles/standard.toml")),
+    ("alimama.toml", include_str!("../profiles/alimama.toml")),
+    ("baidu.toml", include_str!("../profiles/baidu.toml")),
+    ("bilibili.toml", include_str!("../profiles/bilibili.toml")),
+    ("gridsum.toml", include_str!("../profiles/gridsum.toml")),
+    ("huawei.toml", include_str!("../profiles/huawei.toml")),
+    ("ipinyou.toml", include_str!("../profiles/ipinyou.toml")),
+    ("iqiyi.toml", include_str!("../profiles/iqiyi.toml")),
     ("kuaishou.toml", include_str!("../profiles/kuaishou.toml")),
+    ("mintegral.toml", include_str!("../profiles/mintegral.toml")),
+    ("oceanengine.toml", include_str!("../profiles/oceanengine.toml")),
+    ("oppo.toml", include_str!("../profiles/oppo.toml")),
+    ("standard.toml", include_str!("../profiles/standard.toml")),
+    ("tencent.toml", include_str!("../profiles/tencent.toml")),
+    ("uc.toml", include_str!("../profiles/uc.toml")),
+    ("vast.toml", include_str!("../profiles/vast.toml")),
+    ("weibo.toml", include_str!("../profiles/weibo.toml")),
+    ("xiaohongshu.toml", include_str!("../profiles/xiaohongshu.toml")),
+    ("xiaomi.toml", include_str!("../profiles/xiaomi.toml")),
+    ("zhihu.toml", include_str!("../profiles/zhihu.toml")),
 ];
 
 /// A set of profiles, compiled against a set of dialects. Immutable; shared behind an `Arc`.
@@ -107,11 +124,13 @@ pub enum ValueForm {
     Seconds,
     /// Unix milliseconds.
     Milliseconds,
+    /// A date and time in text.
+    DateTime,
 }
 
 impl ValueForm {
     /// Every form.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Raw,
         Self::Md5,
         Self::Md5Colons,
@@ -120,6 +139,7 @@ impl ValueForm {
         Self::Sha256OfMd5,
         Self::Seconds,
         Self::Milliseconds,
+        Self::DateTime,
     ];
 
     /// The name in profile files.
@@ -133,6 +153,7 @@ impl ValueForm {
             Self::Sha256OfMd5 => "sha256_of_md5",
             Self::Seconds => "seconds",
             Self::Milliseconds => "milliseconds",
+            Self::DateTime => "date_time",
         }
     }
 
@@ -242,6 +263,9 @@ impl Profile {
                 // Where the name alone decides how the field is read, only the one of that name is read rightly.
                 && same_name.is_none_or(|(_, same)| is_read_alike(same.held, meaning.held))
         };
+        let is_meeting = |(_, meaning): &(&str, Meaning)| {
+            !matches!(meaning.held.form, ValueForm::Sha1 | ValueForm::Sha256 | ValueForm::Sha256OfMd5)
+        };
         let on_one_system =
             |(_, meaning): &(&str, Meaning)| holds(meaning.held) || meaning.on_ios.is_some_and(holds);
         let same_kind = |(_, meaning): &(&str, Meaning)| match (meaning.held.field, field) {
@@ -250,6 +274,7 @@ impl Profile {
         };
         same_name
             .filter(|found| holds(found.1.held) && found.1.on_ios.is_none())
+            .or_else(|| self.macros().filter(exact).find(is_meeting))
             .or_else(|| self.macros().find(exact))
             .or_else(|| same_name.filter(same_kind))
             .or_else(|| self.macros().find(on_one_system).filter(|_| same_name.is_none()))

@@ -141,9 +141,11 @@ async fn decide_all(lane: &Rc<Lane>, caller: &Caller<'_>, items: &[&RawValue]) -
                 Ok(fields) => said(fields),
                 Err(outcome) => Said::defective(*outcome),
             };
-            lane.tally.macros_unreplaced(said.hit.macros_unreplaced);
-            let decision = beacon::decide(&said, caller, &mut rules, lane.clock.now_ms(), record);
+            lane.tally.read(lane.native, &said.hit);
+            let now_ms = lane.clock.now_ms();
+            let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);
             fates.push(lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed));
+            lane.list_trial_hit(&said, &findings, decision, now_ms, record);
         }
     }
     fates

@@ -19,18 +19,19 @@
 
 use std::net::IpAddr;
 
-use catalog::{Campaign, Catalog, Found, Placement};
+use catalog::{Campaign, Catalog, Found, Placement, PlacementState, host_of};
 use event::address;
 use event::agent;
 use event::clock::UnixMs;
-use event::hit::Hit;
+use event::dialect::{Entry, Reading};
+use event::hit::{Hit, risk};
 use event::identifier::{self, Identity};
 use event::key::KeyRing;
 use event::outcome::Outcome;
 use event::profile::Remap;
-use event::record::{Device, Event, SourceKind, encode_event, flag, view_hash};
-use event::stage::Stage;
+use event::record::{Device, Event, Platform, SITE_BYTES_MAX, SourceKind, encode_event, flag, view_hash};
 use event::time::{self, Judged};
+use smallvec::SmallVec;
 
 use crate::caller::{Caller, Signals};
 use crate::senders::Sender;
@@ -40,12 +41,31 @@ pub(crate) struct Said<'a> {
     pub(crate) hit: Hit<'a>,
     /// The first thing that is wrong with its parameters.
     pub(crate) defect: Option<Outcome>,
-    /// By path or parameter.
-    pub(crate) stage: Option<Stage>,
+    /// Name of its dialect.
+    pub(crate) dialect: &'a str,
+    /// Number of it, by which the placement's profile knows how its medium fills the dialect's parameters.
+    pub(crate) dialect_number: usize,
+    /// The names that the hit's `parameters_dropped` count by.
+    pub(crate) dropped_names: &'a [Box<str>],
     /// A click that asked for a landing host which is not registered.
     pub(crate) is_landing_refused: bool,
     /// An item of a batch.
     pub(crate) is_item: bool,
+}
+
+impl<'a> Said<'a> {
+    /// A beacon that came to a path of this dialect.
+    pub(crate) fn of(entry: &Entry<'a, '_>, reading: Reading<'a>) -> Self {
+        Self {
+            hit: reading.hit,
+            defect: reading.defect,
+            dialect: entry.table.name(),
+            dialect_number: entry.number,
+            dropped_names: entry.table.dropped_names(),
+            is_landing_refused: false,
+            is_item: false,
+        }
+    }
 }
 
 /// What a beacon is judged by.
@@ -75,6 +95,19 @@ pub(crate) enum Decision {
     Unknown,
 }
 
+/// What was found out about a beacon on the way to its decision, as far as that went: for the list of a trial placement's hits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Findings {
+    /// Its placement is in its trial state.
+    pub(crate) is_trial: bool,
+    pub(crate) source: SourceKind,
+    pub(crate) platform: Platform,
+    pub(crate) client_time_ms: Option<UnixMs>,
+    pub(crate) flags: u32,
+    pub(crate) ids_present: u32,
+    pub(crate) ids_usable: u32,
+}
+
 /// Decides about one beacon. If it is to be stored, its event stands in `record`.
 pub(crate) fn decide(
     said: &Said<'_>,
@@ -82,19 +115,36 @@ pub(crate) fn decide(
     rules: &mut Rules<'_>,
     now_ms: UnixMs,
     record: &mut Vec<u8>,
-) -> Decision {
-    match weigh(said, caller, rules, now_ms, record) {
+) -> (Decision, Findings) {
+    let hit = &said.hit;
+    let place = Place::find(rules.catalog, hit);
+    let mut findings = Findings {
+        is_trial: place.is_trial(),
+        source: place.source(caller.sender),
+        platform: Platform::Unknown,
+        client_time_ms: None,
+        flags: 0,
+        ids_present: hit
+            .ids
+            .iter()
+            .enumerate()
+            .fold(0, |bits, (at, id)| bits | u32::from(id.is_some()) << at),
+        ids_usable: 0,
+    };
+    let decision = match weigh(said, caller, rules, place, now_ms, (record, &mut findings)) {
         Ok(decision) => decision,
         Err(outcome) => Decision::Reject(outcome),
-    }
+    };
+    (decision, findings)
 }
 
 fn weigh(
     said: &Said<'_>,
     caller: &Caller<'_>,
     rules: &mut Rules<'_>,
+    place: Place<'_>,
     now_ms: UnixMs,
-    record: &mut Vec<u8>,
+    (record, findings): (&mut Vec<u8>, &mut Findings),
 ) -> Result<Decision, Outcome> {
     let hit = &said.hit;
     if caller.signals.has(Signals::PREFETCH) {
@@ -103,7 +153,7 @@ fn weigh(
     if let Some(defect) = said.defect {
         return Err(defect);
     }
-    let stage = said.stage.ok_or(Outcome::UnknownStage)?;
+    let stage = hit.stage.ok_or(Outcome::UnknownStage)?;
     let campaign_id = hit.campaign.ok_or(Outcome::MissingCampaign)?;
     let placement_id = hit.placement.ok_or(Outcome::MissingPlacement)?;
     let (campaign, placement) = (text(campaign_id)?, text(placement_id)?);
@@ -112,24 +162,26 @@ fn weigh(
     if said.is_item && ((hit.ip.is_some() && !rights.ip) || (hit.user_agent.is_some() && !rights.ua)) {
         return Err(Outcome::NotPermitted);
     }
-    let place = Place::find(rules.catalog, campaign_id, placement_id);
     let start_ms = place.campaign.and_then(Campaign::campaign_start_ms);
     let time = time::judge(hit.time, now_ms, start_ms, rights.backdate)?;
-    let viewer = Viewer::of(hit, caller, place.source(caller.sender))?;
+    findings.client_time_ms = time.client_time_ms;
+    let viewer = Viewer::of(hit, caller, findings.source)?;
 
     if !rules.may_measure {
         return Ok(Decision::Unknown);
     }
     let platform = agent::platform(hit.os, viewer.agent);
-    let identity = identifier::identify(hit, platform, rules.keys, &Remap::NONE);
+    let remap = place.placement.map_or(Remap::none(), |placement| placement.remap(said.dialect_number));
+    let identity = identifier::identify(hit, platform, rules.keys, remap);
+    let flags = flags(said, caller, &identity, &time, rules.honour_dnt)
+        | if viewer.agent.is_empty() { flag::AGENT_EMPTY } else { 0 }
+        | if place.is_known() { 0 } else { flag::UNRESOLVED }
+        | if findings.is_trial { flag::TRIAL } else { 0 };
+    (findings.platform, findings.flags, findings.ids_usable) = (platform, flags, identity.ids_usable);
     let shown = if place.is_known() { Outcome::Accepted } else { Outcome::Unresolved };
     if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
         return Ok(Decision::OptOut { shown });
     }
-
-    let flags = flags(said, caller, &identity, &time, rules.honour_dnt)
-        | if viewer.agent.is_empty() { flag::AGENT_EMPTY } else { 0 }
-        | if place.is_known() { 0 } else { flag::UNRESOLVED };
     let local = place.known().map(|(campaign, _)| campaign.local_time(time.time_ms));
     record.clear();
     encode_event(
@@ -149,10 +201,10 @@ fn weigh(
             region: "",
             catalog_version: rules.catalog.version,
             device: device(&identity, flags),
-            view: hit.request_id.map_or(0, view_hash),
+            view: hit.group_id.or(hit.request_id).map_or(0, view_hash),
             network: &viewer.address.map(address::cut).unwrap_or_default(),
             agent: agent::cut(viewer.agent),
-            site: "",
+            site: std::str::from_utf8(&viewer.site).unwrap_or_default(),
         },
         record,
     );
@@ -167,8 +219,8 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn find(catalog: &'a Catalog, campaign: &[u8], placement: &[u8]) -> Self {
-        match catalog.find(campaign, placement) {
+    fn find(catalog: &'a Catalog, hit: &Hit<'_>) -> Self {
+        match catalog.find(hit.campaign.unwrap_or_default(), hit.placement.unwrap_or_default()) {
             Found::Known(campaign, placement) => {
                 Self { campaign: Some(campaign), placement: Some(placement) }
             }
@@ -183,6 +235,10 @@ impl<'a> Place<'a> {
 
     fn is_known(&self) -> bool {
         self.known().is_some()
+    }
+
+    fn is_trial(&self) -> bool {
+        self.placement.is_some_and(|placement| placement.state == PlacementState::Trial)
     }
 
     /// How the beacon reached us: as the placement declares it, or by who sent it while the placement is unknown.
@@ -200,6 +256,8 @@ struct Viewer<'a> {
     source: SourceKind,
     address: Option<IpAddr>,
     agent: &'a [u8],
+    /// Host of the page, lower case, or empty.
+    site: SmallVec<[u8; 64]>,
 }
 
 impl<'a> Viewer<'a> {
@@ -223,8 +281,17 @@ impl<'a> Viewer<'a> {
             None if is_own_connection => caller.agent,
             None => b"",
         };
-        Ok(Self { source, address, agent })
+        let site = if is_own_connection { site(caller.referer) } else { SmallVec::new() };
+        Ok(Self { source, address, agent, site })
     }
+}
+
+/// The host of a `Referer`, lower case: all that is looked at of it.
+fn site(referer: Option<&[u8]>) -> SmallVec<[u8; 64]> {
+    let host = referer.and_then(host_of).map(|(_, host)| host).filter(|host| host.len() <= SITE_BYTES_MAX);
+    let mut site = SmallVec::from_slice(host.unwrap_or_default().as_bytes());
+    site.make_ascii_lowercase();
+    site
 }
 
 fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judged, honour_dnt: bool) -> u32 {
@@ -238,6 +305,11 @@ fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judge
         (is_on(hit.child_directed), flag::WITHHELD_CHILD),
         (is_consent_missing(hit), flag::WITHHELD_CONSENT),
         (said.is_landing_refused, flag::LANDING_REFUSED),
+        (hit.group_id.is_some(), flag::DUPLICATE_BY_TIME),
+        (hit.device_risk & risk::ROOT != 0, flag::DEVICE_ROOT),
+        (hit.device_risk & risk::EMULATOR != 0, flag::DEVICE_EMULATOR),
+        (hit.device_risk & risk::HOOK != 0, flag::DEVICE_HOOK),
+        (hit.device_risk & risk::ADB != 0, flag::DEVICE_ADB),
     ]
     .into_iter()
     .filter_map(|(is_set, bit)| is_set.then_some(bit))
@@ -252,6 +324,16 @@ fn device(identity: &Identity, flags: u32) -> Option<Device> {
         | flag::WITHHELD_CHILD
         | flag::WITHHELD_DNT;
     identity.device.filter(|_| flags & WITHHELD == 0)
+}
+
+/// Whether nothing in the hit or the request asks not to be recognised: only then a cookie id is read or given (DOMAIN §7). `DNT` counts here
+/// whether or not it withholds the device key: a cookie is ours to give, and a person who asks for nothing of the kind gets none.
+pub(crate) fn may_be_recognised(hit: &Hit<'_>, caller: &Caller<'_>) -> bool {
+    const ASKS_NOT_TO: [Signals; 4] = [Signals::OPTED_OUT, Signals::PREFETCH, Signals::GPC, Signals::DNT];
+    !ASKS_NOT_TO.into_iter().any(|signal| caller.signals.has(signal))
+        && !is_on(hit.limit_ad_tracking)
+        && !is_on(hit.child_directed)
+        && !is_consent_missing(hit)
 }
 
 /// Whether a flag parameter is set: `1` or `true`.

@@ -8,6 +8,7 @@ use hyper::header::HeaderMap;
 use memchr::memmem;
 
 use crate::address;
+use crate::id_cookie;
 use crate::senders::{Sender, Senders};
 use crate::settings::Settings;
 
@@ -17,6 +18,10 @@ pub(crate) struct Caller<'a> {
     pub(crate) sender: Sender,
     /// Where the request came from; `None` if a proxy of ours does not know.
     pub(crate) address: Option<IpAddr>,
+    /// `Referer`: only its host is ever looked at.
+    pub(crate) referer: Option<&'a [u8]>,
+    /// The id cookie that we gave this browser, where the setting is on.
+    pub(crate) id_cookie: Option<&'a [u8]>,
     /// `User-Agent`, or empty.
     pub(crate) agent: &'a [u8],
     /// `X-Device-IP`: the viewer's address as a stitching server says it.
@@ -57,6 +62,8 @@ impl<'a> Caller<'a> {
         let mut caller = Self {
             sender: senders.sender(headers),
             address: address::client(peer, headers, &settings.trusted_proxies),
+            referer: None,
+            id_cookie: None,
             agent: b"",
             device_ip: None,
             device_agent: None,
@@ -66,7 +73,13 @@ impl<'a> Caller<'a> {
             let value = value.as_bytes();
             match name.as_str() {
                 "user-agent" => caller.agent = value,
-                "cookie" => caller.signals.set(Signals::OPTED_OUT, has_opt_out_cookie(value)),
+                "cookie" => {
+                    caller.signals.set(Signals::OPTED_OUT, has_opt_out_cookie(value));
+                    if settings.id_cookie {
+                        caller.id_cookie = caller.id_cookie.or(id_cookie::find(value));
+                    }
+                }
+                "referer" => caller.referer = Some(value),
                 "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
                     caller.signals.set(Signals::PREFETCH, is_ahead_of_time(value));
                 }

@@ -15,11 +15,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use catalog::{Catalog, Found, Landing};
-use event::dialect::{Reading, Table};
+use event::dialect::Entry;
+use event::hit::Hit;
 use event::outcome::Outcome;
-use event::stage::Stage;
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::http::request::Parts;
 use tokio::time::timeout;
 
 use crate::answer::{self, Answer};
@@ -27,8 +26,9 @@ use crate::beacon::{self, Said};
 use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::id_cookie;
 use crate::lane::{Desk, Fate, Lane};
-use crate::route::{emptied, finish_pixel, query};
+use crate::route::{emptied, finish_pixel};
 
 /// Where a click goes.
 enum Destination {
@@ -41,41 +41,41 @@ enum Destination {
 pub(crate) async fn serve(
     lane: &Rc<Lane>,
     connection: &Connection,
-    parts: &Parts,
+    entry: &Entry<'_, '_>,
     headers: HeaderMap,
 ) -> Answer {
     let is_debugging = lane.senders.is_debugging(&headers);
-    let (destination, fate) = {
+    let (destination, fate, cookie) = {
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
         let catalog = catalog.load();
         let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
-        let reading = Table::native().read(query(parts), scratch);
-        lane.tally.macros_unreplaced(reading.hit.macros_unreplaced);
-        let (destination, is_landing_refused) = land(catalog, &reading);
-        let said = Said {
-            hit: reading.hit,
-            defect: reading.defect,
-            stage: Some(Stage::Click),
-            is_landing_refused,
-            is_item: false,
-        };
+        let mut said = Said::of(entry, entry.read(scratch));
+        lane.tally.read(entry.number, &said.hit);
+        let (destination, is_landing_refused) = land(catalog, &said.hit);
+        said.is_landing_refused = is_landing_refused;
+        let cookie = id_cookie::recognise(&mut said.hit, &caller, &lane.settings);
         let now_ms = lane.clock.now_ms();
         let mut rules = lane.rules(catalog, opt_outs, now_ms);
-        let decision = beacon::decide(&said, &caller, &mut rules, now_ms, record);
+        let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         let failed = if matches!(destination, Destination::Nowhere) {
             Outcome::StorageFailed
         } else {
             Outcome::LostClick
         };
-        (destination, lane.carry_out(Books::receive(), decision, record, failed))
+        let fate = lane.carry_out(Books::receive(), decision, record, failed);
+        lane.list_trial_hit(&said, &findings, decision, now_ms, record);
+        (destination, fate, cookie)
     };
     let headers = emptied(headers);
     if matches!(destination, Destination::Nowhere) {
-        return finish_pixel(lane, connection, fate, headers, is_debugging).await;
+        let mut answer = finish_pixel(lane, connection, fate, headers, is_debugging).await;
+        id_cookie::give(&mut answer, cookie);
+        return answer;
     }
     let outcome = wait_briefly(lane, fate).await;
     let mut answer = go(destination, headers);
+    id_cookie::give(&mut answer, cookie);
     if is_debugging {
         answer::tell(&mut answer, outcome);
     }
@@ -83,16 +83,15 @@ pub(crate) async fn serve(
 }
 
 /// Answers as for a click, and counts nothing.
-pub(crate) fn look(lane: &Lane, parts: &Parts, headers: HeaderMap) -> Answer {
+pub(crate) fn look(lane: &Lane, entry: &Entry<'_, '_>, headers: HeaderMap) -> Answer {
     let mut desk = lane.desk();
     let Desk { catalog, scratch, .. } = &mut *desk;
-    let reading = Table::native().read(query(parts), scratch);
-    go(land(catalog.load(), &reading).0, headers)
+    let reading = entry.read(scratch);
+    go(land(catalog.load(), &reading.hit).0, headers)
 }
 
 /// Where the click lands, and whether it asked for an unregistered host.
-fn land(catalog: &Catalog, reading: &Reading<'_>) -> (Destination, bool) {
-    let hit = &reading.hit;
+fn land(catalog: &Catalog, hit: &Hit<'_>) -> (Destination, bool) {
     let found = match (hit.campaign, hit.placement) {
         (Some(campaign), placement) => catalog.find(campaign, placement.unwrap_or_default()),
         (None, _) => Found::UnknownCampaign,

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use arc_swap::ArcSwap;
 use catalog::Catalog;
 use event::clock::Clock;
-use event::dialect::Scratch;
+use event::dialect::{Dialects, Scratch, Table};
 use event::key::{KeyRing, OptOutHash};
 use event::outcome::Outcome;
 use event::record::encode_outcomes;
@@ -26,11 +26,15 @@ use crate::connection::{Connection, Pace};
 use crate::metrics::Tally;
 use crate::senders::Senders;
 use crate::settings::Settings;
+use crate::trial;
 
 /// Everything the beacons of one thread need. Not shared with other threads, except what lies behind an `Arc`.
 pub(crate) struct Lane {
     pub(crate) settings: Arc<Settings>,
     pub(crate) senders: Arc<Senders>,
+    pub(crate) dialects: Arc<Dialects>,
+    /// Number of the dialect whose names JSON has.
+    pub(crate) native: usize,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) standing: Standing,
     pub(crate) clock: Clock,
@@ -39,6 +43,8 @@ pub(crate) struct Lane {
     pub(crate) pace: Rc<Pace>,
     pub(crate) tally: Tally,
     pub(crate) batches_in_flight: Cell<usize>,
+    /// How many more hits of trial placements are listed in this second.
+    trial_turns: Cell<u32>,
     /// Bytes held of bodies that have not come whole.
     pub(crate) body_bytes_coming: Cell<usize>,
     desk: RefCell<Desk>,
@@ -98,6 +104,13 @@ impl Lane {
         Rc::new(Self {
             settings: Arc::clone(&shared.settings),
             senders: Arc::clone(&shared.senders),
+            dialects: Arc::clone(&shared.dialects),
+            native: shared
+                .dialects
+                .tables()
+                .iter()
+                .position(|table| table.name() == Table::native().name())
+                .unwrap_or(usize::MAX),
             keys: Arc::clone(&shared.keys),
             standing: shared.standing.clone(),
             clock: shared.clock.clone(),
@@ -106,6 +119,7 @@ impl Lane {
             pace: Pace::new(shared.settings.limits),
             tally,
             batches_in_flight: Cell::new(0),
+            trial_turns: Cell::new(trial::HITS_PER_SECOND_MAX),
             body_bytes_coming: Cell::new(0),
             desk: RefCell::new(Desk {
                 catalog: arc_swap::Cache::new(Arc::clone(&shared.catalog)),
@@ -121,6 +135,13 @@ impl Lane {
     /// The desk, for as long as nothing is awaited.
     pub(crate) fn desk(&self) -> std::cell::RefMut<'_, Desk> {
         self.desk.borrow_mut()
+    }
+
+    /// Whether one more hit of a trial placement is listed in this second.
+    pub(crate) fn take_trial_turn(&self) -> bool {
+        let turns = self.trial_turns.get();
+        self.trial_turns.set(turns.saturating_sub(1));
+        turns > 0
     }
 
     /// Carries out what was decided about a beacon; `record` is its event, `failed` what it is if the journal does not store it.
@@ -164,6 +185,7 @@ impl Lane {
 
     /// Once a second: deadlines, what the gone callers left, books, metrics.
     pub(crate) fn tick(&self) {
+        self.trial_turns.set(trial::HITS_PER_SECOND_MAX);
         self.pace.sweep();
         self.settle_orphans();
         self.follow(self.writer.id());

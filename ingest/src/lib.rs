@@ -4,8 +4,8 @@
 //!
 //! 1. `listener` — a lane (one thread, one runtime, one socket, one journal lane) accepts the connection. Its bytes pass the guard of
 //!    `connection`, which keeps the deadlines and refuses heads that two readers could understand in two ways, into the HTTP library.
-//! 2. `route` — path and method say what the request is. A pixel's parameters are read by the dialect table, its headers by `caller`;
-//!    a `click` first decides where it lands, a `batch` takes its body apart and does the rest for each item.
+//! 2. `route` — path and method say what the request is, and in which dialect. A pixel's parameters are read by the dialect's table, its headers by
+//!    `caller`; a `click` first decides where it lands, a `batch` takes its body apart and does the rest for each item.
 //! 3. `beacon` — *the* decision, one pure function: rejected for a reason, opted out, or stored as this event, whose bytes it encodes.
 //! 4. `lane` — the event is appended to the journal and the beacon counted in the `books`; then it waits for its group's commit. The books
 //!    give each beacon exactly one outcome and go to the journal themselves once a second.
@@ -32,14 +32,14 @@ mod click;
 mod connection;
 pub mod forwarder;
 mod framing;
+mod id_cookie;
 mod lane;
 mod listener;
 pub mod metrics;
 mod route;
 mod senders;
 pub mod settings;
-mod tag;
-mod vast;
+mod trial;
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,6 +52,7 @@ pub use address::{Cidr, CidrError};
 #[doc(hidden)]
 pub use batch::decode_batch;
 use event::clock::Clock;
+use event::dialect::Dialects;
 use event::key::KeyRing;
 use journal::{Health, Writer};
 use senders::Senders;
@@ -63,6 +64,8 @@ const COMMIT_RUNNING_MAX: Duration = Duration::from_secs(2);
 
 /// What the tracker works with.
 pub struct Parts {
+    /// The grammars that are understood.
+    pub dialects: Arc<Dialects>,
     /// The device keys.
     pub keys: Arc<KeyRing>,
     /// The catalog in force.
@@ -179,6 +182,7 @@ impl Error {
 pub(crate) struct Shared {
     settings: Arc<Settings>,
     senders: Arc<Senders>,
+    dialects: Arc<Dialects>,
     keys: Arc<KeyRing>,
     catalog: catalog::Shared,
     opt_outs: opt_out::List,
@@ -229,6 +233,7 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
     let shared = Arc::new(Shared {
         settings,
         senders,
+        dialects: parts.dialects,
         keys: parts.keys,
         catalog: parts.catalog,
         opt_outs: parts.opt_outs,

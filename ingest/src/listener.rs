@@ -75,7 +75,7 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
-    let lane = Lane::new(shared, writer, Tally::new());
+    let lane = Lane::new(shared, writer, Tally::new(&shared.dialects));
     local.block_on(&runtime, live(Rc::clone(&lane), listener, stop))?;
     // Whatever is still open has used up its time. What it leaves in the journal is settled by `finish`.
     drop(local);

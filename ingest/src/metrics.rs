@@ -5,15 +5,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event::dialect::{Dialects, Table};
+use event::hit::Hit;
 use event::outcome::Outcome;
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use crate::books::Books;
 use crate::connection::Pace;
-use crate::route::Route;
+use crate::route::RouteKind;
 
 /// What a metric's value does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ const OUTCOMES: [&str; Outcome::COUNT] = {
 };
 
 /// Route and class of the status in one label: the two are only ever looked at together.
-const ANSWERS: [&str; Route::NAMES.len() * CLASSES] = [
+const ANSWERS: [&str; RouteKind::NAMES.len() * CLASSES] = [
     "pixel_2xx",
     "pixel_3xx",
     "pixel_4xx",
@@ -62,14 +65,6 @@ const ANSWERS: [&str; Route::NAMES.len() * CLASSES] = [
     "batch_3xx",
     "batch_4xx",
     "batch_5xx",
-    "tag_2xx",
-    "tag_3xx",
-    "tag_4xx",
-    "tag_5xx",
-    "vast_2xx",
-    "vast_3xx",
-    "vast_4xx",
-    "vast_5xx",
     "unknown_2xx",
     "unknown_3xx",
     "unknown_4xx",
@@ -159,6 +154,12 @@ const MACROS: Metric = Metric {
     label: None,
     help: "Parameter values that were macros which the medium did not replace.",
 };
+const PARAMETERS_DROPPED: Metric = Metric {
+    name: "ingest_parameters_dropped_total",
+    kind: Kind::Counter,
+    label: Some(("name", &["other"])),
+    help: "Parameters that nobody needs and that were dropped unread: `other`, or dialect and name where the dialect's table lists the name.",
+};
 const COMMIT_WAITS: Metric = Metric {
     name: "ingest_commit_waits_total",
     kind: Kind::Counter,
@@ -217,6 +218,7 @@ pub const METRICS: &[Metric] = &[
     ACCEPT_ERRORS,
     RECEIVED_BYTES,
     MACROS,
+    PARAMETERS_DROPPED,
     COMMIT_WAITS,
     FORWARDED,
     FORWARDED_BYTES,
@@ -272,6 +274,11 @@ pub(crate) struct Tally {
     ends: [Cell<u64>; ENDS.len()],
     accept_errors: Cell<u64>,
     macros: Cell<u64>,
+    /// Parameters that no table lists.
+    unknown: Cell<u64>,
+    /// For each dialect, those that its table lists as dropped. The names are the table's, so they are as many as were written there.
+    dropped: Vec<Vec<Cell<u64>>>,
+    dialects: Arc<Dialects>,
     waits: [Cell<u64>; WAITS.len()],
     waits_seen: Cell<u32>,
     reported: RefCell<Reported>,
@@ -284,6 +291,7 @@ struct Handles {
     accept_errors: Counter,
     received_bytes: Counter,
     macros: Counter,
+    unknown: Counter,
     waits: [Counter; WAITS.len()],
     open: Gauge,
 }
@@ -304,6 +312,7 @@ impl Handles {
             accept_errors: counter!(ACCEPT_ERRORS.name),
             received_bytes: counter!(RECEIVED_BYTES.name),
             macros: counter!(MACROS.name),
+            unknown: counter!(PARAMETERS_DROPPED.name, "name" => "other"),
             waits: labelled(COMMIT_WAITS, WAIT_NAMES),
             open: gauge!(CONNECTIONS_OPEN.name),
         }
@@ -316,9 +325,13 @@ fn labelled<const N: usize>(metric: Metric, values: [&'static str; N]) -> [Count
 }
 
 impl Tally {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(dialects: &Arc<Dialects>) -> Self {
+        let dropped = |table: &Table| table.dropped_names().iter().map(|_| Cell::default()).collect();
         Self {
             handles: Handles::new(),
+            unknown: Cell::default(),
+            dropped: dialects.tables().iter().map(dropped).collect(),
+            dialects: Arc::clone(dialects),
             answers: Default::default(),
             ends: Default::default(),
             accept_errors: Cell::default(),
@@ -330,9 +343,9 @@ impl Tally {
     }
 
     /// A request was answered.
-    pub(crate) fn answered(&self, route: Route, status: StatusCode) {
+    pub(crate) fn answered(&self, route: RouteKind, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(2).min(CLASSES - 1);
-        bump(self.answers.get(route.number() * CLASSES + class), 1);
+        bump(self.answers.get(route as usize * CLASSES + class), 1);
     }
 
     /// A connection ended.
@@ -345,10 +358,17 @@ impl Tally {
         bump(Some(&self.accept_errors), 1);
     }
 
-    /// A hit had so many unreplaced macros.
-    pub(crate) fn macros_unreplaced(&self, count: u8) {
-        if count > 0 {
-            bump(Some(&self.macros), u64::from(count));
+    /// A hit was read in the dialect of this number.
+    pub(crate) fn read(&self, dialect: usize, hit: &Hit<'_>) {
+        if hit.macros_unreplaced > 0 {
+            bump(Some(&self.macros), u64::from(hit.macros_unreplaced));
+        }
+        if hit.parameters_unknown > 0 {
+            bump(Some(&self.unknown), u64::from(hit.parameters_unknown));
+        }
+        let Some(dropped) = self.dropped.get(dialect) else { return };
+        for number in hit.parameters_dropped.iter() {
+            bump(dropped.get(usize::from(number)), 1);
         }
     }
 
@@ -384,9 +404,23 @@ impl Tally {
         let counted = (handles.answers.iter().zip(&self.answers))
             .chain(handles.ends.iter().zip(&self.ends))
             .chain(handles.waits.iter().zip(&self.waits))
-            .chain([(&handles.accept_errors, &self.accept_errors), (&handles.macros, &self.macros)]);
+            .chain([(&handles.accept_errors, &self.accept_errors), (&handles.macros, &self.macros)])
+            .chain([(&handles.unknown, &self.unknown)]);
         for (counter, count) in counted {
             counter.increment(count.take());
+        }
+        self.report_dropped();
+    }
+
+    /// The series of a listed name begins with its first parameter: most of them never come.
+    fn report_dropped(&self) {
+        for (table, dropped) in self.dialects.tables().iter().zip(&self.dropped) {
+            for (name, count) in
+                table.dropped_names().iter().zip(dropped).filter(|(_, count)| count.get() > 0)
+            {
+                let name = format!("{}.{name}", table.name());
+                counter!(PARAMETERS_DROPPED.name, "name" => name).increment(count.take());
+            }
         }
     }
 }
@@ -409,7 +443,7 @@ mod tests {
             assert_eq!(METRICS.iter().filter(|other| other.name == metric.name).count(), 1);
         }
         for (index, name) in ANSWERS.iter().enumerate() {
-            let route = Route::NAMES[index / CLASSES];
+            let route = RouteKind::NAMES[index / CLASSES];
             assert_eq!(*name, format!("{route}_{}xx", index % CLASSES + 2));
         }
         assert_eq!(ENDS[End::Refused as usize], "refused");

@@ -3,12 +3,9 @@
 //! It owns the paths and methods of the tracker (DESIGN §9). It must never log or count a path: identifiers sit in them.
 //!
 //! ```text
-//! GET  /i?…          impression            HEAD: the same answer, nothing counted
-//! GET  /e/{stage}?…  any stage
-//! GET  /c?…          click, see [`crate::click`]
+//! GET  the paths of the dialect tables: pixels and clicks, see [`event::dialect`]      HEAD: the same answer, nothing counted
+//!      /i?… impression · /e/{stage}?… any stage · /c?… click, see [`crate::click`] · /x/… /r/… and the others
 //! POST /v1/events    batch, see [`crate::batch`]
-//! GET  /tag.js       the page tag, see [`crate::tag`]
-//! GET  /vast?…       a placement's VAST wrapper, see [`crate::vast`]
 //! OPTIONS            on each of them: what is allowed, for browsers that ask first
 //! ```
 
@@ -17,13 +14,11 @@ use std::rc::Rc;
 
 use catalog::Catalog;
 use event::clock::UnixMs;
-use event::dialect::Table;
+use event::dialect::{Dialects, Entry};
 use event::outcome::Outcome;
-use event::stage::Stage;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
-use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::answer::{self, Answer};
 use crate::beacon::{self, Rules, Said};
@@ -31,71 +26,59 @@ use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
 use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
-use crate::{batch, click, tag, vast};
+use crate::{batch, click, id_cookie};
 
-/// What a path is for. The order is that of the label in the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// A pixel with the stage that its path says, if that is one.
-    Pixel(Option<Stage>),
-    /// The click.
-    Click,
+/// What a path is for.
+pub(crate) enum Route<'r> {
+    /// A pixel or a click, in the dialect of its path.
+    Beacon(Entry<'r, 'r>),
     /// The batch.
     Batch,
-    /// The page tag.
-    Tag,
-    /// The VAST wrapper.
-    Vast,
     /// None of ours.
     Unknown,
 }
 
-impl Route {
-    /// Names in the metrics.
-    pub(crate) const NAMES: [&'static str; 6] = ["pixel", "click", "batch", "tag", "vast", "unknown"];
+/// What a route is counted as. The order is that of the label in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    /// Pixels of every dialect.
+    Pixel,
+    /// Clicks that are redirected.
+    Click,
+    /// The batch.
+    Batch,
+    /// None of ours.
+    Unknown,
+}
 
-    /// Its place among [`Route::NAMES`].
-    pub(crate) fn number(self) -> usize {
-        match self {
-            Self::Pixel(_) => 0,
-            Self::Click => 1,
-            Self::Batch => 2,
-            Self::Tag => 3,
-            Self::Vast => 4,
-            Self::Unknown => 5,
-        }
-    }
+impl RouteKind {
+    /// Names in the metrics, in the order of the kinds.
+    pub(crate) const NAMES: [&'static str; 4] = ["pixel", "click", "batch", "unknown"];
+}
 
-    fn of(path: &str) -> Self {
-        match path {
-            "/i" => Self::Pixel(Some(Stage::Impression)),
-            "/c" => Self::Click,
+impl<'r> Route<'r> {
+    fn of(dialects: &'r Dialects, uri: &'r Uri) -> Self {
+        match uri.path() {
             "/v1/events" => Self::Batch,
-            "/tag.js" => Self::Tag,
-            "/vast" => Self::Vast,
-            _ => match path.strip_prefix("/e/") {
-                Some(stage) if !stage.contains('/') => Self::Pixel(Stage::from_name(stage.as_bytes())),
-                Some(_) | None => Self::Unknown,
-            },
+            path => dialects.route(path, uri.query()).map_or(Self::Unknown, Self::Beacon),
         }
     }
 
-    fn allowed(self) -> HeaderValue {
+    fn kind(&self) -> RouteKind {
+        match self {
+            Self::Beacon(entry) if entry.is_click => RouteKind::Click,
+            Self::Beacon(_) => RouteKind::Pixel,
+            Self::Batch => RouteKind::Batch,
+            Self::Unknown => RouteKind::Unknown,
+        }
+    }
+
+    fn allowed(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Pixel(_) | Self::Click | Self::Tag | Self::Vast => "GET, HEAD, OPTIONS",
+            Self::Beacon(_) => "GET, HEAD, OPTIONS",
             Self::Batch => "POST, OPTIONS",
             Self::Unknown => "",
         })
-    }
-
-    /// The page that may read the answer although the request carried cookies: whichever sent a simple request to a route that pages use.
-    fn reader(self, parts: &Parts) -> Option<HeaderValue> {
-        match self {
-            Self::Pixel(_) | Self::Batch | Self::Vast if parts.method != Method::OPTIONS => {
-                parts.headers.get(ORIGIN).cloned()
-            }
-            Self::Pixel(_) | Self::Batch | Self::Vast | Self::Click | Self::Tag | Self::Unknown => None,
-        }
     }
 }
 
@@ -106,21 +89,19 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     connection.enter(Phase::Serving);
-    let (parts, body) = request.into_parts();
-    let route = Route::of(parts.uri.path());
-    let reader = route.reader(&parts);
-    let mut answer = if target_bytes(&parts) > lane.settings.limits.url_bytes_max {
+    let (mut parts, body) = request.into_parts();
+    let headers = std::mem::take(&mut parts.headers);
+    let route = Route::of(&lane.dialects, &parts.uri);
+    let kind = route.kind();
+    let mut answer = if target_bytes(&parts.uri) > lane.settings.limits.url_bytes_max {
         uri_too_long(&lane)
     } else {
-        dispatch(&lane, &connection, route, parts, body).await
+        dispatch(&lane, &connection, route, &parts.method, (headers, body)).await
     };
-    if let Some(origin) = reader {
-        answer::let_read(&mut answer, origin);
-    }
     if connection.ends_after_request() {
         answer::close(&mut answer);
     }
-    lane.tally.answered(route, answer.status());
+    lane.tally.answered(kind, answer.status());
     connection.rest();
     Ok(answer)
 }
@@ -128,52 +109,50 @@ pub(crate) async fn serve(
 async fn dispatch(
     lane: &Rc<Lane>,
     connection: &Connection,
-    route: Route,
-    mut parts: Parts,
-    body: Incoming,
+    route: Route<'_>,
+    method: &Method,
+    (headers, body): (HeaderMap, Incoming),
 ) -> Answer {
-    let headers = std::mem::take(&mut parts.headers);
-    match (route, &parts.method) {
-        (Route::Pixel(stage), &Method::GET) => pixel(lane, connection, &parts, headers, stage).await,
-        (Route::Pixel(_), &Method::HEAD) => answer::pixel(emptied(headers)),
-        (Route::Click, &Method::GET) => click::serve(lane, connection, &parts, headers).await,
-        (Route::Click, &Method::HEAD) => click::look(lane, &parts, emptied(headers)),
+    match (&route, method) {
+        (Route::Beacon(entry), &Method::GET) if entry.is_click => {
+            click::serve(lane, connection, entry, headers).await
+        }
+        (Route::Beacon(entry), &Method::HEAD) if entry.is_click => click::look(lane, entry, emptied(headers)),
+        (Route::Beacon(entry), &Method::GET) => pixel(lane, connection, entry, headers).await,
+        (Route::Beacon(_), &Method::HEAD) => answer::pixel(emptied(headers)),
         (Route::Batch, &Method::POST) => batch::serve(lane, connection, headers, body).await,
-        (Route::Tag, &Method::GET | &Method::HEAD) => tag::serve(headers),
-        (Route::Vast, &Method::GET | &Method::HEAD) => vast::serve(lane, connection, &parts, headers),
         (Route::Unknown, _) => answer::text(StatusCode::NOT_FOUND, emptied(headers), "not found\n"),
-        (_, &Method::OPTIONS) => answer::options(emptied(headers), route.allowed()),
-        (_, _) => answer::not_allowed(emptied(headers), route.allowed()),
+        (Route::Beacon(_) | Route::Batch, &Method::OPTIONS) => {
+            answer::options(emptied(headers), route.allowed())
+        }
+        (Route::Beacon(_) | Route::Batch, _) => answer::not_allowed(emptied(headers), route.allowed()),
     }
 }
 
 async fn pixel(
     lane: &Rc<Lane>,
     connection: &Connection,
-    parts: &Parts,
+    entry: &Entry<'_, '_>,
     headers: HeaderMap,
-    stage: Option<Stage>,
 ) -> Answer {
     let is_debugging = lane.senders.is_debugging(&headers);
-    let fate = {
+    let (fate, cookie) = {
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
         let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
-        let reading = Table::native().read(query(parts), scratch);
-        lane.tally.macros_unreplaced(reading.hit.macros_unreplaced);
-        let said = Said {
-            hit: reading.hit,
-            defect: reading.defect,
-            stage,
-            is_landing_refused: false,
-            is_item: false,
-        };
+        let mut said = Said::of(entry, entry.read(scratch));
+        lane.tally.read(entry.number, &said.hit);
+        let cookie = id_cookie::recognise(&mut said.hit, &caller, &lane.settings);
         let now_ms = lane.clock.now_ms();
         let mut rules = lane.rules(catalog.load(), opt_outs, now_ms);
-        let decision = beacon::decide(&said, &caller, &mut rules, now_ms, record);
-        lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed)
+        let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
+        let fate = lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed);
+        lane.list_trial_hit(&said, &findings, decision, now_ms, record);
+        (fate, cookie)
     };
-    finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await
+    let mut answer = finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await;
+    id_cookie::give(&mut answer, cookie);
+    answer
 }
 
 /// Waits for the journal and answers as a pixel does. Also for clicks that lead nowhere: no person waits for them.
@@ -229,19 +208,14 @@ impl Lane {
     }
 }
 
-/// The query of a request's target, or nothing.
-pub(crate) fn query(parts: &Parts) -> &[u8] {
-    parts.uri.query().unwrap_or_default().as_bytes()
-}
-
 /// The map that an answer's headers go into: the request's, emptied, which saves making one.
 pub(crate) fn emptied(mut headers: HeaderMap) -> HeaderMap {
     headers.clear();
     headers
 }
 
-fn target_bytes(parts: &Parts) -> usize {
-    parts.uri.path_and_query().map_or(0, |target| target.as_str().len())
+fn target_bytes(uri: &Uri) -> usize {
+    uri.path_and_query().map_or(0, |target| target.as_str().len())
 }
 
 fn uri_too_long(lane: &Lane) -> Answer {
@@ -258,28 +232,31 @@ mod tests {
 
     #[test]
     fn paths_mean_what_the_contract_says() {
-        for (path, route) in [
-            ("/i", Route::Pixel(Some(Stage::Impression))),
-            ("/e/viewable", Route::Pixel(Some(Stage::Viewable))),
-            ("/e/click", Route::Pixel(Some(Stage::Click))),
-            ("/e/nonsense", Route::Pixel(None)),
-            ("/e/", Route::Pixel(None)),
-            ("/c", Route::Click),
-            ("/v1/events", Route::Batch),
-            ("/e", Route::Unknown),
-            ("/e/a/b", Route::Unknown),
-            ("/", Route::Unknown),
-            ("/i/", Route::Unknown),
-            ("/I", Route::Unknown),
-            ("/x", Route::Unknown),
-            ("/r", Route::Unknown),
-            ("/tag.js", Route::Tag),
-            ("/vast", Route::Vast),
-            ("/vast/", Route::Unknown),
-            ("*", Route::Unknown),
+        for (target, kind) in [
+            ("/i", RouteKind::Pixel),
+            ("/i?c=demo", RouteKind::Pixel),
+            ("/e/viewable", RouteKind::Pixel),
+            ("/e/click", RouteKind::Pixel),
+            ("/e/nonsense", RouteKind::Pixel),
+            ("/e/", RouteKind::Pixel),
+            ("/c", RouteKind::Click),
+            ("/x/k=1&p=2", RouteKind::Pixel),
+            ("/x.gif?k=1&p=2", RouteKind::Pixel),
+            ("/r/k=1&p=2", RouteKind::Click),
+            ("/r.gif?k=1&p=2", RouteKind::Click),
+            ("/r?k=1&p=2", RouteKind::Click),
+            ("/v1/events", RouteKind::Batch),
+            ("/e", RouteKind::Unknown),
+            ("/e/a/b", RouteKind::Unknown),
+            ("/", RouteKind::Unknown),
+            ("/i/", RouteKind::Unknown),
+            ("/I", RouteKind::Unknown),
+            ("*", RouteKind::Unknown),
         ] {
-            assert_eq!(Route::of(path), route, "{path}");
-            assert!(Route::NAMES.get(route.number()).is_some());
+            let uri: Uri = target.parse().expect("a target");
+            let route = Route::of(Dialects::built_in(), &uri);
+            assert_eq!(route.kind(), kind, "{target}");
+            assert!(RouteKind::NAMES.get(kind as usize).is_some());
         }
     }
 }

@@ -31,14 +31,13 @@ pub struct Settings {
     pub trusted_proxies: Vec<Cidr>,
     /// Whether `DNT: 1` withholds the device key, as `Sec-GPC: 1` always does. Default false.
     pub honour_dnt: bool,
+    /// Whether a browser gets an id cookie, which stands for its device where media send no other id. Never against a signal of the person or the
+    /// page. Default false.
+    pub id_cookie: bool,
     /// Registered servers. Default: none.
     pub server: Vec<Server>,
     /// File with the key that makes `x-sightline-debug` work, as `key_file` below. Default: none, nobody is told an outcome in a header.
     pub debug_key_file: Option<PathBuf>,
-    /// Public address of the tracker, with scheme and without a slash at the end: what URLs in VAST wrappers begin with. It stands at the
-    /// top of the configuration, where `sightline links` reads it too. Default: none, URLs begin with the `Host` that was asked.
-    #[serde(skip)]
-    pub public_url: Option<String>,
     /// Limits.
     pub limits: Limits,
 }
@@ -50,9 +49,9 @@ impl Default for Settings {
             lanes: 0,
             trusted_proxies: Vec::new(),
             honour_dnt: false,
+            id_cookie: false,
             server: Vec::new(),
             debug_key_file: None,
-            public_url: None,
             limits: Limits::default(),
         }
     }
@@ -264,6 +263,7 @@ mod tests {
             lanes = 2
             trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
             honour_dnt = true
+            id_cookie = true
             debug_key_file = "debug.key"
             [limits]
             url_bytes_max = 4096

@@ -84,6 +84,7 @@ fn what_is_declared_is_reported() {
         }
     });
     let parts = ingest::Parts {
+        dialects: Arc::clone(event::dialect::Dialects::built_in()),
         keys: Arc::new(keys),
         catalog: catalog::Catalog::default().into_shared(),
         opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
@@ -103,6 +104,7 @@ fn what_is_declared_is_reported() {
     assert!(get(address, "/i?p=new").starts_with("HTTP/1.1 200 "));
     assert!(get(address, "/c?c=new&p=new&u=https%3A%2F%2Felsewhere.example%2F").starts_with("HTTP/1.1 200 "));
     assert!(get(address, "/nowhere").starts_with("HTTP/1.1 404 "));
+    assert!(get(address, "/x/p=new&mj=Home&mm=31.2,121.4&whatsoever=1&mj=Home").starts_with("HTTP/1.1 200 "));
     // They are handed on once a second, while the tracker runs.
     let end = Instant::now() + Duration::from_secs(20);
     let unresolved = "ingest_beacons_total{outcome=unresolved}";
@@ -112,21 +114,31 @@ fn what_is_declared_is_reported() {
     }
     handle.stop_blocking().expect("the tracker stops");
     let value = |name: &str| scraped.get(name).unwrap_or_else(|| panic!("{name} is not there"));
-    assert_eq!(value("ingest_beacons_total{outcome=missing_campaign}"), 1);
+    assert_eq!(value("ingest_beacons_total{outcome=missing_campaign}"), 2);
     let sum: u64 = Outcome::ALL
         .iter()
         .map(|outcome| value(&format!("ingest_beacons_total{{outcome={}}}", outcome.name())))
         .sum();
-    assert_eq!(sum, 5);
-    assert_eq!(value("ingest_requests_total{answer=pixel_2xx}"), 4);
+    assert_eq!(sum, 6);
+    assert_eq!(value("ingest_requests_total{answer=pixel_2xx}"), 5);
     assert_eq!(value("ingest_requests_total{answer=click_2xx}"), 1);
     assert_eq!(value("ingest_requests_total{answer=unknown_4xx}"), 1);
-    assert_eq!(value("ingest_connections_total{end=done}"), 6);
+    assert_eq!(value("ingest_connections_total{end=done}"), 7);
     assert_eq!(value("ingest_macros_unreplaced_total{}"), 3);
+    let dropped = |name: &str| value(&format!("ingest_parameters_dropped_total{{name={name}}}"));
+    assert_eq!(
+        (dropped("other"), dropped("miaozhen.mj"), dropped("miaozhen.mm")),
+        (1, 1, 1),
+        "once for each hit"
+    );
     assert_eq!(value("ingest_connections_open_count{}"), 0);
     assert!(value("ingest_received_bytes_total{}") > 6 * 40);
     // Nothing is reported that is not declared.
-    let declared: Vec<String> = names().into_iter().map(|(name, _)| name).collect();
+    let declared: Vec<String> = ["mj", "mm"]
+        .map(|name| format!("ingest_parameters_dropped_total{{name=miaozhen.{name}}}"))
+        .into_iter()
+        .chain(names().into_iter().map(|(name, _)| name))
+        .collect();
     let reported = scraped.0.lock().unwrap_or_else(PoisonError::into_inner);
     for name in reported.keys().filter(|name| name.starts_with("ingest_")) {
         assert!(declared.contains(name), "{name} is not declared");

@@ -2,10 +2,12 @@
 //! the log and a metric, and the one before it stays in force.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use catalog::{Catalog, Shared};
+use event::profile::Profiles;
 
 use crate::config::{ConfigError, read_text};
 use crate::data_dir::write_durably;
@@ -21,16 +23,17 @@ const EXAMPLE: &str = include_str!("catalog_example.toml");
 ///
 /// # Errors
 /// File, line, what is wrong and what is allowed.
-pub(crate) fn read(path: &Path) -> Result<Catalog, ConfigError> {
-    parse(&read_text(path)?, path)
+pub(crate) fn read(path: &Path, profiles: &Profiles) -> Result<Catalog, ConfigError> {
+    parse(&read_text(path)?, path, profiles)
 }
 
 /// Checks the text of a catalog that was read from `path`.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub(crate) fn parse(text: &str, path: &Path) -> Result<Catalog, ConfigError> {
-    Catalog::parse(text, &path.display().to_string()).map_err(|error| ConfigError::usage(error.to_string()))
+pub(crate) fn parse(text: &str, path: &Path, profiles: &Profiles) -> Result<Catalog, ConfigError> {
+    Catalog::parse_with(text, &path.display().to_string(), profiles)
+        .map_err(|error| ConfigError::usage(error.to_string()))
 }
 
 /// Writes the example where no catalog is. Answers whether it did.
@@ -55,14 +58,15 @@ struct Look {
 pub(crate) struct Watch {
     path: PathBuf,
     shared: Shared,
+    profiles: Arc<Profiles>,
     seen: Option<Look>,
 }
 
 impl Watch {
     /// Watches `path`, whose content as of `shared` was read just before.
-    pub(crate) fn new(path: PathBuf, shared: Shared) -> Self {
+    pub(crate) fn new(path: PathBuf, shared: Shared, profiles: Arc<Profiles>) -> Self {
         // Not what the file looks like now: it may have been written since it was read. The first look reads it again.
-        Self { path, shared, seen: None }
+        Self { path, shared, profiles, seen: None }
     }
 
     /// Looks at the file once a second until the task is dropped.
@@ -82,7 +86,7 @@ impl Watch {
             return;
         }
         self.seen = look;
-        match read(&self.path) {
+        match read(&self.path, &self.profiles) {
             Ok(catalog) if catalog.version == self.shared.load().version => {}
             Ok(catalog) => {
                 tracing::info!(
@@ -92,7 +96,7 @@ impl Watch {
                     "catalog taken"
                 );
                 metrics::catalog_taken(catalog.campaigns.len());
-                self.shared.store(std::sync::Arc::new(catalog));
+                self.shared.store(Arc::new(catalog));
             }
             Err(error) => {
                 tracing::error!(%error, "catalog refused; the one before it stays in force");
@@ -119,11 +123,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("catalog.toml");
         assert!(write_example_if_missing(&path).expect("written"));
-        let catalog = read(&path).expect("is right");
+        let catalog = read(&path, Profiles::built_in()).expect("is right");
         assert!(catalog.campaigns.contains_key("demo"));
         std::fs::write(&path, ONE).expect("written");
         assert!(!write_example_if_missing(&path).expect("left alone"));
-        assert!(read(&path).expect("is right").campaigns.contains_key("a"));
+        assert!(read(&path, Profiles::built_in()).expect("is right").campaigns.contains_key("a"));
     }
 
     #[test]
@@ -131,15 +135,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("catalog.toml");
         std::fs::write(&path, ONE).expect("written");
-        let shared = read(&path).expect("is right").into_shared();
-        let mut watch = Watch::new(path.clone(), shared.clone());
+        let shared = read(&path, Profiles::built_in()).expect("is right").into_shared();
+        let mut watch = Watch::new(path.clone(), shared.clone(), Arc::clone(Profiles::built_in()));
         watch.look();
         let version = shared.load().version;
 
         std::fs::write(&path, "[[campaign]]\nid = 5\n").expect("written");
         watch.look();
         assert_eq!(shared.load().version, version, "a wrong file changes nothing");
-        let error = read(&path).expect_err("is wrong").to_string();
+        let error = read(&path, Profiles::built_in()).expect_err("is wrong").to_string();
         assert!(error.contains("catalog.toml:"), "{error}");
 
         std::fs::remove_file(&path).expect("removed");

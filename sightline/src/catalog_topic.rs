@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use catalog::{Catalog, Shared};
+use event::profile::Profiles;
 use kafka::{Cluster, Error, Follower, Message, Topic};
 
 use crate::config::read_text;
@@ -69,9 +70,9 @@ impl State {
 }
 
 /// The catalog that was taken last, or an empty one.
-pub(crate) fn kept(path: &Path) -> Option<Catalog> {
+pub(crate) fn kept(path: &Path, profiles: &Profiles) -> Option<Catalog> {
     let text = read_text(path).ok()?;
-    match Catalog::parse(&text, &path.display().to_string()) {
+    match Catalog::parse_with(&text, &path.display().to_string(), profiles) {
         Ok(catalog) => Some(catalog),
         Err(error) => {
             tracing::warn!(%error, "the catalog that was kept cannot be used");
@@ -89,12 +90,13 @@ impl Following {
     pub(crate) fn start(
         cluster: Cluster,
         shared: Shared,
+        profiles: Arc<Profiles>,
         keep: PathBuf,
         has_kept: bool,
     ) -> anyhow::Result<Self> {
         let state = Arc::new(State::default());
         state.note(|seen| seen.has_catalog = has_kept);
-        let mut node = Node { cluster, shared, keep, state: Arc::clone(&state) };
+        let mut node = Node { cluster, shared, profiles, keep, state: Arc::clone(&state) };
         let thread = std::thread::Builder::new()
             .name("catalog".to_owned())
             .spawn(move || node.run())
@@ -153,6 +155,7 @@ impl Following {
 struct Node {
     cluster: Cluster,
     shared: Shared,
+    profiles: Arc<Profiles>,
     keep: PathBuf,
     state: Arc<State>,
 }
@@ -214,7 +217,7 @@ impl Node {
 
     /// Puts a record's catalog in force; false if it is wrong.
     fn take(&self, message: &Message) -> bool {
-        match read(message) {
+        match read(message, &self.profiles) {
             Ok((catalog, _)) if catalog.version == self.shared.load().version => {
                 self.state.note(|seen| seen.has_catalog = true);
             }
@@ -262,7 +265,7 @@ fn write(text: &str) -> Vec<u8> {
 }
 
 /// A record's catalog and its text.
-fn read(message: &Message) -> anyhow::Result<(Catalog, &str)> {
+fn read<'m>(message: &'m Message, profiles: &Profiles) -> anyhow::Result<(Catalog, &'m str)> {
     let (form, text) = message.value.split_first().context("the record is empty")?;
     if *form != FORM {
         bail!(
@@ -270,7 +273,7 @@ fn read(message: &Message) -> anyhow::Result<(Catalog, &str)> {
         );
     }
     let text = std::str::from_utf8(text).context("the record is not text")?;
-    let catalog = Catalog::parse(text, "catalog")?;
+    let catalog = Catalog::parse_with(text, "catalog", profiles)?;
     if message.key != key(&catalog) {
         bail!(
             "the record's key is not its catalog's version: write catalogs with `sightline catalog publish` only"
@@ -287,9 +290,9 @@ fn key(catalog: &Catalog) -> Vec<u8> {
 ///
 /// # Errors
 /// Kafka.
-pub(crate) fn in_force(cluster: &Cluster) -> anyhow::Result<Option<(u32, String)>> {
+pub(crate) fn in_force(cluster: &Cluster, profiles: &Profiles) -> anyhow::Result<Option<(u32, String)>> {
     newest(cluster)?
-        .map(|message| read(&message).map(|(catalog, text)| (catalog.version, text.to_owned())))
+        .map(|message| read(&message, profiles).map(|(catalog, text)| (catalog.version, text.to_owned())))
         .transpose()
 }
 
@@ -327,10 +330,16 @@ pub(crate) enum Published {
 ///
 /// # Errors
 /// Kafka; the catalog before it stays in force.
-pub(crate) fn publish(cluster: &Cluster, catalog: &Catalog, text: &str) -> anyhow::Result<Published> {
+pub(crate) fn publish(
+    cluster: &Cluster,
+    catalog: &Catalog,
+    text: &str,
+    profiles: &Profiles,
+) -> anyhow::Result<Published> {
     // A record that cannot be read must not keep a right one from coming after it.
-    let is_newest =
-        |message: &Message| read(message).is_ok_and(|(newest, _)| newest.version == catalog.version);
+    let is_newest = |message: &Message| {
+        read(message, profiles).is_ok_and(|(newest, _)| newest.version == catalog.version)
+    };
     if newest(cluster)?.as_ref().is_some_and(is_newest) {
         return Ok(Published::Already);
     }
@@ -366,13 +375,13 @@ mod tests {
         let catalog = Catalog::parse(ONE, "a").expect("is right");
         let (read_back, text) = {
             let message = message(&key(&catalog), write(ONE));
-            let (catalog, text) = read(&message).expect("is right");
+            let (catalog, text) = read(&message, Profiles::built_in()).expect("is right");
             (catalog, text.to_owned())
         };
         assert_eq!((read_back.version, text.as_str()), (catalog.version, ONE));
         let why = |key: &[u8], value: Vec<u8>| {
             let message = message(key, value);
-            format!("{:#}", read(&message).map(|_| ()).expect_err("is refused"))
+            format!("{:#}", read(&message, Profiles::built_in()).map(|_| ()).expect_err("is refused"))
         };
         assert!(why(b"", Vec::new()).contains("empty"));
         assert!(why(b"", [&[9], ONE.as_bytes()].concat()).contains("form 9"));
@@ -386,6 +395,7 @@ mod tests {
         let nowhere =
             kafka::Settings { brokers: vec!["127.0.0.1:1".to_owned()], ..kafka::Settings::default() };
         let node = Node {
+            profiles: Arc::clone(Profiles::built_in()),
             cluster: Cluster::new(&nowhere).expect("settings"),
             shared: Catalog::default().into_shared(),
             keep: dir.path().join("catalog.kept.toml"),
@@ -398,6 +408,6 @@ mod tests {
         assert!(node.take(&message(&key(&one), write(ONE))));
         assert!(!node.take(&cut));
         assert_eq!(node.shared.load().version, one.version);
-        assert_eq!(kept(&node.keep).map(|kept| kept.version), Some(one.version));
+        assert_eq!(kept(&node.keep, Profiles::built_in()).map(|kept| kept.version), Some(one.version));
     }
 }

@@ -43,7 +43,7 @@ struct Link {
 pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let data = DataDir::new(&args.data);
     let path = args.catalog.clone().unwrap_or_else(|| data.catalog());
-    let catalog = catalog_file::read(&path)?;
+    let catalog = catalog_file::read(&path, event::profile::Profiles::built_in())?;
     let base = base(args, &data)?;
     let links = links(&catalog, args.campaign.as_deref(), &base)?;
     match args.format {

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`cli`] | the command line as types |
-//! | [`config`], [`data_dir`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
+//! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
 //! | [`client`], [`replay`], [`report`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
@@ -18,6 +18,7 @@ mod client;
 mod config;
 mod data_dir;
 mod demo;
+mod grammars;
 mod instance;
 mod journal_tool;
 mod links;
@@ -37,6 +38,7 @@ use clap::Parser;
 use catalog_topic::Published;
 use cli::{CatalogCommand, Cli, Command, JournalCommand};
 use config::{Config, ConfigError};
+use grammars::Grammars;
 use roles::Roles;
 
 fn main() -> ExitCode {
@@ -97,9 +99,10 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         )?;
         return Ok(());
     }
+    let grammars = Grammars::load(config.grammars.as_deref())?;
     let path = config.catalog_path();
     if config.catalog.is_some() || path.exists() {
-        let catalog = catalog_file::read(&path)?;
+        let catalog = catalog_file::read(&path, &grammars.profiles)?;
         let placements: usize = catalog.campaigns.values().map(|campaign| campaign.placements.len()).sum();
         writeln!(
             out,
@@ -114,22 +117,23 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// The way to the cluster of a configuration.
-fn cluster(config: &Path) -> anyhow::Result<kafka::Cluster> {
-    let settings = Config::load(Some(config), None)?.kafka;
+fn cluster(config: &Path) -> anyhow::Result<(kafka::Cluster, Grammars)> {
+    let Config { kafka: settings, grammars, .. } = Config::load(Some(config), None)?;
     if !settings.is_on() {
         let why = "has no [kafka] brokers: without Kafka a catalog is put in force by writing its file";
         return Err(ConfigError::in_file(config, why.to_owned()).into());
     }
-    Ok(kafka::Cluster::new(&settings)?)
+    Ok((kafka::Cluster::new(&settings)?, Grammars::load(grammars.as_deref())?))
 }
 
 /// Puts a catalog in force on every node of a cluster.
 fn publish(file: &Path, config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     // Read once: what was checked is what is sent, and the file may be a pipe.
     let text = config::read_text(file)?;
-    let catalog = catalog_file::parse(&text, file)?;
+    let (cluster, grammars) = cluster(config)?;
+    let catalog = catalog_file::parse(&text, file, &grammars.profiles)?;
     let version = catalog.version;
-    let said = match catalog_topic::publish(&cluster(config)?, &catalog, &text)? {
+    let said = match catalog_topic::publish(&cluster, &catalog, &text, &grammars.profiles)? {
         Published::New => "published",
         Published::Already => "is in force already",
     };
@@ -139,7 +143,8 @@ fn publish(file: &Path, config: &Path, out: &mut dyn Write) -> anyhow::Result<()
 
 /// Prints the catalog in force.
 fn show(config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    match catalog_topic::in_force(&cluster(config)?)? {
+    let (cluster, grammars) = cluster(config)?;
+    match catalog_topic::in_force(&cluster, &grammars.profiles)? {
         Some((_, text)) => Ok(out.write_all(text.as_bytes())?),
         None => anyhow::bail!(
             "no catalog was published yet: run `sightline catalog publish FILE --config {}`",

@@ -41,6 +41,7 @@ fn no_identifier_that_was_sent_is_found_anywhere() {
     });
     let mut caller = Caller::new(&instance);
     send_pixels(&mut caller, &people);
+    send_in_other_grammars(&mut caller, &people);
     send_batches(&mut caller, &people);
     send_in_odd_places(&mut caller, &people);
     send_broken_requests(&mut caller, &people);
@@ -308,6 +309,52 @@ fn send_pixels(caller: &mut Caller<'_>, people: &Identifiers) {
         caller.pixel(&format!("/c?{query}&u=https%3A%2F%2Felsewhere.example%2F{}", people.landing), &headers);
     }
     assert!(accepted > 100, "only {accepted} pixels were accepted: the run shows little");
+}
+
+/// The same in the grammars of others: with what their SDKs add that nobody asked for, glued to names, base64, and encoded once more.
+fn send_in_other_grammars(caller: &mut Caller<'_>, people: &Identifiers) {
+    let landing = percent(format!("{LANDING}{}", people.landing).as_bytes());
+    let (phone, view) = (&people.phone, &people.request);
+    let svl = percent(format!("{{l1:1,l2:0,l3:0,l4:1,e1:{phone},e2:{phone},e5:{view}}}").as_bytes());
+    let nielsen = base64::engine::general_purpose::STANDARD.encode("I&2&demo&p1&300&");
+    let referer = format!("https://news.example.cn/{}?id={}", people.landing, people.devices[0].1);
+    let mut accepted = 0;
+    for (number, (_, value)) in people.parameters().iter().enumerate() {
+        let value = percent(value.as_bytes());
+        let ids: String = [
+            "m0", "m1", "m1a", "m2", "m3", "m4", "m5", "m5a", "m5b", "m6", "m6a", "m6b", "m10", "m11",
+            "m11a", "m14", "m14a",
+        ]
+        .iter()
+        .map(|name| format!("&{name}={value}"))
+        .collect();
+        let miaozhen =
+            format!("k=demo&p=p1{ids}&vf={view}-{number}&svl={svl}&mj={phone}&mm={phone}&sn={value}");
+        let glued: String =
+            ["n", "z", "0j", "0c", "0d", "o", "1p", "zz", "x"].map(|name| format!(",{name}{value}")).concat();
+        let address = &people.addresses[number % people.addresses.len()];
+        let targets = [
+            format!("/x/{miaozhen}&br=1&o="),
+            format!("/x/{miaozhen}&vx=1&o="),
+            format!("/x.gif?{miaozhen}&o={landing}"),
+            format!("/x/{}", percent(format!("{miaozhen}&o=").as_bytes())),
+            format!("/r/{miaozhen}&o={landing}"),
+            format!("/i/ademo,bp1,c9,i0,m202{glued},{phone},u{landing}"),
+            format!("/c/ademo,bp1,c9,i0,m202{glued},{phone},u{landing}"),
+            format!("/w/ademo,bp1,c9,2f1{glued},2g{view}"),
+            format!("/ddm/trackimp/N1.2/Bdemo.p1;dc_rdid={value};dc_lat=0;ord={view};u={phone};tfua="),
+            format!("/hat?_t=i&_htsinfo={nielsen}&imei={value}&idfa={value}&mac={value}&muds={phone}"),
+            format!(
+                "/v/?gscmd=impress&gid=gad_demo_p1&im={value}&if={value}&oa={value}&aid={value}&wfssid={phone}"
+            ),
+            format!("/vast/start?c=demo&p=p1&ifa={value}&ifa_type=idfa&IFA={value}&rid={view}"),
+        ];
+        for target in targets {
+            let headers = [("x-forwarded-for", address.as_str()), ("referer", referer.as_str())];
+            accepted += usize::from(caller.pixel(&target, &headers).as_deref() == Some("accepted"));
+        }
+    }
+    assert!(accepted > 300, "only {accepted} hits were accepted: the run shows little");
 }
 
 /// The same in batches: JSON and NDJSON, with server rights and without, good and refused items.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
-use benches::beacon::Beacons;
+use benches::beacon::{Beacons, Grammar};
 use benches::load::{Pace, Plan, Report, run};
 use benches::server::{Server, beside, campaign, stay_on};
 use clap::Parser;
@@ -36,6 +36,9 @@ struct Options {
     /// Low rates, requests a second.
     #[arg(long, value_delimiter = ',', default_value = "100,1000")]
     low_rates: Vec<f64>,
+    /// Grammar of the impressions.
+    #[arg(long, value_enum, default_value_t = Grammar::Native)]
+    grammar: Grammar,
     /// CPU of the servers.
     #[arg(long, default_value_t = 0)]
     server_cpu: usize,
@@ -138,7 +141,8 @@ fn measure(options: &Options, servers: &[Server; 4], title: &str, pace: Pace) ->
                 measured: Duration::from_secs(seconds),
                 server_pid: Some(server.pid()),
             };
-            let mut beacons = Beacons::new(&plan.address.to_string(), &campaign(), round as u64 + 1);
+            let host = plan.address.to_string();
+            let mut beacons = Beacons::written(options.grammar, &host, &campaign(), round as u64 + 1);
             let report = run(&plan, &mut beacons)?;
             ensure!(
                 report.errors() == 0,
@@ -263,7 +267,7 @@ fn describe(out: &mut impl Write, options: &Options, cpus: usize, load: &str) ->
         model.map_or("unknown CPU", |(_, name)| name),
         first_line("/proc/sys/kernel/osrelease")
     )?;
-    let url_bytes = Beacons::new("127.0.0.1:18084", &campaign(), 1).url_bytes();
+    let url_bytes = Beacons::written(options.grammar, "127.0.0.1:18084", &campaign(), 1).url_bytes();
     writeln!(
         out,
         "{} rounds of {} s; {} keep-alive connections; URL of {url_bytes} bytes; servers on CPU {}, driver on CPU {}",

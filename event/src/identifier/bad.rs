@@ -29,8 +29,8 @@ const WORD_BYTES_MAX: usize = 24;
 
 /// How many zeros make a padding: fewer belong to ids that begin or end with them.
 const PADDING_MIN: usize = 8;
-/// Shortest value that is looked for behind a padding.
-const PADDED_MIN: usize = 4;
+/// Shortest value that is looked for without the zeros that it began with.
+const UNPADDED_BYTES_MIN: usize = 4;
 /// The length to which values are filled up.
 const PADDED_BYTES: usize = 32;
 
@@ -82,9 +82,8 @@ fn of_padded(value: &[u8]) -> Option<Unusable> {
     let is_zero = |byte: &u8| *byte == b'0';
     let before = value.iter().take_while(|byte| is_zero(byte)).count();
     let behind = value.iter().rev().take_while(|byte| is_zero(byte)).count();
-    let unpadded = |padding: usize, text: Option<&[u8]>| {
-        text.filter(|text| padding >= PADDING_MIN && text.len() >= PADDED_MIN).and_then(of_raw)
-    };
+    let unpadded =
+        |padding: usize, text: Option<&[u8]>| text.filter(|_| padding >= PADDING_MIN).and_then(of_raw);
     unpadded(before, value.get(before..))
         .or_else(|| unpadded(behind, value.len().checked_sub(behind).and_then(|end| value.get(..end))))
 }
@@ -162,7 +161,9 @@ impl Table {
     fn add_word(&mut self, word: &str) {
         debug_assert!(word.len() <= WORD_BYTES_MAX, "a value of bad_ids.tsv that would never be found");
         let unpadded = word.trim_start_matches('0');
-        for text in [word, unpadded].into_iter().filter(|text| text.len() >= PADDED_MIN || *text == word) {
+        for text in
+            [word, unpadded].into_iter().filter(|text| text.len() >= UNPADDED_BYTES_MIN || *text == word)
+        {
             self.words.insert(text.to_lowercase().into_bytes().into_boxed_slice());
             self.add_cases(text);
         }

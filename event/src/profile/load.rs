@@ -181,10 +181,10 @@ fn read_held(holds: &str, form: Option<&str>) -> Result<Held, String> {
             Ok(Held { field: Some(Field::Id(field)), form })
         }
         (None, Some(Field::Time)) => match form {
-            Some(form @ (ValueForm::Seconds | ValueForm::Milliseconds)) => {
+            Some(form @ (ValueForm::Seconds | ValueForm::Milliseconds | ValueForm::DateTime)) => {
                 Ok(Held { field: Some(Field::Time), form })
             }
-            _ => Err("a time's `form` is \"seconds\" or \"milliseconds\"".to_owned()),
+            _ => Err("a time's `form` is seconds, milliseconds or date_time".to_owned()),
         },
         (None, field) => {
             let is_known = matches!(field, Some(Field::Id(IdField::Ifa)))
@@ -209,7 +209,7 @@ fn id_field(kind: IdKind, form: ValueForm) -> Option<IdField> {
         ValueForm::Raw => false,
         ValueForm::Md5 | ValueForm::Sha1 | ValueForm::Sha256 | ValueForm::Sha256OfMd5 => true,
         ValueForm::Md5Colons => return (kind == IdKind::Mac).then_some(IdField::MacColonsMd5),
-        ValueForm::Seconds | ValueForm::Milliseconds => return None,
+        ValueForm::Seconds | ValueForm::Milliseconds | ValueForm::DateTime => return None,
     };
     Some(match (kind, is_digest) {
         (IdKind::Oaid, false) => IdField::Oaid,

@@ -17,6 +17,9 @@ use smallvec::SmallVec;
 use crate::batch::body::Refusal;
 use crate::beacon::Said;
 
+/// JSON's names say what each identifier is, whatever the medium's macros hold: no profile has a word in it.
+const NO_DIALECT: usize = usize::MAX;
+
 /// Takes the text apart into items; broken JSON anywhere refuses all of it.
 pub(crate) fn items(text: &[u8], items_max: usize) -> Result<Vec<&RawValue>, Refusal> {
     // The error of the library quotes no value, only a place.
@@ -76,7 +79,9 @@ impl Said<'_> {
         Self {
             hit: Hit::default(),
             defect: Some(outcome),
-            stage: None,
+            dialect: "",
+            dialect_number: NO_DIALECT,
+            dropped_names: &[],
             is_landing_refused: false,
             is_item: true,
         }
@@ -162,8 +167,16 @@ pub(crate) fn said<'a>(fields: &'a Fields<'_>) -> Said<'a> {
             defect.get_or_insert(outcome);
         }
     }
-    let stage = hit.stage.or(Some(Stage::Impression));
-    Said { hit, defect, stage, is_landing_refused: false, is_item: true }
+    hit.stage.get_or_insert(Stage::Impression);
+    Said {
+        hit,
+        defect,
+        dialect: table.name(),
+        dialect_number: NO_DIALECT,
+        dropped_names: table.dropped_names(),
+        is_landing_refused: false,
+        is_item: true,
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +220,7 @@ mod tests {
             Err(outcome) => return (None, Some(outcome)),
         };
         let said = said(&fields);
-        (said.stage.map(Stage::name), said.defect)
+        (said.hit.stage.map(Stage::name), said.defect)
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn an_impression_is_stored_with_all_that_it_said() {
     assert!(event.device.is_some());
     assert_eq!(event.agent, ANDROID);
     assert_eq!(event.network, address::cut([127, 0, 0, 1].into()).to_vec());
-    assert_eq!(event.flags, 0);
+    assert_eq!(event.flags, flag::ID_USABLE);
 }
 
 #[test]
@@ -111,9 +111,9 @@ fn a_privacy_signal_withholds_the_device_and_keeps_the_impression() {
     let stored = rig.stop();
     assert_eq!(stored.events.len(), cases.len());
     for ((more, headers, flags), event) in cases.iter().zip(&stored.events) {
-        let flags = flags | flag::CLIENT_TIME_ABSENT;
+        let flags = flags | flag::CLIENT_TIME_ABSENT | flag::ID_USABLE;
         assert_eq!(event.flags, flags, "{more} {headers:?}");
-        let is_withheld = flags & !(flag::CLIENT_TIME_ABSENT | flag::MACRO_UNREPLACED) != 0;
+        let is_withheld = flags & !(flag::CLIENT_TIME_ABSENT | flag::ID_USABLE | flag::MACRO_UNREPLACED) != 0;
         assert_eq!(event.device.is_none(), is_withheld, "{more} {headers:?}");
     }
 }

@@ -6,9 +6,9 @@
 mod bad_input;
 mod batches;
 mod beacons;
+mod dialects;
 mod disk;
 mod opt_outs;
-mod pages;
 mod rig;
 mod smuggling;
 mod stopping;

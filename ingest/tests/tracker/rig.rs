@@ -40,7 +40,6 @@ id = "p1"
 name = "Banner"
 medium = "Example"
 landing_page = "https://www.example.com/page"
-vast_tag = "https://ads.example.net/vast"
 [[campaign.placement]]
 id = "bare"
 name = "Nothing registered to land on"
@@ -50,6 +49,21 @@ id = "s2s"
 name = "From a server"
 medium = "Example"
 source = "s2s"
+[[campaign]]
+id = "2070777"
+name = "In Miaozhen's grammar"
+time_zone = "Asia/Shanghai"
+landing_hosts = ["www.example.com"]
+[[campaign.placement]]
+id = "7CmBF"
+name = "Banner"
+medium = "Example"
+landing_page = "https://www.example.com/page"
+[[campaign.placement]]
+id = "TRIAL"
+name = "Not launched yet"
+medium = "Example"
+state = "trial"
 "#;
 
 pub(crate) struct Rig {
@@ -71,6 +85,8 @@ pub(crate) struct Rig {
 /// What the journal held in the end.
 pub(crate) struct Stored {
     pub(crate) events: Vec<Seen>,
+    /// Hits of trial placements, printed.
+    pub(crate) trial_hits: Vec<String>,
     /// The last books of each incarnation, in the order of lanes and time.
     pub(crate) books: Vec<OutcomeCounts>,
 }
@@ -94,6 +110,7 @@ pub(crate) struct Seen {
     pub(crate) view: u64,
     pub(crate) network: Vec<u8>,
     pub(crate) agent: String,
+    pub(crate) site: String,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -185,6 +202,7 @@ impl Rig {
             .collect();
         self.writers.clone_from(&lanes);
         let parts = Parts {
+            dialects: Arc::clone(event::dialect::Dialects::built_in()),
             keys: Arc::clone(&self.keys),
             catalog: Arc::clone(&self.catalog),
             opt_outs: self.opt_outs.clone(),
@@ -241,7 +259,7 @@ impl Rig {
         if let Some(handle) = self.handle.take() {
             handle.stop_blocking().expect("the tracker stops well");
         }
-        let mut stored = Stored { events: Vec::new(), books: Vec::new() };
+        let mut stored = Stored { events: Vec::new(), trial_hits: Vec::new(), books: Vec::new() };
         for dir in &self.dirs {
             let mut incarnation = None;
             let mut events = 0_u64;
@@ -260,8 +278,7 @@ impl Rig {
                         check_balance(&counts, events);
                         last = Some(counts);
                     }
-                    // Says what became of a hit that is counted elsewhere.
-                    Record::TrialHit(_) => {}
+                    Record::TrialHit(hit) => stored.trial_hits.push(format!("{hit:?}")),
                 }
             });
             report.expect("the journal is readable");
@@ -316,6 +333,7 @@ impl Seen {
             view: event.view,
             network: event.network.to_vec(),
             agent: event.agent.to_owned(),
+            site: event.site.to_owned(),
             bytes: bytes.to_vec(),
         }
     }

@@ -1,5 +1,6 @@
 //! Stopping, leaving, and many at once: nothing answered is lost, and the books balance.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -111,6 +112,7 @@ fn an_address_in_use_is_refused() {
     )
     .expect("a lane opens");
     let parts = ingest::Parts {
+        dialects: Arc::clone(event::dialect::Dialects::built_in()),
         keys: rig.keys.clone(),
         catalog: rig.catalog.clone(),
         opt_outs: rig.opt_outs.clone(),

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// Catalog of campaigns and placements. Default `catalog.toml` in the data folder.
     pub(crate) catalog: Option<PathBuf>,
+    /// Folder with dialect tables and medium profiles besides those of the program. Default: none.
+    pub(crate) grammars: Option<PathBuf>,
     /// Key ring for device keys. Default `keys/device.keys` in the data folder, created at the first start.
     pub(crate) key_file: Option<PathBuf>,
     /// Public address of the tracker, such as `https://t.example.com`: what `sightline links` prints. Default: the listener's.
@@ -51,6 +53,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("sightline-data"),
             catalog: None,
+            grammars: None,
             key_file: None,
             public_url: None,
             tracker: ingest::Settings::default(),

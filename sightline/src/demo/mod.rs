@@ -23,6 +23,7 @@ use crate::cli::{By, DemoArgs, Filter, ReportKind};
 use crate::client::Client;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{DataDir, write_durably};
+use crate::grammars::Grammars;
 use crate::instance::{Instance, http_url};
 use crate::report::{self, Question};
 use crate::roles::{Roles, Running, Signals, runtime};
@@ -94,8 +95,9 @@ async fn open_shop(args: &DemoArgs, running: &Running, out: &mut dyn Write) -> a
 
 /// The demo needs its campaign; the example catalog has it, a catalog of somebody's own may not.
 fn check_catalog(args: &crate::cli::RoleArgs) -> anyhow::Result<()> {
-    let path: PathBuf = Config::load(args.config.as_deref(), args.data.as_deref())?.catalog_path();
-    let catalog = catalog_file::read(&path)?;
+    let config = Config::load(args.config.as_deref(), args.data.as_deref())?;
+    let path: PathBuf = config.catalog_path();
+    let catalog = catalog_file::read(&path, &Grammars::load(config.grammars.as_deref())?.profiles)?;
     let is_there = catalog.campaigns.get(CAMPAIGN).is_some_and(|campaign| {
         PLACEMENTS.iter().all(|placement| campaign.placements.contains_key(*placement))
     });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use event::clock::Clock;
 use event::key::KeyRing;
+use event::profile::Profiles;
 use journal::{Lane, Writer};
 use kafka::Cluster;
 
@@ -15,6 +16,7 @@ use crate::catalog_topic::{self, Following};
 use crate::cli::RoleArgs;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{self, DataDir, Lock};
+use crate::grammars::Grammars;
 use crate::metrics::{self, Exporter};
 
 /// How long a start waits for the catalog of a cluster. A node whose catalog comes later is not ready until then.
@@ -48,6 +50,8 @@ pub(crate) struct Ground {
     pub(crate) keys: Arc<KeyRing>,
     /// The way to Kafka, where there is one.
     pub(crate) cluster: Option<Cluster>,
+    /// What hits are understood by.
+    pub(crate) grammars: Grammars,
     /// The catalog in force.
     pub(crate) catalog: catalog::Shared,
     /// What brings the catalog of a cluster.
@@ -87,6 +91,7 @@ impl Ground {
             // Looked for before anything starts: the one thing that a new machine may lack.
             aggregator::engine::find_library(config.store.engine.as_deref())?;
         }
+        let grammars = Grammars::load(config.grammars.as_deref())?;
         let keys = key_ring(&config)?;
         let operator = data_dir::token(&data.operator_token(), "sightline_operator_")?;
         if want.tracker {
@@ -94,8 +99,8 @@ impl Ground {
         }
         let exporter = metrics::install()?;
         let (catalog, following) = match &cluster {
-            Some(cluster) => follow_catalog(cluster, &data)?,
-            None => (read_catalog(&config)?, None),
+            Some(cluster) => follow_catalog(cluster, &data, &grammars.profiles)?,
+            None => (read_catalog(&config, &grammars.profiles)?, None),
         };
         let clock = Clock::System;
         let reads_lanes = want.tracker || (want.aggregator && cluster.is_none());
@@ -105,6 +110,7 @@ impl Ground {
             cluster,
             catalog,
             following,
+            grammars,
             keys: Arc::new(keys),
             operator_token: operator.text,
             threads: cores(),
@@ -119,24 +125,28 @@ impl Ground {
 }
 
 /// The catalog of the configured file, or the example.
-fn read_catalog(config: &Config) -> anyhow::Result<catalog::Shared> {
+fn read_catalog(config: &Config, profiles: &Profiles) -> anyhow::Result<catalog::Shared> {
     let path = config.catalog_path();
     // Only the default place is filled: a path that was configured and is missing is a mistake to be told.
     if config.catalog.is_none() && catalog_file::write_example_if_missing(&path)? {
         tracing::info!(path = %path.display(), "example catalog written");
     }
-    let catalog = catalog_file::read(&path)?;
+    let catalog = catalog_file::read(&path, profiles)?;
     metrics::catalog_taken(catalog.campaigns.len());
     Ok(catalog.into_shared())
 }
 
 /// The catalog of the cluster, or the one that was kept while Kafka is away.
-fn follow_catalog(cluster: &Cluster, data: &DataDir) -> anyhow::Result<(catalog::Shared, Option<Following>)> {
+fn follow_catalog(
+    cluster: &Cluster,
+    data: &DataDir,
+    profiles: &Arc<Profiles>,
+) -> anyhow::Result<(catalog::Shared, Option<Following>)> {
     let path = data.catalog_kept();
-    let kept = catalog_topic::kept(&path);
+    let kept = catalog_topic::kept(&path, profiles);
     let has_kept = kept.is_some();
     let shared = kept.unwrap_or_default().into_shared();
-    let following = Following::start(cluster.clone(), shared.clone(), path, has_kept)?;
+    let following = Following::start(cluster.clone(), shared.clone(), Arc::clone(profiles), path, has_kept)?;
     if !following.wait(CATALOG_PATIENCE)? {
         tracing::warn!(has_kept, "the catalog's topic was not read yet; it is tried on");
     }

@@ -133,7 +133,11 @@ impl Running {
         }
         if ground.cluster.is_none() {
             forget_reader(&ground.lanes, forwarder::CURSOR)?;
-            let watch = Watch::new(ground.config.catalog_path(), ground.catalog.clone());
+            let watch = Watch::new(
+                ground.config.catalog_path(),
+                ground.catalog.clone(),
+                Arc::clone(&ground.grammars.profiles),
+            );
             self.tasks.push(tokio::spawn(watch.run()));
         }
         let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone());
@@ -323,10 +327,10 @@ fn start_tracker(
     opt_outs: opt_out::List,
     standing: opt_out::Standing,
 ) -> anyhow::Result<ingest::Handle> {
-    let mut settings = ground.config.tracker.clone();
-    settings.public_url.clone_from(&ground.config.public_url);
+    let settings = ground.config.tracker.clone();
     let threads = if settings.lanes == 0 { ground.threads } else { settings.lanes };
     let parts = ingest::Parts {
+        dialects: Arc::clone(&ground.grammars.dialects),
         keys: Arc::clone(&ground.keys),
         catalog: ground.catalog.clone(),
         opt_outs,

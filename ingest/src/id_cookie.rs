@@ -1,0 +1,106 @@
+//! The id cookie for browsers: a random number that stands for a browser where media have no device id. Off unless the operator sets `id_cookie`.
+//!
+//! It owns the cookie's name, form and life. It must never be read or given against a signal (`beacon::may_be_recognised`), and never depend
+//! on whether a device opted out: who may be told apart by an answer would be found out by it.
+//!
+//! Only a cookie that came back is a device: a browser that keeps none would be a new one with each ad and swell the reach. So the first hit of
+//! a browser has none.
+
+use event::hit::Hit;
+use event::identifier::IdField;
+use hyper::header::{HeaderValue, SET_COOKIE};
+use memchr::memmem;
+
+use crate::answer::Answer;
+use crate::beacon;
+use crate::caller::Caller;
+use crate::senders::Sender;
+use crate::settings::Settings;
+
+/// Name of the cookie.
+const NAME: &str = "sightline_id";
+/// Digits of an id: 128 bits.
+const DIGITS: usize = 32;
+/// Life of the cookie, seconds: as long as events are kept by default (190 days). It is not renewed.
+const SECONDS: u32 = 190 * 24 * 60 * 60;
+
+/// The id in a `Cookie` header, if it has the form of ours.
+pub(crate) fn find(header: &[u8]) -> Option<&[u8]> {
+    memmem::find(header, NAME.as_bytes())?;
+    header.split(|byte| *byte == b';').find_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?;
+        let fits =
+            value.len() == DIGITS && value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        fits.then_some(value)
+    })
+}
+
+/// Takes the browser's id into a hit that has no cookie id of its own, where nothing speaks against it. The cookie to give to a browser that has
+/// none.
+pub(crate) fn recognise<'a>(
+    hit: &mut Hit<'a>,
+    caller: &Caller<'a>,
+    settings: &Settings,
+) -> Option<HeaderValue> {
+    if !settings.id_cookie || caller.sender != Sender::Viewer || !beacon::may_be_recognised(hit, caller) {
+        return None;
+    }
+    match caller.id_cookie {
+        Some(id) => {
+            if let Some(slot) = hit.ids.get_mut(IdField::Cookie as usize) {
+                slot.get_or_insert(id);
+            }
+            None
+        }
+        None => fresh(),
+    }
+}
+
+/// Puts the cookie on an answer.
+pub(crate) fn give(answer: &mut Answer, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        answer.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+/// A new cookie; none if the system has no randomness to give.
+fn fresh() -> Option<HeaderValue> {
+    let mut random = [0; DIGITS / 2];
+    getrandom::fill(&mut random).ok()?;
+    let id = u128::from_be_bytes(random);
+    let text = format!("{NAME}={id:032x}; Max-Age={SECONDS}; Path=/; Secure; HttpOnly; SameSite=None");
+    HeaderValue::try_from(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_id_of_our_form_is_one() {
+        let id = "0123456789abcdef0123456789abcdef";
+        for (header, is_one) in [
+            (format!("sightline_id={id}"), true),
+            (format!("a=b; sightline_id={id}; c=d"), true),
+            (format!("sightline_id={id}0"), false),
+            (format!("not_sightline_id={id}"), false),
+            (format!("sightline_id={}", id.to_uppercase()), false),
+            ("sightline_id=".to_owned(), false),
+            (format!("a=sightline_id={id}"), false),
+        ] {
+            assert_eq!(find(header.as_bytes()).is_some(), is_one, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_fresh_cookie_is_found_again_and_no_two_are_alike() {
+        let cookies: Vec<_> = (0..3).map(|_| fresh().expect("randomness")).collect();
+        for cookie in &cookies {
+            let text = cookie.to_str().expect("ascii");
+            assert!(text.ends_with("; Path=/; Secure; HttpOnly; SameSite=None"), "{text}");
+            let pair = text.split(';').next().expect("a pair");
+            assert!(find(pair.as_bytes()).is_some());
+        }
+        assert!(cookies[0] != cookies[1] && cookies[1] != cookies[2]);
+    }
+}

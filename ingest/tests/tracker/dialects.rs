@@ -1,0 +1,185 @@
+//! Hits in the grammars of others: what is kept of them, where their clicks land, and what of them must never reach the disk.
+
+use std::collections::HashSet;
+
+use event::outcome::Outcome;
+use event::record::{Platform, flag, view_hash};
+use event::stage::Stage;
+
+use crate::rig::{NOW_MS, Rig};
+
+const SDK: &str = "Dalvik/2.1.0 (Linux; U; Android 14; 23127PN0CC Build/UKQ1.230804.001)";
+const OAID: &str = "3f8c2d9e7a416f0b9c1e5d2a8b7c6e10";
+const IMEI_MD5: &str = "8d3ebd3654fb46a2832296669cf1b536";
+
+/// The hits of one ad view as the MMA China SDK fires them (DOMAIN §3): path and marks, and the stage that each stands for.
+const VIEW: [(&str, &str, Stage); 8] = [
+    ("x", "br=0", Stage::Tracked),
+    ("x", "br=1&vx=0", Stage::Impression),
+    ("x", "vc=25", Stage::FirstQuartile),
+    ("x", "vc=50", Stage::Midpoint),
+    ("x", "vc=75", Stage::ThirdQuartile),
+    ("x", "vc=100", Stage::Complete),
+    ("x", "vx=1&vk=0", Stage::Viewable),
+    ("r", "o=https%3A%2F%2Fwww.example.com%2Fcar%3Fa%3D1", Stage::Click),
+];
+
+/// A hit in Miaozhen's grammar: the medium's template with its macros, what the SDK appends, and the landing page last.
+fn target(path: &str, marks: &str, seconds: i64) -> String {
+    let marks = if marks.starts_with("o=") { marks.to_owned() } else { format!("{marks}&o=") };
+    format!(
+        "/{path}/k=2070777&p=7CmBF&dx=__IPDX__&rt=2&ns=__IP__&ni=__IESID__&v=__LOC__&mo=0&m1=__ANDROIDID1__&m2={IMEI_MD5}\
+         &m11=__OAID__&m11={OAID}&mt={seconds}&vf=0123456789ABCDEF&{marks}"
+    )
+}
+
+#[test]
+fn an_ad_view_of_the_sdk_is_stored_stage_by_stage() {
+    let rig = Rig::start();
+    let mut client = rig.connect();
+    let seconds = NOW_MS / 1000 - 5;
+    for (path, marks, stage) in VIEW {
+        let reply = client.get(&target(path, marks, seconds), &[("user-agent", SDK)]);
+        if stage == Stage::Click {
+            assert_eq!((reply.status, reply.header("location")), (302, "https://www.example.com/car?a=1"));
+        } else {
+            assert!(reply.is_pixel(), "{marks}");
+        }
+    }
+    let stored = rig.stop();
+    assert_eq!(stored.count(Outcome::Accepted), 8);
+    let stages: Vec<_> = stored.events.iter().map(|event| event.stage).collect();
+    assert_eq!(stages, VIEW.map(|(_, _, stage)| stage));
+    for event in &stored.events {
+        assert_eq!((event.campaign.as_str(), event.placement.as_str()), ("2070777", "7CmBF"));
+        assert_eq!((event.view, event.time_ms), (view_hash(b"0123456789ABCDEF"), seconds * 1000));
+        assert_eq!(event.platform, Platform::Android);
+        assert!(event.device.is_some());
+        let expected = flag::DUPLICATE_BY_TIME | flag::MACRO_UNREPLACED | flag::ID_USABLE;
+        assert_eq!(event.flags, expected);
+    }
+    let devices: HashSet<_> = stored.events.iter().filter_map(|event| event.device.map(|d| d.key)).collect();
+    assert_eq!(devices.len(), 1);
+}
+
+#[test]
+fn the_rest_of_a_click_behind_o_is_its_landing_page_and_nothing_else() {
+    let rig = Rig::start();
+    let own = "https://www.example.com/monitor/?a0=72&m0=31&m1=3161&p=other&k=1&vx=9&o=x";
+    let reply = rig.get(&format!("/r/k=2070777&p=7CmBF&m2={IMEI_MD5}&o={own}"));
+    assert_eq!((reply.status, reply.header("location")), (302, own));
+    // Not registered: the placement's page.
+    let reply = rig.get("/r/k=2070777&p=7CmBF&o=http://elsewhere.example/?u=https://www.example.com/");
+    assert_eq!((reply.status, reply.header("location")), (302, "https://www.example.com/page"));
+    let stored = rig.stop();
+    assert_eq!(stored.count(Outcome::Accepted), 2);
+    assert!(stored.events.iter().all(|event| event.stage == Stage::Click && event.placement == "7CmBF"));
+    assert_eq!(stored.events[0].flags & flag::LANDING_REFUSED, 0);
+    assert_ne!(stored.events[1].flags & flag::LANDING_REFUSED, 0);
+}
+
+#[test]
+fn what_nobody_asked_for_never_reaches_the_disk() {
+    let rig = Rig::start();
+    let dir = rig.lane_dir();
+    // A Wi-Fi name, a position, and the phone's name and boot time among the four flags that are kept.
+    let svl =
+        "%7Bl1%3A1%2Cl2%3A0%2Cl3%3A%221%22%2Cl4%3A0%2Ce1%3AZhangSansPhone%2Ce5%3A1700000000%2Ce6%3Al2%3A1%7D";
+    let referer = "https://News.Example.CN:8443/politics/SecretPath?token=SecretToken#SecretPart";
+    let reply = rig.connect().get(
+        &format!("/x/k=2070777&p=7CmBF&mo=1&mj=SecretWifi&ml=SecretBssid&mm=31.2304,121.4737&svl={svl}&zzsecretzz=1&SecretName&o="),
+        &[("referer", referer), ("user-agent", SDK)],
+    );
+    assert!(reply.is_pixel());
+    let mut files = 0;
+    for file in std::fs::read_dir(dir).expect("the lane's folder") {
+        let path = file.expect("a file").path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        for word in ["secret", "zhang", "31.23", "121.4", "1700000000", "politics", "token", "8443", IMEI_MD5]
+        {
+            assert!(!text.contains(word), "{word} in {}", path.display());
+        }
+        files += usize::from(text.contains("news.example.cn"));
+    }
+    assert!(files > 0, "the search looks where the records are");
+    let stored = rig.stop();
+    let event = stored.only();
+    assert_eq!(event.flags & flag::DEVICE_ROOT, flag::DEVICE_ROOT);
+    assert_eq!(event.flags & flag::DEVICE_HOOK, flag::DEVICE_HOOK);
+    assert_eq!(event.flags & (flag::DEVICE_EMULATOR | flag::DEVICE_ADB), 0);
+    assert_eq!(event.site, "news.example.cn");
+}
+
+#[test]
+fn hits_of_a_trial_placement_are_listed_and_tell_no_value() {
+    let rig = Rig::start();
+    rig.opt_out(event::identifier::IdKind::Imei, "868049039501257");
+    let mut client = rig.connect();
+    let trial = "/x/k=2070777&p=TRIAL";
+    for target in [
+        format!("{trial}&mo=0&m2={IMEI_MD5}&m11={OAID}&mj=SecretWifi&vf=V1&br=1&o="),
+        format!("{trial}&mo=0&m11={OAID}&vf=V1&br=1&o="),
+        format!("{trial}&vx=9&o="),
+        format!("{trial}&m11=__OAID__&m2=5284047f4ffb4e04824a2fd1d1f0cd62&o="),
+        format!("/x/k=2070777&p=7CmBF&m2={IMEI_MD5}&o="),
+    ] {
+        assert!(client.get(&target, &[("user-agent", SDK)]).is_pixel());
+    }
+    let stored = rig.stop();
+    assert_eq!((stored.count(Outcome::OptedOut), stored.count(Outcome::UnknownStage)), (2, 1));
+    assert_eq!(stored.events.len(), 2, "the second and the fourth");
+    assert!(stored.events.iter().all(|event| event.flags & flag::TRIAL != 0));
+    let hits = &stored.trial_hits;
+    assert_eq!(hits.len(), 4, "{hits:?}");
+    assert!(
+        hits.iter().all(|hit| hit.contains("dialect: \"miaozhen\"") && !hit.contains("Secret")),
+        "{hits:?}"
+    );
+    assert!(hits[0].contains("outcome: Accepted") && hits[0].contains("dropped: \"mj\""), "{}", hits[0]);
+    assert!(hits[1].contains("outcome: Accepted"), "an opted-out hit looks like this one: {}", hits[1]);
+    assert!(hits[2].contains("outcome: UnknownStage"), "{}", hits[2]);
+    assert!(hits[3].contains("macros_unreplaced: 1") && hits[3].contains("ids_usable: 0"), "{}", hits[3]);
+}
+
+#[test]
+fn a_browser_is_recognised_by_our_cookie_only_where_that_is_set_and_nothing_speaks_against_it() {
+    let rig = Rig::with(|settings, _| settings.id_cookie = true);
+    let mut client = rig.connect();
+    let first = client.get("/i?c=demo&p=p1", &[]);
+    let given = first.header("set-cookie").to_owned();
+    assert!(given.starts_with("sightline_id=") && given.contains("Secure"), "{given}");
+    let cookie = given.split(';').next().expect("a pair").to_owned();
+    for _ in 0..2 {
+        let again = client.get("/i?c=demo&p=p1", &[("cookie", &cookie)]);
+        assert_eq!(again.header("set-cookie"), "", "it is not renewed");
+    }
+    let click = client.get("/c?c=demo&p=p1", &[("cookie", &cookie)]);
+    assert_eq!(click.status, 302);
+    for (target, header) in [
+        ("/i?c=demo&p=p1", ("sec-gpc", "1")),
+        ("/i?c=demo&p=p1", ("dnt", "1")),
+        ("/i?c=demo&p=p1", ("cookie", "sightline_opt_out=1")),
+        ("/i?c=demo&p=p1&lmt=1", ("accept", "*/*")),
+        ("/i?c=demo&p=p1&coppa=1", ("accept", "*/*")),
+        ("/i?c=demo&p=p1&gdpr=1", ("accept", "*/*")),
+        ("/i?c=demo&p=p1&gpp_sid=7", ("accept", "*/*")),
+    ] {
+        assert_eq!(client.get(target, &[header]).header("set-cookie"), "", "{target} {header:?}");
+        let both = format!("{cookie}; {}", if header.0 == "cookie" { header.1 } else { "a=b" });
+        client.get(
+            target,
+            &[(header.0, if header.0 == "cookie" { &both } else { header.1 }), ("cookie", &both)],
+        );
+    }
+    let stored = rig.stop();
+    let devices: Vec<_> = stored.events.iter().map(|event| event.device.map(|device| device.key)).collect();
+    assert_eq!(devices[0], None, "a first hit has no cookie yet");
+    assert!(devices[1].is_some() && devices[1] == devices[2] && devices[1] == devices[3]);
+    assert!(devices[4..].iter().all(Option::is_none), "{devices:?}");
+
+    let rig = Rig::start();
+    let reply = rig.connect().get("/i?c=demo&p=p1", &[("cookie", &cookie)]);
+    assert_eq!(reply.header("set-cookie"), "");
+    assert_eq!(rig.stop().only().device, None);
+}
