@@ -29,6 +29,8 @@ const WORD_BYTES_MAX: usize = 24;
 
 /// How many zeros make a padding: fewer belong to ids that begin or end with them.
 const PADDING_MIN: usize = 8;
+/// From this many zeros on, what they fill up (at most 8 characters of 32) is too short to be anybody's.
+const PADDING_MAX: usize = 24;
 /// Shortest value that is looked for without the zeros that it began with.
 const UNPADDED_BYTES_MIN: usize = 4;
 /// The length to which values are filled up.
@@ -38,8 +40,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(Table::make);
 
 #[derive(Default)]
 struct Table {
-    /// First 64 bits of every digest of a bad value.
-    digests: ahash::HashMap<u64, Unusable>,
+    /// First 64 bits of every digest of a bad value. Nearly every identifier is looked for in here and not found: it is kept small.
+    digests: ahash::HashSet<u64>,
+    /// Those of zeros.
+    zeros: ahash::HashSet<u64>,
     /// The values of the file, lower case.
     words: ahash::HashSet<Box<[u8]>>,
 }
@@ -57,7 +61,12 @@ pub(super) fn of_digest(hex: &[u8]) -> Option<Unusable> {
     {
         return Some(if *first == b'0' { Unusable::Zero } else { Unusable::Bad });
     }
-    TABLE.digests.get(&first_bits(hex)?).copied()
+    let bits = first_bits(hex)?;
+    let table = &*TABLE;
+    if !table.digests.contains(&bits) {
+        return None;
+    }
+    Some(if table.zeros.contains(&bits) { Unusable::Zero } else { Unusable::Bad })
 }
 
 /// What is known of a value that was taken as a raw one before it was brought to its canonical form, for the kinds in which that says more:
@@ -82,6 +91,9 @@ fn of_padded(value: &[u8]) -> Option<Unusable> {
     let is_zero = |byte: &u8| *byte == b'0';
     let before = value.iter().take_while(|byte| is_zero(byte)).count();
     let behind = value.iter().rev().take_while(|byte| is_zero(byte)).count();
+    if before.max(behind) >= PADDING_MAX {
+        return Some(Unusable::Bad);
+    }
     let unpadded =
         |padding: usize, text: Option<&[u8]>| text.filter(|_| padding >= PADDING_MIN).and_then(of_raw);
     unpadded(before, value.get(before..))
@@ -124,8 +136,12 @@ impl Table {
         for length in 1..=64 {
             table.add(&"0".repeat(length), Unusable::Zero);
         }
+        let padding = "0".repeat(PADDED_BYTES - "00:00:00:00:00:00".len());
         for separator in ["-", ":"] {
-            table.add(&["00"; 6].join(separator), Unusable::Zero);
+            let address = ["00"; 6].join(separator);
+            for text in [&address, &format!("{padding}{address}"), &format!("{address}{padding}")] {
+                table.add(text, Unusable::Zero);
+            }
         }
         table.add("00000000-0000-0000-0000-000000000000", Unusable::Zero);
         for digit in ('1'..='9').chain('a'..='f') {
@@ -148,7 +164,7 @@ impl Table {
                 }
                 (Some("md5"), Some(hex)) => {
                     if let Some(bits) = first_bits(hex.as_bytes()) {
-                        table.digests.entry(bits).or_insert(Unusable::Bad);
+                        table.digests.insert(bits);
                     }
                     table.add_digest::<Sha256>(hex.as_bytes(), Unusable::Bad);
                 }
@@ -167,12 +183,19 @@ impl Table {
             self.words.insert(text.to_lowercase().into_bytes().into_boxed_slice());
             self.add_cases(text);
         }
-        let padding = "0".repeat(PADDED_BYTES.saturating_sub(word.chars().count()));
-        self.add_cases(&format!("{padding}{word}"));
-        self.add_cases(&format!("{word}{padding}"));
     }
 
+    /// A value as it is and filled up with zeros, in each case.
     fn add_cases(&mut self, value: &str) {
+        let padding = "0".repeat(PADDED_BYTES.saturating_sub(value.chars().count()));
+        self.add_each_case(value);
+        if !padding.is_empty() {
+            self.add_each_case(&format!("{padding}{value}"));
+            self.add_each_case(&format!("{value}{padding}"));
+        }
+    }
+
+    fn add_each_case(&mut self, value: &str) {
         let lower = value.to_lowercase();
         // Also `Null` and `[Imei]`: only the first letter large.
         let mut capital = lower.clone();
@@ -181,8 +204,13 @@ impl Table {
         {
             first.make_ascii_uppercase();
         }
-        for text in [value, &lower, &value.to_uppercase(), &capital] {
-            self.add(text, Unusable::Bad);
+        let mut cases = [value, &lower, &value.to_uppercase(), &capital].map(str::to_owned);
+        cases.sort_unstable();
+        let mut before = None;
+        for text in &cases {
+            if before.replace(text) != Some(text) {
+                self.add(text, Unusable::Bad);
+            }
         }
     }
 
@@ -198,7 +226,11 @@ impl Table {
 
     fn add_digest<D: Digest>(&mut self, value: &[u8], unusable: Unusable) {
         if let Some(first) = D::digest(value).first_chunk::<8>() {
-            self.digests.entry(u64::from_be_bytes(*first)).or_insert(unusable);
+            let bits = u64::from_be_bytes(*first);
+            self.digests.insert(bits);
+            if unusable == Unusable::Zero {
+                self.zeros.insert(bits);
+            }
         }
     }
 }
