@@ -14,6 +14,7 @@
 
 mod file;
 mod hmac;
+pub mod signature;
 #[cfg(test)]
 mod tests;
 
