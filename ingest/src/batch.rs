@@ -9,12 +9,16 @@
 //!      ── each item: an object of names as in a query, strings, numbers or booleans; null is absent ──► its own outcome
 //! ```
 //!
+//! A server says who it is by its key, or signs the body as sent, its target and its idempotency key ([`event::key::signature`]). A batch that comes again
+//! repeats nothing that counts where `repeat` can tell that it is the same.
+//!
 //! Answers: 200 with the results in order; 503 and `Retry-After` with the same if something failed to be stored and nothing was stored;
 //! 400, 401, 408, 413, 415, or 503 without results, with nothing accepted and nothing counted. An item that failed says `storage_failed`,
 //! or `opt_out_unknown` while the node does not measure, whatever the status: send those items again.
 
 pub(crate) mod body;
 pub(crate) mod items;
+mod repeat;
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -26,18 +30,20 @@ use event::outcome::Outcome;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
 use serde_json::value::RawValue;
 
 use crate::answer::{self, Answer};
 use crate::batch::body::{Encoding, Refusal};
 use crate::batch::items::{fields, items, said};
+use crate::batch::repeat::{Repeat, idempotency_key};
 use crate::beacon::{self, Said};
 use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
 use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
 use crate::route::emptied;
-use crate::senders::Sender;
+use crate::senders::{Claim, Known, Sender, asked};
 use crate::settings::Limits;
 
 /// Items decided before other connections of the thread get a turn.
@@ -50,23 +56,26 @@ struct InFlight<'a>(&'a Cell<usize>);
 pub(crate) async fn serve(
     lane: &Rc<Lane>,
     connection: &Connection,
+    parts: &Parts,
     headers: HeaderMap,
     body: Incoming,
 ) -> Answer {
-    let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
-    if caller.sender == Sender::UnknownKey {
-        return answer::text(
-            StatusCode::UNAUTHORIZED,
-            HeaderMap::new(),
-            "this server key is not registered\n",
-        );
-    }
+    let mut caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
+    let claim = match lane.senders.claim(&headers, lane.clock.now_ms()) {
+        // Before the body: nobody sends one in vain.
+        Claim::Known(known) => match is_welcome(known) {
+            Ok(known) => Claim::Known(known),
+            Err(answer) => return answer,
+        },
+        signed @ Claim::Signed(..) => signed,
+    };
     connection.enter(Phase::Body);
     let limits = &lane.settings.limits;
-    let encoding = match Encoding::said(&headers) {
-        Ok(encoding) => encoding,
-        Err(refusal) => return refusal.answer(),
-    };
+    let (encoding, key) =
+        match Encoding::said(&headers).and_then(|encoding| Ok((encoding, idempotency_key(&headers)?))) {
+            Ok(said) => said,
+            Err(refusal) => return refusal.answer(),
+        };
     let raw = match body::collect(connection, body, limits, &lane.body_bytes_coming).await {
         Ok(raw) => raw,
         Err(refusal) => return refusal.answer(),
@@ -75,17 +84,35 @@ pub(crate) async fn serve(
     let Some(_in_flight) = InFlight::begin(lane) else {
         return answer::try_later(HeaderMap::new());
     };
+    let digest = if matches!(claim, Claim::Signed(..)) { body::digest(&raw).await } else { [0; 32] };
+    let known = match is_welcome(claim.verify(asked(&parts.method, &parts.uri, &headers), &digest)) {
+        Ok(known) => known,
+        Err(answer) => return answer,
+    };
+    caller.sender = known.sender;
+    let repeat = Repeat::of(&known, key);
     let text = match body::unpack(encoding, raw, limits.body_decoded_bytes_max).await {
         Ok(text) => text,
         Err(refusal) => return refusal.answer(),
     };
     let fates = match items(&text, limits.batch_items_max) {
-        Ok(items) => decide_all(lane, &caller, &items).await,
+        Ok(items) => decide_all(lane, &caller, &items, repeat).await,
         Err(refusal) => return refusal.answer(),
     };
     connection.enter(Phase::Storage);
     let outcomes = wait_all(connection, fates).await;
     answer::json(status(&outcomes), emptied(headers), results(&outcomes))
+}
+
+/// What is known of a sender from whom something is taken, or 401.
+fn is_welcome(known: Known<'_>) -> Result<Known<'_>, Answer> {
+    let why = match known.sender {
+        Sender::Viewer | Sender::Server(_) => return Ok(known),
+        Sender::UnknownKey => "this server key is not registered".to_owned(),
+        Sender::Refused(refused) => refused.to_string(),
+    };
+    let words = format!("{why}; nothing was accepted\n");
+    Err(answer::text(StatusCode::UNAUTHORIZED, HeaderMap::new(), words))
 }
 
 /// The decoder of batches by itself, as a fuzz target drives it: what is wrong with each item before anything is looked up, or the status
@@ -126,7 +153,12 @@ impl Drop for InFlight<'_> {
 }
 
 /// Decides about every item and appends what is to be stored.
-async fn decide_all(lane: &Rc<Lane>, caller: &Caller<'_>, items: &[&RawValue]) -> Vec<Fate> {
+async fn decide_all(
+    lane: &Rc<Lane>,
+    caller: &Caller<'_>,
+    items: &[&RawValue],
+    mut repeat: Repeat,
+) -> Vec<Fate> {
     let mut fates = Vec::with_capacity(items.len());
     for (index, chunk) in items.chunks(ITEMS_IN_A_ROW).enumerate() {
         if index > 0 {
@@ -141,6 +173,7 @@ async fn decide_all(lane: &Rc<Lane>, caller: &Caller<'_>, items: &[&RawValue]) -
                 Ok(fields) => said(fields),
                 Err(outcome) => Said::defective(*outcome),
             };
+            let caller = &Caller { view: repeat.view(fates.len(), &said.hit), ..*caller };
             lane.tally.read(lane.native, &said.hit);
             let now_ms = lane.clock.now_ms();
             let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);

@@ -14,6 +14,8 @@
 //!   other end of the connection anyway.
 //! * A sender that presents a server key is not the viewer: its connection and its agent never stand in for the viewer's, neither do those
 //!   of whoever fires a placement that is declared server-to-server or stitched.
+//! * A request whose signature is not its sender's, or that had to be signed, is rejected as [`Outcome::BadSignature`]: it is not the viewer's hit
+//!   either.
 //! * A GPP string, or section ids without one, withhold the device key unless `gpp_sid` is -1 (no section applies): no reader of GPP is
 //!   configured, so no consent can be read from it. The same goes for `gdpr=1` with any consent string.
 
@@ -150,6 +152,9 @@ fn weigh(
     if caller.signals.has(Signals::PREFETCH) {
         return Err(Outcome::Prefetch);
     }
+    if let Sender::Refused(_) = caller.sender {
+        return Err(Outcome::BadSignature);
+    }
     if let Some(defect) = said.defect {
         return Err(defect);
     }
@@ -201,7 +206,7 @@ fn weigh(
             region: "",
             catalog_version: rules.catalog.version,
             device: device(&identity, flags),
-            view: hit.group_id.or(hit.request_id).map_or(0, view_hash),
+            view: hit.group_id.or(hit.request_id).map_or(caller.view, view_hash),
             network: &viewer.address.map(address::cut).unwrap_or_default(),
             agent: agent::cut(viewer.agent),
             site: std::str::from_utf8(&viewer.site).unwrap_or_default(),
@@ -246,7 +251,7 @@ impl<'a> Place<'a> {
         match (self.placement, sender) {
             (Some(placement), _) => placement.source,
             (None, Sender::Server(_)) => SourceKind::Server,
-            (None, Sender::Viewer | Sender::UnknownKey) => SourceKind::Client,
+            (None, Sender::Viewer | Sender::UnknownKey | Sender::Refused(_)) => SourceKind::Client,
         }
     }
 }
@@ -264,7 +269,7 @@ impl<'a> Viewer<'a> {
     fn of(hit: &Hit<'a>, caller: &Caller<'a>, source: SourceKind) -> Result<Self, Outcome> {
         let rights = caller.sender.rights();
         let is_own_connection = match (source, caller.sender) {
-            (SourceKind::Client, Sender::Viewer | Sender::UnknownKey) => true,
+            (SourceKind::Client, Sender::Viewer | Sender::UnknownKey | Sender::Refused(_)) => true,
             (SourceKind::Client, Sender::Server(_)) | (SourceKind::Server | SourceKind::Stitching, _) => {
                 false
             }

@@ -4,13 +4,22 @@
 
 use std::net::IpAddr;
 
+use event::record::view_hash;
 use hyper::header::HeaderMap;
+use hyper::{Method, Uri};
 use memchr::memmem;
 
 use crate::address;
 use crate::id_cookie;
-use crate::senders::{Sender, Senders};
+use crate::lane::Lane;
+use crate::senders::{Sender, Senders, asked};
 use crate::settings::Settings;
+
+/// SHA-256 of nothing (FIPS 180-4).
+const NO_BODY_SHA256: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +38,8 @@ pub(crate) struct Caller<'a> {
     /// `X-Device-User-Agent`.
     pub(crate) device_agent: Option<&'a [u8]>,
     pub(crate) signals: Signals,
+    /// The view of a hit that names none, by the signature or the idempotency key of its request; 0 without one.
+    pub(crate) view: u64,
 }
 
 /// What the browser asks for, one bit each.
@@ -68,6 +79,7 @@ impl<'a> Caller<'a> {
             device_ip: None,
             device_agent: None,
             signals: Signals::default(),
+            view: 0,
         };
         for (name, value) in headers {
             let value = value.as_bytes();
@@ -91,6 +103,19 @@ impl<'a> Caller<'a> {
             }
         }
         caller
+    }
+
+    /// The same, once a signature was held against a `GET` of this target. A request without one stays what it is.
+    pub(crate) fn proved(mut self, lane: &Lane, headers: &HeaderMap, uri: &Uri) -> Self {
+        if matches!(self.sender, Sender::Refused(_)) {
+            let claim = lane.senders.claim(headers, lane.clock.now_ms());
+            let known = claim.verify(asked(&Method::GET, uri, headers), &NO_BODY_SHA256);
+            self.sender = known.sender;
+            self.view = known
+                .signature
+                .map_or(0, |signature| view_hash(&[known.name.as_bytes(), b"/", &signature[..]].concat()));
+        }
+        self
     }
 }
 

@@ -18,6 +18,7 @@ use catalog::{Catalog, Found, Landing};
 use event::dialect::Entry;
 use event::hit::Hit;
 use event::outcome::Outcome;
+use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
@@ -41,7 +42,7 @@ enum Destination {
 pub(crate) async fn serve(
     lane: &Rc<Lane>,
     connection: &Connection,
-    entry: &Entry<'_, '_>,
+    (uri, entry): (&Uri, &Entry<'_, '_>),
     headers: HeaderMap,
 ) -> Answer {
     let is_debugging = lane.senders.is_debugging(&headers);
@@ -49,7 +50,8 @@ pub(crate) async fn serve(
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
         let catalog = catalog.load();
-        let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
+        let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders)
+            .proved(lane, &headers, uri);
         let mut said = Said::of(entry, entry.read(scratch));
         lane.tally.read(entry.number, &said.hit);
         let (destination, is_landing_refused) = land(catalog, &said.hit);

@@ -43,7 +43,6 @@ mod trial;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,7 +55,7 @@ use event::dialect::Dialects;
 use event::key::KeyRing;
 use journal::{Health, Writer};
 use senders::Senders;
-pub use settings::{Limits, Right, Server, Settings};
+pub use settings::{Limits, Right, Server, Settings, Signature};
 use tokio::sync::watch;
 
 /// A commit that takes longer than this is a hung disk: pixels wait in vain.
@@ -107,39 +106,23 @@ pub enum Error {
         /// The range.
         allowed: String,
     },
-    /// A registered server has no key, or two.
-    #[error("server {name:?} needs either key_sha256 or key_file")]
-    KeyMissing {
+    /// A registered server cannot be known as the settings say. The operator's to solve.
+    #[error("server {name:?} {problem}")]
+    Server {
+        /// The key, with the names of its tables and the server's place.
+        key: String,
         /// The server.
         name: String,
+        /// What is wrong.
+        problem: String,
     },
-    /// A digest is none.
-    #[error("key_sha256 of server {name:?} is not 64 hex digits")]
-    KeyDigest {
-        /// The server.
-        name: String,
-    },
-    /// A key file cannot be read.
-    #[error("cannot read the key file {path} of {name:?}: {source}")]
+    /// A key file cannot be read, or others may. The operator's to solve.
+    #[error("the key of {name:?}: {source}")]
     KeyFile {
         /// The server, or the debug key.
         name: String,
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A key file that others on this machine may read or change.
-    #[error(
-        "the key file {path} of {name:?} has mode {mode:o}: only its owner may have rights to it; run chmod 600 {path}"
-    )]
-    KeyFileMode {
-        /// The server, or the debug key.
-        name: String,
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
+        /// Which file, and why.
+        source: opt_out::KeyFileError,
     },
     /// A key is too easy to guess, or too long to be sent.
     #[error("the key of {name:?} must have {bytes_min} to {bytes_max} bytes")]
@@ -163,16 +146,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// The key of the configuration that is at fault, with the names of its tables.
-    pub fn key(&self) -> Option<&'static str> {
+    /// The key of the configuration that is at fault, with the names of its tables; in a list of tables their places count from 0.
+    pub fn key(&self) -> Option<&str> {
         match self {
             Self::Setting { key, .. } => Some(key),
             Self::Bind { .. } => Some("tracker.listen"),
-            Self::KeyMissing { .. }
-            | Self::KeyDigest { .. }
-            | Self::KeyFile { .. }
-            | Self::KeyFileMode { .. }
-            | Self::KeyLength { .. } => Some("tracker.server"),
+            Self::Server { key, .. } => Some(key),
+            Self::KeyFile { .. } | Self::KeyLength { .. } => Some("tracker.server"),
             Self::Thread(_) | Self::NoLanes | Self::Lane(_) | Self::Journal(_) | Self::Kafka(_) => None,
         }
     }

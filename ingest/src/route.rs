@@ -18,6 +18,7 @@ use event::dialect::{Dialects, Entry};
 use event::outcome::Outcome;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::answer::{self, Answer};
@@ -96,7 +97,7 @@ pub(crate) async fn serve(
     let mut answer = if target_bytes(&parts.uri) > lane.settings.limits.url_bytes_max {
         uri_too_long(&lane)
     } else {
-        dispatch(&lane, &connection, route, &parts.method, (headers, body)).await
+        dispatch(&lane, &connection, route, &parts, (headers, body)).await
     };
     if connection.ends_after_request() {
         answer::close(&mut answer);
@@ -110,17 +111,17 @@ async fn dispatch(
     lane: &Rc<Lane>,
     connection: &Connection,
     route: Route<'_>,
-    method: &Method,
+    parts: &Parts,
     (headers, body): (HeaderMap, Incoming),
 ) -> Answer {
-    match (&route, method) {
+    match (&route, &parts.method) {
         (Route::Beacon(entry), &Method::GET) if entry.is_click => {
-            click::serve(lane, connection, entry, headers).await
+            click::serve(lane, connection, (&parts.uri, entry), headers).await
         }
         (Route::Beacon(entry), &Method::HEAD) if entry.is_click => click::look(lane, entry, emptied(headers)),
-        (Route::Beacon(entry), &Method::GET) => pixel(lane, connection, entry, headers).await,
+        (Route::Beacon(entry), &Method::GET) => pixel(lane, connection, (&parts.uri, entry), headers).await,
         (Route::Beacon(_), &Method::HEAD) => answer::pixel(emptied(headers)),
-        (Route::Batch, &Method::POST) => batch::serve(lane, connection, headers, body).await,
+        (Route::Batch, &Method::POST) => batch::serve(lane, connection, parts, headers, body).await,
         (Route::Unknown, _) => answer::text(StatusCode::NOT_FOUND, emptied(headers), "not found\n"),
         (Route::Beacon(_) | Route::Batch, &Method::OPTIONS) => {
             answer::options(emptied(headers), route.allowed())
@@ -132,14 +133,15 @@ async fn dispatch(
 async fn pixel(
     lane: &Rc<Lane>,
     connection: &Connection,
-    entry: &Entry<'_, '_>,
+    (uri, entry): (&Uri, &Entry<'_, '_>),
     headers: HeaderMap,
 ) -> Answer {
     let is_debugging = lane.senders.is_debugging(&headers);
     let (fate, cookie) = {
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
-        let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
+        let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders)
+            .proved(lane, &headers, uri);
         let mut said = Said::of(entry, entry.read(scratch));
         lane.tally.read(entry.number, &said.hit);
         let cookie = id_cookie::recognise(&mut said.hit, &caller, &lane.settings);

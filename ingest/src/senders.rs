@@ -1,29 +1,28 @@
-//! Who may say more than a viewer: registered servers by their keys, and the debug key.
+//! Who may say more than a viewer: registered servers by their keys or signatures, and the debug key.
 //!
-//! It owns the keys' digests and what each key permits. It must never keep a key itself beyond reading it, print one, or compare one in a
-//! time that depends on where it differs.
+//! A server sends its bearer key, or signs ([`event::key::signature`]): then nobody who reads a request on its way can make another one of it. It
+//! owns the bearer keys' digests, the signing keys, and what each server may say. It must never keep a bearer key itself beyond reading it, print a
+//! key, or compare one in a time that depends on where it differs.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use event::clock::UnixMs;
+use event::key::signature::{Asked, IDEMPOTENCY_HEADER, NAME_BYTES_MAX, Refused, Secret, Signed};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use hyper::{Method, Uri};
+use opt_out::key_file;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use crate::Error;
-use crate::settings::{Right, Server, Settings};
+use crate::settings::{Right, Server, Settings, Signature};
 
 /// Longest key looked at, bytes: a header cannot make us hash more.
 const KEY_BYTES_MAX: usize = 256;
 /// Shortest key accepted from a file, bytes.
 const KEY_BYTES_MIN: usize = 16;
-/// Largest key file, bytes: a key, and room for what editors leave around it.
-const KEY_FILE_BYTES_MAX: u64 = 1024;
-/// Permissions that a key file must not give: any, to anybody but its owner.
-const KEY_FILE_MODE_REFUSED: u32 = 0o077;
+/// Most signing keys of one server.
+const SIGNING_KEYS_MAX: usize = 8;
 
 const X_SIGHTLINE_DEBUG: HeaderName = HeaderName::from_static("x-sightline-debug");
 
@@ -32,8 +31,16 @@ type KeyDigest = [u8; 32];
 /// The registered servers and the debug key.
 #[derive(Default)]
 pub(crate) struct Senders {
-    servers: Vec<(KeyDigest, Rights)>,
+    servers: Vec<Registered>,
     debug: Option<KeyDigest>,
+}
+
+pub(crate) struct Registered {
+    name: String,
+    bearer: Option<KeyDigest>,
+    signing: Vec<Secret>,
+    must_sign: bool,
+    rights: Rights,
 }
 
 /// What a registered server may say.
@@ -53,6 +60,8 @@ pub(crate) enum Sender {
     Server(Rights),
     /// A bearer token that is none of ours.
     UnknownKey,
+    /// Signed, and not shown to be who it says; or a key that does not suffice. Nothing is taken from it.
+    Refused(Refused),
 }
 
 impl Sender {
@@ -60,8 +69,31 @@ impl Sender {
     pub(crate) fn rights(self) -> Rights {
         match self {
             Self::Server(rights) => rights,
-            Self::Viewer | Self::UnknownKey => Rights::default(),
+            Self::Viewer | Self::UnknownKey | Self::Refused(_) => Rights::default(),
         }
+    }
+}
+
+/// What is known of who sends a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) sender: Sender,
+    /// The registered server's name, or empty.
+    pub(crate) name: &'a str,
+    /// The signature in hex, where it is one: the same in each repeat of the request.
+    pub(crate) signature: Option<[u8; 64]>,
+}
+
+/// What the headers of a request say of its sender.
+pub(crate) enum Claim<'a> {
+    Known(Known<'a>),
+    /// Signed in time by a name that is registered: only the signature is still to be checked.
+    Signed(&'a Registered, Signed<'a>),
+}
+
+impl<'a> Known<'a> {
+    fn is(sender: Sender, name: &'a str) -> Self {
+        Self { sender, name, signature: None }
     }
 }
 
@@ -69,31 +101,54 @@ impl Senders {
     /// Reads the keys that the settings name.
     ///
     /// # Errors
-    /// A key file that cannot be read or that others may read, a key that is too short, a digest that is not 64 hex digits, a server with no key or two.
+    /// A key file that cannot be read or that others may read, a key that is too short, or what [`check`] says.
     pub(crate) fn load(settings: &Settings) -> Result<Self, Error> {
-        let servers = settings
-            .server
-            .iter()
-            .map(|server| Ok((server_digest(server)?, Rights::of(&server.rights))))
-            .collect::<Result<_, Error>>()?;
+        check(&settings.server)?;
+        let servers = settings.server.iter().map(Registered::load).collect::<Result<_, Error>>()?;
         let debug =
             settings.debug_key_file.as_deref().map(|path| read_key("the debug key", path)).transpose()?;
         Ok(Self { servers, debug })
     }
 
-    /// Who sent a request with these headers.
+    /// Who sent a request with these headers, before a signature is checked: what is signed is refused until it has been.
     pub(crate) fn sender(&self, headers: &HeaderMap) -> Sender {
+        match signed(headers) {
+            Some(_) => Sender::Refused(Refused::Mismatch),
+            None => self.bearer(headers).sender,
+        }
+    }
+
+    /// What the headers say. With a signature, no other key is looked at.
+    pub(crate) fn claim<'a>(&'a self, headers: &'a HeaderMap, now_ms: UnixMs) -> Claim<'a> {
+        let Some(signed) = signed(headers) else { return Claim::Known(self.bearer(headers)) };
+        let found = signed.and_then(|signed| {
+            let is_it =
+                |server: &&Registered| server.name.as_bytes() == signed.name() && !server.signing.is_empty();
+            let server = self.servers.iter().find(is_it).ok_or(Refused::UnknownKey)?;
+            signed.check_time(now_ms)?;
+            Ok((server, signed))
+        });
+        match found {
+            Ok((server, signed)) => Claim::Signed(server, signed),
+            Err(refused) => Claim::Known(Known::is(Sender::Refused(refused), "")),
+        }
+    }
+
+    fn bearer(&self, headers: &HeaderMap) -> Known<'_> {
         let Some(value) = headers.get(AUTHORIZATION) else {
-            return Sender::Viewer;
+            return Known::is(Sender::Viewer, "");
         };
-        let Some(key) = bearer(value.as_bytes()) else {
-            return Sender::UnknownKey;
-        };
+        let mut found = Known::is(Sender::UnknownKey, "");
+        let Some(key) = bearer(value.as_bytes()) else { return found };
         let digest = digest(key);
-        let mut found = Sender::UnknownKey;
-        for (registered, rights) in &self.servers {
-            if bool::from(registered.ct_eq(&digest)) {
-                found = Sender::Server(*rights);
+        for server in &self.servers {
+            if server.bearer.is_some_and(|registered| bool::from(registered.ct_eq(&digest))) {
+                let sender = if server.must_sign {
+                    Sender::Refused(Refused::Required)
+                } else {
+                    Sender::Server(server.rights)
+                };
+                found = Known::is(sender, &server.name);
             }
         }
         found
@@ -109,6 +164,23 @@ impl Senders {
     }
 }
 
+impl<'a> Claim<'a> {
+    /// Holds a signature against the request, whose body as sent has this SHA-256.
+    pub(crate) fn verify(self, asked: Asked<'_>, body: &KeyDigest) -> Known<'a> {
+        match self {
+            Self::Known(known) => known,
+            Self::Signed(server, signed) => match signed.verify(&server.signing, asked, body) {
+                Ok(signature) => Known {
+                    sender: Sender::Server(server.rights),
+                    name: &server.name,
+                    signature: Some(signature),
+                },
+                Err(refused) => Known::is(Sender::Refused(refused), ""),
+            },
+        }
+    }
+}
+
 impl Rights {
     fn of(rights: &[Right]) -> Self {
         Self {
@@ -119,49 +191,62 @@ impl Rights {
     }
 }
 
-/// What the settings say about a server's key.
-enum Said<'a> {
-    Digest(KeyDigest),
-    File(&'a Path),
-}
-
-fn said(server: &Server) -> Result<Said<'_>, Error> {
-    match (&server.key_sha256, &server.key_file) {
-        (Some(hex), None) => {
-            parse_hex(hex).map(Said::Digest).ok_or_else(|| Error::KeyDigest { name: server.name.clone() })
-        }
-        (None, Some(path)) => Ok(Said::File(path)),
-        (None, None) | (Some(_), Some(_)) => Err(Error::KeyMissing { name: server.name.clone() }),
+impl Registered {
+    fn load(server: &Server) -> Result<Self, Error> {
+        let bearer = match (&server.key_sha256, &server.key_file) {
+            (Some(hex), _) => parse_hex(hex),
+            (None, Some(path)) => Some(read_key(&server.name, path)?),
+            (None, None) => None,
+        };
+        let read = |path: &PathBuf| {
+            key_file::read_secret(path).map_err(|source| Error::KeyFile { name: server.name.clone(), source })
+        };
+        Ok(Self {
+            name: server.name.clone(),
+            bearer,
+            signing: server.signing_key_files.iter().map(read).collect::<Result<_, _>>()?,
+            must_sign: server.signature == Signature::Required,
+            rights: Rights::of(&server.rights),
+        })
     }
 }
 
-/// What is wrong with a server's key as far as the settings say it.
-pub(crate) fn check(server: &Server) -> Result<(), Error> {
-    said(server).map(drop)
-}
-
-fn server_digest(server: &Server) -> Result<KeyDigest, Error> {
-    match said(server)? {
-        Said::Digest(digest) => Ok(digest),
-        Said::File(path) => read_key(&server.name, path),
+/// What is wrong with the registered servers as far as the settings say it.
+pub(crate) fn check(servers: &[Server]) -> Result<(), Error> {
+    for (index, server) in servers.iter().enumerate() {
+        let signs = !server.signing_key_files.is_empty();
+        let is_shown = server.name.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_name = (1..=NAME_BYTES_MAX).contains(&server.name.len()) && is_shown;
+        let is_other = |other: &Server| other.name == server.name && !other.signing_key_files.is_empty();
+        let (key, problem) = if server.key_sha256.is_some() && server.key_file.is_some() {
+            ("key_file", "has both key_sha256 and key_file: one of them is enough".to_owned())
+        } else if server.key_sha256.is_none() && server.key_file.is_none() && !signs {
+            ("name", "needs key_sha256, key_file or signing_key_files".to_owned())
+        } else if server.key_sha256.as_deref().is_some_and(|hex| parse_hex(hex).is_none()) {
+            ("key_sha256", "has a key_sha256 that is not 64 hex digits".to_owned())
+        } else if server.signature == Signature::Required && !signs {
+            ("signature", "has signature = \"required\" and no signing_key_files".to_owned())
+        } else if server.signing_key_files.len() > SIGNING_KEYS_MAX {
+            let count = server.signing_key_files.len();
+            ("signing_key_files", format!("has {count} signing keys, at most {SIGNING_KEYS_MAX} are allowed"))
+        } else if signs && !is_name {
+            ("name", "signs under its name, which has to be 1 to 64 visible ASCII characters".to_owned())
+        } else if signs && servers.iter().take(index).any(is_other) {
+            ("name", "signs under the name of another one".to_owned())
+        } else {
+            continue;
+        };
+        return Err(Error::Server {
+            key: format!("tracker.server.{index}.{key}"),
+            name: server.name.clone(),
+            problem,
+        });
     }
+    Ok(())
 }
 
 fn read_key(name: &str, path: &Path) -> Result<KeyDigest, Error> {
-    let failed = |source| Error::KeyFile { name: name.to_owned(), path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    // Asked of the open file: the one that is read.
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & KEY_FILE_MODE_REFUSED != 0 {
-        return Err(Error::KeyFileMode { name: name.to_owned(), path: path.to_owned(), mode });
-    }
-    // Room for all of it from the start: a text that grows leaves copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX as usize + 1));
-    let bytes = file.take(KEY_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if bytes as u64 > KEY_FILE_BYTES_MAX {
-        let words = format!("it has more than {KEY_FILE_BYTES_MAX} bytes");
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, words)));
-    }
+    let text = key_file::read(path).map_err(|source| Error::KeyFile { name: name.to_owned(), source })?;
     let key = text.trim().as_bytes();
     if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.len()) {
         return Err(Error::KeyLength {
@@ -171,6 +256,23 @@ fn read_key(name: &str, path: &Path) -> Result<KeyDigest, Error> {
         });
     }
     Ok(digest(key))
+}
+
+/// What a request with these parts asks for, as it is signed.
+pub(crate) fn asked<'a>(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
+    Asked {
+        method: method.as_str(),
+        target: uri.path_and_query().map_or("", |target| target.as_str()),
+        idempotency_key: headers.get(IDEMPOTENCY_HEADER).map_or(b"", |value| value.as_bytes()),
+    }
+}
+
+/// The signature of a request, if it has any header of one. Most have none: they are asked for that in one go.
+fn signed(headers: &HeaderMap) -> Option<Result<Signed<'_>, Refused>> {
+    if !headers.keys().any(|name| name.as_str().starts_with("x-sightline-")) {
+        return None;
+    }
+    Signed::read(|name| headers.get_all(name).iter().map(|value| value.as_bytes()))
 }
 
 fn digest(key: &[u8]) -> KeyDigest {
@@ -195,94 +297,4 @@ fn parse_hex(hex: &str) -> Option<KeyDigest> {
 }
 
 #[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use std::fs;
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn server(name: &str) -> Server {
-        Server { name: name.to_owned(), key_sha256: None, key_file: None, rights: vec![Right::Ip] }
-    }
-
-    fn key_file(dir: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
-        let path = dir.join(name);
-        fs::write(&path, text).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
-        path
-    }
-
-    fn with(headers: &[(HeaderName, &str)]) -> HeaderMap {
-        headers
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).expect("valid")))
-            .collect()
-    }
-
-    #[test]
-    fn a_key_is_known_by_its_file_or_its_digest() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let key_file = key_file(dir.path(), "key", "0123456789abcdef-secret\n", 0o600);
-        let hex = digest(b"another-secret-of-16").iter().fold(String::new(), |mut hex, byte| {
-            use std::fmt::Write as _;
-            write!(hex, "{byte:02X}").expect("a string takes it");
-            hex
-        });
-        let settings = Settings {
-            server: vec![
-                Server { key_file: Some(key_file.clone()), ..server("a") },
-                Server { key_sha256: Some(hex), rights: vec![Right::Backdate], ..server("b") },
-            ],
-            debug_key_file: Some(key_file),
-            ..Settings::default()
-        };
-        let senders = Senders::load(&settings).expect("valid");
-        for (value, expected) in [
-            ("Bearer 0123456789abcdef-secret", Sender::Server(Rights { ip: true, ..Rights::default() })),
-            ("bearer another-secret-of-16", Sender::Server(Rights { backdate: true, ..Rights::default() })),
-            ("Bearer 0123456789abcdef-secreT", Sender::UnknownKey),
-            ("Bearer ", Sender::UnknownKey),
-            ("Basic abc", Sender::UnknownKey),
-        ] {
-            assert_eq!(senders.sender(&with(&[(AUTHORIZATION, value)])), expected, "{value}");
-        }
-        assert_eq!(senders.sender(&HeaderMap::new()), Sender::Viewer);
-        assert!(senders.is_debugging(&with(&[(X_SIGHTLINE_DEBUG, "0123456789abcdef-secret")])));
-        assert!(!senders.is_debugging(&with(&[(X_SIGHTLINE_DEBUG, "0123456789abcdef")])));
-        assert!(!Senders::default().is_debugging(&with(&[(X_SIGHTLINE_DEBUG, "")])));
-    }
-
-    #[test]
-    fn a_server_needs_exactly_one_good_key() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let file = |name: &str, text: &str, mode: u32| key_file(dir.path(), name, text, mode);
-        let short = file("short", "short", 0o600);
-        let good = "0123456789abcdef-secret\n";
-        let read = |path| Senders::load(&Settings { debug_key_file: Some(path), ..Settings::default() });
-        for mode in [0o600, 0o400] {
-            let senders = read(file(&format!("good-{mode:o}"), good, mode)).expect("a good key");
-            assert!(senders.is_debugging(&with(&[(X_SIGHTLINE_DEBUG, good.trim())])));
-        }
-        for mode in [0o640, 0o604, 0o620, 0o601] {
-            let error = read(file(&format!("open-{mode:o}"), good, mode)).err().expect("refused").to_string();
-            assert!(error.contains(&format!("{mode:o}")) && error.contains("chmod 600"), "{error}");
-        }
-        let long = format!("{good}{}", " ".repeat(KEY_FILE_BYTES_MAX as usize));
-        let error = read(file("long", &long, 0o600)).err().expect("refused").to_string();
-        assert!(error.contains("more than 1024 bytes"), "{error}");
-        for bad in [
-            server("none"),
-            Server { key_sha256: Some("ab".to_owned()), ..server("hex") },
-            Server { key_sha256: Some("é".repeat(32)), ..server("not-ascii") },
-            Server { key_file: Some(dir.path().join("absent")), ..server("absent") },
-            Server { key_file: Some(short.clone()), ..server("short") },
-            Server { key_file: Some(short), key_sha256: Some("0".repeat(64)), ..server("both") },
-        ] {
-            let settings = Settings { server: vec![bad.clone()], ..Settings::default() };
-            let error = Senders::load(&settings).err().unwrap_or_else(|| panic!("{} was taken", bad.name));
-            assert!(error.to_string().contains(&bad.name), "{error}");
-        }
-    }
-}
+mod tests;

@@ -57,21 +57,40 @@ impl Default for Settings {
     }
 }
 
-/// A registered server: whoever sends its key as `Authorization: Bearer …` has its rights.
+/// A registered server: whoever sends its key as `Authorization: Bearer …`, or signs with one of its signing keys, has its rights. It needs one or
+/// the other.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Name, for people and for metrics.
+    /// Name, for people and for metrics; under it the server signs (then 1 to 64 visible ASCII characters, no two alike).
     pub name: String,
-    /// SHA-256 of the key, 64 hex digits. Either this or `key_file`.
+    /// SHA-256 of the bearer key, 64 hex digits. Either this or `key_file`.
     #[serde(default)]
     pub key_sha256: Option<String>,
     /// File that holds the key itself, one line, at most 1 KiB, readable by its owner only (mode 0600).
     #[serde(default)]
     pub key_file: Option<PathBuf>,
+    /// Files with its signing keys, each one line of 32 to 256 bytes, readable by its owner only (mode 0600). Several while a new one takes the place
+    /// of an old one; at most 8. Default: none.
+    #[serde(default)]
+    pub signing_key_files: Vec<PathBuf>,
+    /// Whether its requests have to be signed. Default: optional, the bearer key suffices.
+    #[serde(default)]
+    pub signature: Signature,
     /// What it may say. Default: nothing, which still tells its hits from those of viewers.
     #[serde(default)]
     pub rights: Vec<Right>,
+}
+
+/// Whether a registered server has to sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signature {
+    /// Its bearer key suffices.
+    #[default]
+    Optional,
+    /// Its bearer key alone is refused.
+    Required,
 }
 
 /// What a registered server may say about a hit.
@@ -155,9 +174,7 @@ impl Settings {
     /// [`Error::Setting`] for the first value out of its range, or what is wrong with the key of a registered server.
     pub fn check(&self) -> Result<(), Error> {
         within("tracker.lanes", self.lanes, 0, 1024)?;
-        for server in &self.server {
-            senders::check(server)?;
-        }
+        senders::check(&self.server)?;
         self.limits.check()
     }
 }
@@ -245,8 +262,11 @@ mod tests {
                 "[limits]\nbodies_coming_bytes_max = 1000",
                 "tracker.limits.bodies_coming_bytes_max = 1000 is not allowed: 1048576 to 4294967296",
             ),
-            ("[[server]]\nname = \"s\"", "server \"s\" needs either key_sha256 or key_file"),
-            ("[[server]]\nname = \"s\"\nkey_sha256 = \"12\"", "server \"s\" is not 64 hex digits"),
+            ("[[server]]\nname = \"s\"", "server \"s\" needs key_sha256, key_file or signing_key_files"),
+            (
+                "[[server]]\nname = \"s\"\nkey_sha256 = \"12\"",
+                "server \"s\" has a key_sha256 that is not 64 hex digits",
+            ),
         ] {
             let settings: Settings = toml::from_str(text).expect("its form is right");
             let error = settings.check().expect_err("out of its range").to_string();
@@ -270,10 +290,14 @@ mod tests {
             [[server]]
             name = "stitcher"
             key_file = "stitcher.key"
+            signing_key_files = ["new.key", "old.key"]
+            signature = "required"
             rights = ["ip", "ua", "backdate"]
         "#;
         let settings: Settings = toml::from_str(text).expect("valid");
         assert_eq!(settings.limits.url_bytes_max, 4096);
+        assert_eq!(settings.server[0].signature, Signature::Required);
+        assert_eq!(settings.server[0].signing_key_files.len(), 2);
         assert_eq!(settings.server[0].rights, [Right::Ip, Right::Ua, Right::Backdate]);
         assert_eq!(settings.trusted_proxies.len(), 2);
     }

@@ -1,7 +1,8 @@
 //! The JSON API: `POST /v1/opt-outs`, `/v1/opt-ins`, `/v1/status`.
 //!
 //! ```text
-//! POST /v1/opt-outs  {"ids":[{"kind":"oaid","value":"…"},…]}          values raw or any digest; all of them or none
+//! POST /v1/opt-outs  {"ids":[{"kind":"oaid","value":"…"},…]}          values raw or any digest; all of them or none. A CAID may have its
+//!                    "version", which changes nothing: an opt-out covers every version. Signed by a registered app, or by nobody
 //!   200 {"receipt":"7K3D-…","secret":"…","opted_out_at":"2026-11-21T10:00:00.000Z","policy_version":1,
 //!        "ids":[{"kind":"oaid","covered":["raw","md5",…],"not_covered":[],"ambiguous":false},…]}
 //!       "ambiguous": the value can be the id itself or a digest of one; what is not covered holds for a digest, of an id all is
@@ -10,6 +11,7 @@
 //! POST /v1/opt-ins   {"receipt":"7K3D-…","secret":"…"}                 without "secret": the receipt is one of the browser's cookie
 //! POST /v1/status    {"receipt":"7K3D-…","secret":"…"}                 likewise
 //!   200 {"receipt":"7K3D-…","state":"opted_out","opted_out_at":"…","opted_in_at":null,"by":"api","policy_version":1}
+//!       "by": page, api or app; then "app" names it
 //!
 //! POST /v1/opt-ins   {}     everything that the browser's cookies stand for: its opt-out, and each receipt that was given to it
 //! POST /v1/status    {}     the same, to look at
@@ -56,6 +58,8 @@ struct IdRequest<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     value: Cow<'a, str>,
+    #[serde(borrow, default)]
+    version: Option<Cow<'a, str>>,
 }
 
 /// Not `Debug`: it holds a secret.
@@ -92,6 +96,8 @@ struct ReceiptAnswer {
     opted_out_at: String,
     opted_in_at: Option<String>,
     by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
     policy_version: u16,
 }
 
@@ -117,12 +123,15 @@ struct BadIdAnswer {
     detail: String,
 }
 
-/// `POST /v1/opt-outs`.
-pub(crate) async fn opt_outs(desk: &Desk, body: &[u8]) -> Result<Answer, Problem> {
+/// `POST /v1/opt-outs`. `source` says who asks.
+pub(crate) async fn opt_outs(desk: &Desk, body: &[u8], source: Source) -> Result<Answer, Problem> {
     let request: OptOutRequest<'_> = parse(body)?;
+    if request.ids.iter().any(|id| id.version.is_some() && id.kind != IdKind::Caid.name()) {
+        return Err(Problem::Version);
+    }
     let ids: Vec<_> =
         request.ids.iter().map(|id| (IdKind::from_name(&id.kind), id.value.as_bytes())).collect();
-    let Done { lodging, ids } = desk.opt_out(&ids, Source::Api).await?;
+    let Done { lodging, ids } = desk.opt_out(&ids, source).await?;
     let ids: Vec<IdAnswer> = ids.into_iter().map(IdAnswer::from).collect();
     Ok(answer(&OptOutAnswer {
         receipt: lodging.receipt.to_string(),
@@ -271,6 +280,11 @@ impl From<Status> for ReceiptAnswer {
             by: match status.source {
                 Source::Page => "page",
                 Source::Api => "api",
+                Source::App(_) => "app",
+            },
+            app: match status.source {
+                Source::Page | Source::Api => None,
+                Source::App(name) => Some(name.as_str().to_owned()),
             },
             policy_version: status.policy_version,
         }

@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use event::clock::Clock;
+use event::clock::{Clock, UnixMs};
 use event::identifier::{ArrivingForm, IdKind, LodgeError, lodge};
 use event::key::{KeyRing, OptOutHash};
 
+use crate::apps::{self, Apps};
 use crate::metrics::{IdResult, Metrics};
 use crate::problem::{BadId, Problem};
 use crate::rate::{Rate, Table};
@@ -26,6 +27,8 @@ pub(crate) struct Desk {
     keys: Arc<KeyRing>,
     clock: Clock,
     rates: Mutex<Table>,
+    pub(crate) apps: Apps,
+    app_rates: Mutex<Table>,
 }
 
 /// An opt-out that is done.
@@ -45,11 +48,25 @@ pub(crate) struct DoneId {
 }
 
 impl Desk {
-    pub(crate) fn new(settings: Settings, registry: Registry, keys: Arc<KeyRing>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        registry: Registry,
+        keys: Arc<KeyRing>,
+        clock: Clock,
+        apps: Apps,
+    ) -> Self {
         let limits = settings.limits;
         let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
         let rates = Mutex::new(Table::new(rate, limits.addresses_max));
-        Self { settings, registry, metrics: Metrics::new(), keys, clock, rates }
+        let app_rate =
+            Rate { burst: limits.app_requests_burst_max, per_minute: limits.app_requests_per_minute };
+        // Room for each app in either generation: none is forgotten.
+        let app_rates = Mutex::new(Table::new(app_rate, 2 * settings.app.len()));
+        Self { settings, registry, metrics: Metrics::new(), keys, clock, rates, apps, app_rates }
+    }
+
+    pub(crate) fn now_ms(&self) -> UnixMs {
+        self.clock.now_ms()
     }
 
     /// Hands the registry's and the list's state to the metrics.
@@ -62,6 +79,12 @@ impl Desk {
     pub(crate) fn admit(&self, subscriber: u128) -> Result<(), Problem> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.take(subscriber, self.clock.now_ms()).map_err(Problem::RateLimited)
+    }
+
+    /// Counts a signed call against its app's limit.
+    pub(crate) fn admit_app(&self, app: &apps::Known) -> Result<(), Problem> {
+        let mut rates = self.app_rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(app.number as u128, self.clock.now_ms()).map_err(Problem::AppRateLimited)
     }
 
     /// Opts all of the identifiers out, or none.
@@ -79,12 +102,16 @@ impl Desk {
         }
         let (hashes, done) = self.hash(ids).map_err(Problem::BadIds)?;
         let (registry, policy_version) = (self.registry.clone(), self.settings.policy_version);
+        let lodged_by = match source {
+            Source::Page | Source::Api => &self.metrics.opt_outs_receipt,
+            Source::App(_) => &self.metrics.opt_outs_app,
+        };
         let lodging =
             self.finish(async move { registry.opt_out(&hashes, source, policy_version).await }).await?;
         for id in &done {
             self.metrics.id(id.kind, IdResult::Lodged);
         }
-        self.metrics.opt_outs_receipt.increment(1);
+        lodged_by.increment(1);
         Ok(Done { lodging, ids: done })
     }
 

@@ -5,6 +5,7 @@
 //! | `/`, `/opt-out` | `GET`, `HEAD`: the page; `/opt-out` also `POST`: its form |
 //! | `/opt-out.css` | `GET`, `HEAD` |
 //! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
+//! | `/openapi.yaml` | `GET`, `HEAD`: the API described |
 //! | `/v1/heartbeat` | `GET`, `HEAD`: for the nodes of a cluster; on one machine there is none |
 //!
 //! A request that announces a body is the last one of its connection. Where its end lies, a proxy may see otherwise than we do (lengths that
@@ -23,6 +24,7 @@ use hyper::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
     SET_COOKIE, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::cookies::{self, Cookies};
@@ -31,10 +33,14 @@ use crate::form::{self, Fields};
 use crate::metrics::{Answer, Route};
 use crate::page::{self, Language, Notice};
 use crate::problem::Problem;
+use crate::record::Source;
 use crate::{address, api, heartbeat, origin};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The API described, OpenAPI 3.1.
+const DESCRIPTION: &str = include_str!("../openapi.yaml");
 
 /// Nothing but our own style sheet and forms; nobody may put the page into a frame.
 const PAGE_POLICY: &str =
@@ -57,6 +63,7 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
         Route::Form => submit(desk, peer, request).await,
         Route::OptOuts | Route::OptIns | Route::Status => call(desk, peer, route, request).await,
         Route::Heartbeat => beat(desk),
+        Route::Description => (Answer::Done, description()),
         Route::Other => refused(&Problem::NotFound),
     };
     desk.metrics.request(route, ended);
@@ -82,6 +89,7 @@ fn route(method: &Method, path: &str) -> (Route, Option<&'static str>) {
         "/v1/opt-outs" => (Route::OptOuts, Some("POST")),
         "/v1/opt-ins" => (Route::OptIns, Some("POST")),
         "/v1/status" => (Route::Status, Some("POST")),
+        "/openapi.yaml" => (Route::Description, Some("GET, HEAD")),
         heartbeat::PATH => (Route::Heartbeat, Some("GET, HEAD")),
         _ => (Route::Other, None),
     }
@@ -129,17 +137,23 @@ async fn call(
     request: Request<Incoming>,
 ) -> (Answer, Response<Full<Bytes>>) {
     let (head, body) = request.into_parts();
-    let body = match admitted(desk, peer, &head.headers, JSON, body).await {
-        Ok(body) => body,
+    let taken = match route {
+        Route::OptOuts => admitted_from_app(desk, peer, &head, body).await,
+        _ => admitted(desk, peer, &head.headers, JSON, body).await.map(|body| (body, Source::Api)),
+    };
+    let (body, source) = match taken {
+        Ok(taken) => taken,
         Err(problem) => return refused(&problem),
     };
     let cookies = Cookies::read(&head.headers);
     let from = origin::of(&head.headers, &desk.settings.public_origins);
     let done = match route {
-        Route::OptOuts => api::opt_outs(desk, &body).await,
+        Route::OptOuts => api::opt_outs(desk, &body, source).await,
         Route::OptIns => api::opt_ins(desk, &body, cookies, from).await,
         Route::Status => api::status(desk, &body, cookies, from),
-        Route::Page | Route::Style | Route::Form | Route::Heartbeat | Route::Other => Err(Problem::NotFound),
+        Route::Page | Route::Style | Route::Form | Route::Heartbeat | Route::Description | Route::Other => {
+            Err(Problem::NotFound)
+        }
     };
     match done {
         Ok(done) => {
@@ -161,8 +175,43 @@ async fn admitted(
     media_type: &'static str,
     body: Incoming,
 ) -> Result<Bytes, Problem> {
+    admit_address(desk, peer, headers)?;
+    collected(desk, headers, media_type, body).await
+}
+
+/// The body of a call that an app may have signed, and who asks. What is not shown to be an app's counts against the address that it came from.
+async fn admitted_from_app(
+    desk: &Desk,
+    peer: IpAddr,
+    head: &Parts,
+    body: Incoming,
+) -> Result<(Bytes, Source), Problem> {
+    let refuse = |refused| match admit_address(desk, peer, &head.headers) {
+        Ok(()) => Problem::Signature(refused),
+        Err(problem) => problem,
+    };
+    let Some(claim) = desk.apps.claim(&head.headers, desk.now_ms()) else {
+        return Ok((admitted(desk, peer, &head.headers, JSON, body).await?, Source::Api));
+    };
+    let claim = claim.map_err(refuse)?;
+    let body = collected(desk, &head.headers, JSON, body).await?;
+    let app = claim.verify(head, &body).map_err(refuse)?;
+    desk.admit_app(&app)?;
+    Ok((body, Source::App(app.name)))
+}
+
+fn admit_address(desk: &Desk, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
     let client = address::client(peer, headers, &desk.settings.trusted_proxies);
-    desk.admit(address::subscriber(client))?;
+    desk.admit(address::subscriber(client))
+}
+
+/// A body of this type that is within its limits: length, time.
+async fn collected(
+    desk: &Desk,
+    headers: &HeaderMap,
+    media_type: &'static str,
+    body: Incoming,
+) -> Result<Bytes, Problem> {
     let limits = &desk.settings.limits;
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
@@ -211,6 +260,10 @@ fn page(
 
 fn style() -> Response<Full<Bytes>> {
     respond(StatusCode::OK, "text/css; charset=utf-8", DATA_POLICY, page::STYLE.into())
+}
+
+fn description() -> Response<Full<Bytes>> {
+    respond(StatusCode::OK, "application/yaml", DATA_POLICY, DESCRIPTION.into())
 }
 
 fn data(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {

@@ -4,6 +4,7 @@
 //!
 //! 1. [`mod@service`] takes the connection; `http` finds the route and holds the request to its limits.
 //! 2. `form` (the page) or `api` (JSON) reads the fields; `origin` says whether a browser's request comes from our own page.
+//!    `apps` says whether a call is signed by a registered app, whose user it then is who opts out.
 //! 3. `desk` turns identifiers into every hash under which they may arrive ([`event::identifier::lodge`]); a bad one ends the request, and the raw
 //!    values are gone with its body.
 //! 4. [`registry`] writes the [`record`] to its log, waits until it is durable, and changes the [`list`]. The log is a journal on one machine, a
@@ -26,6 +27,7 @@
 
 pub mod address;
 mod api;
+mod apps;
 mod cookies;
 mod desk;
 pub mod exact;
@@ -33,6 +35,7 @@ pub mod filter;
 mod form;
 mod heartbeat;
 mod http;
+pub mod key_file;
 mod lease;
 pub mod list;
 mod metrics;
@@ -49,10 +52,11 @@ pub mod standing;
 #[cfg(test)]
 mod tests;
 
+pub use key_file::KeyFileError;
 pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{FollowParts, FollowState, Following, Registry, RegistryError, follow};
 pub use service::{Handle, Parts, ServiceError, service, start};
-pub use settings::{Limits, ListSettings, RegistrySettings, Settings, SettingsError};
+pub use settings::{App, Limits, ListSettings, RegistrySettings, Settings, SettingsError};
 pub use standing::{Grant, Standing};
 
 /// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.

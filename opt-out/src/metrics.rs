@@ -69,6 +69,8 @@ labels! {
         Status = "status",
         /// `GET /v1/heartbeat`.
         Heartbeat = "heartbeat",
+        /// `GET /openapi.yaml`.
+        Description = "description",
         /// Anything else.
         Other = "other",
     }
@@ -81,7 +83,7 @@ labels! {
         Done = "done",
         /// The caller has to change something.
         Refused = "refused",
-        /// Too many requests from one address.
+        /// Too many requests from one address or app.
         RateLimited = "rate_limited",
         /// The registry could not take it; the caller may try again.
         Unavailable = "unavailable",
@@ -104,8 +106,9 @@ labels! {
 pub(crate) struct Metrics {
     requests: Vec<Vec<Counter>>,
     ids: Vec<Vec<Counter>>,
-    /// Opt-outs by receipt, and by the browser's cookie.
+    /// Opt-outs by receipt, by a signed call of an app, and by the browser's cookie.
     pub(crate) opt_outs_receipt: Counter,
+    pub(crate) opt_outs_app: Counter,
     pub(crate) opt_outs_cookie: Counter,
     pub(crate) opt_ins_receipt: Counter,
     pub(crate) opt_ins_cookie: Counter,
@@ -139,6 +142,7 @@ impl Metrics {
             requests: Route::ALL.map(|route| Answer::ALL.map(|answer| request(route, answer)).into()).into(),
             ids: IdKind::ALL.map(|kind| IdResult::ALL.map(|result| id(kind, result)).into()).into(),
             opt_outs_receipt: zero_counter(counter!(OPT_OUTS, "by" => "receipt")),
+            opt_outs_app: zero_counter(counter!(OPT_OUTS, "by" => "app")),
             opt_outs_cookie: zero_counter(counter!(OPT_OUTS, "by" => "cookie")),
             opt_ins_receipt: zero_counter(counter!(OPT_INS, "by" => "receipt")),
             opt_ins_cookie: zero_counter(counter!(OPT_INS, "by" => "cookie")),
@@ -290,7 +294,10 @@ fn zero_gauge(gauge: Gauge) -> Gauge {
 fn describe() {
     describe_counter!(REQUESTS, "Requests by route and how they ended.");
     describe_counter!(IDS, "Identifiers that people and apps sent, by kind and what became of them.");
-    describe_counter!(OPT_OUTS, "Opt-outs done: a receipt for identifiers, or the browser's cookie.");
+    describe_counter!(
+        OPT_OUTS,
+        "Opt-outs done: a receipt for identifiers, one for a signed call of an app, or the browser's cookie."
+    );
     describe_counter!(OPT_INS, "Opt-outs taken back: by receipt, or the browser's cookie.");
     describe_gauge!(CONNECTIONS, "Open connections.");
     describe_counter!(ACCEPT_FAILURES, "Connections that the system could not hand over.");

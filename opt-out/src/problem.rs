@@ -3,6 +3,7 @@
 //! No variant can hold an identifier, a secret or any other part of a request.
 
 use event::identifier::{IdKind, LodgeError};
+use event::key::signature::Refused;
 use hyper::StatusCode;
 
 use crate::metrics::Answer;
@@ -33,10 +34,16 @@ pub(crate) enum Problem {
     /// The limit.
     TooManyIds(usize),
     BadIds(Vec<BadId>),
+    /// A version beside what is no CAID.
+    Version,
     CrossSite,
     UnknownReceipt,
     /// Seconds.
     RateLimited(u64),
+    /// Seconds.
+    AppRateLimited(u64),
+    /// A call that says to be an app's and is not shown to be.
+    Signature(Refused),
     Unavailable,
 }
 
@@ -75,9 +82,12 @@ impl Problem {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken | Self::Json { .. } | Self::Form => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoIds | Self::TooManyIds(_) | Self::BadIds(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NoIds | Self::TooManyIds(_) | Self::BadIds(_) | Self::Version => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) | Self::AppRateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -96,9 +106,11 @@ impl Problem {
             Self::NoIds => "no_ids",
             Self::TooManyIds(_) => "too_many_ids",
             Self::BadIds(_) => "bad_id",
+            Self::Version => "unexpected_version",
             Self::CrossSite => "cross_site",
             Self::UnknownReceipt => "unknown_receipt",
-            Self::RateLimited(_) => "rate_limited",
+            Self::RateLimited(_) | Self::AppRateLimited(_) => "rate_limited",
+            Self::Signature(_) => "bad_signature",
             Self::Unavailable => "unavailable",
         }
     }
@@ -119,9 +131,14 @@ impl Problem {
             Self::NoIds => "the request holds no identifier".into(),
             Self::TooManyIds(limit) => format!("a request takes {limit} identifiers (opt_out.limits.ids_per_request_max): send several"),
             Self::BadIds(_) => "nothing was done: mend the identifiers listed and send all of them again".into(),
+            Self::Version => "only a caid has a version: leave it out of the others".into(),
             Self::CrossSite => "the request does not come from our own page".into(),
             Self::UnknownReceipt => "no receipt has this number and this secret".into(),
             Self::RateLimited(seconds) => format!("too many requests from this address: try again in {seconds} seconds"),
+            Self::AppRateLimited(seconds) => {
+                format!("too many signed calls of this app (opt_out.limits.app_requests_per_minute): try again in {seconds} seconds")
+            }
+            Self::Signature(refused) => format!("nothing was done: {refused}"),
             Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later; it may yet be in force by itself. \
                                   The browser's opt-out cookie works all the same: the page /opt-out sets it"
                 .into(),
@@ -131,7 +148,7 @@ impl Problem {
     /// Seconds after which trying again makes sense.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited(seconds) => Some(*seconds),
+            Self::RateLimited(seconds) | Self::AppRateLimited(seconds) => Some(*seconds),
             Self::Unavailable => Some(UNAVAILABLE_RETRY_SECONDS),
             _ => None,
         }
@@ -139,7 +156,7 @@ impl Problem {
 
     pub(crate) fn answer(&self) -> Answer {
         match self {
-            Self::RateLimited(_) => Answer::RateLimited,
+            Self::RateLimited(_) | Self::AppRateLimited(_) => Answer::RateLimited,
             Self::Unavailable => Answer::Unavailable,
             _ => Answer::Refused,
         }

@@ -44,14 +44,42 @@
 //!     55      8  when it was opted out, Unix milliseconds, signed
 //! ```
 //!
+//! # Layout, version 3: what came from a registered app
+//!
+//! In journals and topics; the name says whose word it was. Opting in again is version 1's in a journal.
+//!
+//! ```text
+//! offset  bytes  field
+//!      0      1  version = 3
+//!      1      1  what: 1 opted out, 4 taken back (in a topic only)
+//!      2      8  when, Unix milliseconds, signed
+//!     10     10  receipt's number
+//!     20      1  by which way: 3 app
+//!     21      1  a, length of the app's name, 1 to 64
+//!     22      a  the app's name as it was registered, visible ASCII
+//!   22+a      2  version of the privacy policy
+//!   24+a     32  SHA-256 of the receipt's secret
+//!                — taken back —
+//!   56+a      8  when it was opted out, Unix milliseconds, signed
+//!                — opted out —
+//!   56+a      2  n, number of hashes, at least 1
+//!   58+a   16·n  hashes under the opt-out key, no two alike
+//! ```
+//!
+//! A program that knows version 2 only refuses such a record by its number and stops measuring, so all nodes of a cluster are brought up to date
+//! before the first app is registered.
+//!
 //! | key in the topic | record |
 //! |---|---|
 //! | `begun` | begun |
 //! | the receipt's number as a person writes it, `7K3D-9QTA-0M1X-5ZBE` | opted out, taken back |
 //! | `heartbeat/` and the instance, 16 hex digits drawn at its start | heartbeat |
 
+use std::sync::Arc;
+
 use event::clock::UnixMs;
 use event::key::OptOutHash;
+use event::key::signature::NAME_BYTES_MAX;
 use thiserror::Error;
 
 use crate::receipt::{ReceiptId, SecretDigest};
@@ -60,6 +88,8 @@ use crate::receipt::{ReceiptId, SecretDigest};
 pub const VERSION: u8 = 1;
 /// The version of what stands in topics only.
 pub const VERSION_TOPIC: u8 = 2;
+/// The version of what came from an app, in journals and topics.
+pub const VERSION_APP: u8 = 3;
 
 const OPTED_OUT: u8 = 1;
 const OPTED_IN: u8 = 2;
@@ -73,14 +103,75 @@ const HEARTBEAT_KEY: &str = "heartbeat/";
 /// Hashes of one receipt: what the record's counter holds. The service's own limit lies far below.
 pub const HASHES_MAX: usize = u16::MAX as usize;
 
-/// By which way an opt-out came in. Purpose: telling a person, and an auditor, how it was made. Stored number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+/// By which way an opt-out came in. Purpose: telling a person, and an auditor, how it was made; what an app signed was read from the device's
+/// system, not typed. Sensitivity: none.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The form of the opt-out page.
-    Page = 1,
+    Page,
     /// `POST /v1/opt-outs`.
-    Api = 2,
+    Api,
+    /// The same, signed by this app.
+    App(AppName),
+}
+
+/// The name of a registered app: 1 to 64 visible ASCII characters, as it was registered when it signed. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppName(Arc<str>);
+
+impl AppName {
+    /// The name, if it can be one.
+    pub fn new(name: &str) -> Option<Self> {
+        let is_name =
+            (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+        is_name.then(|| Self(name.into()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Source {
+    const PAGE: u8 = 1;
+    const API: u8 = 2;
+    const APP: u8 = 3;
+
+    /// The version of a record that holds it, where another source's record has this one.
+    fn version(&self, otherwise: u8) -> u8 {
+        match self {
+            Self::Page | Self::Api => otherwise,
+            Self::App(_) => VERSION_APP,
+        }
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Page => bytes.push(Self::PAGE),
+            Self::Api => bytes.push(Self::API),
+            Self::App(AppName(name)) => {
+                // A name has at most 64 bytes.
+                bytes.extend([Self::APP, name.len() as u8]);
+                bytes.extend(name.as_bytes());
+            }
+        }
+    }
+
+    fn decode(rest: &mut &[u8]) -> Option<Self> {
+        match take(rest)? {
+            [Self::PAGE] => Some(Self::Page),
+            [Self::API] => Some(Self::Api),
+            _ => None,
+        }
+    }
+
+    fn decode_app(rest: &mut &[u8]) -> Option<Self> {
+        let [Self::APP, length] = take(rest)? else { return None };
+        let (name, left) = rest.split_at_checked(usize::from(length))?;
+        *rest = left;
+        AppName::new(std::str::from_utf8(name).ok()?).map(Self::App)
+    }
 }
 
 /// One record.
@@ -152,7 +243,7 @@ pub struct TakenBack {
 pub enum RecordError {
     /// Written by a newer program. The operator's to solve: run that one. Never skipped, for it may say that somebody opted out.
     #[error(
-        "record version {0} is not known to this program (it knows 1 and 2): run the version that wrote it, or a newer one"
+        "record version {0} is not known to this program (it knows 1 to 3): run the version that wrote it, or a newer one"
     )]
     UnknownVersion(u8),
     /// A known version, but not its form. Ours or the disk's.
@@ -170,16 +261,18 @@ impl Record {
                 head(VERSION_TOPIC, HEARTBEAT, *at_ms, &registry_ms.to_le_bytes())
             }
             Self::TakenBack(record) => {
-                let mut bytes = head(VERSION_TOPIC, TAKEN_BACK, record.at_ms, &record.receipt.0);
-                bytes.push(record.source as u8);
+                let version = record.source.version(VERSION_TOPIC);
+                let mut bytes = head(version, TAKEN_BACK, record.at_ms, &record.receipt.0);
+                record.source.encode(&mut bytes);
                 bytes.extend(record.policy_version.to_le_bytes());
                 bytes.extend(record.secret.0);
                 bytes.extend(record.opted_out_ms.to_le_bytes());
                 bytes
             }
             Self::OptedOut(record) => {
-                let mut bytes = head(VERSION, OPTED_OUT, record.at_ms, &record.receipt.0);
-                bytes.push(record.source as u8);
+                let mut bytes =
+                    head(record.source.version(VERSION), OPTED_OUT, record.at_ms, &record.receipt.0);
+                record.source.encode(&mut bytes);
                 bytes.extend(record.policy_version.to_le_bytes());
                 bytes.extend(record.secret.0);
                 debug_assert!(record.hashes.len() <= HASHES_MAX, "the registry refuses more");
@@ -199,6 +292,7 @@ impl Record {
         let record = match *version {
             VERSION => decode_v1(&mut rest),
             VERSION_TOPIC => decode_v2(&mut rest),
+            VERSION_APP => decode_v3(&mut rest),
             other => return Err(RecordError::UnknownVersion(other)),
         };
         record.filter(|_| rest.is_empty()).ok_or(RecordError::Malformed)
@@ -253,15 +347,7 @@ fn decode_v1(rest: &mut &[u8]) -> Option<Record> {
     let receipt = ReceiptId(take(rest)?);
     match what {
         OPTED_IN => Some(Record::OptedIn { receipt, at_ms }),
-        OPTED_OUT => {
-            let source = source(rest)?;
-            let policy_version = u16::from_le_bytes(take(rest)?);
-            let secret = SecretDigest(take(rest)?);
-            let count = u16::from_le_bytes(take(rest)?);
-            let hashes = (0..count).map(|_| take(rest).map(OptOutHash)).collect::<Option<Box<[_]>>>()?;
-            let record = OptedOut { receipt, at_ms, source, policy_version, secret, hashes };
-            (count > 0).then_some(Record::OptedOut(record))
-        }
+        OPTED_OUT => opted_out(receipt, at_ms, Source::decode(rest)?, rest),
         _ => None,
     }
 }
@@ -271,24 +357,46 @@ fn decode_v2(rest: &mut &[u8]) -> Option<Record> {
     let at_ms = i64::from_le_bytes(take(rest)?);
     match what {
         HEARTBEAT => Some(Record::Heartbeat { at_ms, registry_ms: i64::from_le_bytes(take(rest)?) }),
-        TAKEN_BACK => Some(Record::TakenBack(TakenBack {
-            at_ms,
-            receipt: ReceiptId(take(rest)?),
-            source: source(rest)?,
-            policy_version: u16::from_le_bytes(take(rest)?),
-            secret: SecretDigest(take(rest)?),
-            opted_out_ms: i64::from_le_bytes(take(rest)?),
-        })),
+        TAKEN_BACK => {
+            let receipt = ReceiptId(take(rest)?);
+            taken_back(receipt, at_ms, Source::decode(rest)?, rest)
+        }
         _ => None,
     }
 }
 
-fn source(rest: &mut &[u8]) -> Option<Source> {
-    match take(rest)? {
-        [1] => Some(Source::Page),
-        [2] => Some(Source::Api),
+fn decode_v3(rest: &mut &[u8]) -> Option<Record> {
+    let [what] = take(rest)?;
+    let at_ms = i64::from_le_bytes(take(rest)?);
+    let receipt = ReceiptId(take(rest)?);
+    let source = Source::decode_app(rest)?;
+    match what {
+        OPTED_OUT => opted_out(receipt, at_ms, source, rest),
+        TAKEN_BACK => taken_back(receipt, at_ms, source, rest),
         _ => None,
     }
+}
+
+/// What follows the source of an opt-out.
+fn opted_out(receipt: ReceiptId, at_ms: UnixMs, source: Source, rest: &mut &[u8]) -> Option<Record> {
+    let policy_version = u16::from_le_bytes(take(rest)?);
+    let secret = SecretDigest(take(rest)?);
+    let count = u16::from_le_bytes(take(rest)?);
+    let hashes = (0..count).map(|_| take(rest).map(OptOutHash)).collect::<Option<Box<[_]>>>()?;
+    let record = OptedOut { receipt, at_ms, source, policy_version, secret, hashes };
+    (count > 0).then_some(Record::OptedOut(record))
+}
+
+/// What follows the source of a receipt that was taken back.
+fn taken_back(receipt: ReceiptId, at_ms: UnixMs, source: Source, rest: &mut &[u8]) -> Option<Record> {
+    Some(Record::TakenBack(TakenBack {
+        receipt,
+        at_ms,
+        source,
+        policy_version: u16::from_le_bytes(take(rest)?),
+        secret: SecretDigest(take(rest)?),
+        opted_out_ms: i64::from_le_bytes(take(rest)?),
+    }))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -298,119 +406,4 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::Random;
-
-    const OPT_OUT_V1: &[u8] = include_bytes!("../golden/opted-out-v1.bin");
-    const BEGUN_V1: &[u8] = include_bytes!("../golden/begun-v1.bin");
-    const OPT_IN_V1: &[u8] = include_bytes!("../golden/opted-in-v1.bin");
-    const TAKEN_BACK_V2: &[u8] = include_bytes!("../golden/taken-back-v2.bin");
-    const HEARTBEAT_V2: &[u8] = include_bytes!("../golden/heartbeat-v2.bin");
-    const ALL: [&[u8]; 5] = [OPT_OUT_V1, OPT_IN_V1, BEGUN_V1, TAKEN_BACK_V2, HEARTBEAT_V2];
-
-    fn opted_out() -> Record {
-        Record::OptedOut(OptedOut {
-            receipt: ReceiptId(*b"0123456789"),
-            at_ms: 1_795_300_000_123,
-            source: Source::Api,
-            policy_version: 0x0102,
-            secret: SecretDigest([0xa5; 32]),
-            hashes: Box::new([OptOutHash([1; 16]), OptOutHash(*b"abcdefghijklmnop")]),
-        })
-    }
-
-    fn opted_in() -> Record {
-        Record::OptedIn { receipt: ReceiptId(*b"0123456789"), at_ms: -1 }
-    }
-
-    fn begun() -> Record {
-        Record::Begun { key_check: OptOutHash(*b"abcdefghijklmnop"), at_ms: 1 }
-    }
-
-    fn taken_back() -> Record {
-        Record::TakenBack(TakenBack {
-            receipt: ReceiptId(*b"0123456789"),
-            at_ms: 1_795_300_000_456,
-            opted_out_ms: 1_795_300_000_123,
-            source: Source::Page,
-            policy_version: 0x0102,
-            secret: SecretDigest([0xa5; 32]),
-        })
-    }
-
-    fn heartbeat() -> Record {
-        Record::Heartbeat { at_ms: 1_795_300_000_789, registry_ms: 1 }
-    }
-
-    #[test]
-    fn the_bytes_equal_the_golden_files() {
-        let records = [opted_out(), opted_in(), begun(), taken_back(), heartbeat()];
-        for (record, golden) in records.into_iter().zip(ALL) {
-            assert_eq!(record.encode(), golden);
-            assert_eq!(format!("{:?}", Record::decode(golden).unwrap()), format!("{record:?}"));
-        }
-    }
-
-    #[test]
-    fn an_unknown_version_is_named_and_not_guessed() {
-        let mut bytes = OPT_IN_V1.to_vec();
-        bytes[0] = 3;
-        assert_eq!(Record::decode(&bytes).err(), Some(RecordError::UnknownVersion(3)));
-        assert!(RecordError::UnknownVersion(3).to_string().contains("record version 3 is not known"));
-    }
-
-    #[test]
-    fn no_version_takes_the_records_of_the_other() {
-        for golden in ALL {
-            let mut bytes = golden.to_vec();
-            bytes[0] = 3 - bytes[0];
-            assert_eq!(Record::decode(&bytes).err(), Some(RecordError::Malformed));
-        }
-    }
-
-    #[test]
-    fn in_a_topic_a_record_stands_under_its_own_key() {
-        let receipt = ReceiptId(*b"0123456789").to_string();
-        let beat = heartbeat_key(0xa5);
-        assert_eq!(beat, "heartbeat/00000000000000a5");
-        let sound =
-            [(&*receipt, opted_out()), (&receipt, taken_back()), ("begun", begun()), (&beat, heartbeat())];
-        for (key, record) in &sound {
-            let read = Record::of_topic(key.as_bytes(), &record.encode()).unwrap();
-            assert_eq!(format!("{read:?}"), format!("{:?}", Some(record)));
-            for (other, _) in sound.iter().filter(|(other, _)| other != key) {
-                assert!(Record::of_topic(other.as_bytes(), &record.encode()).is_err(), "{other}: {record:?}");
-            }
-        }
-        assert!(Record::of_topic(receipt.as_bytes(), &opted_in().encode()).is_err(), "of a journal");
-        assert!(matches!(Record::of_topic(beat.as_bytes(), b""), Ok(None)));
-        assert!(Record::of_topic(receipt.as_bytes(), b"").is_err(), "an opt-out that somebody deleted");
-    }
-
-    #[test]
-    fn every_cut_and_every_surplus_is_malformed() {
-        for golden in ALL {
-            for length in 0..golden.len() {
-                assert!(Record::decode(&golden[..length]).is_err(), "cut at {length}");
-            }
-            assert!(Record::decode(&[golden, &[0]].concat()).is_err());
-        }
-    }
-
-    #[test]
-    fn any_bytes_are_read_or_refused() {
-        let mut random = Random::announced();
-        for round in 0..20_000 {
-            let mut bytes = if round % 2 == 0 { OPT_OUT_V1 } else { TAKEN_BACK_V2 }.to_vec();
-            bytes.truncate(1 + random.below(bytes.len() as u64) as usize);
-            for _ in 0..4 {
-                let at = random.below(bytes.len() as u64) as usize;
-                bytes[at] = random.next_u64() as u8;
-            }
-            if let Ok(record) = Record::decode(&bytes) {
-                assert_eq!(record.encode(), bytes, "what is read is written back alike");
-            }
-        }
-    }
-}
+mod tests;

@@ -75,7 +75,7 @@ pub struct Lodging {
 }
 
 /// What the holder of a receipt may know about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Number of the receipt.
     pub receipt: ReceiptId,
@@ -291,7 +291,7 @@ impl Registry {
                 receipt: id,
                 opted_out_ms: receipt.at_ms,
                 opted_in_ms: receipt.withdrawn_ms,
-                source: receipt.source,
+                source: receipt.source.clone(),
                 policy_version: receipt.policy_version,
             }),
             Some(_) | None => Err(RegistryError::UnknownReceipt),

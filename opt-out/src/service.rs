@@ -20,8 +20,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::apps::Apps;
 use crate::desk::Desk;
 use crate::http;
+use crate::key_file::KeyFileError;
 use crate::registry::{Registry, RegistryError};
 use crate::settings::{Settings, SettingsError};
 
@@ -52,6 +54,9 @@ pub enum ServiceError {
     /// A setting cannot be used. The operator's.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A signing key of a registered app cannot be read. The operator's.
+    #[error("opt_out.app: {0}")]
+    AppKey(#[from] KeyFileError),
     /// The listener, the thread or its runtime.
     #[error("the opt-out service cannot start: {0}")]
     Io(#[from] io::Error),
@@ -116,10 +121,10 @@ pub async fn service(
     listener: TcpListener,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), ServiceError> {
-    check(&parts)?;
+    let apps = check(&parts)?;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let desk = Arc::new(Desk::new(parts.settings, parts.registry, parts.keys, parts.clock));
+    let desk = Arc::new(Desk::new(parts.settings, parts.registry, parts.keys, parts.clock, apps));
     let places = Arc::new(Semaphore::new(desk.settings.limits.connections_max));
     let mut connections = JoinSet::new();
     let mut observe = tokio::time::interval(OBSERVE_INTERVAL);
@@ -158,9 +163,11 @@ pub async fn service(
 }
 
 /// What would go wrong later, found before anything starts.
-fn check(parts: &Parts) -> Result<(), ServiceError> {
+fn check(parts: &Parts) -> Result<Apps, ServiceError> {
     parts.settings.check()?;
-    Ok(parts.registry.bind_key(&parts.keys)?)
+    let apps = Apps::load(&parts.settings.app)?;
+    parts.registry.bind_key(&parts.keys)?;
+    Ok(apps)
 }
 
 fn observe_now(desk: &Desk, connections: usize) {

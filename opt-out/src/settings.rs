@@ -3,13 +3,16 @@
 //! It owns what can be set and what is allowed ([`Settings::check`]): a value outside is refused, never brought into its range. It must
 //! never read a file or the environment.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::address::Cidr;
+use crate::record::AppName;
 
 /// Longest time that a setting may give, seconds: a day.
 const SECONDS_MAX: u64 = 24 * 3_600;
@@ -25,6 +28,9 @@ const COUNT_MAX: u64 = u32::MAX as u64;
 const LEASE_SECONDS: (u64, u64) = (2, 60);
 /// Most opt-out roles that a node asks.
 const HEARTBEAT_URLS_MAX: usize = 16;
+/// Most apps, and most keys of one.
+const APPS_MAX: usize = 1_000;
+const APP_KEYS_MAX: usize = 8;
 /// Longest domain, bytes (RFC 1035).
 const DOMAIN_BYTES_MAX: usize = 253;
 
@@ -32,8 +38,8 @@ const DOMAIN_BYTES_MAX: usize = 253;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{key} {problem}")]
 pub struct SettingsError {
-    /// Its dotted name in the configuration.
-    pub key: &'static str,
+    /// Its dotted name in the configuration; in a list of tables their places count from 0.
+    pub key: Cow<'static, str>,
     /// The value, and what is allowed.
     pub problem: String,
 }
@@ -66,6 +72,8 @@ pub struct Settings {
     /// registry reaches, so that the nodes go on measuring while Kafka is away. All of them have to answer. At most 16. Default: none, over
     /// Kafka only.
     pub heartbeat_urls: Vec<String>,
+    /// Apps that may opt out the devices of their users by signed calls. At most 1,000. Default: none.
+    pub app: Vec<App>,
     /// Limits of the service.
     pub limits: Limits,
     /// The registry.
@@ -86,11 +94,23 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             lease_seconds: 5,
             heartbeat_urls: Vec::new(),
+            app: Vec::new(),
             limits: Limits::default(),
             registry: RegistrySettings::default(),
             list: ListSettings::default(),
         }
     }
+}
+
+/// A registered app. Its server signs what it sends; a key in an app that people install is nobody's secret.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// Name that it sends in `x-sightline-key`, and that stands in the receipts: 1 to 64 visible ASCII characters, such as `com.example.player`.
+    pub name: String,
+    /// Files with its signing keys, each one line of 32 to 256 bytes, readable by its owner only (mode 0600). Several while a new one takes the
+    /// place of an old one; at most 8.
+    pub key_files: Vec<PathBuf>,
 }
 
 impl Settings {
@@ -103,18 +123,18 @@ impl Settings {
             && !is_domain(domain)
         {
             let problem = format!("= {domain:?} is no domain: write it as \"example.com\"");
-            return Err(SettingsError { key: "opt_out.cookie_domain", problem });
+            return Err(SettingsError { key: "opt_out.cookie_domain".into(), problem });
         }
         if let Some(origin) = self.public_origins.iter().find(|origin| !is_origin(origin)) {
             let problem = format!(
                 "holds {origin:?}, which is no origin: write scheme, host and, if it is not the scheme's own, port, as \
                  \"https://privacy.example.com\""
             );
-            return Err(SettingsError { key: "opt_out.public_origins", problem });
+            return Err(SettingsError { key: "opt_out.public_origins".into(), problem });
         }
         let (lease_least, lease_most) = LEASE_SECONDS;
         within("opt_out.lease_seconds", self.lease_seconds, lease_least, lease_most)?;
-        let heartbeat_urls = |problem| Err(SettingsError { key: "opt_out.heartbeat_urls", problem });
+        let heartbeat_urls = |problem| Err(SettingsError { key: "opt_out.heartbeat_urls".into(), problem });
         if let Some(url) = self.heartbeat_urls.iter().find(|url| !is_heartbeat_url(url)) {
             return heartbeat_urls(format!(
                 "holds {url:?}: write the address of an opt-out role itself, without TLS or a path, as \"http://opt-out-1:8081\""
@@ -126,9 +146,35 @@ impl Settings {
                 self.heartbeat_urls.len()
             ));
         }
+        self.check_apps()?;
         self.limits.check()?;
         self.registry.check()?;
         self.list.check()
+    }
+
+    fn check_apps(&self) -> Result<(), SettingsError> {
+        if self.app.len() > APPS_MAX {
+            let problem = format!("has {} apps, at most {APPS_MAX} are allowed", self.app.len());
+            return Err(SettingsError { key: "opt_out.app".into(), problem });
+        }
+        for (index, app) in self.app.iter().enumerate() {
+            let refused = |key: &str, problem| {
+                Err(SettingsError { key: format!("opt_out.app.{index}.{key}").into(), problem })
+            };
+            if AppName::new(&app.name).is_none() {
+                let problem =
+                    format!("= {:?} is no name: 1 to 64 visible ASCII characters are allowed", app.name);
+                return refused("name", problem);
+            }
+            if self.app.iter().take(index).any(|other| other.name == app.name) {
+                return refused("name", format!("= {:?} is another app's name too", app.name));
+            }
+            if !(1..=APP_KEYS_MAX).contains(&app.key_files.len()) {
+                let count = app.key_files.len();
+                return refused("key_files", format!("names {count} files: 1 to {APP_KEYS_MAX} are allowed"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -167,7 +213,7 @@ fn within(key: &'static str, value: u64, least: u64, most: u64) -> Result<(), Se
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(SettingsError { key, problem: format!("= {value} is not allowed: {least} to {most}") })
+    Err(SettingsError { key: key.into(), problem: format!("= {value} is not allowed: {least} to {most}") })
 }
 
 /// The service's limits.
@@ -194,6 +240,10 @@ pub struct Limits {
     pub requests_burst_max: u32,
     /// How many of them one address gets back in a minute. Default 20.
     pub requests_per_minute: u32,
+    /// Signed calls of one app that may come at once; more: 429. They are not counted against an address. Default 200.
+    pub app_requests_burst_max: u32,
+    /// How many of them one app gets back in a minute. Default 600.
+    pub app_requests_per_minute: u32,
     /// Client addresses that are remembered; beyond, those that have been quiet longest are forgotten. Default 65,536.
     pub addresses_max: usize,
     /// At a stop, requests that are under way get this long. Seconds, default 10.
@@ -213,6 +263,8 @@ impl Default for Limits {
             storage_seconds_max: 5,
             requests_burst_max: 20,
             requests_per_minute: 20,
+            app_requests_burst_max: 200,
+            app_requests_per_minute: 600,
             addresses_max: 65_536,
             drain_seconds_max: 10,
         }
@@ -232,6 +284,8 @@ impl Limits {
         within("opt_out.limits.storage_seconds_max", self.storage_seconds_max, 1, SECONDS_MAX)?;
         within("opt_out.limits.requests_burst_max", self.requests_burst_max.into(), 1, COUNT_MAX)?;
         within("opt_out.limits.requests_per_minute", self.requests_per_minute.into(), 1, COUNT_MAX)?;
+        within("opt_out.limits.app_requests_burst_max", self.app_requests_burst_max.into(), 1, COUNT_MAX)?;
+        within("opt_out.limits.app_requests_per_minute", self.app_requests_per_minute.into(), 1, COUNT_MAX)?;
         within("opt_out.limits.addresses_max", self.addresses_max as u64, 2, COUNT_MAX)?;
         within("opt_out.limits.drain_seconds_max", self.drain_seconds_max, 0, SECONDS_MAX)
     }
@@ -385,6 +439,18 @@ mod tests {
                 "opt_out.heartbeat_urls",
                 "http://opt-out-1",
             ),
+            (
+                r#"{"limits":{"app_requests_per_minute":0}}"#,
+                "opt_out.limits.app_requests_per_minute",
+                "= 0 is not allowed",
+            ),
+            (r#"{"app":[{"name":"a b","key_files":["k"]}]}"#, "opt_out.app.0.name", "1 to 64 visible ASCII"),
+            (
+                r#"{"app":[{"name":"a","key_files":["k"]},{"name":"a","key_files":["l"]}]}"#,
+                "opt_out.app.1.name",
+                "another app's",
+            ),
+            (r#"{"app":[{"name":"a","key_files":[]}]}"#, "opt_out.app.0.key_files", "names 0 files: 1 to 8"),
             (r#"{"cookie_domain":"a b"}"#, "opt_out.cookie_domain", "\"a b\" is no domain"),
             (r#"{"public_origins":["p.example.com"]}"#, "opt_out.public_origins", "\"https://privacy"),
         ] {
@@ -431,6 +497,7 @@ mod tests {
             r#"{"limits":{"body_max":1}}"#,
             r#"{"registry":{"retention_age":1}}"#,
             r#"{"list":{"bits":1}}"#,
+            r#"{"app":[{"name":"a","key_file":"k"}]}"#,
             r#"{"trusted_proxies":["10.0.0.0/33"]}"#,
         ] {
             assert!(serde_json::from_str::<Settings>(text).is_err(), "{text}");

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use sha2::{Digest, Sha256};
 
 use crate::answer::{self, Answer};
 use crate::connection::Connection;
@@ -21,6 +22,8 @@ use crate::settings::Limits;
 
 /// Bytes decompressed in one go.
 const DECODE_BYTES: usize = 64 * 1024;
+/// Bytes hashed in one go.
+const DIGEST_BYTES: usize = 256 * 1024;
 /// Largest window of a zstd body, as a power of two: 8 MiB, what every encoder stays within unless told otherwise.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -89,6 +92,18 @@ impl Encoding {
             Err(Refusal::Encoding)
         }
     }
+}
+
+/// SHA-256 of a body as sent, as it is signed.
+pub(crate) async fn digest(raw: &[u8]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for piece in raw.chunks(DIGEST_BYTES) {
+        digest.update(piece);
+        if piece.len() == DIGEST_BYTES {
+            tokio::task::yield_now().await;
+        }
+    }
+    digest.finalize().into()
 }
 
 /// Decompresses a body, to at most `bytes_max` bytes.

@@ -19,7 +19,7 @@ use event::key::OptOutHash;
 use super::RegistryError;
 use crate::list::List;
 use crate::receipt::{ReceiptId, SecretDigest};
-use crate::record::{OptedOut, Record, RecordError, Source, TakenBack};
+use crate::record::{AppName, OptedOut, Record, RecordError, Source, TakenBack};
 
 /// What becomes of a hash on the list: `true` listed, `false` removed.
 pub(super) type Changes = Vec<(OptOutHash, bool)>;
@@ -32,6 +32,8 @@ pub(super) struct Ledger {
     pub(super) shared: HashMap<OptOutHash, u32, ahash::RandomState>,
     pub(super) active: u64,
     pub(super) hashes: usize,
+    /// Each app's name once, for the receipts to share: there are few apps, and they may have millions of receipts.
+    apps: Vec<AppName>,
 }
 
 pub(super) struct Receipt {
@@ -199,7 +201,13 @@ impl Ledger {
     }
 
     /// Puts a receipt in, in place of what was known of it.
-    fn put(&mut self, id: ReceiptId, receipt: Receipt) {
+    fn put(&mut self, id: ReceiptId, mut receipt: Receipt) {
+        if let Source::App(name) = &mut receipt.source {
+            match self.apps.iter().find(|known| *known == name) {
+                Some(known) => name.clone_from(known),
+                None => self.apps.push(name.clone()),
+            }
+        }
         self.hashes += receipt.hashes.len();
         self.active += u64::from(receipt.withdrawn_ms.is_none());
         if let Some(before) = self.receipts.insert(id, receipt) {
@@ -212,7 +220,7 @@ impl Ledger {
 impl Receipt {
     /// The newest record of a topic that makes this receipt.
     fn record(&self, id: ReceiptId) -> Record {
-        let (secret, source, policy_version) = (self.secret, self.source, self.policy_version);
+        let (secret, source, policy_version) = (self.secret, self.source.clone(), self.policy_version);
         match self.withdrawn_ms {
             None => Record::OptedOut(OptedOut {
                 receipt: id,
@@ -250,7 +258,7 @@ impl Receipt {
             secret: record.secret,
             at_ms: record.opted_out_ms,
             withdrawn_ms: Some(record.at_ms),
-            source: record.source,
+            source: record.source.clone(),
             policy_version: record.policy_version,
             hashes: Box::default(),
         };

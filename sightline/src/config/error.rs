@@ -66,19 +66,31 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         .map(|(_, name)| name)
 }
 
-/// Line on which a key stands, given its dotted name; `None` where the text leaves it to the default.
+/// Line on which a key stands, given its dotted name, in which the tables of a list are counted from 0; `None` where the text leaves it to the
+/// default. A key that is missing from a table of a list has the line of that table.
 pub(super) fn line_of_key(text: &str, key: &str) -> Option<usize> {
     let table = toml::de::DeTable::parse(text).ok()?;
     let mut table = table.get_ref();
+    let mut listed = None;
     let mut parts = key.split('.').peekable();
     while let Some(part) = parts.next() {
-        let (name, value) = table.iter().find(|(name, _)| name.get_ref().as_ref() == part)?;
+        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref().as_ref() == part) else {
+            return listed;
+        };
         if parts.peek().is_none() {
             return Some(line_of(text, name.span().start));
         }
-        table = value.get_ref().as_table()?;
+        table = match (value.get_ref().as_array(), parts.peek().map(|next| next.parse::<usize>())) {
+            (Some(list), Some(Ok(place))) => {
+                parts.next();
+                let element = list.get(place)?;
+                listed = Some(line_of(text, element.span().start));
+                element.get_ref().as_table()?
+            }
+            _ => value.get_ref().as_table()?,
+        };
     }
-    None
+    listed
 }
 
 /// Line of a byte offset, from 1.
@@ -136,5 +148,12 @@ mod tests {
         assert_eq!(line_of_key("a.b = 1\nc = { d = 2 }\n", "c.d"), Some(2));
         assert_eq!(line_of_key(text, "journal.a"), None);
         assert_eq!(line_of_key(text, "a.b"), None);
+        let list = "[[a.b]]\nc = 1\n\n[[a.b]]\nd = 2\n[[a.b]]\nc = 3\n";
+        assert_eq!(line_of_key(list, "a.b.0.c"), Some(2));
+        assert_eq!(line_of_key(list, "a.b.2.c"), Some(7));
+        assert_eq!(line_of_key(list, "a.b.1.c"), Some(4), "it is missing: its table");
+        assert_eq!(line_of_key(list, "a.b.1"), Some(4));
+        assert_eq!(line_of_key(list, "a.b.3.c"), None);
+        assert_eq!(line_of_key("a = [{ c = 1 },\n  { c = 2 }]\n", "a.1.c"), Some(2));
     }
 }

@@ -99,7 +99,7 @@ impl Config {
         config
             .opt_out
             .check()
-            .map_err(|error| refused(error::line_of_key(text, error.key), error.to_string()))?;
+            .map_err(|error| refused(error::line_of_key(text, &error.key), error.to_string()))?;
         config.tracker.check().map_err(|error| {
             let line = error.key().and_then(|key| error::line_of_key(text, key));
             refused(line, error.to_string())

@@ -84,8 +84,43 @@ fn a_limit_of_the_tracker_that_is_out_of_its_range_is_refused_with_its_line() {
         ),
         "{error}"
     );
-    let error = refused("[[tracker.server]]\nname = \"s\"\nkey_sha256 = \"12\"\n");
-    assert!(error.contains("key_sha256 of server \"s\" is not 64 hex digits"), "{error}");
+}
+
+#[test]
+fn a_server_or_an_app_that_cannot_be_known_is_refused_with_its_line() {
+    let good = "[[tracker.server]]\nname = \"good\"\nkey_file = \"k\"\n";
+    for (lines, said) in [
+        ("name = \"s\"\nkey_sha256 = \"12\"", ":6: server \"s\" has a key_sha256 that is not 64 hex digits"),
+        ("name = \"s\"", ":5: server \"s\" needs key_sha256, key_file or signing_key_files"),
+        (
+            "name = \"s\"\nkey_file = \"k\"\nsignature = \"required\"",
+            ":7: server \"s\" has signature = \"required\" and no signing_key_files",
+        ),
+        (
+            "name = \"two words\"\nsigning_key_files = [\"k\"]",
+            ":5: server \"two words\" signs under its name",
+        ),
+        (
+            "name = \"s\"\nsigning_key_files = [\"k\"]\nsignature = \"requird\"",
+            ":7: unknown value `requird` in [[tracker.server]]; did you mean `required`?",
+        ),
+        (
+            "name = \"s\"\nsigning_key_file = \"k\"",
+            ":6: unknown key `signing_key_file` in [[tracker.server]]",
+        ),
+    ] {
+        let error = refused(&format!("{good}[[tracker.server]]\n{lines}\n"));
+        assert!(error.starts_with(&format!("sightline.toml{said}")), "{error}");
+    }
+    let good = "[[opt_out.app]]\nname = \"a\"\nkey_files = [\"k\"]\n";
+    for (lines, said) in [
+        ("name = \"a\"\nkey_files = [\"k\"]", ":5: opt_out.app.1.name = \"a\" is another app's name too"),
+        ("name = \"b\"\nkey_files = []", ":6: opt_out.app.1.key_files names 0 files: 1 to 8 are allowed"),
+        ("name = \"b\"\nkeys = []", ":6: unknown key `keys` in [[opt_out.app]]; did you mean `key_files`?"),
+    ] {
+        let error = refused(&format!("{good}[[opt_out.app]]\n{lines}\n"));
+        assert!(error.starts_with(&format!("sightline.toml{said}")), "{error}");
+    }
 }
 
 #[test]
@@ -156,7 +191,7 @@ fn the_minimal_and_the_full_example_both_say_the_defaults() {
 fn keys_of(table: &str) -> Vec<String> {
     let text = match table {
         "" => "no_such_key = 1\n".to_owned(),
-        "[tracker.server]" => "[[tracker.server]]\nname = \"a\"\nno_such_key = 1\n".to_owned(),
+        "[tracker.server]" | "[opt_out.app]" => format!("[{table}]\nname = \"a\"\nno_such_key = 1\n"),
         _ => format!("{table}\nno_such_key = 1\n"),
     };
     let error = refused(&text);

@@ -188,6 +188,8 @@ fn enter_own_keys(config: &mut Config, data: &DataDir) -> anyhow::Result<()> {
         name: "replay".to_owned(),
         key_sha256: None,
         key_file: Some(data.replay_key()),
+        signing_key_files: Vec::new(),
+        signature: ingest::Signature::Optional,
         rights: vec![ingest::Right::Ip, ingest::Right::Ua, ingest::Right::Backdate],
     });
     if config.tracker.debug_key_file.is_none() {
