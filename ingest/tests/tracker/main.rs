@@ -10,6 +10,7 @@ mod dialects;
 mod disk;
 mod opt_outs;
 mod rig;
+mod signed;
 mod smuggling;
 mod stopping;
 mod unknown_opt_outs;

@@ -15,7 +15,7 @@ use event::key::{KeyRing, OptOutHash};
 use event::outcome::Outcome;
 use event::record::{Device, Event, OutcomeCounts, Platform, Record, SourceKind, decode};
 use event::stage::Stage;
-use ingest::{Handle, Parts, Right, Server, Settings};
+use ingest::{Handle, Parts, Right, Server, Settings, Signature};
 use journal::{Durability, Health, JournalId, Lane};
 
 use crate::disk::MoodyDisk;
@@ -25,6 +25,13 @@ pub(crate) const NOW_MS: i64 = 1_795_262_400_000;
 pub(crate) const DEBUG_KEY: &str = "debug-key-of-the-test";
 pub(crate) const SERVER_KEY: &str = "server-key-of-the-test";
 pub(crate) const PLAIN_SERVER_KEY: &str = "plain-server-key-of-the-test";
+/// Bearer key of the server `signer`, which may sign with either of two secrets.
+pub(crate) const SIGNER_KEY: &str = "signer-key-of-the-test";
+pub(crate) const NEW_SECRET: &str = "new-signing-key-of-the-test-0123456789";
+pub(crate) const OLD_SECRET: &str = "old-signing-key-of-the-test-0123456789";
+/// Bearer key of the server `strict`, which has to sign.
+pub(crate) const STRICT_KEY: &str = "strict-key-of-the-test";
+pub(crate) const STRICT_SECRET: &str = "strict-signing-key-of-the-test-0123456789";
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -142,13 +149,28 @@ impl Rig {
             name: name.to_owned(),
             key_sha256: None,
             key_file: Some(key_file),
+            signing_key_files: Vec::new(),
+            signature: Signature::Optional,
             rights,
         };
+        let rights = vec![Right::Ip, Right::Ua, Right::Backdate];
         let mut settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             server: vec![
-                server("all", key_file("all.key", SERVER_KEY), vec![Right::Ip, Right::Ua, Right::Backdate]),
+                server("all", key_file("all.key", SERVER_KEY), rights.clone()),
                 server("none", key_file("none.key", PLAIN_SERVER_KEY), vec![]),
+                Server {
+                    signing_key_files: vec![
+                        key_file("new.sign", NEW_SECRET),
+                        key_file("old.sign", OLD_SECRET),
+                    ],
+                    ..server("signer", key_file("signer.key", SIGNER_KEY), rights.clone())
+                },
+                Server {
+                    signing_key_files: vec![key_file("strict.sign", STRICT_SECRET)],
+                    signature: Signature::Required,
+                    ..server("strict", key_file("strict.key", STRICT_KEY), rights)
+                },
             ],
             debug_key_file: Some(key_file("debug.key", DEBUG_KEY)),
             lanes: 1,
@@ -274,6 +296,7 @@ impl Rig {
                         events += 1;
                         stored.events.push(Seen::of(&event, bytes));
                     }
+                    Record::TrialHit(_) => {}
                     Record::Outcomes(counts) => {
                         check_balance(&counts, events);
                         last = Some(counts);

@@ -116,7 +116,10 @@ fn a_server_or_an_app_that_cannot_be_known_is_refused_with_its_line() {
     for (lines, said) in [
         ("name = \"a\"\nkey_files = [\"k\"]", ":5: opt_out.app.1.name = \"a\" is another app's name too"),
         ("name = \"b\"\nkey_files = []", ":6: opt_out.app.1.key_files names 0 files: 1 to 8 are allowed"),
-        ("name = \"b\"\nkeys = []", ":6: unknown key `keys` in [[opt_out.app]]; did you mean `key_files`?"),
+        (
+            "name = \"b\"\nkey_file = []",
+            ":6: unknown key `key_file` in [[opt_out.app]]; did you mean `key_files`?",
+        ),
     ] {
         let error = refused(&format!("{good}[[opt_out.app]]\n{lines}\n"));
         assert!(error.starts_with(&format!("sightline.toml{said}")), "{error}");
