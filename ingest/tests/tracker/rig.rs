@@ -296,7 +296,6 @@ impl Rig {
                         events += 1;
                         stored.events.push(Seen::of(&event, bytes));
                     }
-                    Record::TrialHit(_) => {}
                     Record::Outcomes(counts) => {
                         check_balance(&counts, events);
                         last = Some(counts);
