@@ -214,7 +214,8 @@ impl Catalog {
 }
 
 impl Placement {
-    /// How the identifiers of its hits are to be read in the dialect of this number. Two look-ups by index, nothing is allocated.
+    /// How the identifiers of its hits are to be read in the dialect of this number. Two look-ups by index, nothing is allocated. It is
+    /// meant for hits by link: the items of a batch are written by a program, not by filling macros, and mean what they say.
     #[inline]
     pub fn remap(&self, dialect_number: usize) -> &Remap {
         self.profile.as_ref().map_or(Remap::none(), |profile| profile.remap_of_number(dialect_number))

@@ -22,7 +22,7 @@ use std::sync::{Arc, LazyLock};
 
 pub use load::ProfileError;
 
-use crate::dialect::Table;
+use crate::dialect::{Dialects, Table};
 use crate::hit::Field;
 use crate::identifier::IdField;
 use crate::record::Platform;
@@ -170,8 +170,7 @@ impl Profiles {
     /// Never in a build whose tests are green: the files are part of the program.
     pub fn built_in() -> &'static Arc<Self> {
         static BUILT_IN_SET: LazyLock<Arc<Profiles>> = LazyLock::new(|| {
-            let tables = std::slice::from_ref(Table::native());
-            Arc::new(Profiles::with([], tables).expect("checked by a test"))
+            Arc::new(Profiles::with([], Dialects::built_in().tables()).expect("checked by a test"))
         });
         &BUILT_IN_SET
     }
@@ -282,7 +281,7 @@ impl Profile {
 
     /// How the identifier fields of a dialect are to be read in the hits of this medium.
     pub fn remap(&self, table: &Table) -> Remap {
-        self.remap_of(macros_of(table))
+        self.remap_of(table.macros())
     }
 
     /// The same for the dialect of this number among those that the set was compiled against; the dialect's own reading for any other.
@@ -325,11 +324,6 @@ fn is_read_alike(read_as: Held, held: Held) -> bool {
         return read_as == held;
     };
     read_as == held || (read_as.kind() == held.kind() && read_as.is_told_by_looks())
-}
-
-/// The template macros of a dialect's parameters, and which field each one fills.
-fn macros_of(_table: &Table) -> impl Iterator<Item = (&str, Field)> {
-    std::iter::empty()
 }
 
 /// How the identifier fields of a dialect are to be read for one medium: as the dialect says, as another field, or not at all.

@@ -176,7 +176,9 @@ fn weigh(
         return Ok(Decision::Unknown);
     }
     let platform = agent::platform(hit.os, viewer.agent);
-    let remap = place.placement.map_or(Remap::none(), |placement| placement.remap(said.dialect_number));
+    // An item is written by a program, which means the names as they are; macros stand in links alone.
+    let by_link = place.placement.filter(|_| !said.is_item);
+    let remap = by_link.map_or(Remap::none(), |placement| placement.remap(said.dialect_number));
     let identity = identifier::identify(hit, platform, rules.keys, remap);
     let flags = flags(said, caller, &identity, &time, rules.honour_dnt)
         | if viewer.agent.is_empty() { flag::AGENT_EMPTY } else { 0 }

@@ -131,7 +131,7 @@ fn one_macro_for_two_kinds_is_read_by_the_system() {
 fn nothing_is_read_where_the_medium_puts_no_identifier() {
     let text = "name = \"x\"\ntitle = { zh = \"x\", en = \"x\" }\nstyles = [\"__X__\"]\n[macros]\n\
                 OAID = { holds = \"creative\" }\nIMEI = { holds = \"other\" }";
-    let profiles = Profiles::with([("x.toml".into(), text.into())], []).unwrap();
+    let profiles = Profiles::with([("x.toml".into(), text.into())], Dialects::built_in().tables()).unwrap();
     let remap =
         profiles.get("x").unwrap().remap_of(TEMPLATE.iter().map(|(name, field)| (*name, Field::Id(*field))));
     let mut hit = Hit::default();
@@ -178,27 +178,41 @@ fn filled(kind: IdKind, form: ValueForm) -> String {
 fn what_a_medium_fills_in_meets_the_device() {
     let keys = keys();
     let mut checked = 0;
+    let in_tables = Dialects::built_in().tables().iter().enumerate().flat_map(|(number, table)| {
+        let ids = table.macros().filter_map(|(template, field)| match field {
+            Field::Id(field) => Some((template, field)),
+            _ => None,
+        });
+        ids.map(move |(template, field)| (Some(number), template, field))
+    });
+    let by_hand = TEMPLATE.iter().map(|(template, field)| (None, *template, *field));
+    let places: Vec<_> = in_tables.chain(by_hand).collect();
     for profile in Profiles::built_in().iter() {
-        let remap = remap(profile.name());
-        for (template, field) in TEMPLATE {
+        for (number, template, field) in &places {
+            let remap = number
+                .map_or_else(|| remap(profile.name()), |number| profile.remap_of_number(number).clone());
             let handed_out = profile.macro_for(Some(template), Field::Id(*field)).map(|(_, meaning)| meaning);
             for meaning in handed_out.into_iter().chain(profile.get(template)) {
                 for platform in [Platform::Android, Platform::Ios] {
                     let on_ios = meaning.on_ios.filter(|_| platform == Platform::Ios);
                     let held = on_ios.unwrap_or(meaning.held);
                     let Some(Field::Id(id)) = held.field else { continue };
-                    let value = filled(id.kind(), held.form);
+                    let kind = match (id, platform) {
+                        (IdField::Ifa, Platform::Ios) => IdKind::Idfa,
+                        _ => id.kind(),
+                    };
+                    let value = filled(kind, held.form);
                     let mut hit = Hit::default();
                     hit.ids[*field as usize] = Some(value.as_bytes());
                     let found = identify(&hit, platform, &keys, &remap);
                     let what = format!("{} {template} {} {value}", profile.name(), field.name());
-                    let lodged = lodge(id.kind(), raw(id.kind()).as_bytes(), &keys).ok().expect("good");
+                    let lodged = lodge(kind, raw(kind).as_bytes(), &keys).ok().expect("good");
                     assert!(found.opt_out.iter().any(|hash| lodged.hashes.contains(hash)), "{what}");
                     // And it is the same device as that of a medium that sends it raw.
-                    if held.form != ValueForm::Sha1 && id.kind() != IdKind::MacColons {
+                    if held.form != ValueForm::Sha1 && kind != IdKind::MacColons {
                         let mut plain = Hit::default();
-                        let field = IdField::from_name(id.kind().name()).expect("each kind has a field");
-                        plain.ids[field as usize] = Some(raw(id.kind()).as_bytes());
+                        let field = IdField::from_name(kind.name()).expect("each kind has a field");
+                        plain.ids[field as usize] = Some(raw(kind).as_bytes());
                         let plain = identify(&plain, platform, &keys, &Remap::NONE);
                         assert_eq!(found.device, plain.device, "{what}");
                     }
@@ -242,7 +256,7 @@ fn files_of_ones_own_stand_beside_or_instead_of_the_programs() {
         ("a.toml".to_owned(), text("a-medium", "sha256_of_md5")),
         ("k.toml".to_owned(), text("kuaishou", "md5")),
     ];
-    let profiles = Profiles::with(files, [Table::native()]).unwrap();
+    let profiles = Profiles::with(files, Dialects::built_in().tables()).unwrap();
     let own = profiles.get("a-medium").unwrap();
     assert_eq!(own.title(), &Title { zh: "甲".into(), en: "A".into() });
     assert_eq!(own.written("OAID"), "$OAID");
@@ -254,7 +268,7 @@ fn files_of_ones_own_stand_beside_or_instead_of_the_programs() {
     assert!(profiles.get("standard").is_some());
     assert_eq!(own.remap_of_number(99), &Remap::NONE, "a dialect that the set was not compiled against");
     let twice = [("a.toml".to_owned(), text("b", "md5")), ("b.toml".to_owned(), text("b", "raw"))];
-    let error = Profiles::with(twice, []).unwrap_err().to_string();
+    let error = Profiles::with(twice, Dialects::built_in().tables()).unwrap_err().to_string();
     assert_eq!(error, "b.toml: another file is the profile `b` as well");
 }
 
@@ -305,7 +319,10 @@ fn a_wrong_file_is_refused() {
         (head.to_owned(), "missing field `macros`"),
         (format!("{head}[macros]\n#{}", "x".repeat(70_000)), "longer than 65536 bytes"),
     ] {
-        let error = Profiles::with([("x.toml".into(), text)], []).map(|_| ()).unwrap_err().to_string();
+        let error = Profiles::with([("x.toml".into(), text)], Dialects::built_in().tables())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("x.toml: ") && error.contains(says), "{error:?}\nshould say {says:?}");
     }
 }
