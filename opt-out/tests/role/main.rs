@@ -5,4 +5,5 @@ mod kafka;
 mod outage;
 mod page;
 mod service;
+mod signed;
 mod support;
