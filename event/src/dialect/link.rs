@@ -65,8 +65,8 @@ impl Table {
         wanted: LinkFor<'_>,
         macro_of: impl Fn(&str, Field) -> Option<String>,
     ) -> Option<String> {
-        let path = self.paths.iter().min_by_key(|path| self.fitness(path, wanted.stage))?;
-        self.fitness(path, wanted.stage)?;
+        let fitting = self.paths.iter().filter_map(|path| Some((self.fitness(path, wanted.stage)?, path)));
+        let (_, path) = fitting.min_by_key(|(fitness, _)| *fitness)?;
         let mut items = self.leading(path, wanted)?;
         for (number, parameter) in self.parameters.iter().enumerate() {
             if parameter.is_rest || parameter.json_only {

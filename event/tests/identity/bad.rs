@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use event::dialect::Dialects;
+use event::dialect::{Dialects, LinkFor};
 use event::hit::Field;
 use event::identifier::IdKind;
 use event::profile::Profiles;
+use event::stage::Stage;
 
 use super::*;
 
@@ -128,6 +129,44 @@ fn no_bad_value_is_a_device_through_a_url() {
         let identity = identity_of_query(native, &query, platform, &Remap::NONE, &keys);
         assert!(identity.device.is_none() && identity.opt_out.is_empty(), "{value:?}");
     }
+}
+
+/// By an impression link of every other dialect that carries identifiers, each of its parameters filled with the value.
+#[test]
+fn no_bad_value_is_a_device_through_a_url_of_another_dialect() {
+    let (keys, all, dialects) = (keys(), everything(), Dialects::built_in());
+    let mut linked = Vec::new();
+    for table in dialects.tables() {
+        let wanted =
+            LinkFor { stage: Stage::Impression, campaign: "demo", placement: "p1", landing_url: None };
+        let link_with = |value: &str| {
+            let filled = escaped(value);
+            let is_id = |field| matches!(field, Field::Id(_));
+            table.link(wanted, |_, field| is_id(field).then(|| filled.clone()))
+        };
+        // A link that a good identifier goes through.
+        let good = link_with("3E0046F7-8BD4-4F3E-9F91-358B137D2BF0");
+        let identity_of = |link: &str| {
+            let (path, query) =
+                link.split_once('?').map_or((link, None), |(path, query)| (path, Some(query)));
+            let mut scratch = Scratch::new();
+            let entry = dialects.route(path, query).expect(link);
+            assert_eq!(entry.table.name(), table.name(), "{link}");
+            let reading = entry.read(&mut scratch);
+            identify(&reading.hit, Platform::Unknown, &keys, &Remap::NONE)
+        };
+        let Some(good) = good else { continue };
+        if identity_of(&good).device.is_none() {
+            continue;
+        }
+        linked.push(table.name());
+        for value in &all {
+            let link = link_with(value).expect("as good a link");
+            let identity = identity_of(&link);
+            assert!(identity.device.is_none() && identity.opt_out.is_empty(), "{} {value:?}", table.name());
+        }
+    }
+    assert!(linked.len() >= 8, "{linked:?}");
 }
 
 #[test]
