@@ -6,9 +6,10 @@ use bytes::Bytes;
 use event::outcome::Outcome;
 use http_body_util::Full;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE,
-    HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -32,6 +33,8 @@ const IMAGE_GIF: HeaderValue = HeaderValue::from_static("image/gif");
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const TEXT_HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
+const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -84,6 +87,31 @@ pub(crate) fn json(status: StatusCode, headers: HeaderMap, bytes: Vec<u8>) -> An
     answer
 }
 
+/// The page tag. Not to be kept like every answer, until its caller says for how long.
+pub(crate) fn script(status: StatusCode, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let mut answer = body(status, headers, JAVASCRIPT, bytes);
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    headers.remove(PRAGMA);
+    answer
+}
+
+/// A document for players.
+pub(crate) fn xml(headers: HeaderMap, text: String) -> Answer {
+    let mut answer = body(StatusCode::OK, headers, XML, text.into());
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    answer
+}
+
+/// Lets a page of this origin read the answer to a simple request that carried the browser's cookies, so that it knows when to send again
+/// and the opt-out cookie goes along all the same. What it reads is the same for everybody: no answer depends on a cookie in what it shows.
+pub(crate) fn let_read(answer: &mut Answer, origin: HeaderValue) {
+    const TRUE: HeaderValue = HeaderValue::from_static("true");
+    let headers = answer.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+}
+
 /// 405 with what is allowed.
 pub(crate) fn not_allowed(headers: HeaderMap, allow: HeaderValue) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, headers, "method not allowed\n");
@@ -92,7 +120,8 @@ pub(crate) fn not_allowed(headers: HeaderMap, allow: HeaderValue) -> Answer {
 }
 
 /// The answer to `OPTIONS`, a browser's question before it sends a batch of another origin. Credentials are not among what is allowed: a
-/// page that wants the opt-out cookie to go along sends a simple request (an image, `sendBeacon`), which asks nothing first.
+/// page that wants the opt-out cookie to go along sends a simple request (an image, `sendBeacon`, a text by `fetch`), which asks nothing
+/// first, and whose answer [`let_read`] opens.
 pub(crate) fn options(headers: HeaderMap, allow: HeaderValue) -> Answer {
     const REQUEST_HEADERS: HeaderValue =
         HeaderValue::from_static("authorization, content-encoding, content-type, x-sightline-debug");

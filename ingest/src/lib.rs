@@ -39,7 +39,9 @@ pub mod metrics;
 mod route;
 mod senders;
 pub mod settings;
+mod tag;
 mod trial;
+mod vast;
 
 use std::io;
 use std::net::SocketAddr;

@@ -6,6 +6,8 @@
 //! GET  the paths of the dialect tables: pixels and clicks, see [`event::dialect`]      HEAD: the same answer, nothing counted
 //!      /i?… impression · /e/{stage}?… any stage · /c?… click, see [`crate::click`] · /x/… /r/… and the others
 //! POST /v1/events    batch, see [`crate::batch`]
+//! GET  /tag.js       the page tag, see [`crate::tag`]
+//! GET  /vast?…       a placement's VAST wrapper, see [`crate::vast`]
 //! OPTIONS            on each of them: what is allowed, for browsers that ask first
 //! ```
 
@@ -17,7 +19,7 @@ use event::clock::UnixMs;
 use event::dialect::{Dialects, Entry};
 use event::outcome::Outcome;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
 
@@ -27,7 +29,7 @@ use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
 use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
-use crate::{batch, click, id_cookie};
+use crate::{batch, click, id_cookie, tag, vast};
 
 /// What a path is for.
 pub(crate) enum Route<'r> {
@@ -35,6 +37,10 @@ pub(crate) enum Route<'r> {
     Beacon(Entry<'r, 'r>),
     /// The batch.
     Batch,
+    /// The page tag.
+    Tag,
+    /// The VAST wrapper of the placement that a query names.
+    Vast(&'r str),
     /// None of ours.
     Unknown,
 }
@@ -48,19 +54,25 @@ pub(crate) enum RouteKind {
     Click,
     /// The batch.
     Batch,
+    /// The page tag.
+    Tag,
+    /// VAST wrappers.
+    Vast,
     /// None of ours.
     Unknown,
 }
 
 impl RouteKind {
     /// Names in the metrics, in the order of the kinds.
-    pub(crate) const NAMES: [&'static str; 4] = ["pixel", "click", "batch", "unknown"];
+    pub(crate) const NAMES: [&'static str; 6] = ["pixel", "click", "batch", "tag", "vast", "unknown"];
 }
 
 impl<'r> Route<'r> {
     fn of(dialects: &'r Dialects, uri: &'r Uri) -> Self {
         match uri.path() {
             "/v1/events" => Self::Batch,
+            "/tag.js" => Self::Tag,
+            "/vast" => Self::Vast(uri.query().unwrap_or_default()),
             path => dialects.route(path, uri.query()).map_or(Self::Unknown, Self::Beacon),
         }
     }
@@ -70,16 +82,28 @@ impl<'r> Route<'r> {
             Self::Beacon(entry) if entry.is_click => RouteKind::Click,
             Self::Beacon(_) => RouteKind::Pixel,
             Self::Batch => RouteKind::Batch,
+            Self::Tag => RouteKind::Tag,
+            Self::Vast(_) => RouteKind::Vast,
             Self::Unknown => RouteKind::Unknown,
         }
     }
 
     fn allowed(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Beacon(_) => "GET, HEAD, OPTIONS",
+            Self::Beacon(_) | Self::Tag | Self::Vast(_) => "GET, HEAD, OPTIONS",
             Self::Batch => "POST, OPTIONS",
             Self::Unknown => "",
         })
+    }
+
+    /// The page that may read the answer although the request carried cookies: whichever sent a simple request to a route that pages use.
+    fn reader(&self, method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
+        match self {
+            Self::Beacon(_) | Self::Batch | Self::Vast(_) if method != Method::OPTIONS => {
+                headers.get(ORIGIN).cloned()
+            }
+            Self::Beacon(_) | Self::Batch | Self::Vast(_) | Self::Tag | Self::Unknown => None,
+        }
     }
 }
 
@@ -94,11 +118,15 @@ pub(crate) async fn serve(
     let headers = std::mem::take(&mut parts.headers);
     let route = Route::of(&lane.dialects, &parts.uri);
     let kind = route.kind();
+    let reader = route.reader(&parts.method, &headers);
     let mut answer = if target_bytes(&parts.uri) > lane.settings.limits.url_bytes_max {
         uri_too_long(&lane)
     } else {
         dispatch(&lane, &connection, route, &parts, (headers, body)).await
     };
+    if let Some(origin) = reader {
+        answer::let_read(&mut answer, origin);
+    }
     if connection.ends_after_request() {
         answer::close(&mut answer);
     }
@@ -122,11 +150,15 @@ async fn dispatch(
         (Route::Beacon(entry), &Method::GET) => pixel(lane, connection, (&parts.uri, entry), headers).await,
         (Route::Beacon(_), &Method::HEAD) => answer::pixel(emptied(headers)),
         (Route::Batch, &Method::POST) => batch::serve(lane, connection, parts, headers, body).await,
+        (Route::Tag, &Method::GET | &Method::HEAD) => tag::serve(headers),
+        (Route::Vast(query), &Method::GET | &Method::HEAD) => vast::serve(lane, connection, query, headers),
         (Route::Unknown, _) => answer::text(StatusCode::NOT_FOUND, emptied(headers), "not found\n"),
-        (Route::Beacon(_) | Route::Batch, &Method::OPTIONS) => {
+        (Route::Beacon(_) | Route::Batch | Route::Tag | Route::Vast(_), &Method::OPTIONS) => {
             answer::options(emptied(headers), route.allowed())
         }
-        (Route::Beacon(_) | Route::Batch, _) => answer::not_allowed(emptied(headers), route.allowed()),
+        (Route::Beacon(_) | Route::Batch | Route::Tag | Route::Vast(_), _) => {
+            answer::not_allowed(emptied(headers), route.allowed())
+        }
     }
 }
 
@@ -248,6 +280,9 @@ mod tests {
             ("/r.gif?k=1&p=2", RouteKind::Click),
             ("/r?k=1&p=2", RouteKind::Click),
             ("/v1/events", RouteKind::Batch),
+            ("/tag.js", RouteKind::Tag),
+            ("/vast?c=demo", RouteKind::Vast),
+            ("/vast/impression?c=demo", RouteKind::Pixel),
             ("/e", RouteKind::Unknown),
             ("/e/a/b", RouteKind::Unknown),
             ("/", RouteKind::Unknown),

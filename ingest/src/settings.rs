@@ -38,6 +38,10 @@ pub struct Settings {
     pub server: Vec<Server>,
     /// File with the key that makes `x-sightline-debug` work, as `key_file` below. Default: none, nobody is told an outcome in a header.
     pub debug_key_file: Option<PathBuf>,
+    /// Public address of the tracker, with scheme and without a slash at the end: what URLs in VAST wrappers begin with. It stands at the
+    /// top of the configuration, where `sightline links` reads it too. Default: none, URLs begin with the `Host` that was asked.
+    #[serde(skip)]
+    pub public_url: Option<String>,
     /// Limits.
     pub limits: Limits,
 }
@@ -52,6 +56,7 @@ impl Default for Settings {
             id_cookie: false,
             server: Vec::new(),
             debug_key_file: None,
+            public_url: None,
             limits: Limits::default(),
         }
     }

@@ -100,6 +100,8 @@ fn unknown_paths_and_methods_are_told() {
         ("GET", "/v1/events", "POST, OPTIONS"),
         ("HEAD", "/v1/events", "POST, OPTIONS"),
         ("BREW", "/i", "GET, HEAD, OPTIONS"),
+        ("POST", "/tag.js", "GET, HEAD, OPTIONS"),
+        ("POST", "/vast?c=demo&p=p1", "GET, HEAD, OPTIONS"),
     ] {
         let reply = client.request(method, target, &[], b"");
         assert_eq!((reply.status, reply.header("allow")), (405, allow), "{method} {target}");
@@ -111,7 +113,7 @@ fn unknown_paths_and_methods_are_told() {
 fn options_answers_browsers_that_ask_first() {
     let rig = Rig::start();
     let mut client = rig.connect();
-    for target in ["/i", "/c", "/e/viewable", "/v1/events"] {
+    for target in ["/i", "/c", "/e/viewable", "/v1/events", "/tag.js", "/vast"] {
         let reply = client.request("OPTIONS", target, &[("origin", "https://page.example")], b"");
         assert_eq!(reply.status, 204, "{target}");
         assert_eq!(reply.header("access-control-allow-origin"), "*");

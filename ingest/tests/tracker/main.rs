@@ -9,6 +9,7 @@ mod beacons;
 mod dialects;
 mod disk;
 mod opt_outs;
+mod pages;
 mod rig;
 mod signed;
 mod smuggling;

@@ -47,6 +47,7 @@ id = "p1"
 name = "Banner"
 medium = "Example"
 landing_page = "https://www.example.com/page"
+vast_tag = "https://ads.example.net/vast"
 [[campaign.placement]]
 id = "bare"
 name = "Nothing registered to land on"

@@ -327,7 +327,8 @@ fn start_tracker(
     opt_outs: opt_out::List,
     standing: opt_out::Standing,
 ) -> anyhow::Result<ingest::Handle> {
-    let settings = ground.config.tracker.clone();
+    let mut settings = ground.config.tracker.clone();
+    settings.public_url.clone_from(&ground.config.public_url);
     let threads = if settings.lanes == 0 { ground.threads } else { settings.lanes };
     let parts = ingest::Parts {
         dialects: Arc::clone(&ground.grammars.dialects),

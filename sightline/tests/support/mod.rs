@@ -20,6 +20,7 @@ pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod random;
 pub(crate) mod scanner;
+pub(crate) mod site;
 pub(crate) mod truth;
 pub(crate) mod webdriver;
 

@@ -34,6 +34,11 @@ pub(crate) struct Element(String);
 impl Browser {
     /// Starts one. `agent` replaces the user agent; `language` is what it asks pages for (`zh-CN`).
     pub(crate) fn start(agent: Option<&str>, language: &str) -> Self {
+        Self::start_with(agent, language, &[])
+    }
+
+    /// As [`start`](Self::start), with more switches on Chromium's command line.
+    pub(crate) fn start_with(agent: Option<&str>, language: &str, switches: &[&str]) -> Self {
         let chromium = program(&["chromium", "google-chrome"]);
         let chromedriver = program(&["chromedriver"]);
         let profile = tempfile::tempdir().expect("a folder");
@@ -51,7 +56,7 @@ impl Browser {
         let address = driver_address(&log);
         let connection = Connection::open(address).expect("chromedriver answers");
         let mut browser = Self { connection, session: String::new(), driver, profile };
-        browser.begin_session(&chromium, agent, language);
+        browser.begin_session(&chromium, agent, language, switches);
         browser
     }
 
@@ -122,11 +127,15 @@ impl Browser {
         fs::write(path, bytes).expect("the picture is written");
     }
 
+    /// What a script gives back, the body of a function, run in the page.
+    pub(crate) fn run(&mut self, script: &str) -> Value {
+        self.command("POST", "execute/sync", &json!({"script": script, "args": []}))
+    }
+
     /// Whether the page is wider than the window, so that a person has to scroll sideways.
     pub(crate) fn is_too_wide(&mut self) -> bool {
         let script = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
-        let is_wide = self.command("POST", "execute/sync", &json!({"script": script, "args": []}));
-        is_wide.as_bool().expect("yes or no")
+        self.run(script).as_bool().expect("yes or no")
     }
 
     /// Sets the window's size, pixels.
@@ -134,7 +143,7 @@ impl Browser {
         self.command("POST", "window/rect", &json!({"width": width, "height": height}));
     }
 
-    fn begin_session(&mut self, chromium: &Path, agent: Option<&str>, language: &str) {
+    fn begin_session(&mut self, chromium: &Path, agent: Option<&str>, language: &str, switches: &[&str]) {
         let profile = self.profile.path().join("profile");
         let mut arguments = [
             "--headless",
@@ -151,6 +160,7 @@ impl Browser {
         .to_vec();
         arguments.push(format!("--user-data-dir={}", profile.display()));
         arguments.push(format!("--accept-lang={language}"));
+        arguments.extend(switches.iter().map(|switch| (*switch).to_owned()));
         arguments.extend(agent.map(|agent| format!("--user-agent={agent}")));
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
