@@ -29,7 +29,7 @@ use bytes::Bytes;
 use event::outcome::Outcome;
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use serde_json::value::RawValue;
 
@@ -41,6 +41,7 @@ use crate::beacon::{self, Said};
 use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
+use crate::id_cookie;
 use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
 use crate::route::emptied;
 use crate::senders::{Claim, Known, Sender, asked};
@@ -95,13 +96,15 @@ pub(crate) async fn serve(
         Ok(text) => text,
         Err(refusal) => return refusal.answer(),
     };
-    let fates = match items(&text, limits.batch_items_max) {
+    let (fates, cookie) = match items(&text, limits.batch_items_max) {
         Ok(items) => decide_all(lane, &caller, &items, repeat).await,
         Err(refusal) => return refusal.answer(),
     };
     connection.enter(Phase::Storage);
     let outcomes = wait_all(connection, fates).await;
-    answer::json(status(&outcomes), emptied(headers), results(&outcomes))
+    let mut answer = answer::json(status(&outcomes), emptied(headers), results(&outcomes));
+    id_cookie::give(&mut answer, cookie);
+    answer
 }
 
 /// What is known of a sender from whom something is taken, or 401.
@@ -152,14 +155,16 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Decides about every item and appends what is to be stored.
+/// Decides about every item and appends what is to be stored. A browser's page tag sends batches too: the cookie to give to one that has none,
+/// if no item speaks against it.
 async fn decide_all(
     lane: &Rc<Lane>,
     caller: &Caller<'_>,
     items: &[&RawValue],
     mut repeat: Repeat,
-) -> Vec<Fate> {
+) -> (Vec<Fate>, Option<HeaderValue>) {
     let mut fates = Vec::with_capacity(items.len());
+    let mut cookie = None;
     for (index, chunk) in items.chunks(ITEMS_IN_A_ROW).enumerate() {
         if index > 0 {
             tokio::task::yield_now().await;
@@ -169,19 +174,21 @@ async fn decide_all(
         let mut rules = lane.rules(catalog.load(), opt_outs, lane.clock.now_ms());
         for item in chunk {
             let fields = fields(item.get());
-            let said = match &fields {
+            let mut said = match &fields {
                 Ok(fields) => said(fields),
                 Err(outcome) => Said::defective(*outcome),
             };
             let caller = &Caller { view: repeat.view(fates.len(), &said.hit), ..*caller };
             lane.tally.read(lane.native, &said.hit);
+            let given = id_cookie::recognise(&mut said.hit, caller, &lane.settings);
+            cookie = if fates.is_empty() { given } else { given.and(cookie) };
             let now_ms = lane.clock.now_ms();
             let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);
             fates.push(lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed));
             lane.list_trial_hit(&said, &findings, decision, now_ms, record);
         }
     }
-    fates
+    (fates, cookie)
 }
 
 /// Waits for all of them; what came of each, as it may be shown.

@@ -286,7 +286,7 @@ mod tests {
             ("/e", RouteKind::Unknown),
             ("/e/a/b", RouteKind::Unknown),
             ("/", RouteKind::Unknown),
-            ("/i/", RouteKind::Unknown),
+            ("/ii", RouteKind::Unknown),
             ("/I", RouteKind::Unknown),
             ("*", RouteKind::Unknown),
         ] {

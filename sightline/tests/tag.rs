@@ -36,7 +36,11 @@ struct Rig {
 
 impl Rig {
     fn start(switches: &[&str]) -> Self {
-        let instance = Instance::start(Options::default());
+        Self::with(Options::default(), switches)
+    }
+
+    fn with(options: Options, switches: &[&str]) -> Self {
+        let instance = Instance::start(options);
         let front = Front::start();
         front.stand_before(instance.tracker());
         let mut browser = Browser::start_with(Some(PERSON), "en-US", switches);
@@ -267,7 +271,9 @@ fn clicks_land_and_count_at_the_redirect_or_by_an_event() {
 fn a_browser_that_asks_for_privacy_is_counted_without_a_device() {
     let consent = "<script src=/consent.js></script>";
     for (switches, device) in [(&[][..], 1), (&[GPC][..], 0)] {
-        let mut rig = Rig::start(switches);
+        // A browser that keeps a cookie of ours is a device from its second view on, unless it asks for privacy.
+        let options = Options { tracker: "id_cookie = true".to_owned(), ..Options::default() };
+        let mut rig = Rig::with(options, switches);
         // A publisher that knows the device says it in a pixel of its own; the tag itself knows none.
         let pixel = format!(
             "{}/i?c=demo&amp;p=p1&amp;cr=pixel&amp;rid=one&amp;oaid={}",
@@ -280,6 +286,8 @@ fn a_browser_that_asks_for_privacy_is_counted_without_a_device() {
             format!("<!doctype html><title>x</title><img alt=\"\" src=\"{pixel}\">"),
         );
         rig.browser.open(&page);
+        rig.open("/privacy", &ad("first", "", PICTURE));
+        rig.stored("first", "viewable");
         rig.open("/privacy", &ad("private", "", PICTURE));
         rig.stored("private", "viewable");
         for sent in rig.front.sent("private") {
@@ -295,7 +303,7 @@ fn a_browser_that_asks_for_privacy_is_counted_without_a_device() {
             );
         }
         rig.expect("private", &[("tracked", 1), ("impressions", 1), ("viewable", 1)]);
-        for (creative, identified) in [("private", 0), ("pixel", device)] {
+        for (creative, identified) in [("private", device), ("pixel", device)] {
             let row = rig.figures(creative, "net");
             let found = (number(&row, "impressions"), number(&row, "identified_impressions"));
             assert_eq!(found, (1, identified), "{switches:?}: {row}");

@@ -90,7 +90,7 @@ fn slow_heads_and_bodies_are_closed_at_their_limit() {
 fn unknown_paths_and_methods_are_told() {
     let rig = Rig::start();
     let mut client = rig.connect();
-    for target in ["/", "/i/", "/y?c=demo", "/rr", "/tags.js", "/e", "/e/a/b", "/v1/event", "/favicon.ico"] {
+    for target in ["/", "/ii", "/y?c=demo", "/rr", "/tags.js", "/e", "/e/a/b", "/v1/event", "/favicon.ico"] {
         assert_eq!(client.get(target, &[]).status, 404, "{target}");
     }
     for (method, target, allow) in [

@@ -97,3 +97,27 @@ fn a_page_may_read_whether_its_simple_request_was_stored() {
     }
     assert_eq!(rig.stop().received(), 5);
 }
+
+#[test]
+fn the_tags_batches_carry_the_browsers_cookie_only_if_no_item_speaks_against_it() {
+    let rig = Rig::with(|settings, _| settings.id_cookie = true);
+    let mut client = rig.connect();
+    let plain = r#"{"c":"demo","p":"p1"}"#;
+    let limited = r#"{"c":"demo","p":"p1","lmt":1}"#;
+    let mut sent = |items: &[&str], cookie: &str| {
+        let body = format!("[{}]", items.join(","));
+        let headers = [("cookie", cookie), ("content-type", "text/plain;charset=UTF-8")];
+        client.request("POST", "/v1/events", &headers, body.as_bytes()).header("set-cookie").to_owned()
+    };
+    let given = sent(&[plain, plain], "a=b");
+    let cookie = given.split(';').next().unwrap_or_default();
+    assert!(cookie.starts_with("sightline_id="), "{given}");
+    for items in [&[limited][..], &[plain, limited], &[limited, plain], &[]] {
+        assert_eq!(sent(items, "a=b"), "", "{items:?}");
+    }
+    assert_eq!(sent(&[plain, limited, plain], cookie), "", "it is not renewed");
+    let stored = rig.stop();
+    let last: Vec<_> = stored.events.iter().rev().take(3).map(|event| event.device.is_some()).collect();
+    assert_eq!(last, [true, false, true]);
+    assert_eq!(stored.events.iter().filter(|event| event.device.is_some()).count(), 2);
+}
