@@ -81,6 +81,9 @@ impl<'a> Caller<'a> {
             signals: Signals::default(),
             view: 0,
         };
+        if let (Sender::Viewer, Some(address)) = (caller.sender, caller.address) {
+            caller.sender = senders.by_network(address);
+        }
         for (name, value) in headers {
             let value = value.as_bytes();
             match name.as_str() {

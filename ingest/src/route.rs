@@ -286,6 +286,7 @@ mod tests {
             ("/e", RouteKind::Unknown),
             ("/e/a/b", RouteKind::Unknown),
             ("/", RouteKind::Unknown),
+            ("/i/", RouteKind::Pixel),
             ("/ii", RouteKind::Unknown),
             ("/I", RouteKind::Unknown),
             ("*", RouteKind::Unknown),

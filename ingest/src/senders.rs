@@ -4,6 +4,7 @@
 //! owns the bearer keys' digests, the signing keys, and what each server may say. It must never keep a bearer key itself beyond reading it, print a
 //! key, or compare one in a time that depends on where it differs.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use event::clock::UnixMs;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::Error;
+use crate::address::Cidr;
 use crate::settings::{Right, Server, Settings, Signature};
 
 /// Longest key looked at, bytes: a header cannot make us hash more.
@@ -41,6 +43,7 @@ pub(crate) struct Registered {
     signing: Vec<Secret>,
     must_sign: bool,
     rights: Rights,
+    networks: Vec<Cidr>,
 }
 
 /// What a registered server may say.
@@ -115,6 +118,16 @@ impl Senders {
         match signed(headers) {
             Some(_) => Sender::Refused(Refused::Mismatch),
             None => self.bearer(headers).sender,
+        }
+    }
+
+    /// Who sends without a key from this address: a registered server, or the viewer. An address proves less than a key, so it never gives the
+    /// right to backdate.
+    pub(crate) fn by_network(&self, address: IpAddr) -> Sender {
+        let holds = |server: &&Registered| server.networks.iter().any(|network| network.contains(address));
+        match self.servers.iter().find(holds) {
+            Some(server) => Sender::Server(Rights { backdate: false, ..server.rights }),
+            None => Sender::Viewer,
         }
     }
 
@@ -207,6 +220,7 @@ impl Registered {
             signing: server.signing_key_files.iter().map(read).collect::<Result<_, _>>()?,
             must_sign: server.signature == Signature::Required,
             rights: Rights::of(&server.rights),
+            networks: server.networks.clone(),
         })
     }
 }
@@ -220,8 +234,17 @@ pub(crate) fn check(servers: &[Server]) -> Result<(), Error> {
         let is_other = |other: &Server| other.name == server.name && !other.signing_key_files.is_empty();
         let (key, problem) = if server.key_sha256.is_some() && server.key_file.is_some() {
             ("key_file", "has both key_sha256 and key_file: one of them is enough".to_owned())
-        } else if server.key_sha256.is_none() && server.key_file.is_none() && !signs {
-            ("name", "needs key_sha256, key_file or signing_key_files".to_owned())
+        } else if server.key_sha256.is_none()
+            && server.key_file.is_none()
+            && !signs
+            && server.networks.is_empty()
+        {
+            ("name", "needs key_sha256, key_file, signing_key_files or networks".to_owned())
+        } else if server.signature == Signature::Required && !server.networks.is_empty() {
+            (
+                "networks",
+                "has signature = \"required\", and networks from which none would be asked for".to_owned(),
+            )
         } else if server.key_sha256.as_deref().is_some_and(|hex| parse_hex(hex).is_none()) {
             ("key_sha256", "has a key_sha256 that is not 64 hex digits".to_owned())
         } else if server.signature == Signature::Required && !signs {

@@ -79,6 +79,10 @@ pub struct Server {
     /// of an old one; at most 8. Default: none.
     #[serde(default)]
     pub signing_key_files: Vec<PathBuf>,
+    /// Networks that it sends from, as `203.0.113.0/24`: from there it needs no key to speak for viewers, for media fire tracking URLs as they are. Never
+    /// gives the right to backdate. Default: none.
+    #[serde(default)]
+    pub networks: Vec<Cidr>,
     /// Whether its requests have to be signed. Default: optional, the bearer key suffices.
     #[serde(default)]
     pub signature: Signature,
@@ -267,7 +271,7 @@ mod tests {
                 "[limits]\nbodies_coming_bytes_max = 1000",
                 "tracker.limits.bodies_coming_bytes_max = 1000 is not allowed: 1048576 to 4294967296",
             ),
-            ("[[server]]\nname = \"s\"", "server \"s\" needs key_sha256, key_file or signing_key_files"),
+            ("[[server]]\nname = \"s\"", "server \"s\" needs key_sha256, key_file, signing_key_files or networks"),
             (
                 "[[server]]\nname = \"s\"\nkey_sha256 = \"12\"",
                 "server \"s\" has a key_sha256 that is not 64 hex digits",

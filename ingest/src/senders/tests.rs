@@ -18,6 +18,7 @@ fn server(name: &str) -> Server {
         key_sha256: None,
         key_file: None,
         signing_key_files: Vec::new(),
+        networks: Vec::new(),
         signature: Signature::Optional,
         rights: vec![Right::Ip],
     }
@@ -79,7 +80,7 @@ fn a_server_needs_a_good_key() {
     load(vec![signing("signs", &good), Server { key_file: Some(good.clone()), ..server("bears") }])
         .expect("valid");
     for (bad, said) in [
-        (server("none"), "needs key_sha256, key_file or signing_key_files"),
+        (server("none"), "needs key_sha256, key_file, signing_key_files or networks"),
         (Server { key_sha256: Some("ab".to_owned()), ..server("hex") }, "not 64 hex digits"),
         (Server { key_sha256: Some("é".repeat(32)), ..server("not-ascii") }, "not 64 hex digits"),
         (Server { key_file: Some(dir.path().join("absent")), ..server("absent") }, "cannot read"),

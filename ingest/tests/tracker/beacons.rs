@@ -245,3 +245,27 @@ fn a_new_catalog_is_in_force_with_the_next_beacon() {
     assert_eq!(rig.outcome("/i?c=fresh&p=p1", &[]), "accepted");
     rig.stop();
 }
+
+#[test]
+fn a_media_server_speaks_for_viewers_from_its_own_network_without_a_key() {
+    let rig = Rig::with(|settings, _| {
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+        settings.server[0].networks = vec!["203.0.113.0/24".parse().expect("a network")];
+    });
+    let old = (NOW_MS / 1000) - 20 * 86_400;
+    let target = "/i?c=demo&p=s2s&ip=198.51.100.7&ua=Viewer&cr=a";
+    let mut client = rig.connect();
+    for (from, target) in [
+        ("203.0.113.9", target.to_owned()),
+        ("203.0.114.9", target.to_owned()),
+        ("203.0.113.9", format!("{target}&t={old}")),
+    ] {
+        assert!(client.get(&target, &[("x-forwarded-for", from), ("user-agent", "Server/1")]).is_pixel());
+    }
+    let stored = rig.stop();
+    let seen: Vec<_> =
+        stored.events.iter().map(|event| (event.agent.as_str(), event.network.clone())).collect();
+    let cut = |text: &str| address::cut(text.parse().expect("an address")).to_vec();
+    assert_eq!(seen, [("Viewer", cut("198.51.100.7")), ("", Vec::new())], "a stranger speaks for nobody");
+    assert_eq!(stored.count(Outcome::TooLate), 1, "an address gives no right to backdate");
+}

@@ -151,6 +151,7 @@ impl Rig {
             key_sha256: None,
             key_file: Some(key_file),
             signing_key_files: Vec::new(),
+            networks: Vec::new(),
             signature: Signature::Optional,
             rights,
         };

@@ -91,7 +91,7 @@ fn a_server_or_an_app_that_cannot_be_known_is_refused_with_its_line() {
     let good = "[[tracker.server]]\nname = \"good\"\nkey_file = \"k\"\n";
     for (lines, said) in [
         ("name = \"s\"\nkey_sha256 = \"12\"", ":6: server \"s\" has a key_sha256 that is not 64 hex digits"),
-        ("name = \"s\"", ":5: server \"s\" needs key_sha256, key_file or signing_key_files"),
+        ("name = \"s\"", ":5: server \"s\" needs key_sha256, key_file, signing_key_files or networks"),
         (
             "name = \"s\"\nkey_file = \"k\"\nsignature = \"required\"",
             ":7: server \"s\" has signature = \"required\" and no signing_key_files",

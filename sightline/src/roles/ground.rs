@@ -185,6 +185,7 @@ fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
 fn enter_own_keys(config: &mut Config, data: &DataDir) -> anyhow::Result<()> {
     data_dir::token(&data.replay_key(), "sightline_replay_")?;
     config.tracker.server.push(ingest::Server {
+        networks: Vec::new(),
         name: "replay".to_owned(),
         key_sha256: None,
         key_file: Some(data.replay_key()),
