@@ -133,21 +133,29 @@ pub(crate) fn decide(
             .fold(0, |bits, (at, id)| bits | u32::from(id.is_some()) << at),
         ids_usable: 0,
     };
-    let decision = match weigh(said, caller, rules, place, now_ms, (record, &mut findings)) {
+    let case = Case { said, caller, place, now_ms };
+    let decision = match weigh(case, rules, record, &mut findings) {
         Ok(decision) => decision,
         Err(outcome) => Decision::Reject(outcome),
     };
     (decision, findings)
 }
 
-fn weigh(
-    said: &Said<'_>,
-    caller: &Caller<'_>,
-    rules: &mut Rules<'_>,
-    place: Place<'_>,
+/// What a decision is about.
+struct Case<'a, 'r> {
+    said: &'a Said<'a>,
+    caller: &'a Caller<'a>,
+    place: Place<'r>,
     now_ms: UnixMs,
-    (record, findings): (&mut Vec<u8>, &mut Findings),
+}
+
+fn weigh(
+    case: Case<'_, '_>,
+    rules: &mut Rules<'_>,
+    record: &mut Vec<u8>,
+    findings: &mut Findings,
 ) -> Result<Decision, Outcome> {
+    let Case { said, caller, place, now_ms } = case;
     let hit = &said.hit;
     if caller.signals.has(Signals::PREFETCH) {
         return Err(Outcome::Prefetch);

@@ -271,7 +271,10 @@ mod tests {
                 "[limits]\nbodies_coming_bytes_max = 1000",
                 "tracker.limits.bodies_coming_bytes_max = 1000 is not allowed: 1048576 to 4294967296",
             ),
-            ("[[server]]\nname = \"s\"", "server \"s\" needs key_sha256, key_file, signing_key_files or networks"),
+            (
+                "[[server]]\nname = \"s\"",
+                "server \"s\" needs key_sha256, key_file, signing_key_files or networks",
+            ),
             (
                 "[[server]]\nname = \"s\"\nkey_sha256 = \"12\"",
                 "server \"s\" has a key_sha256 that is not 64 hex digits",

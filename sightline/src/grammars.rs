@@ -82,8 +82,17 @@ mod tests {
 
     use super::*;
 
-    const GAUDY: &str = "name = \"gaudy\"\nseparator = \"|\"\nequalizer = \":\"\n\
-        [[path]]\nprefix = \"/gaudy/\"\nparameters = \"path\"\nstage = \"impression\"\n[parameters]\ncmp = \"campaign\"\nplc = \"placement\"\n";
+    const GAUDY: &str = r#"
+name = "gaudy"
+separator = "|"
+equalizer = ":"
+[[paths]]
+path = "/gaudy/{parameters}"
+stage = "impression"
+[parameters]
+cmp = "campaign"
+plc = "placement"
+"#;
 
     #[test]
     fn a_table_in_the_folder_needs_no_code() {
