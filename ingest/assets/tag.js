@@ -1,5 +1,4 @@
-// Sightline's page tag: counts the ads of a page and how they were seen. Contract: README, "The page tag".
-// It stores nothing in the browser, reads no identifier and never throws into the page.
+// Sightline's page tag: README, "The page tag". It stores nothing, reads no identifier and never throws into the page.
 (() => {
   'use strict';
 
@@ -38,7 +37,7 @@
         if (!ok || data.eventStatus === 'cmpuishown') return;
         unknown &= ~1;
         consent.gdpr = data.gdprApplies === false ? 0 : 1;
-        consent.gdpr_consent = data.tcString;
+        consent.gdpr_consent = data.tcString || '';
       }));
     }
     if (window.__gpp && !('gpp_sid' in consent)) {
@@ -48,12 +47,12 @@
         if (!ok || !data || data.signalStatus === 'not ready') return;
         unknown &= ~2;
         consent.gpp_sid = String(data.applicableSections || 0);
-        consent.gpp = data.gppString;
+        consent.gpp = data.gppString || '';
       }));
     }
   });
 
-  // The browser says GPC in a header of its own; what goes through other hands may lose it.
+  // The header that says so too may be lost on the way.
   const withSignals = hit => Object.assign({}, hit, consent, navigator.globalPrivacyControl ? { lmt: 1 } : {});
 
   // --- Delivery: what is not answered yet stands in `waiting`; one request at a time.
@@ -73,7 +72,7 @@
     timer = setTimeout(flush, ms);
   };
 
-  // The events that fit into one body, and the body. As text it needs no preflight.
+  // What fits into one body, and the body: text, which needs no preflight.
   const pack = () => {
     let bytes = 0;
     const texts = waiting.map(event => JSON.stringify(withSignals(event.hit)))
@@ -98,11 +97,11 @@
     // What a beacon took meanwhile is not in `waiting` any more.
     waiting = waiting.filter(event => !sending.includes(event) || (again.includes(event) && event.tries < TRIES_MAX));
     sending = [];
-    failures = again.length && failures + 1;
+    failures = again.length && waiting.length && failures + 1;
     if (waiting.length) plan(failures && RETRY_MS * 2 ** (failures - 1) * (1 + Math.random() / 4));
   };
 
-  // The page goes. What is under way for the first time arrives without it; all else goes as beacons.
+  // The page goes. What is under way for the first time arrives without it.
   const leave = () => {
     views.forEach(end);
     waiting = waiting.filter(event => event.tries || !sending.includes(event));
@@ -148,7 +147,7 @@
     const media = parts(view, isVideo ? 'video' : 'img,video');
     const isThere = media.length || isVideo
       ? media.some(part => isVideo ? isPlaying(part) : (part.complete && part.naturalWidth) || part.readyState > 1)
-      : element.childElementCount || element.textContent.trim() || element.localName === 'iframe'
+      : element.childElementCount || element.textContent.trim() || element.matches('iframe,canvas')
         || getComputedStyle(element).backgroundImage !== 'none';
     if (!isThere) return;
     view.isShown = true;

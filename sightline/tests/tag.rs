@@ -269,7 +269,6 @@ fn clicks_land_and_count_at_the_redirect_or_by_an_event() {
 
 #[test]
 fn a_browser_that_asks_for_privacy_is_counted_without_a_device() {
-    let consent = "<script src=/consent.js></script>";
     for (switches, device) in [(&[][..], 1), (&[GPC][..], 0)] {
         // A browser that keeps a cookie of ours is a device from its second view on, unless it asks for privacy.
         let options = Options { tracker: "id_cookie = true".to_owned(), ..Options::default() };
@@ -310,25 +309,108 @@ fn a_browser_that_asks_for_privacy_is_counted_without_a_device() {
         }
 
         // What the page's consent managers say goes along; until they have said it there is no consent.
-        rig.site.publish(
-            "/consent.js",
-            "text/javascript",
-            "window.__tcfapi = (command, version, done) => setTimeout(() => done({ eventStatus: 'tcloaded', gdprApplies: true, tcString: 'CQ-x' }, true), 300);
-             window.__gpp = (command, done) => done({ eventName: 'listenerRegistered', pingData: { signalStatus: 'ready', gppString: 'DBA~x', applicableSections: [7, 8] } }, true);",
-        );
-        let page = format!(
-            "<!doctype html><title>x</title>{consent}<script async src=\"{}/tag.js\"></script>{}",
-            rig.front.url(),
-            ad("consent", "", PICTURE)
-        );
-        let page = rig.site.publish("/consent", "text/html", page);
-        rig.browser.open(&page);
-        let impression = rig.stored("consent", "impression");
-        for (name, value) in [("gdpr_consent", "CQ-x"), ("gpp", "DBA~x"), ("gpp_sid", "7,8")] {
-            assert_eq!(impression[name], value, "{impression}");
+        let answering = "window.__tcfapi = (command, version, done) => setTimeout(() => done({ eventStatus: 'tcloaded', gdprApplies: true, tcString: 'CQ-x' }, true), 300);
+             window.__gpp = (command, done) => done({ eventName: 'listenerRegistered', pingData: { signalStatus: 'ready', gppString: 'DBA~x', applicableSections: [7, 8] } }, true);";
+        let silent = "window.__tcfapi = () => {}; window.__gpp = () => { throw Error('broken') };";
+        let said = [
+            ("gdpr", Some("1")),
+            ("gdpr_consent", Some("CQ-x")),
+            ("gpp", Some("DBA~x")),
+            ("gpp_sid", Some("7,8")),
+        ];
+        let unsaid = [("gdpr", Some("1")), ("gdpr_consent", None), ("gpp", None), ("gpp_sid", Some("0"))];
+        for (creative, script, expected) in [("answering", answering, said), ("silent", silent, unsaid)] {
+            let page = format!(
+                "<!doctype html><title>x</title><script>{script}</script><script async src=\"{}/tag.js\"></script>{}",
+                rig.front.url(),
+                ad(creative, "", PICTURE)
+            );
+            let page = rig.site.publish(&format!("/{creative}"), "text/html", page);
+            rig.browser.open(&page);
+            let impression = rig.stored(creative, "impression");
+            for (name, value) in expected {
+                let found = impression
+                    .get(name)
+                    .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                assert_eq!(found.as_deref(), value, "{name} in {impression}");
+            }
+            let row = rig.figures(creative, "net");
+            assert_eq!(
+                (number(&row, "impressions"), number(&row, "identified_impressions")),
+                (1, 0),
+                "{row}"
+            );
         }
-        assert_eq!(impression["gdpr"], 1);
     }
+}
+
+#[test]
+fn a_video_is_counted_as_it_plays() {
+    let mut rig = Rig::start(&["--autoplay-policy=no-user-gesture-required"]);
+    rig.site.publish("/ad.webm", "video/webm", include_bytes!("fixtures/ad.webm"));
+    let video = "<video src=/ad.webm muted playsinline width=300 height=250></video>";
+    rig.open("/video", &ad("film", "data-sightline-video", video));
+    rig.stored("film", "tracked");
+    assert_eq!(rig.front.stages("film"), ["tracked"], "nothing has played yet");
+    let played_ms = number(
+        &rig.browser.run("const now = Date.now(); document.querySelector('video').play(); return { now }"),
+        "now",
+    );
+    rig.stored("film", "complete");
+    let viewable = rig.stored("film", "viewable");
+    assert!(
+        number(&viewable, "t") >= played_ms + 2 * VIEWABLE_MS,
+        "viewable {viewable} of what played from {played_ms}"
+    );
+    let stages: Vec<String> =
+        rig.front.stages("film").into_iter().filter(|stage| stage != "viewable").collect();
+    assert_eq!(
+        stages,
+        ["tracked", "impression", "start", "first-quartile", "midpoint", "third-quartile", "complete"]
+    );
+    rig.leave();
+    rig.expect(
+        "film",
+        &[
+            ("tracked", 1),
+            ("impressions", 1),
+            ("viewable", 1),
+            ("not_viewable", 0),
+            ("starts", 1),
+            ("first_quartiles", 1),
+            ("midpoints", 1),
+            ("third_quartiles", 1),
+            ("completes", 1),
+        ],
+    );
+}
+
+#[test]
+fn a_page_rendered_ahead_of_time_counts_when_it_is_shown() {
+    let mut rig = Rig::start(&[]);
+    // Its own script says so when it has been rendered ahead.
+    let page = format!(
+        "<!doctype html><title>Ahead</title><script>window.wasAhead = document.prerendering; fetch('/ahead-is-ready')</script>\
+         <script async src=\"{}/tag.js\"></script>{}",
+        rig.front.url(),
+        ad("ahead", "", PICTURE)
+    );
+    let ahead = rig.site.publish("/ahead", "text/html", page);
+    let page = format!(
+        "<!doctype html><title>Now</title><script type=speculationrules>{{\"prerender\":[{{\"urls\":[\"/ahead\"],\"eagerness\":\"immediate\"}}]}}</script>\
+         <a href=\"{ahead}\">Go on</a>"
+    );
+    let page = rig.site.publish("/now", "text/html", page);
+    rig.browser.open(&page);
+    wait_for("the page is rendered ahead of time", ARRIVAL_MAX, || rig.site.has_served("/ahead-is-ready"));
+    let before_ms = number(&rig.browser.run("return { now: Date.now() }"), "now");
+    let link = rig.browser.find("a");
+    rig.browser.click(&link);
+    let tracked = rig.stored("ahead", "tracked");
+    rig.stored("ahead", "viewable");
+    assert_eq!(rig.browser.run("return window.wasAhead"), true, "the page was not rendered ahead of time");
+    assert!(number(&tracked, "t") >= before_ms, "{tracked} before it was shown at {before_ms}");
+    rig.expect("ahead", &[("tracked", 1), ("impressions", 1), ("viewable", 1), ("not_viewable", 0)]);
 }
 
 #[test]

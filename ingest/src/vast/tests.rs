@@ -1,3 +1,5 @@
+//! The document, held against an XML reader and the dialect that reads its URLs, and where it may lead.
+
 use std::net::Ipv4Addr;
 
 use event::stage::Stage;

@@ -1,7 +1,7 @@
 //! What stands around a tracker on the web: a publisher's site, and a front before the tracker that notes what passes and fails when told to.
 //! Both are plain HTTP/1.1, one request a connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -48,6 +48,7 @@ pub(crate) struct Server {
 pub(crate) struct Site {
     server: Server,
     files: Arc<Mutex<HashMap<String, Reply>>>,
+    served: Arc<Mutex<HashSet<String>>>,
 }
 
 /// How the front fails.
@@ -189,21 +190,28 @@ impl Drop for Server {
 impl Site {
     pub(crate) fn start() -> Self {
         let files: Arc<Mutex<HashMap<String, Reply>>> = Arc::default();
+        let served: Arc<Mutex<HashSet<String>>> = Arc::default();
         let server = Server::start({
-            let files = Arc::clone(&files);
+            let (files, served) = (Arc::clone(&files), Arc::clone(&served));
             move |request| {
                 let path = request.target.split('?').next().unwrap_or_default();
+                served.lock().expect("not poisoned").insert(path.to_owned());
                 let file = files.lock().expect("not poisoned").get(path).cloned();
                 file.unwrap_or(Reply { status: 404, ..Reply::default() })
             }
         });
-        Self { server, files }
+        Self { server, files, served }
     }
 
     /// Puts a file there; its URL. The site's name is `localhost`, of which a front is another origin.
     pub(crate) fn publish(&self, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> String {
         self.files.lock().expect("not poisoned").insert(path.to_owned(), Reply::file(content_type, body));
         self.url(path)
+    }
+
+    /// Whether somebody asked for a path.
+    pub(crate) fn has_served(&self, path: &str) -> bool {
+        self.served.lock().expect("not poisoned").contains(path)
     }
 
     /// The URL of a path.
