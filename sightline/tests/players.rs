@@ -25,8 +25,8 @@ const PERSON: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.
 const PLAYED_MAX: Duration = Duration::from_mins(2);
 const VIDEO: &[u8] = include_bytes!("fixtures/ad.webm");
 
-/// A player is what reads VAST 4 by itself and leaves the <video> to the page, as the library's own example does it.
-const CLIENT: &str = r#"
+/// A player made of a library that reads VAST 4, follows wrappers and reports; the `<video>` is the page's, as in the library's own example.
+const CLIENT: &str = r"
 <!doctype html><html lang=en><title>Film</title><video id=film muted playsinline width=640 height=360></video>
 <script type=module>
   import { VASTClient, VASTTracker } from '/vast-client.min.js';
@@ -49,7 +49,7 @@ const CLIENT: &str = r#"
   film.src = creative.mediaFiles[0].fileURL;
   await film.play();
 </script>
-"#;
+";
 
 /// A player of VAST 2 and 3 that does everything itself.
 const PLAYER: &str = r#"
@@ -96,7 +96,7 @@ impl Stage {
         let catalog =
             CATALOG.replacen("medium = \"One\"\n", &format!("medium = \"One\"\nvast_tag = \"{tag}\"\n"), 1);
         let head = format!("catalog = \"catalog.toml\"\npublic_url = \"{}\"", front.url());
-        let instance = Instance::start(Options { catalog, head, ..Options::default() });
+        let instance = Instance::start(Options { head, catalog, ..Options::default() });
         front.stand_before(instance.tracker());
         let browser =
             Browser::start_with(Some(PERSON), "en-US", &["--autoplay-policy=no-user-gesture-required"]);

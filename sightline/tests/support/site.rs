@@ -48,7 +48,7 @@ pub(crate) struct Server {
 pub(crate) struct Site {
     server: Server,
     files: Arc<Mutex<HashMap<String, Reply>>>,
-    served: Arc<Mutex<HashSet<String>>>,
+    asked: Arc<Mutex<HashSet<String>>>,
 }
 
 /// How the front fails.
@@ -190,17 +190,17 @@ impl Drop for Server {
 impl Site {
     pub(crate) fn start() -> Self {
         let files: Arc<Mutex<HashMap<String, Reply>>> = Arc::default();
-        let served: Arc<Mutex<HashSet<String>>> = Arc::default();
+        let asked: Arc<Mutex<HashSet<String>>> = Arc::default();
         let server = Server::start({
-            let (files, served) = (Arc::clone(&files), Arc::clone(&served));
+            let (files, asked) = (Arc::clone(&files), Arc::clone(&asked));
             move |request| {
                 let path = request.target.split('?').next().unwrap_or_default();
-                served.lock().expect("not poisoned").insert(path.to_owned());
+                asked.lock().expect("not poisoned").insert(path.to_owned());
                 let file = files.lock().expect("not poisoned").get(path).cloned();
                 file.unwrap_or(Reply { status: 404, ..Reply::default() })
             }
         });
-        Self { server, files, served }
+        Self { server, files, asked }
     }
 
     /// Puts a file there; its URL. The site's name is `localhost`, of which a front is another origin.
@@ -211,7 +211,7 @@ impl Site {
 
     /// Whether somebody asked for a path.
     pub(crate) fn has_served(&self, path: &str) -> bool {
-        self.served.lock().expect("not poisoned").contains(path)
+        self.asked.lock().expect("not poisoned").contains(path)
     }
 
     /// The URL of a path.
