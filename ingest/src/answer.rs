@@ -35,11 +35,15 @@ const TEXT_HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
 const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
+const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const X_SIGHTLINE_OUTCOME: HeaderName = HeaderName::from_static("x-sightline-outcome");
+
+/// The API described, OpenAPI 3.1.
+const DESCRIPTION: &str = include_str!("../openapi.yaml");
 
 /// What a person sees who clicked on an ad whose landing page is not registered.
 const PLAIN_PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Sightline</title>\
@@ -76,6 +80,11 @@ pub(crate) fn plain_page(headers: HeaderMap) -> Answer {
 /// A refusal or a word to whoever tries the tracker by hand.
 pub(crate) fn text(status: StatusCode, headers: HeaderMap, words: impl Into<Bytes>) -> Answer {
     body(status, headers, TEXT_PLAIN, words.into())
+}
+
+/// The API described.
+pub(crate) fn description(headers: HeaderMap) -> Answer {
+    body(StatusCode::OK, headers, YAML, Bytes::from_static(DESCRIPTION.as_bytes()))
 }
 
 /// Results of a batch.
@@ -123,8 +132,9 @@ pub(crate) fn not_allowed(headers: HeaderMap, allow: HeaderValue) -> Answer {
 /// page that wants the opt-out cookie to go along sends a simple request (an image, `sendBeacon`, a text by `fetch`), which asks nothing
 /// first, and whose answer [`let_read`] opens.
 pub(crate) fn options(headers: HeaderMap, allow: HeaderValue) -> Answer {
-    const REQUEST_HEADERS: HeaderValue =
-        HeaderValue::from_static("authorization, content-encoding, content-type, x-sightline-debug");
+    const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+        "authorization, content-encoding, content-type, idempotency-key, x-sightline-debug",
+    );
     const DAY_SECONDS: HeaderValue = HeaderValue::from_static("86400");
     let mut answer = empty(StatusCode::NO_CONTENT, headers);
     let headers = answer.headers_mut();

@@ -6,6 +6,7 @@
 //! GET  the paths of the dialect tables: pixels and clicks, see [`event::dialect`]      HEAD: the same answer, nothing counted
 //!      /i?… impression · /e/{stage}?… any stage · /c?… click, see [`crate::click`] · /x/… /r/… and the others
 //! POST /v1/events    batch, see [`crate::batch`]
+//! GET  /openapi.yaml the API described
 //! GET  /tag.js       the page tag, see [`crate::tag`]
 //! GET  /vast?…       a placement's VAST wrapper, see [`crate::vast`]
 //! OPTIONS            on each of them: what is allowed, for browsers that ask first
@@ -37,6 +38,8 @@ pub(crate) enum Route<'r> {
     Beacon(Entry<'r, 'r>),
     /// The batch.
     Batch,
+    /// The description of the API.
+    Description,
     /// The page tag.
     Tag,
     /// The VAST wrapper of the placement that a query names.
@@ -52,7 +55,7 @@ pub(crate) enum RouteKind {
     Pixel,
     /// Clicks that are redirected.
     Click,
-    /// The batch.
+    /// The batch, and the description of the API.
     Batch,
     /// The page tag.
     Tag,
@@ -71,6 +74,7 @@ impl<'r> Route<'r> {
     fn of(dialects: &'r Dialects, uri: &'r Uri) -> Self {
         match uri.path() {
             "/v1/events" => Self::Batch,
+            "/openapi.yaml" => Self::Description,
             "/tag.js" => Self::Tag,
             "/vast" => Self::Vast(uri.query().unwrap_or_default()),
             path => dialects.route(path, uri.query()).map_or(Self::Unknown, Self::Beacon),
@@ -81,7 +85,7 @@ impl<'r> Route<'r> {
         match self {
             Self::Beacon(entry) if entry.is_click => RouteKind::Click,
             Self::Beacon(_) => RouteKind::Pixel,
-            Self::Batch => RouteKind::Batch,
+            Self::Batch | Self::Description => RouteKind::Batch,
             Self::Tag => RouteKind::Tag,
             Self::Vast(_) => RouteKind::Vast,
             Self::Unknown => RouteKind::Unknown,
@@ -90,7 +94,7 @@ impl<'r> Route<'r> {
 
     fn allowed(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Beacon(_) | Self::Tag | Self::Vast(_) => "GET, HEAD, OPTIONS",
+            Self::Beacon(_) | Self::Tag | Self::Vast(_) | Self::Description => "GET, HEAD, OPTIONS",
             Self::Batch => "POST, OPTIONS",
             Self::Unknown => "",
         })
@@ -102,7 +106,9 @@ impl<'r> Route<'r> {
             Self::Beacon(_) | Self::Batch | Self::Vast(_) if method != Method::OPTIONS => {
                 headers.get(ORIGIN).cloned()
             }
-            Self::Beacon(_) | Self::Batch | Self::Vast(_) | Self::Tag | Self::Unknown => None,
+            Self::Beacon(_) | Self::Batch | Self::Vast(_) | Self::Tag | Self::Description | Self::Unknown => {
+                None
+            }
         }
     }
 }
@@ -152,13 +158,10 @@ async fn dispatch(
         (Route::Batch, &Method::POST) => batch::serve(lane, connection, parts, headers, body).await,
         (Route::Tag, &Method::GET | &Method::HEAD) => tag::serve(headers),
         (Route::Vast(query), &Method::GET | &Method::HEAD) => vast::serve(lane, connection, query, headers),
+        (Route::Description, &Method::GET | &Method::HEAD) => answer::description(emptied(headers)),
         (Route::Unknown, _) => answer::text(StatusCode::NOT_FOUND, emptied(headers), "not found\n"),
-        (Route::Beacon(_) | Route::Batch | Route::Tag | Route::Vast(_), &Method::OPTIONS) => {
-            answer::options(emptied(headers), route.allowed())
-        }
-        (Route::Beacon(_) | Route::Batch | Route::Tag | Route::Vast(_), _) => {
-            answer::not_allowed(emptied(headers), route.allowed())
-        }
+        (_, &Method::OPTIONS) => answer::options(emptied(headers), route.allowed()),
+        (_, _) => answer::not_allowed(emptied(headers), route.allowed()),
     }
 }
 
@@ -280,6 +283,7 @@ mod tests {
             ("/r.gif?k=1&p=2", RouteKind::Click),
             ("/r?k=1&p=2", RouteKind::Click),
             ("/v1/events", RouteKind::Batch),
+            ("/openapi.yaml", RouteKind::Batch),
             ("/tag.js", RouteKind::Tag),
             ("/vast?c=demo", RouteKind::Vast),
             ("/vast/impression?c=demo", RouteKind::Pixel),

@@ -8,6 +8,7 @@ mod batches;
 mod beacons;
 mod dialects;
 mod disk;
+mod openapi;
 mod opt_outs;
 mod pages;
 mod rig;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod kafka;
+mod openapi;
 mod outage;
 mod page;
 mod service;
