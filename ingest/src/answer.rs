@@ -9,7 +9,7 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
     CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -119,6 +119,14 @@ pub(crate) fn let_read(answer: &mut Answer, origin: HeaderValue) {
     let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+}
+
+/// 401 with the ways to say who one is (RFC 9110 §11.6.1).
+pub(crate) fn unauthorized(words: String) -> Answer {
+    const WAYS: HeaderValue = HeaderValue::from_static("Bearer, Sightline-Signature");
+    let mut answer = text(StatusCode::UNAUTHORIZED, HeaderMap::new(), words);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, WAYS);
+    answer
 }
 
 /// 405 with what is allowed.

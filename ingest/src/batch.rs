@@ -114,8 +114,7 @@ fn is_welcome(known: Known<'_>) -> Result<Known<'_>, Answer> {
         Sender::UnknownKey => "this server key is not registered".to_owned(),
         Sender::Refused(refused) => refused.to_string(),
     };
-    let words = format!("{why}; nothing was accepted\n");
-    Err(answer::text(StatusCode::UNAUTHORIZED, HeaderMap::new(), words))
+    Err(answer::unauthorized(format!("{why}; nothing was accepted\n")))
 }
 
 /// The decoder of batches by itself, as a fuzz target drives it: what is wrong with each item before anything is looked up, or the status

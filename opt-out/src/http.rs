@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
-    SET_COOKIE, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
+    SET_COOKIE, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -286,6 +286,9 @@ fn refused(problem: &Problem) -> (Answer, Response<Full<Bytes>>) {
 fn with_retry(mut response: Response<Full<Bytes>>, problem: &Problem) -> Response<Full<Bytes>> {
     if let Some(seconds) = problem.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Problem::Signature(_) = problem {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Sightline-Signature"));
     }
     if let Problem::Method(allowed) = problem {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -147,6 +147,7 @@ fn what_is_not_signed_rightly_is_refused_with_the_cause_and_nothing_is_accepted(
     ] {
         let reply = post(&rig, &headers, body);
         assert_eq!(reply.status, 401, "{said}: {}", reply.text());
+        assert_eq!(reply.header("www-authenticate"), "Bearer, Sightline-Signature");
         assert!(
             reply.text().contains(said) && reply.text().contains("nothing was accepted"),
             "{}",

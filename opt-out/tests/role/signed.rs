@@ -189,6 +189,7 @@ fn what_is_not_signed_by_the_app_is_refused_and_nothing_is_done() {
             "{}",
             answer.body
         );
+        assert_eq!(answer.header("www-authenticate"), Some("Sightline-Signature"));
         assert!(answer.body.contains(said) && answer.body.contains("nothing was done"), "{}", answer.body);
         assert!(!answer.body.contains(SECRET) && !answer.body.contains(OAID[0]), "{}", answer.body);
     }
