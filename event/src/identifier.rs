@@ -124,9 +124,13 @@ pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing, remap: &Remap
         let bit = 1 << slot;
         finder.present |= bit;
         let is_usable = match field {
-            IdField::Caid | IdField::CaidMd5 => caid::parts(field, value, hit.caid_version)
-                .into_iter()
-                .fold(false, |any, part| finder.take(part.field, part.value, part.version) || any),
+            IdField::Caid | IdField::CaidMd5 => {
+                let mut is_usable = false;
+                for part in caid::parts(field, value, hit.caid_version) {
+                    is_usable |= finder.take(part.field, part.value, part.version);
+                }
+                is_usable
+            }
             IdField::Ifa => {
                 ifa_field(hit.ifa_type, platform).is_some_and(|field| finder.take(field, value, None))
             }

@@ -121,43 +121,31 @@ impl<'a> RawId<'a> {
     /// When it identifies no single device.
     pub fn reduce(self) -> Result<Canonical<'a>, Unusable> {
         let (kind, value) = (self.field.kind(), self.value);
-        let of_raw = |kind| raw(kind, value).map(|raw| md5_of(kind, raw.bytes()));
-        let (from_raw, from_digest) = match self.field {
-            IdField::Imei
-            | IdField::ImeiMd5
-            | IdField::Aaid
-            | IdField::AaidMd5
-            | IdField::AndroidId
-            | IdField::AndroidIdMd5
-            | IdField::Mac
-            | IdField::MacMd5
-            | IdField::Mac2
-            | IdField::Mac3
-            | IdField::Mac4
-            | IdField::Ifa
-            | IdField::Idfa
-            | IdField::IdfaMd5
-            | IdField::Idfv
-            | IdField::OpenUdid => (of_raw(kind), true),
+        let raw_kind = match self.field {
             // A raw address has one space of its own, whatever the field was made for.
-            IdField::MacColonsMd5 => (of_raw(IdKind::Mac), true),
-            IdField::Oaid | IdField::Cookie => (of_raw(kind), false),
-            IdField::OaidMd5 => (of_raw(kind).filter(|_| is_plainly_oaid(value)), true),
-            IdField::Caid => (of_raw(kind), true),
-            IdField::CaidMd5 => (None, true),
+            IdField::MacColonsMd5 => Some(IdKind::Mac),
+            IdField::OaidMd5 => is_plainly_oaid(value).then_some(kind),
+            IdField::CaidMd5 => None,
+            _ => Some(kind),
         };
-        let unusable = |id: &Canonical<'_>| bad::of_digest(id.hex());
-        if let Some(id) = from_raw {
-            return match unusable(&id).or_else(|| bad::of_sent(kind, value)) {
-                None => Ok(id.with_version(self.caid_version)),
-                Some(unusable) => Err(unusable),
-            };
+        if let Some(kind) = raw_kind
+            && let Some(raw) = raw(kind, value)
+        {
+            let id = md5_of(kind, raw.bytes()).with_version(self.caid_version);
+            let unusable = bad::of_digest(id.hex()).or_else(|| bad::of_sent(kind, value));
+            return unusable.map_or(Ok(id), Err);
         }
-        // The MD5 of a CAID in the raw field would have been taken for a raw one: what is left of that length has lost digits.
-        let digest = digest(kind, value)
-            .filter(|id| from_digest && (self.field != IdField::Caid || id.form != Form::Md5));
-        match digest {
-            Some(id) => unusable(&id).map_or(Ok(id.with_version(self.caid_version)), Err),
+        let takes = |form| match self.field {
+            IdField::Oaid | IdField::Cookie => false,
+            // Its MD5 looks like a raw one: what is left of that length has lost digits.
+            IdField::Caid => form != Form::Md5,
+            _ => true,
+        };
+        match digest(kind, value).filter(|id| takes(id.form)) {
+            Some(id) => {
+                let id = id.with_version(self.caid_version);
+                bad::of_digest(id.hex()).map_or(Ok(id), Err)
+            }
             None => Err(bad::of_raw(value).unwrap_or(Unusable::Shape)),
         }
     }

@@ -159,8 +159,10 @@ fn no_bad_value_is_a_device_through_a_url_of_another_dialect() {
         if identity_of(&good).device.is_none() {
             continue;
         }
+        // Each value goes through a few of the dialects.
+        let turn = linked.len();
         linked.push(table.name());
-        for value in &all {
+        for (_, value) in all.iter().enumerate().filter(|(number, _)| number % 4 == turn % 4) {
             let link = link_with(value).expect("as good a link");
             let identity = identity_of(&link);
             assert!(identity.device.is_none() && identity.opt_out.is_empty(), "{} {value:?}", table.name());
@@ -175,8 +177,7 @@ fn no_bad_value_is_a_device_for_any_medium() {
     let profiles: Vec<_> = Profiles::built_in().iter().collect();
     let dialects = Dialects::built_in();
     for (number, value) in all.iter().enumerate() {
-        let mut hit = Hit::default();
-        hit.ids = [Some(value.as_bytes()); IdField::COUNT];
+        let hit = Hit { ids: [Some(value.as_bytes()); IdField::COUNT], ..Hit::default() };
         let profile = profiles[number % profiles.len()];
         for dialect in 0..dialects.tables().len() {
             for platform in [Platform::Android, Platform::Ios] {

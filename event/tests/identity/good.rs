@@ -24,12 +24,8 @@ impl Random {
     }
 
     fn hex(&mut self, len: usize) -> String {
-        let mut hex = String::new();
-        while hex.len() < len {
-            hex += &format!("{:016x}", self.next());
-        }
-        hex.truncate(len);
-        hex
+        let words: Vec<String> = (0..len.div_ceil(16)).map(|_| format!("{:016x}", self.next())).collect();
+        words.concat().split_at(len).0.to_owned()
     }
 
     fn uuid(&mut self) -> String {
@@ -84,7 +80,9 @@ fn plausible_identifiers_are_usable() {
     println!("seed {SEED:#x}");
     let mut random = Random(SEED);
     for field in IdField::ALL {
-        for _ in 0..COUNT {
+        // Digests are alike, whatever was hashed.
+        let count = if field.name().ends_with("_md5") { COUNT / 5 } else { COUNT };
+        for _ in 0..count {
             let value = random.id(field);
             assert!(RawId::new(field, value.as_bytes(), None).reduce().is_ok(), "{} {value}", field.name());
         }

@@ -66,7 +66,7 @@ fn identity(platform: Platform, ids: &[(IdField, &str)]) -> Identity {
 
 /// Every byte escaped.
 fn escaped(value: &str) -> String {
-    value.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    value.bytes().fold(String::new(), |escaped, byte| escaped + &format!("%{byte:02X}"))
 }
 
 /// The identity of a URL's parameters in a dialect.
