@@ -3,7 +3,7 @@
 -- day, hour: on the campaign's clock. client_time: milliseconds, only where it is part of the duplicate key, else 0. device: first 8 bytes of the
 -- device key, 0 = none. view: hash of (campaign, request or group id), 0 = none. bucket: (view, or seq where there is none) % 16: the portions in
 -- which a day is settled. network: 4 << 56 | the first 3 bytes of an IPv4 address, 6 << 56 | the first 6 of an IPv6 address, 0 = none.
--- Rows leave by their age since receipt.
+-- site: host of the page, empty = none. Rows leave by their age since receipt.
 CREATE TABLE IF NOT EXISTS events (
     journal UInt64 CODEC(ZSTD(1)),
     seq UInt64 CODEC(Delta(8), ZSTD(1)),
@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS events (
     view UInt64 CODEC(NONE),
     bucket UInt8 CODEC(ZSTD(1)),
     network UInt64 CODEC(ZSTD(1)),
-    agent String CODEC(ZSTD(1))
+    agent String CODEC(ZSTD(1)),
+    site LowCardinality(String) CODEC(ZSTD(1))
 ) ENGINE = MergeTree
 PARTITION BY day
 ORDER BY (campaign, stage, bucket, journal, seq)

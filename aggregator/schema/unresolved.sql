@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS unresolved (
     view UInt64 CODEC(NONE),
     bucket UInt8 CODEC(ZSTD(1)),
     network UInt64 CODEC(ZSTD(1)),
-    agent String CODEC(ZSTD(1))
+    agent String CODEC(ZSTD(1)),
+    site LowCardinality(String) CODEC(ZSTD(1))
 ) ENGINE = MergeTree
 PARTITION BY toDate(received, 'UTC')
 ORDER BY (campaign, placement, journal, seq)

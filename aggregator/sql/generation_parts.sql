@@ -2,4 +2,4 @@ SELECT DISTINCT table, toUInt16(toDate(extract(partition, '\'([0-9-]+)\''))) AS 
 FROM (
     {{stored_parts}}
 )
-WHERE table IN ('deliveries', 'device_days')
+WHERE table IN ('deliveries', 'device_days', 'id_days', 'devices_set_aside')

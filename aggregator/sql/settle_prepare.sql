@@ -12,6 +12,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS judged (
     device_kind UInt8,
     flags UInt32,
     device UInt64,
+    is_set_aside UInt8,
     class LowCardinality(String),
     conflict UInt8
 ) ENGINE = Memory

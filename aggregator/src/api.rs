@@ -5,7 +5,9 @@
 //! | | |
 //! |---|---|
 //! | `GET /v1/campaigns` | the campaigns |
-//! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
+//! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
+//! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
+//! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |
 //! | `POST /v1/settle[?day=YYYY-MM-DD]` | brings changed days up to date, today too, and says what was done; 409 where another aggregator settles |
 //!
@@ -13,38 +15,36 @@
 //!
 //! Must never: run a statement on the runtime's own thread, or show the engine's words to a caller.
 
+mod books;
+mod problem;
+mod trial;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use event::outcome::Outcome;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE,
-    HeaderMap, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderValue, TRANSFER_ENCODING,
 };
 use hyper::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
-use crate::metrics;
-use crate::report::{Format, Kind, Refused, ReportError, Reporter, Request, file_name};
+use self::problem::{Problem, too_large};
+use crate::report::{Format, Kind, Refused, ReportError, Reporter, Request, day, file_name};
 use crate::settle::SettledDay;
-use crate::statement;
-use crate::store::{REPORT_SECONDS_MAX, StoreError, Work, day_number};
+use crate::store::day_number;
 use crate::work::Worker;
 
 /// Longest a settle request waits for the journal to be in the store.
 const CATCH_UP_MAX: Duration = Duration::from_mins(10);
-/// The engine's code for a statement that would take more memory than it may.
-const MEMORY_LIMIT_EXCEEDED: u32 = 241;
-/// The engine's code for a statement that takes longer than it may.
-const TIMEOUT_EXCEEDED: u32 = 159;
 /// Longest query string, bytes.
 const QUERY_BYTES_MAX: usize = 2048;
 
@@ -92,44 +92,10 @@ pub(crate) struct Api {
 /// An answer.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// `GET /v1/books`.
-#[derive(Debug, Serialize)]
-struct Books {
-    total: BooksRow,
-    journals: Vec<BooksRow>,
-    /// Records of a version that this program does not know.
-    records_set_aside: u64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct BooksRow {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    journal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at_ms: Option<i64>,
-    received: u64,
-    pending: u64,
-    outcomes: serde_json::Map<String, serde_json::Value>,
-    /// received = the sum of the outcomes + pending.
-    balanced: bool,
-}
-
 #[derive(Serialize)]
 struct Settled {
     days: Vec<SettledDay>,
     adopted: u64,
-}
-
-enum Problem {
-    Unauthorized,
-    NotFound(&'static str),
-    Method(&'static str),
-    Refused(Refused),
-    UnknownCampaign,
-    Behind,
-    NotSettler,
-    Store(StoreError),
-    Busy,
 }
 
 impl Api {
@@ -162,11 +128,26 @@ impl Api {
             }
             ["v1", "campaigns", campaign, report] => {
                 let kind = Kind::from_name(report)
-                    .ok_or(Problem::NotFound("no such report; there are delivery, reach, frequency"))?;
+                    .ok_or(Problem::NotFound("no such report; there are delivery, reach, frequency, ids"))?;
                 only(request.method(), &Method::GET)?;
                 let campaign = decode(campaign)?;
                 let request = Request::parse(kind, &campaign, &query).map_err(Problem::Refused)?;
                 self.report(request).await
+            }
+            ["v1", "campaigns", campaign, "placements", placement, "hits"] => {
+                only(request.method(), &Method::GET)?;
+                let hits = trial::Request::parse(decode(campaign)?, decode(placement)?, &query)?;
+                let hits = self.blocking(&self.reports, move |api| api.trial_hits(&hits)).await?;
+                Ok(json_answer(StatusCode::OK, &hits))
+            }
+            ["v1", "set-aside"] => {
+                only(request.method(), &Method::GET)?;
+                let (from, to) = days(&query)?;
+                let list = move |api: &Self| api.reporter.set_aside(from, to).map_err(Problem::Store);
+                let (devices, has_more) = self.blocking(&self.reports, list).await?;
+                let max = self.reporter.rules.ceiling;
+                let answer = json!({ "device_day_impressions_max": max, "devices": devices, "has_more": has_more });
+                Ok(json_answer(StatusCode::OK, &answer))
             }
             ["v1", "books"] => {
                 only(request.method(), &Method::GET)?;
@@ -223,52 +204,6 @@ impl Api {
         .await
     }
 
-    fn books(&self) -> Result<Books, StoreError> {
-        #[derive(Deserialize)]
-        struct Row {
-            journal: String,
-            at_ms: i64,
-            received: u64,
-            pending: u64,
-            outcomes: Vec<u64>,
-        }
-        #[derive(Deserialize)]
-        struct Count {
-            records: u64,
-        }
-        let store = &self.reporter.store;
-        let rows: Vec<Row> = store.rows(Work::Report, statement::BOOKS_READ, &Vec::new())?;
-        let set_aside: Vec<Count> = store.rows(Work::Report, statement::SET_ASIDE_COUNT, &Vec::new())?;
-        let named = |received: u64, pending: u64, counts: &[u64]| BooksRow {
-            journal: None,
-            at_ms: None,
-            received,
-            pending,
-            outcomes: Outcome::ALL
-                .iter()
-                .zip(counts.iter().chain(std::iter::repeat(&0)))
-                .map(|(outcome, count)| (outcome.name().to_owned(), (*count).into()))
-                .collect(),
-            balanced: received == pending + counts.iter().sum::<u64>(),
-        };
-        let mut sums = vec![0; Outcome::COUNT];
-        for row in &rows {
-            sums.iter_mut().zip(&row.outcomes).for_each(|(sum, count)| *sum += count);
-        }
-        Ok(Books {
-            total: named(rows.iter().map(|r| r.received).sum(), rows.iter().map(|r| r.pending).sum(), &sums),
-            journals: rows
-                .into_iter()
-                .map(|row| BooksRow {
-                    journal: Some(row.journal),
-                    at_ms: Some(row.at_ms),
-                    ..named(row.received, row.pending, &row.outcomes)
-                })
-                .collect(),
-            records_set_aside: set_aside.first().map_or(0, |row| row.records),
-        })
-    }
-
     fn settle(&self, day: Option<u16>) -> Result<Settled, Problem> {
         if !self.worker.is_settler() {
             return Err(Problem::NotSettler);
@@ -299,89 +234,6 @@ impl Api {
     }
 }
 
-impl Problem {
-    fn answer(self) -> Answer {
-        let allowed = match &self {
-            Self::Method(allowed) => Some(HeaderValue::from_static(allowed)),
-            _ => None,
-        };
-        let (status, code, message) = match self {
-            Self::Unauthorized => (
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "send Authorization: Bearer with the operator's token".to_owned(),
-            ),
-            Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message.to_owned()),
-            Self::Method(allowed) => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                format!("only {allowed} is allowed here"),
-            ),
-            Self::Refused(Refused::Bad(message)) => (StatusCode::BAD_REQUEST, "bad_parameter", message),
-            Self::Refused(Refused::NotOffered(message)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "not_offered", message)
-            }
-            Self::UnknownCampaign => {
-                (StatusCode::NOT_FOUND, "unknown_campaign", "no campaign of that id is known".to_owned())
-            }
-            Self::Behind => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "behind",
-                "what has come could not be brought into the store in time; try again".to_owned(),
-            ),
-            Self::NotSettler => (
-                StatusCode::CONFLICT,
-                "not_settler",
-                "another aggregator settles, the one that holds the first partition of the events topic: ask the one whose metric \
-                 aggregator_settler_count is 1"
-                    .to_owned(),
-            ),
-            Self::Store(error) if error.is_passing() => {
-                metrics::reports_failed(1);
-                tracing::error!(%error, "the store cannot be reached");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "store_away",
-                    "the store cannot be reached at present; try again".to_owned(),
-                )
-            }
-            Self::Store(error) => {
-                metrics::reports_failed(1);
-                tracing::error!(%error, "a request to the report API failed");
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "store",
-                    "the store could not answer; see the log".to_owned(),
-                )
-            }
-            Self::Busy => {
-                (StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is being stopped".to_owned())
-            }
-        };
-        let mut answer = json_answer(status, &json!({ "error": { "code": code, "message": message } }));
-        if status == StatusCode::UNAUTHORIZED {
-            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(allowed) = allowed {
-            answer.headers_mut().insert(ALLOW, allowed);
-        }
-        answer
-    }
-}
-
-/// A report that the store broke off, because it takes in more than it may: the caller can ask for less.
-fn too_large(error: StoreError, statement_bytes_max: u64) -> Problem {
-    let limit = match error.code() {
-        Some(MEMORY_LIMIT_EXCEEDED) => format!("{statement_bytes_max} bytes of memory (statement_bytes_max)"),
-        Some(TIMEOUT_EXCEEDED) => format!("{REPORT_SECONDS_MAX} seconds"),
-        _ => return Problem::Store(error),
-    };
-    tracing::warn!(%error, "a report takes in more than one statement may");
-    Problem::Refused(Refused::NotOffered(format!(
-        "this report takes in too many events that are not settled, more than {limit} allow: ask for fewer days, or settle them first (POST /v1/settle)"
-    )))
-}
-
 /// Whether a request announces a body, in whatever way.
 fn may_have_body(headers: &HeaderMap) -> bool {
     let lengths = headers.get_all(CONTENT_LENGTH);
@@ -404,6 +256,26 @@ fn none(query: &[(String, String)]) -> Result<(), Problem> {
     } else {
         Err(Problem::Refused(Refused::Bad("no parameters are known here".to_owned())))
     }
+}
+
+/// `from` and `to`.
+fn days(query: &[(String, String)]) -> Result<(Option<u16>, Option<u16>), Problem> {
+    let (mut from, mut to) = (None, None);
+    for (name, value) in query {
+        let end = match name.as_str() {
+            "from" => &mut from,
+            "to" => &mut to,
+            _ => return Err(bad("the only parameters are from and to")),
+        };
+        if end.replace(day(name, value).map_err(Problem::Refused)?).is_some() {
+            return Err(bad("a parameter stands there twice"));
+        }
+    }
+    Ok((from, to))
+}
+
+fn bad(message: &str) -> Problem {
+    Problem::Refused(Refused::Bad(message.to_owned()))
 }
 
 fn settle_day(query: &[(String, String)]) -> Result<Option<u16>, Problem> {
@@ -462,18 +334,6 @@ mod tests {
         assert!(token.is("secret"));
         assert!(!token.is("secre") && !token.is("secret1") && !token.is(""));
         assert_eq!(format!("{token:?}"), "Token");
-    }
-
-    #[test]
-    fn a_report_beyond_the_memory_is_the_callers_to_mend() {
-        let failed = |code: u32| {
-            let message = format!("Code: {code}. DB::Exception: words");
-            StoreError::Engine(crate::engine::EngineError::Statement { message })
-        };
-        let status = |code| too_large(failed(code), 1 << 30).answer().status();
-        assert_eq!(status(MEMORY_LIMIT_EXCEEDED), StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(status(TIMEOUT_EXCEEDED), StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(status(60), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[test]

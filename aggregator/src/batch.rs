@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{Catalog, Found};
 use event::outcome::Outcome;
-use event::record::{self, Event, OutcomeCounts, Record, flag};
+use event::record::{self, Event, OutcomeCounts, Record, TrialHit, flag};
 use sha2::{Digest, Sha256};
 
 use crate::changed;
@@ -26,6 +26,9 @@ pub(crate) struct Batch {
     /// Events by campaign-local day.
     pub(crate) events: BTreeMap<u16, Vec<u8>>,
     pub(crate) unresolved: Vec<u8>,
+    /// Events of placements in their trial state: in no figure.
+    pub(crate) trial_events: Vec<u8>,
+    pub(crate) trial_hits: Vec<u8>,
     pub(crate) set_aside: Vec<u8>,
     /// The newest outcome counts of each journal, with their sequence numbers: frames may come again after newer ones.
     pub(crate) books: BTreeMap<u64, (u64, Vec<u8>)>,
@@ -106,7 +109,7 @@ impl Batch {
                     *newest = (identity.1, books_row(identity, &counts));
                 }
             }
-            Ok(Record::TrialHit(_)) => {}
+            Ok(Record::TrialHit(hit)) => trial_row(&mut self.trial_hits, identity, &hit),
             Err(_) => {
                 self.records_set_aside += 1;
                 let out = &mut self.set_aside;
@@ -123,6 +126,10 @@ impl Batch {
         let catalog = context.catalog;
         let view = context.keys.key(event.campaign, event.view);
         if let Some(day) = event.day.filter(|_| event.flags & flag::UNRESOLVED == 0) {
+            if event.flags & flag::TRIAL != 0 {
+                event_row(&mut self.trial_events, identity, event, day, view);
+                return;
+            }
             changed::add_days(&mut self.days, day, event.hour, event.stage, view);
             event_row(self.events.entry(day).or_default(), identity, event, day, view);
         } else {
@@ -158,6 +165,25 @@ fn event_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), event: &Event<'_>, d
     out.push(((if view == 0 { seq } else { view }) % BUCKETS) as u8);
     put(out, network_number(event.network));
     put_text(out, event.agent.as_bytes());
+    put_text(out, event.site.as_bytes());
+}
+
+fn trial_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), hit: &TrialHit<'_>) {
+    put(out, journal);
+    put(out, seq);
+    out.extend_from_slice(&hit.received_ms.to_le_bytes());
+    out.push(u8::from(hit.client_clock_ms.is_some()));
+    out.extend_from_slice(&hit.client_clock_ms.unwrap_or(0).to_le_bytes());
+    for text in [hit.campaign, hit.placement, hit.dialect] {
+        put_text(out, text.as_bytes());
+    }
+    out.push(hit.stage.map_or(0, |stage| stage as u8));
+    out.extend_from_slice(&[hit.outcome as u8, hit.source as u8, hit.platform as u8]);
+    for bits in [hit.flags, hit.ids_present, hit.ids_usable] {
+        out.extend_from_slice(&bits.to_le_bytes());
+    }
+    out.extend_from_slice(&[hit.macros_unreplaced, hit.parameters_unknown]);
+    put_text(out, hit.dropped.as_bytes());
 }
 
 fn books_row((journal, seq): (u64, u64), counts: &OutcomeCounts) -> Vec<u8> {

@@ -20,6 +20,11 @@ const WITHHELD: u32 = flag::WITHHELD_GPC
     | flag::WITHHELD_CHILD
     | flag::WITHHELD_DNT;
 
+/// Fewest slots of devices.
+const SLOTS_MIN: u64 = 1 << 16;
+/// Most slots of devices: a quarter of a GiB of counts.
+const SLOTS_MAX: u64 = 1 << 23;
+
 /// What is to be judged.
 pub(crate) struct Question<'a> {
     /// Days on which the hits count.
@@ -28,6 +33,19 @@ pub(crate) struct Question<'a> {
     pub(crate) campaign: &'a str,
     /// The stages wanted.
     pub(crate) stages: &'a [Stage],
+    /// Which devices are set aside.
+    pub(crate) aside: Aside<'a>,
+}
+
+/// Where it is known from which devices are set aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aside<'a> {
+    /// Generations of days for which it was settled.
+    pub(crate) published: &'a [(u16, u64)],
+    /// Days whose events are looked at now.
+    pub(crate) days: &'a [u16],
+    /// Events on these days, about.
+    pub(crate) hits: u64,
 }
 
 /// The days themselves and the ones beside them.
@@ -64,7 +82,26 @@ pub(crate) fn values(
         ("id_bad", Value::Number(u64::from(flag::ID_BAD))),
         ("macro_unreplaced", Value::Number(u64::from(flag::MACRO_UNREPLACED))),
     ]);
+    values.extend(aside_values(rules, question.aside));
     Ok(values)
+}
+
+/// What `set_aside_now.sql` and `over_ceiling.sql` need.
+pub(crate) fn aside_values(rules: &Rules, aside: Aside<'_>) -> Values {
+    let days = if rules.ceiling == 0 { &[] } else { aside.days };
+    vec![
+        ("aside_published", Value::Generations(aside.published.to_vec())),
+        ("ceiling_days", Value::Days(days.to_vec())),
+        ("ceiling", Value::Number(rules.ceiling)),
+        ("slots_mask", Value::Number(slots_mask(aside.hits, rules.ceiling))),
+    ]
+}
+
+/// Into how many slots (a power of two, less one) devices are sorted before they are counted one by one: so many that a slot without a device
+/// over the ceiling holds an eighth of it, and no more than fit into the memory of a statement.
+fn slots_mask(hits: u64, ceiling: u64) -> u64 {
+    let wanted = hits.saturating_mul(8) / ceiling.max(1);
+    wanted.clamp(SLOTS_MIN, SLOTS_MAX).next_power_of_two() - 1
 }
 
 /// `buckets` from `first` on, `count` of them.

@@ -93,6 +93,8 @@ impl Hand {
         let books = std::mem::take(&mut batch.books).into_values().flat_map(|(_, row)| row).collect();
         rows.extend([
             (statement::UNRESOLVED, std::mem::take(&mut batch.unresolved)),
+            (statement::TRIAL_EVENTS, std::mem::take(&mut batch.trial_events)),
+            (statement::TRIAL_HITS, std::mem::take(&mut batch.trial_hits)),
             (statement::SET_ASIDE, std::mem::take(&mut batch.set_aside)),
             (statement::BOOKS, books),
         ]);

@@ -10,6 +10,8 @@
 
 mod campaigns;
 mod cells;
+mod ids;
+mod reach;
 mod request;
 mod rows;
 
@@ -20,19 +22,20 @@ use std::time::{Duration, Instant};
 use event::clock::{Clock, UnixMs};
 use event::stage::Stage;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use self::cells::{CellRow, Histogram, HistogramRow, add_cell, counts, exactly, key_text, ratio};
+use self::cells::{CellRow, add_cell, finish_delivery, key_text};
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
-use crate::judge::{self, Question};
+use crate::judge::{self, Aside, Question};
 use crate::rules::Rules;
 use crate::settle::{DirtyDay, PORTION_HITS, Published};
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
-pub(crate) use request::{By, Filter, Format, Kind, Refused, Request};
-pub(crate) use rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows, file_name};
+pub(crate) use request::{By, Filter, Format, Kind, Refused, Request, day};
+pub(crate) use rows::{DeliveryRow, Report, Rows, file_name};
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
@@ -100,7 +103,10 @@ impl Reporter {
             let report = self.report_of(request, &days)?;
             tries += 1;
             // The settled figures that a report reads stay as they are; events do not.
-            let is_settled = request.kind == Kind::Delivery || request.by.is_settled_by_device();
+            let is_settled = match request.kind {
+                Kind::Delivery | Kind::Ids => true,
+                Kind::Reach | Kind::Frequency => request.by.is_settled_by_device(),
+            };
             let from_events = if is_settled { &days.live } else { &days.with_events };
             let is_last = tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX;
             if from_events.is_empty() || is_last || self.stood_still(&before, from_events)? {
@@ -123,6 +129,7 @@ impl Reporter {
             Kind::Delivery => Rows::Delivery(self.delivery(request, days)?),
             Kind::Reach => Rows::Reach(self.reach(request, days)?),
             Kind::Frequency => Rows::Frequency(self.frequency(request, days)?),
+            Kind::Ids => Rows::Ids(self.ids(request, days)?),
         };
         Ok(Report {
             campaign: request.campaign.clone(),
@@ -225,7 +232,8 @@ impl Reporter {
         stages: &[Stage],
     ) -> Result<Values, StoreError> {
         let catalog = self.catalog.load_full();
-        let question = Question { days: live, campaign: &request.campaign, stages };
+        let aside = Aside { published: &days.published, days: &days.live, hits: days.live_hits };
+        let question = Question { days: live, campaign: &request.campaign, stages, aside };
         let mut values = judge::values(&self.store, Work::Report, &self.rules, &catalog, &question)?;
         let placements = catalog.campaigns.get(&request.campaign).map(|campaign| {
             campaign.placements.values().map(|p| (p.id.clone(), p.medium.clone())).collect::<BTreeMap<_, _>>()
@@ -244,7 +252,7 @@ impl Reporter {
     }
 
     /// Rows of figures; `live` are the days that have to be computed from events.
-    fn figures<Row: serde::de::DeserializeOwned>(
+    fn figures<Row: DeserializeOwned>(
         &self,
         statement: Statement,
         live: &[u16],
@@ -262,7 +270,8 @@ impl Reporter {
         if request.by == By::Total {
             rows.entry(String::new()).or_default();
         }
-        for cell in &self.cells(request, days, &Stage::ALL)? {
+        let cells: Vec<CellRow> = self.cells(statement::REPORT_DELIVERY, request, days, &Stage::ALL)?;
+        for cell in &cells {
             add_cell(rows.entry(cell.key.clone()).or_default(), cell, request.filter);
         }
         if matches!(request.by, By::Total | By::Placement) {
@@ -276,7 +285,7 @@ impl Reporter {
         }
         let finish = |(key, mut row): (String, DeliveryRow)| {
             row.key = key_text(request.by, key);
-            row.id_coverage = ratio(row.identified_impressions, row.impressions);
+            finish_delivery(&mut row);
             row.settled_until = days.settled_until.map(day_text);
             row
         };
@@ -284,7 +293,13 @@ impl Reporter {
     }
 
     /// Counts by key and class; a key and class may come more than once.
-    fn cells(&self, request: &Request, days: &Days, stages: &[Stage]) -> Result<Vec<CellRow>, StoreError> {
+    fn cells<Row: DeserializeOwned>(
+        &self,
+        statement: Statement,
+        request: &Request,
+        days: &Days,
+        stages: &[Stage],
+    ) -> Result<Vec<Row>, StoreError> {
         let mut values = self.values(request, days, &days.live, stages)?;
         // In portions, so that memory does not grow with the events.
         let portion = (PORTION_HITS * BUCKETS / days.live_hits.max(1)).clamp(1, BUCKETS);
@@ -292,7 +307,7 @@ impl Reporter {
         let mut first = 0;
         while first < BUCKETS {
             set(&mut values, judge::buckets(first, portion));
-            cells.extend(self.figures::<CellRow>(statement::REPORT_DELIVERY, &days.live, &values)?);
+            cells.extend(self.figures(statement, &days.live, &values)?);
             if days.live.is_empty() {
                 break;
             }
@@ -322,129 +337,6 @@ impl Reporter {
         let rows: Vec<Row> = self.store.rows(Work::Report, statement::REPORT_UNRESOLVED, &values)?;
         let key = |row: Row| if row.is_rest == 1 { OTHERS.to_owned() } else { row.placement };
         Ok(rows.into_iter().map(|row| (row.hits, key(row))).map(|(hits, key)| (key, hits)).collect())
-    }
-
-    fn reach(&self, request: &Request, days: &Days) -> Result<Vec<ReachRow>, ReportError> {
-        let histograms = self.histograms(request, days)?;
-        let mut totals: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        if request.by.is_settled_by_device() {
-            let cells = self.cells(request, days, &[Stage::Impression, Stage::Click])?;
-            for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
-                let total = totals.entry(cell.key.clone()).or_default();
-                total.0 += cell.impressions;
-                total.1 += cell.clicks;
-            }
-        } else {
-            for (key, histogram) in &histograms {
-                totals
-                    .insert(key.clone(), (histogram.identified() + histogram.unidentified, histogram.clicks));
-            }
-        }
-        if request.by == By::Total {
-            totals.entry(String::new()).or_default();
-        }
-        totals.retain(|_, (impressions, clicks)| request.by == By::Total || *impressions > 0 || *clicks > 0);
-        let mut cumulative =
-            if request.by == By::Day { self.first_days(request, days)? } else { BTreeMap::new() };
-        let mut sum = 0;
-        for devices in cumulative.values_mut() {
-            sum += *devices;
-            *devices = sum;
-        }
-        let none = Histogram::default();
-        let row = |(key, (impressions, clicks)): (String, (u64, u64))| {
-            let histogram = histograms.get(&key).unwrap_or(&none);
-            let identified = histogram.identified();
-            let n_plus = histogram.n_plus(request.levels);
-            let reach = n_plus.first().copied().unwrap_or(0);
-            let cumulative_reach = (request.by == By::Day)
-                .then(|| cumulative.range(..=key.clone()).next_back().map_or(0, |(_, devices)| *devices));
-            ReachRow {
-                key: key_text(request.by, key),
-                impressions,
-                identified_impressions: identified,
-                id_coverage: ratio(identified, impressions),
-                clicks,
-                reach,
-                average_frequency: ratio(identified, reach),
-                exactly: exactly(&n_plus),
-                standard_error: vec![0.0; n_plus.len()],
-                n_plus,
-                exact: true,
-                cumulative_reach,
-                settled_until: days.settled_until.map(day_text),
-            }
-        };
-        Ok(totals.into_iter().map(row).collect())
-    }
-
-    fn frequency(&self, request: &Request, days: &Days) -> Result<Vec<FrequencyRow>, ReportError> {
-        let mut rows = Vec::new();
-        for (key, histogram) in self.histograms(request, days)? {
-            let n_plus = histogram.n_plus(request.levels);
-            let devices = exactly(&n_plus);
-            let key = key_text(request.by, key);
-            for (index, (n_plus, devices)) in n_plus.iter().zip(devices).enumerate() {
-                let frequency = index + 1;
-                // The last level is open-ended.
-                let range = if frequency == request.levels {
-                    frequency as u64..u64::MAX
-                } else {
-                    frequency as u64..frequency as u64 + 1
-                };
-                rows.push(FrequencyRow {
-                    key: key.clone(),
-                    frequency,
-                    or_more: frequency == request.levels,
-                    devices,
-                    n_plus: *n_plus,
-                    impressions: histogram
-                        .by_frequency
-                        .range(range)
-                        .map(|(_, (_, impressions))| impressions)
-                        .sum(),
-                    settled_until: days.settled_until.map(day_text),
-                });
-                if histogram.by_frequency.keys().next_back().is_none_or(|last| *last <= frequency as u64) {
-                    break;
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    fn histograms(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, Histogram>, StoreError> {
-        let stages = [Stage::Impression, Stage::Click];
-        let (statement, live): (Statement, &[u16]) = if request.by.is_settled_by_device() {
-            (statement::REPORT_FREQUENCY, &days.live)
-        } else {
-            (statement::REPORT_FREQUENCY_EVENTS, &days.with_events)
-        };
-        let values = self.values(request, days, live, &stages)?;
-        let rows: Vec<HistogramRow> = self.figures(statement, live, &values)?;
-        let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
-        for row in rows {
-            let histogram = histograms.entry(row.key).or_default();
-            histogram.clicks += row.clicks;
-            if row.frequency == 0 {
-                histogram.unidentified += row.impressions;
-            } else {
-                histogram.by_frequency.insert(row.frequency, (row.devices, row.impressions));
-            }
-        }
-        Ok(histograms)
-    }
-
-    /// Devices by the day (as a key) on which they were reached first within the range.
-    fn first_days(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, u64>, StoreError> {
-        #[derive(Deserialize)]
-        struct Row {
-            day: u16,
-            devices: u64,
-        }
-        let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
-        let rows: Vec<Row> = self.figures(statement::REPORT_FIRST_DAYS, &days.live, &values)?;
-        Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
     }
 }
 

@@ -22,12 +22,18 @@ const ROBOT_NAMES: &str = "[a-z]{3,}(?:bot|spider|crawler)(?:[/;)+]|$)";
 /// Agents named one by one in a statement; beyond that the patterns themselves are given along.
 const AGENTS_MAX: u64 = 20_000;
 
+/// Changes with what is made of the same events by the same lists: days that were settled by an earlier form are settled again.
+/// 2: verdicts, counts of ids, devices set aside.
+const FORM: u32 = 2;
+
 /// The lists in force.
 pub(crate) struct Rules {
     robots: Vec<String>,
     non_browsers: Vec<String>,
     networks: Networks,
-    /// Changes with any of the lists.
+    /// Impressions of one device on a day beyond which it is no device; 0 = no ceiling.
+    pub ceiling: u64,
+    /// Changes with any of the lists and the ceiling.
     pub version: u64,
 }
 
@@ -47,9 +53,11 @@ impl Rules {
         let (mut robots, non_browsers) = (patterns(ROBOTS), patterns(NON_BROWSERS));
         robots.push(ROBOT_NAMES.to_owned());
         let networks = networks(&settings.data_center_networks)?;
-        let digest = Sha256::digest(format!("{robots:?}\0{non_browsers:?}\0{networks:?}"));
+        let ceiling = settings.device_day_impressions_max;
+        let digest =
+            Sha256::digest(format!("{FORM}\0{robots:?}\0{non_browsers:?}\0{networks:?}\0{ceiling}"));
         let version = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        Ok(Self { robots, non_browsers, networks, version })
+        Ok(Self { robots, non_browsers, networks, ceiling, version })
     }
 
     /// What of these days the lists hit, as values for `judged.sql`. `around` are the days whose events are looked at; an empty campaign
@@ -217,10 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn the_version_changes_with_the_networks() {
+    fn the_version_changes_with_the_networks_and_the_ceiling() {
         let plain = Rules::new(&Settings::default()).expect("rules").version;
         let settings =
             Settings { data_center_networks: vec!["192.0.2.0/24".to_owned()], ..Settings::default() };
+        assert_ne!(Rules::new(&settings).expect("rules").version, plain);
+        let settings = Settings { device_day_impressions_max: 0, ..Settings::default() };
         assert_ne!(Rules::new(&settings).expect("rules").version, plain);
     }
 }

@@ -34,6 +34,9 @@ pub struct Settings {
     /// Addresses of data centres in CIDR form, at most /24 (IPv4) or /48 (IPv6) long, since no more of an address is kept. Hits from
     /// there leave net.
     pub data_center_networks: Vec<String>,
+    /// Impressions of one device on one day, over all campaigns, beyond which its id is no device's: its hits of that day count without a
+    /// device, and it is listed. 0 sets nothing aside. A change judges past days anew.
+    pub device_day_impressions_max: u64,
 }
 
 impl Default for Settings {
@@ -49,6 +52,7 @@ impl Default for Settings {
             statement_threads_max: 2,
             reports_max: 2,
             data_center_networks: Vec::new(),
+            device_day_impressions_max: 1000,
         }
     }
 }

@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::batch::{BUCKETS, put};
 use crate::changed;
-use crate::judge::{self, Question};
+use crate::judge::{self, Aside, Question};
 use crate::metrics;
 use crate::rules::Rules;
 use crate::settings::Settings;
-use crate::statement;
+use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
 /// Hits that one portion holds, those of the day before included.
@@ -44,6 +44,18 @@ const ABANDONED_MS: i64 = 60 * 60 * 1000;
 const STEP_MAX: Duration = Duration::from_millis(ABANDONED_MS as u64 / 2);
 /// Bits of a generation's number that are the settler's own; above them stands the time.
 const OWN_BITS: u32 = 22;
+
+/// The tables that hold generations.
+const GENERATION_TABLES: [Statement; 4] =
+    [statement::DELIVERIES, statement::DEVICE_DAYS, statement::ID_DAYS, statement::DEVICES_SET_ASIDE];
+
+/// What is done with each portion of a day.
+const STEPS: [Statement; 4] = [
+    statement::SETTLE_JUDGE,
+    statement::SETTLE_DELIVERIES,
+    statement::SETTLE_DEVICE_DAYS,
+    statement::SETTLE_ID_DAYS,
+];
 
 /// Makes days' figures. One at a time in a process.
 pub(crate) struct Settler {
@@ -237,7 +249,7 @@ impl Settler {
         let number = next_generation(after, self.clock.now_ms(), generations.own);
         generations.last = number;
         if size.own_hits > 0 {
-            self.compute(day, number, size.hits)?;
+            self.compute(day, number, &size)?;
             // A report may read another replica than the one that took the figures.
             self.store.catch_up_replicas()?;
         }
@@ -278,11 +290,13 @@ impl Settler {
         Ok(sizes.into_iter().next().unwrap_or(Size { hits: 0, own_hits: 0, oldest_ms: 0 }))
     }
 
-    fn compute(&self, day: u16, generation: u64, hits: u64) -> Result<(), StoreError> {
-        let question = Question { days: &[day], campaign: "", stages: &Stage::ALL };
+    fn compute(&self, day: u16, generation: u64, size: &Size) -> Result<(), StoreError> {
+        self.set_aside(day, generation, size.own_hits)?;
+        let aside = Aside { published: &[(day, generation)], days: &[], hits: 0 };
+        let question = Question { days: &[day], campaign: "", stages: &Stage::ALL, aside };
         let catalog = self.catalog.load_full();
         let values = judge::values(&self.store, Work::Settle, &self.rules, &catalog, &question)?;
-        let portion = (PORTION_HITS * BUCKETS / hits.max(1)).clamp(1, BUCKETS);
+        let portion = (PORTION_HITS * BUCKETS / size.hits.max(1)).clamp(1, BUCKETS);
         let mut first = 0;
         self.store.execute(Work::Settle, statement::SETTLE_PREPARE, &Vec::new())?;
         while first < BUCKETS {
@@ -290,13 +304,25 @@ impl Settler {
             values.push(judge::buckets(first, portion));
             values.push(("generation", Value::Number(generation)));
             self.clear_judged()?;
-            for step in [statement::SETTLE_JUDGE, statement::SETTLE_DELIVERIES, statement::SETTLE_DEVICE_DAYS]
-            {
+            for step in STEPS {
                 self.store.execute(Work::Settle, step, &values)?;
             }
             first += portion;
         }
         self.clear_judged()
+    }
+
+    /// Lists the devices over the ceiling, before any hit is judged.
+    fn set_aside(&self, day: u16, generation: u64, own_hits: u64) -> Result<(), StoreError> {
+        if self.rules.ceiling == 0 {
+            return Ok(());
+        }
+        let aside = Aside { published: &[], days: &[day], hits: own_hits };
+        let mut values = judge::aside_values(&self.rules, aside);
+        values.push(("generation", Value::Number(generation)));
+        self.store.execute(Work::Settle, statement::SETTLE_SET_ASIDE, &values)?;
+        // What is judged next may ask another replica.
+        self.store.catch_up_replicas()
     }
 
     fn clear_judged(&self) -> Result<(), StoreError> {
@@ -348,8 +374,8 @@ impl Settler {
     }
 
     fn drop_part(&self, part: &Part) -> Result<(), StoreError> {
-        let table = if part.table == "deliveries" { "deliveries" } else { "device_days" };
-        self.store.drop_generation(table, part.day, part.generation)
+        let table = GENERATION_TABLES.iter().find(|table| table.file == part.table);
+        table.map_or(Ok(()), |table| self.store.drop_generation(table.file, part.day, part.generation))
     }
 }
 

@@ -26,6 +26,10 @@ statements! { "schema", TABLES,
     EVENTS = "events",
     /// Hits of campaigns or placements that the catalog does not have.
     UNRESOLVED = "unresolved",
+    /// Events of placements in their trial state.
+    TRIAL_EVENTS = "trial_events",
+    /// What became of hits on placements in their trial state.
+    TRIAL_HITS = "trial_hits",
     /// Records of a version that this program does not know.
     SET_ASIDE = "set_aside",
     /// Outcome counts of each journal.
@@ -38,6 +42,10 @@ statements! { "schema", TABLES,
     DELIVERIES = "deliveries",
     /// Settled devices.
     DEVICE_DAYS = "device_days",
+    /// Settled counts by what ids were like.
+    ID_DAYS = "id_days",
+    /// Devices that were set aside.
+    DEVICES_SET_ASIDE = "devices_set_aside",
     /// The rules by which days were settled last.
     RULES = "rules",
 }
@@ -45,6 +53,8 @@ statements! { "schema", TABLES,
 statements! { "sql", STATEMENTS,
     /// Adopts unresolved hits of a campaign.
     ADOPT = "adopt",
+    /// The same for placements in their trial state.
+    ADOPT_TRIAL = "adopt_trial",
     /// Days that an adoption would change.
     ADOPT_DAYS = "adopt_days",
     /// Which of some campaigns have unresolved hits.
@@ -67,6 +77,8 @@ statements! { "sql", STATEMENTS,
     DIRTY_DAYS = "dirty_days",
     /// Definition of the events table, by its name.
     EVENTS_DEFINED = "events_defined",
+    /// Whether a table has a column.
+    COLUMN_THERE = "column_there",
     /// State of every day's marks.
     MARKS_NOW = "marks_now",
     /// Marks that are open.
@@ -95,6 +107,16 @@ statements! { "sql", STATEMENTS,
     SETTLE_DELIVERIES = "settle_deliveries",
     /// Third step: devices.
     SETTLE_DEVICE_DAYS = "settle_device_days",
+    /// Before the first step: devices over the ceiling.
+    SETTLE_SET_ASIDE = "settle_set_aside",
+    /// Fourth step: what ids were like.
+    SETTLE_ID_DAYS = "settle_id_days",
+    /// Devices that are set aside in the figures in force.
+    SET_ASIDE_DEVICES = "set_aside_devices",
+    /// Newest hits on a placement in its trial state.
+    TRIAL_HITS_READ = "trial_hits_read",
+    /// Report of ids.
+    REPORT_IDS = "report_ids",
     /// Delivery report.
     REPORT_DELIVERY = "report_delivery",
     /// Unresolved hits of a campaign.
@@ -168,6 +190,32 @@ statements! { "sql/part", PARTS,
     DELIVERY_CELLS = "delivery_cells",
     /// The medium of a placement, by the catalog.
     MEDIUM = "medium",
+    /// Columns of the tables of events.
+    EVENT_COLUMNS = "event_columns",
+    /// Unresolved hits as events.
+    ADOPT_ROWS = "adopt_rows",
+    /// Whether a hit is a verdict on a view.
+    IS_VERDICT = "is_verdict",
+    /// Devices that are set aside.
+    SET_ASIDE_NOW = "set_aside_now",
+    /// Devices with more impressions than the ceiling.
+    OVER_CEILING = "over_ceiling",
+    /// Hits that the ceiling looks at.
+    CEILING_SCOPE = "ceiling_scope",
+    /// Many devices as one number.
+    CEILING_SLOT = "ceiling_slot",
+    /// What a settled count of ids is kept by.
+    ID_CELLS = "id_cells",
+    /// Counts of ids.
+    ID_COUNTS = "id_counts",
+    /// Whether an id identifies a device.
+    IS_USABLE = "is_usable",
+    /// Settled counts of ids only.
+    ID_DAYS_SETTLED = "id_days_settled",
+    /// Settled counts of ids and those of days that are not settled.
+    ID_DAYS_NOW = "id_days_now",
+    /// What a report of ids is keyed by.
+    ID_KEY = "id_key",
     /// Hits that were adopted.
     ADOPTED = "adopted",
     /// Unresolved hits that can be adopted.
@@ -180,7 +228,21 @@ impl Statement {
         self.text(false)
     }
 
-    /// The same for a report that needs settled figures only: nothing is judged, which takes most of the planning of a small report.
+    /// Of a table's definition: its columns with their types, in their order.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let body = self.sql().split_once(" (\n").map_or("", |(_, rest)| rest);
+        let lines = body.lines().take_while(|line| line.starts_with("    "));
+        lines.filter_map(|line| line.trim().trim_end_matches(',').split_once(' '))
+    }
+
+    /// Of a table's definition: what rows are inserted into, with the columns named, for the store's table may have more of them or another
+    /// order.
+    pub(crate) fn target(&self) -> String {
+        let columns: Vec<&str> = self.columns().map(|(name, _)| name).collect();
+        format!("{} ({})", self.file, columns.join(", "))
+    }
+
+    /// The text for a report that needs settled figures only: nothing is judged, which takes most of the planning of a small report.
     pub(crate) fn sql_settled(&self) -> &'static str {
         self.text(true)
     }
@@ -211,6 +273,7 @@ fn expand(text: &str, settled: bool, depth: usize) -> String {
             let name = match name {
                 "deliveries_now" if settled => DELIVERIES_SETTLED.file,
                 "device_days_now" if settled => DEVICE_DAYS_SETTLED.file,
+                "id_days_now" if settled => ID_DAYS_SETTLED.file,
                 name => name,
             };
             let part = PARTS.iter().find(|part| part.file == name);
@@ -229,6 +292,17 @@ fn expand(text: &str, settled: bool, depth: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tables_columns_are_read_off_its_definition() {
+        let columns: Vec<_> = SETTLED.columns().collect();
+        assert_eq!(columns.first(), Some(&("day", "Date")));
+        assert_eq!(columns.last(), Some(&("oldest", "DateTime64(3, 'UTC')")));
+        assert_eq!(RULES.target(), "rules (one, at, lists, campaigns, seconds)");
+        for table in TABLES {
+            assert!(table.columns().count() > 3, "{}", table.file);
+        }
+    }
 
     #[test]
     fn every_part_that_is_named_exists_and_every_file_is_listed() {

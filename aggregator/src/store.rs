@@ -186,23 +186,33 @@ impl Store {
         serde_json::Deserializer::from_slice(&answer).into_iter().map(|row| row.map_err(wrong)).collect()
     }
 
-    /// Appends rows in RowBinary, columns in the order of the table's file. When this has answered, they are on the disk.
+    /// Appends rows in RowBinary, with the columns of the table's file in their order. When this has answered, they are on the disk.
     ///
     /// # Errors
     /// The store's: some or all of the rows may be in the table then.
     pub(crate) fn insert(&self, work: Work, table: Statement, rows: &[u8]) -> Result<(), StoreError> {
-        self.insert_into(work, table.file, rows)
+        self.insert_as(work, table.file, &table.target(), rows)
     }
 
-    /// The same by a table's name.
+    /// The same by a table's name, with the columns of the store's table.
     ///
     /// # Errors
     /// The store's: some or all of the rows may be in the table then.
     pub fn insert_into(&self, work: Work, table: &'static str, rows: &[u8]) -> Result<(), StoreError> {
+        self.insert_as(work, table, table, rows)
+    }
+
+    fn insert_as(
+        &self,
+        work: Work,
+        table: &'static str,
+        target: &str,
+        rows: &[u8],
+    ) -> Result<(), StoreError> {
         let started = Instant::now();
         match &self.sessions {
-            Sessions::Embedded(embedded) => embedded.insert(work, table, rows)?,
-            Sessions::Server(server) => server.insert(work, table, rows)?,
+            Sessions::Embedded(embedded) => embedded.insert(work, target, rows)?,
+            Sessions::Server(server) => server.insert(work, target, rows)?,
         }
         tracing::debug!(
             table,

@@ -4,6 +4,7 @@
 SELECT hit.campaign AS campaign, hit.placement AS placement, hit.creative AS creative, hit.region AS region, hit.stage AS stage,
         hit.source AS source, hit.platform AS platform, hit.device_kind AS device_kind, hit.flags AS flags, hit.device AS device,
         hit.network AS network, hit.agent AS agent, hit.journal AS journal, hit.seq AS seq, hit.repeats AS repeats, hit.conflicts AS conflicts,
+        hit.is_outdone AS is_outdone,
         own.moment != 0 AND NOT (across.moment != 0 AND hit.hour < 12 AND (
             intDiv(own.moment, 32) > toUnixTimestamp64Milli(hit.time) OR has(across.alikes, own.alike))) AS with_own,
         multiIf(with_own, toUInt8(own.moment % 32), across.moment != 0, toUInt8(across.moment % 32), hit.hour) AS counted_hour,

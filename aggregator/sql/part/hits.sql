@@ -1,10 +1,12 @@
--- Every hit that may count on the wanted days, once, with two findings: the last day before or on which an earlier hit of the same key,
--- placement and device stands (this one repeats it), and the day of the hit just before it with the same key but another placement or
--- device (a conflict). Day 0 says that there is none.
+-- Every hit that may count on the wanted days, once, with three findings: the last day before or on which an earlier hit of the same key,
+-- placement and device stands (this one repeats it), the day of the hit just before it with the same key but another placement or
+-- device (a conflict), and whether it is a verdict that another one of the same view stands above. Day 0 says that there is none.
+--
+-- Of a view's verdicts within three hours of each other one counts: viewable before not viewable before not measurable, then the first.
 --
 -- Nearly all hits share their key with nobody and pass straight through; only the others are sorted.
 SELECT day, hour, time, campaign, placement, creative, region, stage, source, platform, device_kind, flags, device, view, network,
-            agent, journal, seq, toDate(0) AS repeats, toDate(0) AS conflicts
+            agent, journal, seq, toDate(0) AS repeats, toDate(0) AS conflicts, toUInt8(0) AS is_outdone
         FROM events
         WHERE {{scope}} AND {{countable}} AND {{key}} NOT IN (
             {{shared_keys}}
@@ -16,14 +18,23 @@ SELECT day, hour, time, campaign, placement, creative, region, stage, source, pl
                 PARTITION BY campaign, stage, view, hit_time, placement, device
                 ORDER BY {{order}}
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS repeats,
-            if(view = 0 OR (before.1 = placement AND before.2 = device), toDate(0), before.3) AS conflicts
+            if(view = 0 OR (before.1 = placement AND before.2 = device), toDate(0), before.3) AS conflicts,
+            {{is_verdict}} AND (
+                minIf(stage, {{is_verdict}}) OVER (
+                    PARTITION BY campaign, view, placement, device
+                    ORDER BY moment
+                    RANGE BETWEEN 10800000 PRECEDING AND 10800000 FOLLOWING) < stage
+                OR moment <= 10800000 + any(moment) OVER (
+                    PARTITION BY campaign, stage, view, placement, device
+                    ORDER BY {{order}}
+                    ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)) AS is_outdone
         FROM (
             SELECT *, any((placement, device, day)) OVER (
                 PARTITION BY campaign, stage, view, hit_time
                 ORDER BY {{order}}
                 ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS before
             FROM (
-                SELECT *, if(bitTest(flags, 11), client_time, 0) AS hit_time
+                SELECT *, if(bitTest(flags, 11), client_time, 0) AS hit_time, toUnixTimestamp64Milli(time) AS moment
                 FROM events
                 WHERE {{scope}} AND {{comparable}} AND {{key}} IN (
             {{shared_keys}}

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use event::identifier::IdKind;
 use event::record::Platform;
 use serde::Deserialize;
 
@@ -12,6 +13,10 @@ use super::rows::{DeliveryRow, Removed};
 
 /// What stands for a key that is not known: no creative, no region, a placement without a medium.
 const UNKNOWN: &str = "unknown";
+/// The key of hits without a device, by kind of id.
+const NO_DEVICE: &str = "none";
+/// The class of verdicts that another verdict of their view stands above.
+const OUTDONE: &str = "outdone_verdict";
 
 #[derive(Deserialize)]
 pub(super) struct CellRow {
@@ -100,6 +105,11 @@ pub(super) fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
     }
     row.macros_unreplaced += cell.macros_unreplaced;
     row.conflicts += cell.conflicts;
+    if cell.class == OUTDONE {
+        // In neither filter a verdict of the view.
+        row.outdone_verdicts += cell.viewable + cell.not_viewable + cell.not_measurable;
+        return;
+    }
     if counts(cell, filter) {
         row.impressions += cell.impressions;
         row.clicks += cell.clicks;
@@ -120,12 +130,25 @@ pub(super) fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
     }
 }
 
+/// What follows from a row's sums.
+pub(super) fn finish_delivery(row: &mut DeliveryRow) {
+    row.id_coverage = ratio(row.identified_impressions, row.impressions);
+    row.measured = row.stages.viewable + row.stages.not_viewable;
+    row.unmeasured = row.impressions.saturating_sub(row.measured);
+    row.measured_rate = ratio(row.measured, row.impressions);
+    row.viewable_rate = ratio(row.stages.viewable, row.measured);
+}
+
 pub(super) fn key_text(by: By, key: String) -> String {
     match by {
         By::Total => "total".to_owned(),
         By::Platform => {
             let platform = key.parse().ok().and_then(Platform::from_number);
             platform.map_or(UNKNOWN, Platform::name).to_owned()
+        }
+        By::IdKind => {
+            let kind = key.parse().ok().and_then(IdKind::from_number);
+            kind.map_or(NO_DEVICE, IdKind::name).to_owned()
         }
         By::Medium | By::Creative | By::Region if key.is_empty() => UNKNOWN.to_owned(),
         By::Day | By::Placement | By::Medium | By::Creative | By::Region | By::Hour => key,

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Reach,
     /// One row for each frequency.
     Frequency,
+    /// What the ids of impressions were like.
+    Ids,
 }
 
 /// What the rows are keyed by.
@@ -39,6 +41,8 @@ pub(crate) enum By {
     Platform,
     /// Campaign-local hour of day.
     Hour,
+    /// Kind of id that stands for the device. One person may stand in several rows.
+    IdKind,
 }
 
 /// Which hits count.
@@ -92,7 +96,7 @@ pub(crate) enum Refused {
 }
 
 impl By {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Total, "total"),
         (Self::Day, "day"),
         (Self::Placement, "placement"),
@@ -101,7 +105,17 @@ impl By {
         (Self::Region, "region"),
         (Self::Platform, "platform"),
         (Self::Hour, "hour"),
+        (Self::IdKind, "id_kind"),
     ];
+
+    /// Whether reports of this kind are broken down by it.
+    fn is_of(self, kind: Kind) -> bool {
+        match self {
+            Self::Total | Self::Day | Self::Placement | Self::Medium | Self::Platform => true,
+            Self::Creative | Self::Region | Self::Hour => kind != Kind::Ids,
+            Self::IdKind => matches!(kind, Kind::Reach | Kind::Frequency),
+        }
+    }
 
     /// The name in requests and answers.
     pub(crate) fn name(self) -> &'static str {
@@ -111,7 +125,7 @@ impl By {
     /// Whether settled devices know this key; else reach by it is computed from events.
     pub(crate) fn is_settled_by_device(self) -> bool {
         match self {
-            Self::Total | Self::Day | Self::Placement | Self::Medium => true,
+            Self::Total | Self::Day | Self::Placement | Self::Medium | Self::IdKind => true,
             Self::Creative | Self::Region | Self::Platform | Self::Hour => false,
         }
     }
@@ -134,12 +148,13 @@ impl Kind {
             Self::Delivery => "delivery",
             Self::Reach => "reach",
             Self::Frequency => "frequency",
+            Self::Ids => "ids",
         }
     }
 
     /// The kind of a path's last part.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Delivery, Self::Reach, Self::Frequency].into_iter().find(|kind| kind.name() == name)
+        [Self::Delivery, Self::Reach, Self::Frequency, Self::Ids].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -168,7 +183,7 @@ impl Request {
             match name.as_str() {
                 "from" => request.from = Some(day("from", value)?),
                 "to" => request.to = Some(day("to", value)?),
-                "by" => request.by = by(value)?,
+                "by" => request.by = by(kind, value)?,
                 "filter" => request.filter = filter(value)?,
                 "format" => request.format = format(value)?,
                 "levels" => request.levels = levels(value)?,
@@ -188,16 +203,21 @@ impl Request {
     }
 }
 
-fn day(name: &str, value: &str) -> Result<u16, Refused> {
+/// Reads a day of a query string.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn day(name: &str, value: &str) -> Result<u16, Refused> {
     let date = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
     date.and_then(day_number).ok_or_else(|| {
         Refused::Bad(format!("{name} must be a day such as 2026-11-21, in the campaign's time zone"))
     })
 }
 
-fn by(value: &str) -> Result<By, Refused> {
-    By::ALL.into_iter().find(|(_, name)| *name == value).map(|(by, _)| by).ok_or_else(|| {
-        let allowed: Vec<_> = By::ALL.iter().map(|(_, name)| *name).collect();
+fn by(kind: Kind, value: &str) -> Result<By, Refused> {
+    let all = || By::ALL.into_iter().filter(|(by, _)| by.is_of(kind));
+    all().find(|(_, name)| *name == value).map(|(by, _)| by).ok_or_else(|| {
+        let allowed: Vec<_> = all().map(|(_, name)| name).collect();
         Refused::Bad(format!("by must be one of {}", allowed.join(", ")))
     })
 }

@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::ids::IdsRow;
 use super::request::{Kind, LEVELS_MAX};
 
 /// A finished report.
@@ -12,7 +13,7 @@ use super::request::{Kind, LEVELS_MAX};
 pub(crate) struct Report {
     /// Campaign id.
     pub campaign: String,
-    /// `delivery`, `reach` or `frequency`.
+    /// `delivery`, `reach`, `frequency` or `ids`.
     #[serde(rename = "report")]
     pub kind: &'static str,
     /// First day, `YYYY-MM-DD`, in the campaign's time zone; `None` without any data.
@@ -46,6 +47,8 @@ pub(crate) enum Rows {
     Reach(Vec<ReachRow>),
     /// Of a frequency report.
     Frequency(Vec<FrequencyRow>),
+    /// Of a report of ids.
+    Ids(Vec<IdsRow>),
 }
 
 /// Hits of one kind by what became of them. gross = net + the removed ones.
@@ -111,6 +114,16 @@ pub(crate) struct DeliveryRow {
     pub removed_clicks: Removed,
     /// The other stages, in the report's filter.
     pub stages: Stages,
+    /// Impressions whose viewability was measured: viewable or not.
+    pub measured: u64,
+    /// The other impressions.
+    pub unmeasured: u64,
+    /// measured / impressions; `None` without impressions. Above 1 where verdicts arrived whose impressions did not.
+    pub measured_rate: Option<f64>,
+    /// viewable / measured; `None` where nothing was measured.
+    pub viewable_rate: Option<f64>,
+    /// Verdicts on viewability that are not counted, in no filter, because another one of the same view stands above them.
+    pub outdone_verdicts: u64,
     /// Impressions with a usable device id, in the report's filter.
     pub identified_impressions: u64,
     /// identified / impressions; `None` without impressions.
@@ -195,6 +208,7 @@ impl Report {
                 let rows: Vec<_> = rows.iter().map(FrequencyLine::from).collect();
                 flat(&rows, &FrequencyLine::from(&FrequencyRow::empty()))
             }
+            Rows::Ids(rows) => flat(rows, &IdsRow::default()),
         };
         let mut out = csv::Writer::from_writer(Vec::new());
         for row in rows {
@@ -268,7 +282,7 @@ impl Rows {
     pub(crate) fn identified_impressions(&self) -> Option<u64> {
         match self {
             Self::Frequency(rows) => Some(rows.iter().map(|row| row.impressions).sum()),
-            Self::Delivery(_) | Self::Reach(_) => None,
+            Self::Delivery(_) | Self::Reach(_) | Self::Ids(_) => None,
         }
     }
 }

@@ -22,12 +22,16 @@ use crate::statement::Statement;
 /// alone, so shards may be added), only for being fast: what is merged or grouped by a key stands on one shard.
 ///
 /// * By device where there is one, as that is what reach is counted by; hits without a device by their identity.
-/// * `deliveries` has neither: by what it is ordered by.
+/// * `deliveries` and `id_days` have neither: by what they are ordered by.
 /// * Small tables by the key that their rows replace or sum each other by, so that merges do so.
 const SHARDING: &[(&str, &str)] = &[
     ("events", "if(device = 0, cityHash64(journal, seq), device)"),
     ("unresolved", "if(device = 0, cityHash64(journal, seq), device)"),
+    ("trial_events", "if(device = 0, cityHash64(journal, seq), device)"),
+    ("trial_hits", "cityHash64(journal, seq)"),
     ("set_aside", "cityHash64(journal, seq)"),
+    ("devices_set_aside", "device"),
+    ("id_days", "cityHash64(campaign, placement, platform)"),
     ("device_days", "device"),
     ("deliveries", "cityHash64(campaign, placement, hour)"),
     ("books", "journal"),

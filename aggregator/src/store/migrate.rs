@@ -1,4 +1,4 @@
-//! The tables: created where they are missing, on every start.
+//! The tables: created where they are missing, on every start, and given the columns that they did not have when they were created.
 //!
 //! Each step says what has to be there (`IF NOT EXISTS`), so it can be run again, and by several nodes at the same time. There is no table of
 //! versions: nothing would be decided by it that the tables do not say themselves.
@@ -8,6 +8,9 @@ use serde::Deserialize;
 use super::cluster::Cluster;
 use super::{ServerError, Store, StoreError, Value, Values, Work};
 use crate::statement::{self, Statement};
+
+/// Columns that came after their tables.
+const ADDED: [(Statement, &str); 2] = [(statement::EVENTS, "site"), (statement::UNRESOLVED, "site")];
 
 #[derive(Deserialize)]
 struct Defined {
@@ -34,7 +37,31 @@ pub fn migrate(store: &Store, retention_days: u16) -> Result<(), StoreError> {
     }
     store.check_one_store()?;
     check_form(store)?;
+    for (table, column) in ADDED {
+        add_column(store, table, column)?;
+    }
     keep_for(store, retention_days)
+}
+
+/// Adds a column that a table of an earlier program does not have; its rows read as empty there.
+fn add_column(store: &Store, table: Statement, column: &str) -> Result<(), StoreError> {
+    let values =
+        vec![("table", Value::Text(table.file.to_owned())), ("column", Value::Text(column.to_owned()))];
+    let there: Vec<Number> = store.rows(Work::Settle, statement::COLUMN_THERE, &values)?;
+    if there.first().is_some_and(|there| there.number > 0) {
+        return Ok(());
+    }
+    let definition = table.columns().find(|(name, _)| *name == column).map_or("", |(_, kind)| kind);
+    let change = format!("ADD COLUMN IF NOT EXISTS {column} {definition}");
+    store.alter(Work::Settle, table.file, &change)?;
+    if let Some(cluster) = &store.cluster {
+        // The table over the local ones; it takes no codec of its own.
+        let kind = definition.split_once(" CODEC").map_or(definition, |(kind, _)| kind);
+        let sql = format!("ALTER TABLE {}{} ADD COLUMN IF NOT EXISTS {column} {kind}", table.file, cluster.on());
+        store.execute_text(Work::Settle, &sql, &Values::new())?;
+    }
+    tracing::info!(table = table.file, column, "the store's table has a new column");
+    Ok(())
 }
 
 /// Holds that the tables are of the form that is set: `IF NOT EXISTS` leaves those of the other form as they are.

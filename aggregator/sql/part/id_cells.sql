@@ -1,0 +1,1 @@
+campaign, day, placement, platform, class, device_kind

@@ -1,0 +1,13 @@
+countIf(stage = 2) AS impressions,
+    countIf(stage = 11) AS clicks,
+    countIf(stage = 2 AND {{is_usable}}) AS usable,
+    countIf(stage = 2 AND bitAnd(flags, {withheld:UInt32}) != 0) AS withheld,
+    countIf(stage = 2 AND NOT is_set_aside AND NOT {{is_usable}} AND bitAnd(flags, {id_bad:UInt32}) != 0) AS bad,
+    countIf(stage = 2 AND NOT is_set_aside AND NOT {{is_usable}} AND bitAnd(flags, {id_bad:UInt32}) = 0) AS absent,
+    countIf(stage = 2 AND is_set_aside) AS set_aside,
+    countIf(stage = 2 AND bitAnd(flags, {macro_unreplaced:UInt32}) != 0) AS macros_unreplaced,
+    countIf(stage = 2 AND device != 0 AND bitTest(flags, 12)) AS sha_only,
+    countIf(stage = 2 AND bitTest(flags, 17)) AS root,
+    countIf(stage = 2 AND bitTest(flags, 18)) AS emulator,
+    countIf(stage = 2 AND bitTest(flags, 19)) AS hook,
+    countIf(stage = 2 AND bitTest(flags, 20)) AS adb

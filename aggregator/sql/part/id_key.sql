@@ -1,0 +1,2 @@
+multiIf({by:String} = 'day', toString(day), {by:String} = 'placement', toString(placement), {by:String} = 'medium', {{medium}},
+        {by:String} = 'platform', toString(platform), '')

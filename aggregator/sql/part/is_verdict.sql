@@ -1,0 +1,1 @@
+stage BETWEEN 3 AND 5 AND view != 0

@@ -1,0 +1,130 @@
+//! Why a request is not answered as asked, and what the caller is told of it.
+//!
+//! Must never: show the engine's words to a caller.
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use serde_json::json;
+
+use super::{Answer, json_answer};
+use crate::metrics;
+use crate::report::Refused;
+use crate::store::{REPORT_SECONDS_MAX, StoreError};
+
+/// The engine's code for a statement that would take more memory than it may.
+const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+/// The engine's code for a statement that takes longer than it may.
+const TIMEOUT_EXCEEDED: u32 = 159;
+
+/// Why there is no answer.
+pub(super) enum Problem {
+    Unauthorized,
+    NotFound(&'static str),
+    Method(&'static str),
+    Refused(Refused),
+    UnknownCampaign,
+    Behind,
+    NotSettler,
+    Store(StoreError),
+    Busy,
+}
+
+impl Problem {
+    pub(super) fn answer(self) -> Answer {
+        let allowed = match &self {
+            Self::Method(allowed) => Some(HeaderValue::from_static(allowed)),
+            _ => None,
+        };
+        let (status, code, message) = match self {
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "send Authorization: Bearer with the operator's token".to_owned(),
+            ),
+            Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message.to_owned()),
+            Self::Method(allowed) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                format!("only {allowed} is allowed here"),
+            ),
+            Self::Refused(Refused::Bad(message)) => (StatusCode::BAD_REQUEST, "bad_parameter", message),
+            Self::Refused(Refused::NotOffered(message)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "not_offered", message)
+            }
+            Self::UnknownCampaign => {
+                (StatusCode::NOT_FOUND, "unknown_campaign", "no campaign of that id is known".to_owned())
+            }
+            Self::Behind => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "behind",
+                "what has come could not be brought into the store in time; try again".to_owned(),
+            ),
+            Self::NotSettler => (
+                StatusCode::CONFLICT,
+                "not_settler",
+                "another aggregator settles, the one that holds the first partition of the events topic: ask the one whose metric \
+                 aggregator_settler_count is 1"
+                    .to_owned(),
+            ),
+            Self::Store(error) if error.is_passing() => {
+                metrics::reports_failed(1);
+                tracing::error!(%error, "the store cannot be reached");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_away",
+                    "the store cannot be reached at present; try again".to_owned(),
+                )
+            }
+            Self::Store(error) => {
+                metrics::reports_failed(1);
+                tracing::error!(%error, "a request to the report API failed");
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "store",
+                    "the store could not answer; see the log".to_owned(),
+                )
+            }
+            Self::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is being stopped".to_owned())
+            }
+        };
+        let mut answer = json_answer(status, &json!({ "error": { "code": code, "message": message } }));
+        if status == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(allowed) = allowed {
+            answer.headers_mut().insert(ALLOW, allowed);
+        }
+        answer
+    }
+}
+
+/// A report that the store broke off, because it takes in more than it may: the caller can ask for less.
+pub(super) fn too_large(error: StoreError, statement_bytes_max: u64) -> Problem {
+    let limit = match error.code() {
+        Some(MEMORY_LIMIT_EXCEEDED) => format!("{statement_bytes_max} bytes of memory (statement_bytes_max)"),
+        Some(TIMEOUT_EXCEEDED) => format!("{REPORT_SECONDS_MAX} seconds"),
+        _ => return Problem::Store(error),
+    };
+    tracing::warn!(%error, "a report takes in more than one statement may");
+    Problem::Refused(Refused::NotOffered(format!(
+        "this report takes in too many events that are not settled, more than {limit} allow: ask for fewer days, or settle them first (POST /v1/settle)"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_beyond_the_memory_is_the_callers_to_mend() {
+        let failed = |code: u32| {
+            let message = format!("Code: {code}. DB::Exception: words");
+            StoreError::Engine(crate::engine::EngineError::Statement { message })
+        };
+        let status = |code| too_large(failed(code), 1 << 30).answer().status();
+        assert_eq!(status(MEMORY_LIMIT_EXCEEDED), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status(TIMEOUT_EXCEEDED), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status(60), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

@@ -1,0 +1,161 @@
+//! Reach and frequency: histograms of devices by frequency, and what is read off them.
+
+use std::collections::BTreeMap;
+
+use event::stage::Stage;
+use serde::Deserialize;
+
+use super::cells::{CellRow, Histogram, HistogramRow, counts, exactly, key_text, ratio};
+use super::ids::IdCellRow;
+use super::request::{By, Request};
+use super::rows::{FrequencyRow, ReachRow};
+use super::{Days, ReportError, Reporter};
+use crate::statement::{self, Statement};
+use crate::store::{StoreError, day_text};
+
+/// Impressions and clicks by key.
+type Totals = BTreeMap<String, (u64, u64)>;
+
+impl Reporter {
+    pub(super) fn reach(&self, request: &Request, days: &Days) -> Result<Vec<ReachRow>, ReportError> {
+        let histograms = self.histograms(request, days)?;
+        let mut totals = self.totals(request, days, &histograms)?;
+        if request.by == By::Total {
+            totals.entry(String::new()).or_default();
+        }
+        totals.retain(|_, (impressions, clicks)| request.by == By::Total || *impressions > 0 || *clicks > 0);
+        let mut cumulative =
+            if request.by == By::Day { self.first_days(request, days)? } else { BTreeMap::new() };
+        let mut sum = 0;
+        for devices in cumulative.values_mut() {
+            sum += *devices;
+            *devices = sum;
+        }
+        let none = Histogram::default();
+        let row = |(key, (impressions, clicks)): (String, (u64, u64))| {
+            let histogram = histograms.get(&key).unwrap_or(&none);
+            let identified = histogram.identified();
+            let n_plus = histogram.n_plus(request.levels);
+            let reach = n_plus.first().copied().unwrap_or(0);
+            let cumulative_reach = (request.by == By::Day)
+                .then(|| cumulative.range(..=key.clone()).next_back().map_or(0, |(_, devices)| *devices));
+            ReachRow {
+                key: key_text(request.by, key),
+                impressions,
+                identified_impressions: identified,
+                id_coverage: ratio(identified, impressions),
+                clicks,
+                reach,
+                average_frequency: ratio(identified, reach),
+                exactly: exactly(&n_plus),
+                standard_error: vec![0.0; n_plus.len()],
+                n_plus,
+                exact: true,
+                cumulative_reach,
+                settled_until: days.settled_until.map(day_text),
+            }
+        };
+        Ok(totals.into_iter().map(row).collect())
+    }
+
+    /// Impressions and clicks of every key, with and without a device.
+    fn totals(
+        &self,
+        request: &Request,
+        days: &Days,
+        histograms: &BTreeMap<String, Histogram>,
+    ) -> Result<Totals, StoreError> {
+        let stages = [Stage::Impression, Stage::Click];
+        let mut totals = Totals::new();
+        let mut add = |key: String, impressions: u64, clicks: u64| {
+            let total = totals.entry(key).or_default();
+            total.0 += impressions;
+            total.1 += clicks;
+        };
+        if request.by == By::IdKind {
+            let cells: Vec<IdCellRow> = self.cells(statement::REPORT_IDS, request, days, &stages)?;
+            for cell in cells.iter().filter(|cell| cell.counts(request.filter)) {
+                add(cell.device_kind.to_string(), cell.impressions, cell.clicks);
+            }
+        } else if request.by.is_settled_by_device() {
+            let cells: Vec<CellRow> = self.cells(statement::REPORT_DELIVERY, request, days, &stages)?;
+            for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
+                add(cell.key.clone(), cell.impressions, cell.clicks);
+            }
+        } else {
+            for (key, histogram) in histograms {
+                add(key.clone(), histogram.identified() + histogram.unidentified, histogram.clicks);
+            }
+        }
+        Ok(totals)
+    }
+
+    pub(super) fn frequency(&self, request: &Request, days: &Days) -> Result<Vec<FrequencyRow>, ReportError> {
+        let mut rows = Vec::new();
+        for (key, histogram) in self.histograms(request, days)? {
+            let n_plus = histogram.n_plus(request.levels);
+            let devices = exactly(&n_plus);
+            let key = key_text(request.by, key);
+            for (index, (n_plus, devices)) in n_plus.iter().zip(devices).enumerate() {
+                let frequency = index + 1;
+                // The last level is open-ended.
+                let range = if frequency == request.levels {
+                    frequency as u64..u64::MAX
+                } else {
+                    frequency as u64..frequency as u64 + 1
+                };
+                rows.push(FrequencyRow {
+                    key: key.clone(),
+                    frequency,
+                    or_more: frequency == request.levels,
+                    devices,
+                    n_plus: *n_plus,
+                    impressions: histogram
+                        .by_frequency
+                        .range(range)
+                        .map(|(_, (_, impressions))| impressions)
+                        .sum(),
+                    settled_until: days.settled_until.map(day_text),
+                });
+                if histogram.by_frequency.keys().next_back().is_none_or(|last| *last <= frequency as u64) {
+                    break;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn histograms(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, Histogram>, StoreError> {
+        let stages = [Stage::Impression, Stage::Click];
+        let (statement, live): (Statement, &[u16]) = if request.by.is_settled_by_device() {
+            (statement::REPORT_FREQUENCY, &days.live)
+        } else {
+            (statement::REPORT_FREQUENCY_EVENTS, &days.with_events)
+        };
+        let values = self.values(request, days, live, &stages)?;
+        let rows: Vec<HistogramRow> = self.figures(statement, live, &values)?;
+        let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
+        for row in rows {
+            let histogram = histograms.entry(row.key).or_default();
+            histogram.clicks += row.clicks;
+            if row.frequency == 0 {
+                histogram.unidentified += row.impressions;
+            } else {
+                histogram.by_frequency.insert(row.frequency, (row.devices, row.impressions));
+            }
+        }
+        Ok(histograms)
+    }
+
+    /// Devices by the day (as a key) on which they were reached first within the range.
+    fn first_days(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, u64>, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            day: u16,
+            devices: u64,
+        }
+        let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
+        let rows: Vec<Row> = self.figures(statement::REPORT_FIRST_DAYS, &days.live, &values)?;
+        Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
+    }
+}
