@@ -5,8 +5,9 @@
 //! that is marked twice is settled once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use catalog::{Campaign, Catalog};
+use catalog::{Campaign, Catalog, Placement, PlacementState};
 use event::record::flag;
 use serde::Deserialize;
 
@@ -53,29 +54,43 @@ pub(crate) fn adopt(settler: &Settler) -> Result<u64, StoreError> {
 }
 
 fn adopt_campaign(settler: &Settler, catalog: &Catalog, campaign: &Campaign) -> Result<u64, StoreError> {
-    #[derive(Deserialize)]
-    struct DayHits {
-        day: u16,
-        hits: u64,
-    }
     let of_campaign: Values = vec![
         ("campaign", Value::Text(campaign.id.clone())),
         ("placements", Value::Texts(campaign.placements.keys().cloned().collect())),
     ];
     let found: Vec<Id> = settler.store.rows(Work::Settle, statement::UNRESOLVED_PLACEMENTS, &of_campaign)?;
-    let known =
-        |Id { id }: &Id| campaign.placements.get(id).map(|placement| (id.clone(), placement.source as u64));
-    let (placements, sources): (Vec<String>, Vec<u64>) = found.iter().filter_map(known).unzip();
-    if placements.is_empty() {
-        return Ok(0);
+    let known: Vec<&Arc<Placement>> =
+        found.iter().filter_map(|Id { id }| campaign.placements.get(id)).collect();
+    let mut adopted = 0;
+    for state in [PlacementState::Live, PlacementState::Trial] {
+        let of_state: Vec<_> = known.iter().filter(|placement| placement.state == state).copied().collect();
+        if !of_state.is_empty() {
+            adopted += adopt_placements(settler, catalog, campaign, state, &of_state)?;
+        }
+    }
+    Ok(adopted)
+}
+
+/// Adopts the hits of some placements in one state; those in their trial state become events that no figure counts.
+fn adopt_placements(
+    settler: &Settler,
+    catalog: &Catalog,
+    campaign: &Campaign,
+    state: PlacementState,
+    placements: &[&Arc<Placement>],
+) -> Result<u64, StoreError> {
+    #[derive(Deserialize)]
+    struct DayHits {
+        day: u16,
+        hits: u64,
     }
     let values: Values = vec![
         ("campaign", Value::Text(campaign.id.clone())),
         ("since_ms", Value::Signed(settler.clock.now_ms() - UNRESOLVED_MS)),
         ("zone", Value::Text(campaign.time_zone.name().to_owned())),
         ("start_ms", Value::Signed(campaign.campaign_start_ms().unwrap_or(i64::MIN / 2))),
-        ("placements", Value::Texts(placements)),
-        ("sources", Value::Numbers(sources)),
+        ("placements", Value::Texts(placements.iter().map(|placement| placement.id.clone()).collect())),
+        ("sources", Value::Numbers(placements.iter().map(|placement| placement.source as u64).collect())),
         ("catalog_version", Value::Number(u64::from(catalog.version))),
         ("clock_broken", Value::Number(u64::from(flag::CLIENT_CLOCK_BROKEN))),
     ];
@@ -85,7 +100,14 @@ fn adopt_campaign(settler: &Settler, catalog: &Catalog, campaign: &Campaign) -> 
         let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();
         let mut values = values.clone();
         values.push(("days", Value::Days(days)));
-        settler.change(&changed, |store| store.execute(Work::Settle, statement::ADOPT, &values))?;
+        match state {
+            PlacementState::Live => {
+                settler.change(&changed, |store| store.execute(Work::Settle, statement::ADOPT, &values))?;
+            }
+            PlacementState::Trial => {
+                settler.store.execute(Work::Settle, statement::ADOPT_TRIAL, &values)?;
+            }
+        }
     }
     Ok(days.iter().map(|day| day.hits).sum())
 }

@@ -146,7 +146,8 @@ impl Api {
                 let list = move |api: &Self| api.reporter.set_aside(from, to).map_err(Problem::Store);
                 let (devices, has_more) = self.blocking(&self.reports, list).await?;
                 let max = self.reporter.rules.ceiling;
-                let answer = json!({ "device_day_impressions_max": max, "devices": devices, "has_more": has_more });
+                let answer =
+                    json!({ "device_day_impressions_max": max, "devices": devices, "has_more": has_more });
                 Ok(json_answer(StatusCode::OK, &answer))
             }
             ["v1", "books"] => {

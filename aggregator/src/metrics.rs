@@ -27,13 +27,17 @@ const COUNTERS: [(&str, &str); 14] = [
 ];
 
 /// Gauges: name and help.
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
     ("aggregator_journal_lag_bytes", "Bytes of the journal that are not in the store yet"),
     ("aggregator_lag_messages", "Messages of the partitions held that were not read yet"),
     ("aggregator_insert_seconds", "Time spent in inserts since the start, seconds"),
     ("aggregator_settler_count", "1 in the aggregator that settles, 0 in the others"),
     ("aggregator_settle_seconds", "Duration of the last settle step, seconds"),
     ("aggregator_days_dirty", "Past days that changed since they were settled"),
+    (
+        "aggregator_devices_set_aside",
+        "Ids with more impressions on a day than one device sees, on the seven newest settled days, each day's counted apart",
+    ),
 ];
 
 /// Messages that were no frames, by reason.
@@ -114,4 +118,8 @@ pub(crate) fn settle_seconds(seconds: f64) {
 
 pub(crate) fn days_dirty(days: usize) {
     gauge!("aggregator_days_dirty").set(days as f64);
+}
+
+pub(crate) fn devices_set_aside(devices: u64) {
+    gauge!("aggregator_devices_set_aside").set(devices as f64);
 }

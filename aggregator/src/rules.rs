@@ -54,8 +54,7 @@ impl Rules {
         robots.push(ROBOT_NAMES.to_owned());
         let networks = networks(&settings.data_center_networks)?;
         let ceiling = settings.device_day_impressions_max;
-        let digest =
-            Sha256::digest(format!("{FORM}\0{robots:?}\0{non_browsers:?}\0{networks:?}\0{ceiling}"));
+        let digest = Sha256::digest(format!("{FORM}\0{robots:?}\0{non_browsers:?}\0{networks:?}\0{ceiling}"));
         let version = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
         Ok(Self { robots, non_browsers, networks, ceiling, version })
     }

@@ -113,6 +113,10 @@ statements! { "sql", STATEMENTS,
     SETTLE_ID_DAYS = "settle_id_days",
     /// Devices that are set aside in the figures in force.
     SET_ASIDE_DEVICES = "set_aside_devices",
+    /// Devices that a generation sets aside and the one before does not.
+    SET_ASIDE_NEW = "set_aside_new",
+    /// How many devices are set aside.
+    SET_ASIDE_DEVICE_COUNT = "set_aside_device_count",
     /// Newest hits on a placement in its trial state.
     TRIAL_HITS_READ = "trial_hits_read",
     /// Report of ids.

@@ -86,8 +86,10 @@ impl Worker {
             }
             settle_at = Instant::now() + self.interval;
             self.look_for_unresolved();
-            if let Err(error) =
-                self.settle_past().and_then(|()| self.settler.drop_generations(false).map(drop))
+            if let Err(error) = self
+                .settle_past()
+                .and_then(|()| self.settler.drop_generations(false).map(drop))
+                .and_then(|()| self.settler.measure_set_aside())
             {
                 metrics::settles_failed(1);
                 tracing::error!(%error, "settling failed; it is tried again");
@@ -163,6 +165,7 @@ impl Worker {
         let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
         let settled = wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect();
         self.settler.drop_generations(false)?;
+        self.settler.measure_set_aside()?;
         settled
     }
 

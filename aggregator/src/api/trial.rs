@@ -132,11 +132,11 @@ impl Request {
     ) -> Result<Self, Problem> {
         let limit = match query {
             [] => HITS_MAX,
-            [(name, value)] if name == "limit" => value
-                .parse()
-                .ok()
-                .filter(|limit| (1..=HITS_MAX).contains(limit))
-                .ok_or_else(|| Problem::Refused(Refused::Bad(format!("limit must be a number from 1 to {HITS_MAX}"))))?,
+            [(name, value)] if name == "limit" => {
+                value.parse().ok().filter(|limit| (1..=HITS_MAX).contains(limit)).ok_or_else(|| {
+                    Problem::Refused(Refused::Bad(format!("limit must be a number from 1 to {HITS_MAX}")))
+                })?
+            }
             _ => return Err(bad("the only parameter is limit")),
         };
         Ok(Self { campaign, placement, limit })
@@ -166,10 +166,12 @@ impl Api {
         let note = match state {
             _ if !rows.is_empty() => None,
             Some(PlacementState::Trial) => Some("no hit has come in the last seven days"),
-            Some(PlacementState::Live) => {
-                Some("the placement is live: single hits are shown only for placements with state = \"trial\" in the catalog")
+            Some(PlacementState::Live) => Some(
+                "the placement is live: single hits are shown only for placements with state = \"trial\" in the catalog",
+            ),
+            None => {
+                Some("the catalog has no such placement: its hits are unresolved, see the delivery report")
             }
-            None => Some("the catalog has no such placement: its hits are unresolved, see the delivery report"),
         };
         Ok(Hits {
             campaign: request.campaign.clone(),

@@ -36,6 +36,8 @@ pub(crate) struct PlacementRow {
     pub medium: String,
     /// `c2s`, `s2s` or `ssai`: figures of the latter two rest on the sender's word for address and agent.
     pub source: &'static str,
+    /// `live`, or `trial`: its hits are in no figure.
+    pub state: &'static str,
 }
 
 impl Reporter {
@@ -67,6 +69,7 @@ impl Reporter {
                     name: placement.name.clone(),
                     medium: placement.medium.clone(),
                     source: placement.source.name(),
+                    state: placement.state.name(),
                 })
                 .collect();
             placements.sort_by(|a, b| a.id.cmp(&b.id));

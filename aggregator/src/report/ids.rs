@@ -166,8 +166,7 @@ impl IdsRow {
 
 impl Reporter {
     pub(super) fn ids(&self, request: &Request, days: &Days) -> Result<Vec<IdsRow>, ReportError> {
-        let cells: Vec<IdCellRow> =
-            self.cells(statement::REPORT_IDS, request, days, &[Stage::Impression])?;
+        let cells: Vec<IdCellRow> = self.cells(statement::REPORT_IDS, request, days, &[Stage::Impression])?;
         let mut rows: BTreeMap<String, IdsRow> = BTreeMap::new();
         if request.by == By::Total {
             rows.entry(String::new()).or_default();
@@ -206,9 +205,9 @@ impl Reporter {
             hits: Vec<u64>,
         }
         let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;
-        let wanted = published.iter().filter(|p| {
-            from.is_none_or(|from| from <= p.day) && to.is_none_or(|to| p.day <= to)
-        });
+        let wanted = published
+            .iter()
+            .filter(|p| from.is_none_or(|from| from <= p.day) && to.is_none_or(|to| p.day <= to));
         let values = vec![
             ("published", Value::Generations(wanted.map(|p| (p.day, p.generation)).collect())),
             ("limit", Value::Number(SET_ASIDE_ROWS_MAX as u64 + 1)),
@@ -234,7 +233,13 @@ impl Reporter {
             device: row.device.parse().map_or_else(|_| row.device.clone(), |key: u64| format!("{key:016x}")),
             kind: IdKind::from_number(row.device_kind).map_or("unknown", IdKind::name),
             impressions: row.impressions,
-            placements: row.campaigns.into_iter().zip(row.placement_ids).zip(row.hits).map(placement).collect(),
+            placements: row
+                .campaigns
+                .into_iter()
+                .zip(row.placement_ids)
+                .zip(row.hits)
+                .map(placement)
+                .collect(),
         };
         Ok((rows.into_iter().map(shown).collect(), has_more))
     }

@@ -57,7 +57,8 @@ fn add_column(store: &Store, table: Statement, column: &str) -> Result<(), Store
     if let Some(cluster) = &store.cluster {
         // The table over the local ones; it takes no codec of its own.
         let kind = definition.split_once(" CODEC").map_or(definition, |(kind, _)| kind);
-        let sql = format!("ALTER TABLE {}{} ADD COLUMN IF NOT EXISTS {column} {kind}", table.file, cluster.on());
+        let sql =
+            format!("ALTER TABLE {}{} ADD COLUMN IF NOT EXISTS {column} {kind}", table.file, cluster.on());
         store.execute_text(Work::Settle, &sql, &Values::new())?;
     }
     tracing::info!(table = table.file, column, "the store's table has a new column");

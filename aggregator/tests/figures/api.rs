@@ -67,7 +67,7 @@ fn a_campaign_without_events_has_an_empty_report() {
     let campaigns = rig.get("/v1/campaigns");
     assert_eq!(
         campaigns["campaigns"][0]["placements"][1],
-        json!({"id":"p2","name":"Two","medium":"Medium B","source":"c2s"})
+        json!({"id":"p2","name":"Two","medium":"Medium B","source":"c2s","state":"live"})
     );
 }
 

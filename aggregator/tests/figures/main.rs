@@ -7,12 +7,16 @@
 
 mod alone;
 mod api;
+mod aside;
 mod duplicates;
+mod ids;
 mod loading;
 mod oracle;
 mod rig;
+mod sessions;
 mod settling;
 mod together;
 mod traffic;
+mod trial;
 mod unresolved;
 mod views;

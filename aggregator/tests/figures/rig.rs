@@ -62,6 +62,7 @@ pub(crate) struct Hit {
     pub received_ms: i64,
     pub client_time_ms: Option<i64>,
     pub device: Option<u64>,
+    pub kind: IdKind,
     pub view: u64,
     pub flags: u32,
     pub agent: String,
@@ -81,6 +82,7 @@ pub(crate) fn hit(time_ms: i64) -> Hit {
         received_ms: time_ms,
         client_time_ms: None,
         device: None,
+        kind: IdKind::Oaid,
         view: 0,
         flags: 0,
         agent: PHONE.to_owned(),
@@ -232,7 +234,7 @@ impl Rig {
         self.base = format!("http://{}", handle.address());
         self.handle = Some(handle);
         // The tests stand on days of their own, whatever day it is; the engine would let rows expire by the machine's clock.
-        for table in ["events", "unresolved", "set_aside"] {
+        for table in ["events", "unresolved", "set_aside", "trial_events", "trial_hits"] {
             self.sql(&format!("SYSTEM STOP TTL MERGES {}.{table}", self.database));
         }
     }
@@ -311,7 +313,7 @@ impl Rig {
             device: hit.device.map(|device| {
                 let mut key = [0; 16];
                 key[..8].copy_from_slice(&device.to_be_bytes());
-                Device { key: DeviceKey(key), kind: IdKind::Oaid, epoch: 1 }
+                Device { key: DeviceKey(key), kind: hit.kind, epoch: 1 }
             }),
             view: hit.view,
             network: &hit.network,

@@ -6,21 +6,29 @@
 
 #[path = "../figures/api.rs"]
 mod api;
+#[path = "../figures/aside.rs"]
+mod aside;
 #[path = "../figures/duplicates.rs"]
 mod duplicates;
 mod faults;
+#[path = "../figures/ids.rs"]
+mod ids;
 #[path = "../figures/loading.rs"]
 mod loading;
 #[path = "../figures/oracle.rs"]
 mod oracle;
 #[path = "../figures/rig.rs"]
 mod rig;
+#[path = "../figures/sessions.rs"]
+mod sessions;
 #[path = "../figures/settling.rs"]
 mod settling;
 #[path = "../figures/together.rs"]
 mod together;
 #[path = "../figures/traffic.rs"]
 mod traffic;
+#[path = "../figures/trial.rs"]
+mod trial;
 #[path = "../figures/unresolved.rs"]
 mod unresolved;
 #[path = "../figures/views.rs"]
