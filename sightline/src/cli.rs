@@ -62,7 +62,8 @@ pub(crate) enum Command {
     /// Ask the running instance for reach, frequency or delivery.
     #[command(after_help = "Example:\n  sightline report reach --campaign demo --settle\n  \
         sightline report frequency --campaign demo --from 2026-11-01 --to 2026-11-30\n  \
-        sightline report delivery --campaign demo --by day --filter gross --format csv")]
+        sightline report delivery --campaign demo --by day --filter gross --format csv\n  \
+        sightline report ids --campaign demo --by medium")]
     Report(ReportArgs),
     /// Bring the figures of changed days up to date.
     #[command(after_help = "Example:\n  sightline settle\n  sightline settle --day 2026-11-20")]
@@ -232,6 +233,10 @@ pub(crate) enum ReportKind {
     Frequency,
     /// Impressions, clicks and what was removed for which reason.
     Delivery,
+    /// What the ids of impressions were like: device-id return rate, kinds. The rows that send the fewest usable ids come first.
+    Ids,
+    /// Ids with more impressions on a day than one device sees: they count as no device. Of all campaigns.
+    SetAside,
 }
 
 impl ReportKind {
@@ -241,6 +246,8 @@ impl ReportKind {
             Self::Reach => "reach",
             Self::Frequency => "frequency",
             Self::Delivery => "delivery",
+            Self::Ids => "ids",
+            Self::SetAside => "set-aside",
         }
     }
 }
@@ -265,6 +272,9 @@ pub(crate) enum By {
     Platform,
     /// A row for each hour on the campaign's clock.
     Hour,
+    /// A row for each kind of id; a person may stand in several. Reach and frequency only.
+    #[value(name = "id_kind")]
+    IdKind,
 }
 
 /// Which impressions count.

@@ -52,7 +52,7 @@ pub(super) struct Request {
 
 /// The answer.
 #[derive(Debug, Serialize)]
-pub(super) struct Hits {
+pub(super) struct List {
     campaign: String,
     placement: String,
     /// `trial`, `live`, or `unknown` where the catalog does not have it.
@@ -148,7 +148,7 @@ impl Api {
     ///
     /// # Errors
     /// No such campaign, or the store's.
-    pub(super) fn trial_hits(&self, request: &Request) -> Result<Hits, Problem> {
+    pub(super) fn trial_hits(&self, request: &Request) -> Result<List, Problem> {
         let catalog = self.reporter.catalog.load();
         let state = match catalog.find(request.campaign.as_bytes(), request.placement.as_bytes()) {
             Found::UnknownCampaign => return Err(Problem::UnknownCampaign),
@@ -173,7 +173,7 @@ impl Api {
                 Some("the catalog has no such placement: its hits are unresolved, see the delivery report")
             }
         };
-        Ok(Hits {
+        Ok(List {
             campaign: request.campaign.clone(),
             placement: request.placement.clone(),
             state: state.map_or("unknown", PlacementState::name),

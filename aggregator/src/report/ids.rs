@@ -1,7 +1,8 @@
 //! What the ids of impressions were like: id coverage, device-id return rate, kinds, and the devices that were set aside.
 //!
 //! impressions = usable + bad + absent + set aside. The return rate counts an id that identifies a device whether or not a signal withholds its
-//! key: what a medium sends is one thing, what a viewer allows another. A device that is set aside had no usable id.
+//! key: what a medium sends is one thing, what a viewer allows another. A device that is set aside had no usable id. Days whose events were gone
+//! before ids were counted have no rows here.
 
 use std::collections::BTreeMap;
 

@@ -37,6 +37,26 @@ struct Truth {
     conflicts: u64,
 }
 
+/// One view of the random workload.
+struct View {
+    id: u64,
+    placement: &'static str,
+    device: Option<u64>,
+    begin: i64,
+    is_impression_lost: bool,
+}
+
+impl View {
+    fn at(&self, stage: Stage, after_ms: i64) -> Hit {
+        Hit { placement: self.placement, device: self.device, ..of(self.id, stage, self.begin + after_ms) }
+    }
+
+    /// The moment by whose day a later stage counts: the impression's, where it is known.
+    fn counted(&self, after_ms: i64) -> i64 {
+        if self.is_impression_lost { self.begin + after_ms } else { self.begin }
+    }
+}
+
 #[derive(Default)]
 struct World {
     hits: Vec<Hit>,
@@ -63,7 +83,6 @@ impl World {
     }
 
     fn view(&mut self, random: &mut Random, view: u64) {
-        let placement = PLACEMENTS[random.below(3) as usize];
         let device = (random.below(4) > 0).then_some(view % 90 + 1);
         // One in three begins within a minute before or after a midnight.
         let day = NOON_MS - DAY_MS / 2 - (1 + random.below(5) as i64) * DAY_MS;
@@ -71,61 +90,62 @@ impl World {
             0 => day + random.below(120_000) as i64 - 60_000,
             _ => day + random.below(DAY_MS as u64) as i64,
         };
-        let at = |stage, after_ms: i64| Hit { placement, device, ..of(view, stage, begin + after_ms) };
+        let view = View {
+            id: view,
+            placement: PLACEMENTS[random.below(3) as usize],
+            device,
+            begin,
+            is_impression_lost: random.below(20) == 0,
+        };
         if random.below(2) == 0 {
-            self.send(random, &at(Stage::Tracked, -300));
-            self.count(placement, begin - 300, |truth| truth.tracked += 1);
+            self.send(random, &view.at(Stage::Tracked, -300));
+            self.count(view.placement, begin - 300, |truth| truth.tracked += 1);
         }
-        let is_impression_lost = random.below(20) == 0;
-        if !is_impression_lost {
-            let times = self.send(random, &at(Stage::Impression, 0));
-            self.count(placement, begin, |truth| {
-                truth.net_impressions += 1;
-                truth.gross_impressions += times;
-            });
-            if random.below(25) == 0 {
-                // The same id, stage and time on another device: something else, kept apart.
-                self.hits.push(Hit { device: Some(5_000 + view), ..at(Stage::Impression, 0) });
-                self.count(placement, begin, |truth| {
-                    truth.net_impressions += 1;
-                    truth.gross_impressions += 1;
-                    truth.conflicts += 1;
-                });
-            }
-        }
-        // Where the impression is known, the later stages count on its day.
-        let counted = |time_ms: i64| if is_impression_lost { time_ms } else { begin };
+        self.impression(random, &view);
         for (n, stage) in QUARTILES.into_iter().enumerate().take(random.below(5) as usize) {
             let after_ms = 4_000 * (n as i64 + 1);
-            self.send(random, &at(stage, after_ms));
-            self.count(placement, counted(begin + after_ms), |truth| truth.quartiles[n] += 1);
+            self.send(random, &view.at(stage, after_ms));
+            self.count(view.placement, view.counted(after_ms), |truth| truth.quartiles[n] += 1);
         }
-        self.verdicts(random, &at, begin, &counted, placement);
+        self.verdicts(random, &view);
         if random.below(6) == 0 {
             let after_ms = random.below(90_000) as i64;
-            self.send(random, &at(Stage::Click, after_ms));
-            self.count(placement, begin + after_ms, |truth| truth.clicks += 1);
+            self.send(random, &view.at(Stage::Click, after_ms));
+            self.count(view.placement, begin + after_ms, |truth| truth.clicks += 1);
+        }
+    }
+
+    fn impression(&mut self, random: &mut Random, view: &View) {
+        if view.is_impression_lost {
+            return;
+        }
+        let times = self.send(random, &view.at(Stage::Impression, 0));
+        self.count(view.placement, view.begin, |truth| {
+            truth.net_impressions += 1;
+            truth.gross_impressions += times;
+        });
+        if random.below(25) == 0 {
+            // The same id, stage and time on another device: something else, kept apart.
+            self.hits.push(Hit { device: Some(5_000 + view.id), ..view.at(Stage::Impression, 0) });
+            self.count(view.placement, view.begin, |truth| {
+                truth.net_impressions += 1;
+                truth.gross_impressions += 1;
+                truth.conflicts += 1;
+            });
         }
     }
 
     /// None to three verdicts, at moments of their own: the best one counts, of equal ones the first.
-    fn verdicts(
-        &mut self,
-        random: &mut Random,
-        at: &impl Fn(Stage, i64) -> Hit,
-        begin: i64,
-        counted: &impl Fn(i64) -> i64,
-        placement: &str,
-    ) {
+    fn verdicts(&mut self, random: &mut Random, view: &View) {
         let mut said: Vec<(usize, i64)> = (0..random.below(4))
             .map(|n| (random.below(3) as usize, 1_000 + n as i64 * 20_000 + random.below(9_000) as i64))
             .collect();
         for (kind, after_ms) in &said {
-            self.send(random, &at(VERDICTS[*kind], *after_ms));
+            self.send(random, &view.at(VERDICTS[*kind], *after_ms));
         }
         said.sort_unstable();
         if let Some((kind, after_ms)) = said.first() {
-            self.count(placement, counted(begin + after_ms), |truth| truth.verdicts[*kind] += 1);
+            self.count(view.placement, view.counted(*after_ms), |truth| truth.verdicts[*kind] += 1);
         }
     }
 

@@ -122,7 +122,7 @@ fn the_newest_hits_of_a_trial_placement_are_shown_redacted() {
     rig.restart(|rig| rig.lane.remove_cursor("aggregator").expect("the cursor goes"));
     rig.load();
     let again = rig.get(&format!("{PATH}?limit=3"));
-    assert_eq!(again["hits"].as_array().map(|hits| hits.as_slice()), Some(&hits[..3]));
+    assert_eq!(again["hits"].as_array().map(Vec::as_slice), Some(&hits[..3]));
 }
 
 #[test]

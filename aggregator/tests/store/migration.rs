@@ -65,6 +65,47 @@ fn four_nodes_make_the_same_tables_at_once_and_again() {
     }
 }
 
+/// A table as the first program made it.
+const FIRST_TABLES: [(&str, &str); 2] =
+    [("events", include_str!("events_first.sql")), ("unresolved", include_str!("unresolved_first.sql"))];
+
+#[test]
+fn a_store_of_the_first_program_gets_the_new_columns_and_keeps_its_rows() {
+    for rig in Rig::both() {
+        for (table, definition) in FIRST_TABLES {
+            rig.run(definition);
+            rig.run(&format!("SYSTEM STOP TTL MERGES {}.{table}", rig.database));
+            rig.run(&format!(
+                "INSERT INTO {table} (journal, seq, received, time, day, campaign, placement, stage, agent) \
+                 VALUES (7, 1, '2026-11-19 12:00:00', '2026-11-19 12:00:00', '2026-11-19', 'demo', 'p1', 2, 'an agent')"
+            ));
+        }
+        for _ in 0..2 {
+            assert!(migrate(&rig.store, 190).is_ok(), "{}", rig.name);
+            for (table, _) in FIRST_TABLES {
+                let kept = format!(
+                    "SELECT countIf(seq = 1 AND agent = 'an agent' AND site = '') AS n FROM {table} WHERE journal = 7"
+                );
+                assert_eq!(rig.number(Work::Report, &kept).ok(), Some(1), "{} {table}", rig.name);
+            }
+        }
+        rig.run(
+            "INSERT INTO events (journal, seq, day, site) VALUES (7, 2, '2026-11-19', 'www.example.com')",
+        );
+        let sites = "SELECT uniqExact(site) AS n FROM events WHERE journal = 7";
+        assert_eq!(rig.number(Work::Report, sites).ok(), Some(2), "{}", rig.name);
+        // A store that begins with the present program has the same columns, in the same order.
+        let fresh = Rig::embedded();
+        assert!(migrate(&fresh.store, 190).is_ok());
+        let columns = |rig: &Rig| -> Vec<serde_json::Value> {
+            let sql = "SELECT name, type, compression_codec FROM system.columns \
+                       WHERE database = {d:String} AND table IN ('events', 'unresolved') ORDER BY table, position";
+            rig.rows(Work::Load, sql, &vec![("d", Value::Text(rig.database.clone()))])
+        };
+        assert_eq!(columns(&rig), columns(&fresh), "{}", rig.name);
+    }
+}
+
 #[test]
 fn a_wrong_password_is_told_without_repeating_it() {
     let login = Login { user: "sightline".to_owned(), password: "right-geheim ü'\"".to_owned() };

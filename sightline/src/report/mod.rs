@@ -64,6 +64,9 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     {
         return Err(ConfigError::usage(format!("--from {from} lies after --to {to}")).into());
     }
+    if args.kind == ReportKind::SetAside {
+        return set_aside(args, &client, out);
+    }
     let campaign = campaign(args, &client)?;
     if args.settle {
         settle(&client, None)?;
@@ -86,6 +89,30 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> 
             .and_then(|()| if answer.body.ends_with(b"\n") { Ok(()) } else { writeln!(out) })
     }
     .context("cannot print the report")
+}
+
+/// Runs `report set-aside`, which is of all campaigns.
+fn set_aside(args: &ReportArgs, client: &Client, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.format == OutputFormat::Csv {
+        return Err(ConfigError::usage("set-aside is printed as table or json".to_owned()).into());
+    }
+    if args.settle {
+        settle(client, None)?;
+    }
+    let ends = [("from", args.from), ("to", args.to)];
+    let query: Vec<String> =
+        ends.iter().filter_map(|(name, day)| day.map(|day| format!("{name}={day}"))).collect();
+    let answer = client
+        .get(&format!("/v1/set-aside?{}", query.join("&")))
+        .map_err(|error| unreachable(client, &error))?;
+    let answer = judged(client, answer)?;
+    if args.format == OutputFormat::Table {
+        let list: Value = serde_json::from_slice(&answer.body).context("the list cannot be read")?;
+        render::print_set_aside(&list, out)
+    } else {
+        out.write_all(&answer.body).and_then(|()| writeln!(out))
+    }
+    .context("cannot print the list")
 }
 
 /// Runs `settle`.

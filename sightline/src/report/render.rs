@@ -11,19 +11,29 @@ use crate::table::{self, thousands};
 /// Frequencies that the API lists one by one; the last of them stands for that many or more.
 const LEVELS_MAX: u64 = 80;
 
-/// A column: where its value stands in a row, its head, and whether it is shown where it is 0 in every row.
+/// A device-id return rate below which a row is marked: what buyers ask of media at the least (on Android; 90 % on iOS).
+const RETURN_RATE_LOW: f64 = 0.8;
+
+/// A column: where its value stands in a row, its head, and which value it is left out by where that is 0 in every row.
 struct Column {
     path: &'static str,
     head: &'static str,
-    is_always_shown: bool,
+    shown_by: Option<&'static str>,
 }
 
 const fn always(path: &'static str, head: &'static str) -> Column {
-    Column { path, head, is_always_shown: true }
+    Column { path, head, shown_by: None }
 }
 
 const fn if_any(path: &'static str, head: &'static str) -> Column {
-    Column { path, head, is_always_shown: false }
+    Column { path, head, shown_by: Some(path) }
+}
+
+impl Column {
+    /// The same, with the value of another place.
+    const fn of(self, path: &'static str) -> Self {
+        Self { path, ..self }
+    }
 }
 
 const REACH: &[Column] = &[
@@ -59,6 +69,10 @@ const DELIVERY: &[Column] = &[
     if_any("/stages/viewable", "viewable"),
     if_any("/stages/not_viewable", "not viewable"),
     if_any("/stages/not_measurable", "not measurable"),
+    if_any("/measured", "measured"),
+    if_any("/measured", "unmeasured").of("/unmeasured"),
+    if_any("/measured", "measured rate").of("/measured_rate"),
+    if_any("/measured", "viewable rate").of("/viewable_rate"),
     if_any("/stages/starts", "start"),
     if_any("/stages/first_quartiles", "25 %"),
     if_any("/stages/midpoints", "50 %"),
@@ -69,7 +83,38 @@ const DELIVERY: &[Column] = &[
     if_any("/bad_id_impressions", "bad ids"),
     if_any("/macros_unreplaced", "macros unreplaced"),
     if_any("/conflicts", "conflicts"),
+    if_any("/outdone_verdicts", "verdicts outdone"),
     if_any("/unresolved", "unresolved"),
+];
+
+const IDS: &[Column] = &[
+    always("/key", ""),
+    always("/impressions", "impressions"),
+    always("/return_rate", "return rate"),
+    always("/usable", "usable ids"),
+    always("/identified", "identified"),
+    always("/id_coverage", "id coverage"),
+    if_any("/withheld", "withheld"),
+    if_any("/bad", "bad ids"),
+    if_any("/absent", "no id"),
+    if_any("/set_aside", "set aside"),
+    if_any("/macros_unreplaced", "macros unreplaced"),
+    if_any("/sha_only", "sha only"),
+    if_any("/identified_by_kind/oaid", "oaid"),
+    if_any("/identified_by_kind/imei", "imei"),
+    if_any("/identified_by_kind/aaid", "aaid"),
+    if_any("/identified_by_kind/android_id", "android id"),
+    if_any("/identified_by_kind/mac", "mac"),
+    if_any("/identified_by_kind/mac_colons", "mac (colons)"),
+    if_any("/identified_by_kind/idfa", "idfa"),
+    if_any("/identified_by_kind/caid", "caid"),
+    if_any("/identified_by_kind/idfv", "idfv"),
+    if_any("/identified_by_kind/openudid", "openudid"),
+    if_any("/identified_by_kind/cookie", "cookie"),
+    if_any("/device_risks/root", "rooted"),
+    if_any("/device_risks/emulator", "emulators"),
+    if_any("/device_risks/hook", "hooked"),
+    if_any("/device_risks/adb", "adb on"),
 ];
 
 /// Prints a report as a table.
@@ -84,7 +129,70 @@ pub(super) fn print(question: &Question<'_>, report: &Value, out: &mut dyn Write
         ReportKind::Reach => columns(REACH, &rows, true, out),
         ReportKind::Delivery => columns(DELIVERY, &rows, false, out),
         ReportKind::Frequency => frequency(&rows, out),
+        ReportKind::Ids => ids(&rows, out),
+        // It has no rows of a campaign; see `print_set_aside`.
+        ReportKind::SetAside => Ok(()),
     }
+}
+
+/// What ids were like. Of the rows with impressions the ones that send the fewest usable ids come first, and those below the bar are marked.
+fn ids(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
+    let rate = |row: &Value| row.get("return_rate").and_then(Value::as_f64);
+    let mut sorted: Vec<Value> = rows.iter().map(|row| (*row).clone()).collect();
+    sorted.sort_by(|a, b| rate(a).unwrap_or(f64::INFINITY).total_cmp(&rate(b).unwrap_or(f64::INFINITY)));
+    let mut is_any_marked = false;
+    for row in &mut sorted {
+        let mark = match rate(row) {
+            Some(0.0) => "!! ",
+            Some(rate) if rate < RETURN_RATE_LOW => "! ",
+            Some(_) | None => continue,
+        };
+        is_any_marked = true;
+        let key = format!("{mark}{}", at(row, "/key"));
+        if let Some(old) = row.get_mut("key") {
+            *old = Value::String(key);
+        }
+    }
+    columns(IDS, &sorted.iter().collect::<Vec<_>>(), false, out)?;
+    if is_any_marked {
+        let bar = RETURN_RATE_LOW * 100.0;
+        writeln!(out, "\n!! sends no usable id   ! return rate below {bar:.0} %")?;
+    }
+    Ok(())
+}
+
+/// Prints the devices that were set aside.
+pub(super) fn print_set_aside(list: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let devices = list.get("devices").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match list.get("device_day_impressions_max").and_then(Value::as_u64) {
+        Some(0) => writeln!(out, "no id is set aside: device_day_impressions_max is 0")?,
+        Some(max) => writeln!(out, "ids with more than {} impressions on a day", thousands(max))?,
+        None => {}
+    }
+    if devices.is_empty() {
+        return writeln!(out, "none on the days that are settled");
+    }
+    writeln!(out)?;
+    let mut shown = table::plain(&["day", "device", "kind", "impressions", "most of them on"]);
+    for device in devices {
+        let placements = device.get("placements").and_then(Value::as_array).into_iter().flatten();
+        let places: Vec<String> = placements
+            .map(|place| {
+                let medium = Some(at(place, "/medium")).filter(|medium| !medium.is_empty());
+                let medium = medium.map_or_else(String::new, |medium| format!(" ({medium})"));
+                let impressions = at(place, "/impressions");
+                format!("{}/{}{medium} {impressions}", at(place, "/campaign"), at(place, "/placement"))
+            })
+            .collect();
+        let cells = ["/day", "/device", "/kind", "/impressions"].map(|path| at(device, path));
+        shown.add_row(cells.into_iter().chain([places.join(", ")]));
+    }
+    table::right_align(&mut shown, &[3]);
+    table::print(&shown, out)?;
+    if list.get("has_more").and_then(Value::as_bool) == Some(true) {
+        writeln!(out, "and more: ask for fewer days with --from and --to")?;
+    }
+    Ok(())
 }
 
 /// Prints what was settled.
@@ -135,8 +243,9 @@ fn head(question: &Question<'_>, report: &Value, out: &mut dyn Write) -> io::Res
 /// One line for each row; with the N+ columns if asked.
 fn columns(known: &[Column], rows: &[&Value], with_n_plus: bool, out: &mut dyn Write) -> io::Result<()> {
     let is_shown = |column: &Column| {
-        column.is_always_shown
-            || rows.iter().any(|row| row.pointer(column.path).and_then(Value::as_u64).is_some_and(|n| n > 0))
+        column.shown_by.is_none_or(|path| {
+            rows.iter().any(|row| row.pointer(path).and_then(Value::as_u64).is_some_and(|n| n > 0))
+        })
     };
     let known: Vec<&Column> = known.iter().filter(|column| is_shown(column)).collect();
     let widest =
@@ -201,7 +310,9 @@ fn frequency(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
 fn at(row: &Value, path: &str) -> String {
     let value = row.pointer(path).unwrap_or(&Value::Null);
     match path {
-        "/id_coverage" => value.as_f64().map_or_else(String::new, |v| format!("{:.1} %", v * 100.0)),
+        "/id_coverage" | "/return_rate" | "/measured_rate" | "/viewable_rate" => {
+            value.as_f64().map_or_else(String::new, |v| format!("{:.1} %", v * 100.0))
+        }
         "/average_frequency" => value.as_f64().map_or_else(String::new, |v| format!("{v:.3}")),
         _ => text(value),
     }
@@ -299,6 +410,63 @@ mod tests {
             "{text}"
         );
         assert!(printed(ReportKind::Delivery, &json!({"rows": []})).contains("no events"));
+    }
+
+    #[test]
+    fn delivery_shows_rates_where_anything_was_measured() {
+        let row = json!({"key": "p1", "gross_impressions": 10, "net_impressions": 10, "measured": 8, "unmeasured": 2,
+            "measured_rate": 0.8, "viewable_rate": 0.75, "stages": {"viewable": 6, "not_viewable": 2}});
+        let text = printed(ReportKind::Delivery, &json!({"rows": [row]}));
+        for part in ["measured rate", "80.0 %", "viewable rate", "75.0 %", "unmeasured"] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        let row = json!({"key": "p1", "gross_impressions": 10, "measured": 0, "unmeasured": 10});
+        assert!(!printed(ReportKind::Delivery, &json!({"rows": [row]})).contains("measured"));
+    }
+
+    #[test]
+    fn media_without_usable_ids_come_first_and_are_marked() {
+        let row = |key: &str, usable: u64, rate: f64| json!({"key": key, "impressions": 100, "usable": usable, "return_rate": rate, "identified": usable});
+        let rows = [
+            row("good", 95, 0.95),
+            row("weak", 60, 0.6),
+            row("dead", 0, 0.0),
+            json!({"key": "none", "return_rate": null}),
+        ];
+        let text = printed(ReportKind::Ids, &json!({"rows": rows}));
+        let line = |part: &str| {
+            text.lines().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {text}"))
+        };
+        assert!(
+            line("!! dead") < line("! weak") && line("! weak") < line("good") && line("good") < line("none"),
+            "{text}"
+        );
+        assert!(
+            text.contains("60.0 %") && text.contains("sends no usable id") && text.contains("below 80 %"),
+            "{text}"
+        );
+        assert!(!printed(ReportKind::Ids, &json!({"rows": [row("good", 95, 0.95)]})).contains('!'));
+    }
+
+    #[test]
+    fn devices_set_aside_are_listed_with_where_they_were() {
+        let list = json!({"device_day_impressions_max": 1000, "has_more": false, "devices": [{"day": "2026-11-19", "device": "00ff",
+            "kind": "oaid", "impressions": 51234, "placements": [{"campaign": "demo", "placement": "p1", "medium": "Example", "impressions": 50000}]}]});
+        let printed = |list: &Value| {
+            let mut out = Vec::new();
+            print_set_aside(list, &mut out).expect("prints");
+            String::from_utf8(out).expect("text")
+        };
+        let text = printed(&list);
+        assert!(
+            text.contains("1,000 impressions")
+                && text.contains("51,234")
+                && text.contains("demo/p1 (Example) 50,000"),
+            "{text}"
+        );
+        assert!(
+            printed(&json!({"device_day_impressions_max": 1000, "devices": []})).contains("none on the days")
+        );
     }
 
     #[test]
