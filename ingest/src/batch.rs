@@ -44,7 +44,7 @@ use crate::connection::{Connection, Phase};
 use crate::id_cookie;
 use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
 use crate::route::emptied;
-use crate::senders::{Claim, Known, Sender, asked};
+use crate::senders::{Claim, Sender, asked};
 use crate::settings::Limits;
 
 /// Items decided before other connections of the thread get a turn.
@@ -64,9 +64,9 @@ pub(crate) async fn serve(
     let mut caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
     let claim = match lane.senders.claim(&headers, lane.clock.now_ms()) {
         // Before the body: nobody sends one in vain.
-        Claim::Known(known) => match is_welcome(known) {
-            Ok(known) => Claim::Known(known),
-            Err(answer) => return answer,
+        Claim::Known(known) => match unwelcome(known.sender) {
+            None => Claim::Known(known),
+            Some(answer) => return answer,
         },
         signed @ Claim::Signed(..) => signed,
     };
@@ -86,10 +86,10 @@ pub(crate) async fn serve(
         return answer::try_later(HeaderMap::new());
     };
     let digest = if matches!(claim, Claim::Signed(..)) { body::digest(&raw).await } else { [0; 32] };
-    let known = match is_welcome(claim.verify(asked(&parts.method, &parts.uri, &headers), &digest)) {
-        Ok(known) => known,
-        Err(answer) => return answer,
-    };
+    let known = claim.verify(asked(&parts.method, &parts.uri, &headers), &digest);
+    if let Some(answer) = unwelcome(known.sender) {
+        return answer;
+    }
     caller.sender = known.sender;
     let repeat = Repeat::of(&known, key);
     let text = match body::unpack(encoding, raw, limits.body_decoded_bytes_max).await {
@@ -107,14 +107,14 @@ pub(crate) async fn serve(
     answer
 }
 
-/// What is known of a sender from whom something is taken, or 401.
-fn is_welcome(known: Known<'_>) -> Result<Known<'_>, Answer> {
-    let why = match known.sender {
-        Sender::Viewer | Sender::Server(_) => return Ok(known),
+/// 401 for a sender from whom nothing is taken.
+fn unwelcome(sender: Sender) -> Option<Answer> {
+    let why = match sender {
+        Sender::Viewer | Sender::Server(_) => return None,
         Sender::UnknownKey => "this server key is not registered".to_owned(),
         Sender::Refused(refused) => refused.to_string(),
     };
-    Err(answer::unauthorized(format!("{why}; nothing was accepted\n")))
+    Some(answer::unauthorized(format!("{why}; nothing was accepted\n")))
 }
 
 /// The decoder of batches by itself, as a fuzz target drives it: what is wrong with each item before anything is looked up, or the status

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use event::clock::UnixMs;
 use event::key::signature::{Asked, IDEMPOTENCY_HEADER, NAME_BYTES_MAX, Refused, Secret, Signed};
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use opt_out::key_file;
 use sha2::{Digest, Sha256};
@@ -295,7 +295,7 @@ fn signed(headers: &HeaderMap) -> Option<Result<Signed<'_>, Refused>> {
     if !headers.keys().any(|name| name.as_str().starts_with("x-sightline-")) {
         return None;
     }
-    Signed::read(|name| headers.get_all(name).iter().map(|value| value.as_bytes()))
+    Signed::read(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
 fn digest(key: &[u8]) -> KeyDigest {

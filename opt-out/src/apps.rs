@@ -8,7 +8,7 @@
 
 use event::clock::UnixMs;
 use event::key::signature::{Asked, IDEMPOTENCY_HEADER, Refused, Secret, Signed};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use sha2::{Digest, Sha256};
 
@@ -60,7 +60,7 @@ impl Apps {
         headers: &'a HeaderMap,
         now_ms: UnixMs,
     ) -> Option<Result<Claim<'a>, Refused>> {
-        let signed = Signed::read(|name| headers.get_all(name).iter().map(|value| value.as_bytes()))?;
+        let signed = Signed::read(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes))?;
         Some(signed.and_then(|signed| {
             let is_it = |app: &Registered| app.name.as_str().as_bytes() == signed.name();
             let found = self.0.iter().enumerate().find(|(_, app)| is_it(app));

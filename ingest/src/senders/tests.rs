@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use event::key::signature::{KEY_HEADER, SIGNATURE_HEADER, TIME_HEADER, sign};
-use hyper::header::HeaderValue;
 
 use super::*;
 
@@ -130,7 +129,7 @@ fn signers(dir: &Path) -> Senders {
 }
 
 fn signed_by(name: &str, secret: &str, time_seconds: i64) -> HeaderMap {
-    let secret = Secret::new(secret).ok().expect("a good secret");
+    let secret = Secret::new(secret).expect("a good secret");
     with(&[
         (HeaderName::from_static(KEY_HEADER), name),
         (HeaderName::from_static(TIME_HEADER), &time_seconds.to_string()),

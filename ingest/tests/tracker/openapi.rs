@@ -17,7 +17,7 @@ fn description() -> Value {
 }
 
 fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
-    value.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is missing"))
+    value.pointer(pointer).expect(pointer)
 }
 
 fn names(value: &Value) -> BTreeSet<&str> {

@@ -21,14 +21,13 @@ type Headers = Vec<(&'static str, String)>;
 
 /// The three headers, and the idempotency key if there is one.
 fn headers(
-    name: &str,
-    secret: &str,
+    (name, secret): (&str, &str),
     time: i64,
     (method, target): (&str, &str),
     key: &str,
     body: &[u8],
 ) -> Headers {
-    let secret = Secret::new(secret).ok().expect("a good secret");
+    let secret = Secret::new(secret).expect("a good secret");
     let asked = Asked { method, target, idempotency_key: key.as_bytes() };
     let mut headers = vec![
         (KEY_HEADER, name.to_owned()),
@@ -42,7 +41,7 @@ fn headers(
 }
 
 fn batch(name: &str, secret: &str, time: i64, key: &str, body: &[u8]) -> Headers {
-    headers(name, secret, time, ("POST", "/v1/events"), key, body)
+    headers((name, secret), time, ("POST", "/v1/events"), key, body)
 }
 
 fn post(rig: &Rig, headers: &Headers, body: &[u8]) -> Reply {
@@ -113,8 +112,8 @@ fn what_is_not_signed_rightly_is_refused_with_the_cause_and_nothing_is_accepted(
         headers
     };
     let twice = [good(), vec![(TIME_HEADER, NOW.to_string())]].concat();
-    let other_target = headers("signer", NEW_SECRET, NOW, ("POST", "/v1/events?x"), "key-1", BODY);
-    let other_method = headers("signer", NEW_SECRET, NOW, ("GET", "/v1/events"), "key-1", BODY);
+    let other_target = headers(("signer", NEW_SECRET), NOW, ("POST", "/v1/events?x"), "key-1", BODY);
+    let other_method = headers(("signer", NEW_SECRET), NOW, ("GET", "/v1/events"), "key-1", BODY);
     for (headers, body, said) in [
         (good(), &b"[]"[..], "does not match"),
         (with(IDEMPOTENCY_HEADER, "key-2"), BODY, "does not match"),
@@ -173,13 +172,13 @@ fn a_signed_pixel_has_rights_and_a_wrongly_signed_one_is_nobodys() {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         rig.outcome(target, &headers)
     };
-    let signed = |target: &str| headers("strict", STRICT_SECRET, NOW, ("GET", target), "", b"");
+    let signed = |target: &str| headers(("strict", STRICT_SECRET), NOW, ("GET", target), "", b"");
     assert_eq!(send(target, &signed(target)), "accepted");
     let click = "/c?c=demo&p=s2s&ip=203.0.113.9&ua=TheViewer";
     assert_eq!(send(click, &signed(click)), "accepted");
     assert_eq!(send(target, &signed(click)), "rejected; reason=bad_signature");
     assert_eq!(send(click, &signed(target)), "rejected; reason=bad_signature");
-    let stale = headers("strict", STRICT_SECRET, NOW - 400, ("GET", target), "", b"");
+    let stale = headers(("strict", STRICT_SECRET), NOW - 400, ("GET", target), "", b"");
     assert_eq!(send(target, &stale), "rejected; reason=bad_signature");
     let bearer = vec![("authorization", format!("Bearer {STRICT_KEY}"))];
     assert_eq!(send(target, &bearer), "rejected; reason=bad_signature");
@@ -226,7 +225,7 @@ fn repeats_of_a_batch_have_the_views_of_the_first() {
 fn a_replayed_request_is_the_same_view_also_without_a_key() {
     let rig = Rig::start();
     let target = "/i?c=demo&p=s2s";
-    let pixel = headers("strict", STRICT_SECRET, NOW, ("GET", target), "", b"");
+    let pixel = headers(("strict", STRICT_SECRET), NOW, ("GET", target), "", b"");
     let pixel: Vec<_> = pixel.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let signed = batch("strict", STRICT_SECRET, NOW, "", BODY);
     for _ in 0..3 {

@@ -17,7 +17,7 @@ fn description() -> Value {
 }
 
 fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
-    value.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is missing"))
+    value.pointer(pointer).expect(pointer)
 }
 
 fn texts(value: &Value) -> BTreeSet<&str> {
@@ -96,8 +96,7 @@ fn every_path_is_there_with_its_method_and_every_example_gets_its_answer() {
             let answer = role.call(path, &request.to_string());
             let pointer =
                 format!("/responses/{}/content/application~1json/examples/{name}/value", answer.status);
-            let expected =
-                operation.pointer(&pointer).unwrap_or_else(|| panic!("{path} {name}: {}", answer.body));
+            let expected = operation.pointer(&pointer).expect(&answer.body);
             let json = answer.json();
             assert_eq!(without_secrets(json.clone()), without_secrets(expected.clone()), "{path} {name}");
             assert!(json.get("error").is_none_or(|error| errors.contains(error.as_str().expect("a code"))));

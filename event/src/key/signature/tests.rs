@@ -14,7 +14,7 @@ const BATCH_SIGNATURE: &str = "v1=7d7330a1a04333770bcb4ea50182a3b3456e918fd55610
 const PIXEL_SIGNATURE: &str = "v1=08f6b15cfdab287830d9d4cea39b5a588c08c728cfabb98ff5c32cc15ce9374c";
 
 fn secret(text: &str) -> Secret {
-    Secret::new(text).ok().expect("a good secret")
+    Secret::new(text).expect("a good secret")
 }
 
 fn digest(body: &[u8]) -> [u8; 32] {
