@@ -108,7 +108,7 @@ fn an_address_in_use_is_refused() {
     let (writer, _) = journal::Lane::open(
         folder.path(),
         journal::Settings::default(),
-        std::sync::Arc::new(|| crate::rig::NOW_MS),
+        Arc::new(|| crate::rig::NOW_MS),
     )
     .expect("a lane opens");
     let parts = ingest::Parts {
