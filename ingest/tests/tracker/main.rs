@@ -11,6 +11,7 @@ mod disk;
 mod openapi;
 mod opt_outs;
 mod pages;
+mod profiles;
 mod rig;
 mod signed;
 mod smuggling;
