@@ -141,9 +141,10 @@
 
   // The impression: the ad has a size, and something of it is there to be seen.
   const render = view => {
+    if (view.isShown || !views.has(view)) return;
     const { element, isVideo } = view;
-    const box = element.getBoundingClientRect();
-    if (view.isShown || !views.has(view) || !box.width || !box.height) return;
+    const { width, height } = element.getBoundingClientRect();
+    if (!width || !height) return;
     const media = parts(view, isVideo ? 'video' : 'img,video');
     const isThere = media.length || isVideo
       ? media.some(part => isVideo ? isPlaying(part) : (part.complete && part.naturalWidth) || part.readyState > 1)

@@ -420,13 +420,13 @@ fn what_was_not_stored_is_sent_again_until_it_is_and_counted_once() {
     rig.front.fail(Fault::Next(vec![503, 0, 503]));
     rig.open("/again", &ad("again", "", PICTURE));
     rig.stored("again", "viewable");
-    let impressions: Vec<_> =
-        rig.front.sent("again").into_iter().filter(|sent| sent.event["stage"] == "impression").collect();
-    let statuses: Vec<u16> = impressions.iter().map(|sent| sent.status).collect();
+    let tries: Vec<_> =
+        rig.front.sent("again").into_iter().filter(|sent| sent.event["stage"] == "tracked").collect();
+    let statuses: Vec<u16> = tries.iter().map(|sent| sent.status).collect();
     assert_eq!(statuses, [503, 0, 503, 200]);
-    for sent in &impressions {
+    for sent in &tries {
         assert!(!sent.is_beacon);
-        assert_eq!(sent.event, impressions[0].event, "a retry is the same event: same rid, same t");
+        assert_eq!(sent.event, tries[0].event, "a retry is the same event: same rid, same t");
     }
     rig.leave();
     rig.expect("again", &[("tracked", 1), ("impressions", 1), ("viewable", 1), ("not_viewable", 0)]);
