@@ -189,6 +189,32 @@ fn an_ad_that_is_scrolled_away_within_the_second_is_not_viewable() {
 }
 
 #[test]
+fn an_ad_on_a_hidden_page_is_seen_by_nobody() {
+    let mut rig = Rig::start(&[]);
+    rig.open("/hidden", &format!("{SCREEN}{}", ad("hidden", "", PICTURE)));
+    rig.stored("hidden", "impression");
+    rig.browser.minimize();
+    wait_for("the page is hidden", ARRIVAL_MAX, || rig.browser.run("return document.hidden") == true);
+    rig.browser.run(
+        "const ad = document.querySelector('.ad'); ad.scrollIntoView(); return new Promise(done => setTimeout(done, 1500))",
+    );
+    assert_eq!(rig.front.stages("hidden"), ["tracked", "impression"]);
+    let shown = rig.browser.run(
+        "document.addEventListener('visibilitychange', () => { window.shownMs = Date.now() }); return document.hidden",
+    );
+    assert_eq!(shown, true);
+    rig.browser.resize(1000, 800);
+    let viewable = rig.stored("hidden", "viewable");
+    let shown_ms = number(&rig.browser.run("return { ms: window.shownMs }"), "ms");
+    assert!(
+        number(&viewable, "t") >= shown_ms + VIEWABLE_MS,
+        "viewable {viewable} of a page shown at {shown_ms}"
+    );
+    rig.leave();
+    rig.expect("hidden", &[("impressions", 1), ("viewable", 1), ("not_viewable", 0)]);
+}
+
+#[test]
 fn each_ad_is_one_view_however_it_comes_and_goes() {
     let mut rig = Rig::start(&[]);
     let broken = "<img alt=\"\" width=300 height=250 src=/missing.gif>";

@@ -138,6 +138,11 @@ impl Browser {
         self.run(script).as_bool().expect("yes or no")
     }
 
+    /// Puts the window away: its page is hidden until [`resize`](Self::resize) brings it back.
+    pub(crate) fn minimize(&mut self) {
+        self.command("POST", "window/minimize", &json!({}));
+    }
+
     /// Sets the window's size, pixels.
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
         self.command("POST", "window/rect", &json!({"width": width, "height": height}));
