@@ -189,29 +189,39 @@ fn an_ad_that_is_scrolled_away_within_the_second_is_not_viewable() {
 }
 
 #[test]
-fn an_ad_on_a_hidden_page_is_seen_by_nobody() {
+fn a_page_that_is_hidden_within_the_second_ends_the_view_and_shown_again_begins_anew() {
+    // As above: the machine may be too busy to put a window away in time.
+    const TRIES: usize = 5;
     let mut rig = Rig::start(&[]);
-    rig.open("/hidden", &format!("{SCREEN}{}", ad("hidden", "", PICTURE)));
-    rig.stored("hidden", "impression");
-    rig.browser.minimize();
-    wait_for("the page is hidden", ARRIVAL_MAX, || rig.browser.run("return document.hidden") == true);
-    rig.browser.run(
-        "const ad = document.querySelector('.ad'); ad.scrollIntoView(); return new Promise(done => setTimeout(done, 1500))",
-    );
-    assert_eq!(rig.front.stages("hidden"), ["tracked", "impression"]);
-    let shown = rig.browser.run(
-        "document.addEventListener('visibilitychange', () => { window.shownMs = Date.now() }); return document.hidden",
-    );
-    assert_eq!(shown, true);
+    let mut hidden = None;
+    for creative in (0..TRIES).map(|n| format!("hidden-{n}")) {
+        rig.open("/hidden", &format!("{SCREEN}{}", ad(&creative, "", PICTURE)));
+        rig.stored(&creative, "impression");
+        rig.browser.run(
+            "document.addEventListener('visibilitychange', () => { window[document.hidden ? 'hidAt' : 'shownAt'] = Date.now() });
+             window.seenAt = Date.now(); document.querySelector('.ad').scrollIntoView()",
+        );
+        rig.browser.minimize();
+        wait_for("the page is hidden", ARRIVAL_MAX, || rig.browser.run("return document.hidden") == true);
+        let glance = rig.browser.run("return { ms: window.hidAt - window.seenAt }");
+        rig.browser.run("return new Promise(done => setTimeout(done, 1500))");
+        if number(&glance, "ms") < VIEWABLE_MS * 9 / 10 {
+            hidden = Some(creative);
+            break;
+        }
+        rig.browser.resize(1000, 800);
+    }
+    let creative = hidden.expect("a page that was hidden within a second");
+    assert_eq!(rig.front.stages(&creative), ["tracked", "impression"], "seen on a hidden page");
     rig.browser.resize(1000, 800);
-    let viewable = rig.stored("hidden", "viewable");
-    let shown_ms = number(&rig.browser.run("return { ms: window.shownMs }"), "ms");
+    let viewable = rig.stored(&creative, "viewable");
+    let shown_ms = number(&rig.browser.run("return { ms: window.shownAt }"), "ms");
     assert!(
         number(&viewable, "t") >= shown_ms + VIEWABLE_MS,
         "viewable {viewable} of a page shown at {shown_ms}"
     );
     rig.leave();
-    rig.expect("hidden", &[("impressions", 1), ("viewable", 1), ("not_viewable", 0)]);
+    rig.expect(&creative, &[("impressions", 1), ("viewable", 1), ("not_viewable", 0)]);
 }
 
 #[test]
