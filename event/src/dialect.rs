@@ -1,5 +1,5 @@
 //! Dialects as data: a table says how a grammar separates its parameters and which field of a [`Hit`] each one fills
-//! (`dialects/native.toml` shows the form). Reading is one pass; a known parameter costs no allocation.
+//! (`dialects/README.md` describes the form). Reading is one pass; a known parameter costs no allocation.
 //!
 //! ```text
 //! GET /x/k=1&p=2&o=http://…      path ──[Dialects::route]──► Entry: which table, which stage, where the parameters are

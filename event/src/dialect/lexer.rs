@@ -18,8 +18,17 @@ pub(super) struct Item<'a> {
     pub(super) number: Option<usize>,
     /// Its value as it stands.
     pub(super) value: &'a mut [u8],
-    /// The value holds no `%`.
+    /// The value is known to hold no `%`.
     pub(super) is_clean: bool,
+}
+
+/// Where an item stands at the beginning of the text that is left.
+struct Span {
+    name_len: usize,
+    number: Option<usize>,
+    value_at: usize,
+    end: usize,
+    is_clean: bool,
 }
 
 /// The items that are left.
@@ -40,7 +49,7 @@ impl<'t, 'a> Lexer<'t, 'a> {
         let len = self.rest.len().saturating_sub(PAD_BYTES);
         let text = self.rest.get(..len).unwrap_or_default();
         let end = memchr::memchr(self.table.grammar.separator, text).unwrap_or(len);
-        self.cut(0, None, 0, end)
+        self.cut(&Span { name_len: 0, number: None, value_at: 0, end, is_clean: false })
     }
 
     /// The next item that is not empty.
@@ -60,59 +69,66 @@ impl<'t, 'a> Lexer<'t, 'a> {
                 self.advance(4);
                 continue;
             }
-            return Some(match self.table.grammar.equalizer {
+            let span = match self.table.grammar.equalizer {
                 Some(equalizer) => self.named(word, len, equalizer),
                 None => self.glued(len),
-            });
+            };
+            // One place to cut: the compiler keeps the span in registers.
+            return Some(self.cut(&span));
         }
     }
 
     /// An item whose name ends at the equalizer.
     #[inline]
-    fn named(&mut self, word: u64, len: usize, equalizer: u8) -> Item<'a> {
+    fn named(&mut self, word: u64, len: usize, equalizer: u8) -> Span {
         let separator = self.table.grammar.separator;
         let found = first_of(word, separator, equalizer);
         let (name_len, first) = if found < WORD_BYTES.min(len) {
             (found, word & !(u64::MAX << (8 * found)))
-        } else if found < WORD_BYTES || len <= WORD_BYTES {
+        } else if len <= WORD_BYTES {
             // The text ends within the word: what is behind it are zeros.
             (len, word)
         } else {
             let behind = self.rest.get(WORD_BYTES..len).unwrap_or_default();
             (memchr::memchr2(separator, equalizer, behind).map_or(len, |at| at + WORD_BYTES), word)
         };
-        let name = self.rest.get(..name_len).unwrap_or_default();
-        let number = self.table.names.find_word(first, name);
-        let has_value = self.rest.get(name_len).is_some_and(|byte| *byte == equalizer) && name_len < len;
-        if !has_value {
-            return self.cut(name_len, number, name_len, name_len);
+        let number = self.table.names.find_word(first, self.rest.get(..name_len).unwrap_or_default());
+        if name_len >= len || self.rest.get(name_len) != Some(&equalizer) {
+            return Span { name_len, number, value_at: name_len, end: name_len, is_clean: true };
         }
         let value_at = name_len + 1;
-        let parameter = number.and_then(|number| self.table.parameters.get(number));
-        if parameter.is_some_and(|parameter| parameter.is_rest) {
-            return self.cut_rest(name_len, number, value_at, len);
-        }
-        let text = self.rest.get(value_at..len).unwrap_or_default();
-        if parameter.is_none() {
-            let end = memchr::memchr(separator, text).map_or(len, |at| at + value_at);
-            return self.cut(name_len, number, value_at, end);
+        let Some(parameter) = number.and_then(|number| self.table.parameters.get(number)) else {
+            let end = self.find(separator, separator, value_at, len);
+            return Span { name_len, number, value_at, end, is_clean: false };
+        };
+        if parameter.is_rest {
+            self.mend_joint(value_at);
+            return Span { name_len, number, value_at, end: len, is_clean: false };
         }
         // One look for the end and for an escape.
-        match memchr::memchr2(separator, b'%', text) {
-            None => self.cut_clean(name_len, number, value_at, len),
-            Some(at) if text.get(at) == Some(&separator) => {
-                self.cut_clean(name_len, number, value_at, at + value_at)
-            }
-            Some(at) => {
-                let behind = text.get(at..).unwrap_or_default();
-                let end = memchr::memchr(separator, behind).map_or(len, |more| more + at + value_at);
-                self.cut(name_len, number, value_at, end)
+        let at = self.find(separator, b'%', value_at, len);
+        let is_clean = self.rest.get(at) != Some(&b'%');
+        let end = if is_clean { at } else { self.find(separator, separator, at, len) };
+        Span { name_len, number, value_at, end, is_clean }
+    }
+
+    /// Where the first of two bytes stands in the text from `from` to `len`; `len` if neither does.
+    #[inline]
+    fn find(&self, one: u8, other: u8, from: usize, len: usize) -> usize {
+        // Most values are shorter than a word or two; beyond that a wide search pays.
+        let text = self.rest.get(from..).unwrap_or_default();
+        if let Some(head) = text.first_chunk::<WORD_BYTES>() {
+            let at = first_of(u64::from_le_bytes(*head), one, other);
+            if at < WORD_BYTES {
+                return (from + at).min(len);
             }
         }
+        let behind = self.rest.get(from + WORD_BYTES..len).unwrap_or_default();
+        memchr::memchr2(one, other, behind).map_or(len, |at| from + WORD_BYTES + at)
     }
 
     /// An item whose name is glued to its value: the longest known name that it begins with.
-    fn glued(&mut self, len: usize) -> Item<'a> {
+    fn glued(&mut self, len: usize) -> Span {
         let text = self.rest.get(..len).unwrap_or_default();
         let end = memchr::memchr(self.table.grammar.separator, text).unwrap_or(len);
         let item = text.get(..end).unwrap_or_default();
@@ -121,55 +137,50 @@ impl<'t, 'a> Lexer<'t, 'a> {
             let number = self.table.names.find(item.get(..name_len)?)?;
             Some((name_len, number))
         });
-        let Some((name_len, number)) = found else {
-            return self.cut(end, None, end, end);
-        };
+        let nameless = Span { name_len: end, number: None, value_at: end, end, is_clean: true };
+        let Some((name_len, number)) = found else { return nameless };
         // Some write the equals sign that the grammar does without.
         let value_at = if item.get(name_len) == Some(&b'=') { name_len + 1 } else { name_len };
-        if self.table.parameters.get(number).is_some_and(|parameter| parameter.is_rest) {
+        let number = Some(number);
+        if number
+            .and_then(|number| self.table.parameters.get(number))
+            .is_some_and(|parameter| parameter.is_rest)
+        {
             let value = item.get(value_at..).unwrap_or_default();
             let is_url = value::begins_as_url(value) || value.is_empty() || is_unreplaced_macro(value);
-            return if is_url {
-                self.cut_rest(name_len, Some(number), value_at, len)
-            } else {
-                self.cut(end, None, end, end)
-            };
+            if !is_url {
+                return nameless;
+            }
+            self.mend_joint(value_at);
+            return Span { name_len, number, value_at, end: len, is_clean: false };
         }
-        self.cut(name_len, Some(number), value_at, end)
+        Span { name_len, number, value_at, end, is_clean: false }
     }
 
     /// The query behind the joint, where it is the landing URL.
     fn landing(&mut self, len: usize) -> Item<'a> {
         self.joint.is_landing = false;
-        self.cut(0, self.table.landing, 0, len)
+        self.cut(&Span { name_len: 0, number: self.table.landing, value_at: 0, end: len, is_clean: false })
     }
 
-    /// Cuts an item that takes the rest of the text.
-    fn cut_rest(&mut self, name_len: usize, number: Option<usize>, value_at: usize, len: usize) -> Item<'a> {
-        // What joined path and query was part of the value.
+    /// What joined path and query was a part of the value, where the value takes the rest of the text.
+    fn mend_joint(&mut self, value_at: usize) {
         let after = self.joint.bytes_after;
         if let Some(at) = self.rest.len().checked_sub(after + 1).filter(|at| after > 0 && *at >= value_at)
             && let Some(byte) = self.rest.get_mut(at)
         {
             *byte = b'?';
         }
-        self.cut(name_len, number, value_at, len)
-    }
-
-    #[inline]
-    fn cut(&mut self, name_len: usize, number: Option<usize>, value_at: usize, end: usize) -> Item<'a> {
-        let mut item = self.cut_clean(name_len, number, value_at, end);
-        item.is_clean = item.value.is_empty();
-        item
     }
 
     /// Cuts the text at the end of an item, which is a separator or the end of all.
     #[inline]
-    fn cut_clean(&mut self, name_len: usize, number: Option<usize>, value_at: usize, end: usize) -> Item<'a> {
-        let (item, tail) = std::mem::take(&mut self.rest).split_at_mut(end);
+    fn cut(&mut self, span: &Span) -> Item<'a> {
+        let (item, tail) = std::mem::take(&mut self.rest).split_at_mut(span.end);
         self.rest = tail;
-        let (name, value) = item.split_at_mut(name_len);
-        Item { name, number, value: value.get_mut(value_at - name_len..).unwrap_or_default(), is_clean: true }
+        let (name, value) = item.split_at_mut(span.name_len);
+        let value = value.get_mut(span.value_at - span.name_len..).unwrap_or_default();
+        Item { name, number: span.number, value, is_clean: span.is_clean }
     }
 
     fn advance(&mut self, bytes: usize) {
