@@ -95,6 +95,9 @@ impl Entry<'_, '_> {
 fn part(name: &str, raw: &[u8], meaning: PartMeaning, plus_is_space: bool, is_rest: bool) -> Part {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut copy = raw.to_vec();
+    // An object of one flag looks like a macro.
+    let is_object = meaning == PartMeaning::Field(Field::DeviceRisk)
+        && (copy.contains(&b':') || value::has_escaped(&copy, b':'));
     let is_read = !matches!(meaning, PartMeaning::Dropped | PartMeaning::Unknown);
     let decoded = if is_unreplaced_macro(raw) || (is_rest && value::is_plain_url(raw)) {
         Some(raw)
@@ -104,7 +107,7 @@ fn part(name: &str, raw: &[u8], meaning: PartMeaning, plus_is_space: bool, is_re
     let state = match decoded.map(<[u8]>::trim_ascii) {
         None if is_read => PartState::Broken,
         Some([]) => PartState::Empty,
-        Some(value) if is_unreplaced_macro(value) => PartState::Macro,
+        Some(value) if is_unreplaced_macro(value) && !is_object => PartState::Macro,
         None | Some(_) => PartState::Given,
     };
     let decoded = decoded.filter(|_| is_read).map(text);

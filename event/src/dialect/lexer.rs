@@ -102,8 +102,18 @@ impl<'t, 'a> Lexer<'t, 'a> {
             return Span { name_len, number, value_at, end, is_clean: false };
         };
         if parameter.is_rest {
-            self.mend_joint(value_at);
-            return Span { name_len, number, value_at, end: len, is_clean: false };
+            let end = self.find(separator, separator, value_at, len);
+            let is_rest = !says_nothing(self.rest.get(value_at..end).unwrap_or_default());
+            if is_rest {
+                self.mend_joint(value_at);
+            }
+            return Span {
+                name_len,
+                number,
+                value_at,
+                end: if is_rest { len } else { end },
+                is_clean: false,
+            };
         }
         // One look for the end and for an escape.
         let at = self.find(separator, b'%', value_at, len);
@@ -147,12 +157,13 @@ impl<'t, 'a> Lexer<'t, 'a> {
             .is_some_and(|parameter| parameter.is_rest)
         {
             let value = item.get(value_at..).unwrap_or_default();
-            let is_url = value::begins_as_url(value) || value.is_empty() || is_unreplaced_macro(value);
-            if !is_url {
+            if value::begins_as_url(value) {
+                self.mend_joint(value_at);
+                return Span { name_len, number, value_at, end: len, is_clean: false };
+            }
+            if !says_nothing(value) {
                 return nameless;
             }
-            self.mend_joint(value_at);
-            return Span { name_len, number, value_at, end: len, is_clean: false };
         }
         Span { name_len, number, value_at, end, is_clean: false }
     }
@@ -186,6 +197,12 @@ impl<'t, 'a> Lexer<'t, 'a> {
     fn advance(&mut self, bytes: usize) {
         self.rest = std::mem::take(&mut self.rest).get_mut(bytes..).unwrap_or_default();
     }
+}
+
+/// Whether the value of a parameter that takes the rest of the text is empty or a macro: then others may follow it, from somebody who appends
+/// to what he does not know.
+fn says_nothing(value: &[u8]) -> bool {
+    value.is_empty() || is_unreplaced_macro(value)
 }
 
 /// Where the first of two bytes stands in a word, [`WORD_BYTES`] if neither does.
