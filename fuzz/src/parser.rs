@@ -67,7 +67,7 @@ fn written_out_again(hit: &Hit<'_>) {
 }
 
 /// What is decided from a hit.
-fn judge(hit: &Hit<'_>) {
+pub(crate) fn judge(hit: &Hit<'_>) {
     let text = hit.user_agent.unwrap_or_default();
     assert!(agent::cut(text).len() <= AGENT_BYTES_MAX);
     let _ = time::judge(hit.time, RECEIVED_MS, None, false);
@@ -86,7 +86,7 @@ fn judge(hit: &Hit<'_>) {
 }
 
 /// The fields that are set, by their names in the native dialect.
-fn fields<'a>(hit: &Hit<'a>) -> Vec<(&'static str, &'a [u8])> {
+pub(crate) fn fields<'a>(hit: &Hit<'a>) -> Vec<(&'static str, &'a [u8])> {
     let plain = [
         ("c", hit.campaign),
         ("p", hit.placement),
@@ -109,7 +109,7 @@ fn fields<'a>(hit: &Hit<'a>) -> Vec<(&'static str, &'a [u8])> {
     plain.into_iter().chain(ids).filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-fn longest(name: &str) -> usize {
+pub(crate) fn longest(name: &str) -> usize {
     match name {
         "c" | "p" => limit::CATALOG_ID_BYTES_MAX,
         "cr" => limit::CREATIVE_BYTES_MAX,

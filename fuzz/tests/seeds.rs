@@ -32,3 +32,17 @@ fn record() {
 fn journal() {
     each("journal", fuzz::journal::run);
 }
+
+#[test]
+fn dialects() {
+    each("dialect_native", |input| fuzz::dialect::run("native", input));
+    each("dialect_miaozhen", |input| fuzz::dialect::run("miaozhen", input));
+    each("dialect_admaster", |input| fuzz::dialect::run("admaster", input));
+    each("dialect_cm360", |input| fuzz::dialect::run("cm360", input));
+    each("dialect_nielsen", |input| fuzz::dialect::run("nielsen", input));
+    each("dialect_gridsum", |input| fuzz::dialect::run("gridsum", input));
+    each("dialect_talkingdata", |input| fuzz::dialect::run("talkingdata", input));
+    each("dialect_rtbasia", |input| fuzz::dialect::run("rtbasia", input));
+    each("dialect_adbug", |input| fuzz::dialect::run("adbug", input));
+    each("dialect_vast", |input| fuzz::dialect::run("vast", input));
+}

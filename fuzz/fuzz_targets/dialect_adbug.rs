@@ -1,0 +1,4 @@
+//! libFuzzer's way into [`fuzz::dialect`] for the dialect `adbug`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::dialect::run("adbug", input));
