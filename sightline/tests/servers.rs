@@ -134,11 +134,8 @@ fn the_shell_example_of_the_readme_works_as_it_stands() {
     let script =
         section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("its example");
     // The key is there already: the tracker was started with it.
-    let script: String = script
-        .lines()
-        .filter(|line| !line.contains("openssl rand"))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let lines: Vec<&str> = script.lines().filter(|line| !line.contains("openssl rand")).collect();
+    let script = lines.join("\n");
     assert!(script.contains("openssl dgst") && script.contains("http://127.0.0.1:8080"), "{script}");
     let script = script.replace("http://127.0.0.1:8080", &format!("http://{}", instance.tracker()));
     let done = Command::new("bash")
