@@ -13,12 +13,13 @@
 //!
 //! Must never: look at an event before the marks that are published with the figures were read, or settle a day whose events have begun to expire.
 
+mod aside;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use event::clock::{Clock, UnixMs};
-use event::identifier::IdKind;
 use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
@@ -45,11 +46,6 @@ const ABANDONED_MS: i64 = 60 * 60 * 1000;
 const STEP_MAX: Duration = Duration::from_millis(ABANDONED_MS as u64 / 2);
 /// Bits of a generation's number that are the settler's own; above them stands the time.
 const OWN_BITS: u32 = 22;
-
-/// New devices set aside that one settle step names in the log.
-const SET_ASIDE_TOLD_MAX: u64 = 20;
-/// Settled days over which devices set aside are counted for the metric.
-const SET_ASIDE_DAYS: usize = 7;
 
 /// The tables that hold generations.
 const GENERATION_TABLES: [Statement; 4] =
@@ -317,64 +313,6 @@ impl Settler {
             first += portion;
         }
         self.clear_judged()
-    }
-
-    /// Lists the devices over the ceiling, before any hit is judged.
-    fn set_aside(&self, day: u16, generation: u64, own_hits: u64) -> Result<(), StoreError> {
-        if self.rules.ceiling == 0 {
-            return Ok(());
-        }
-        let aside = Aside { published: &[], days: &[day], hits: own_hits };
-        let mut values = judge::aside_values(&self.rules, aside);
-        values.push(("generation", Value::Number(generation)));
-        self.store.execute(Work::Settle, statement::SETTLE_SET_ASIDE, &values)?;
-        // What is judged next may ask another replica.
-        self.store.catch_up_replicas()
-    }
-
-    /// Says which devices were set aside that the figures before did not set aside.
-    fn tell_set_aside(&self, day: u16, before: u64, generation: u64) -> Result<(), StoreError> {
-        #[derive(Deserialize)]
-        struct New {
-            kind: u8,
-            impressions: u64,
-            campaigns: Vec<String>,
-            placements: Vec<String>,
-        }
-        let values = vec![
-            ("day", Value::Days(vec![day])),
-            ("before", Value::Number(before)),
-            ("generation", Value::Number(generation)),
-            ("limit", Value::Number(SET_ASIDE_TOLD_MAX)),
-        ];
-        let new: Vec<New> = self.store.rows(Work::Settle, statement::SET_ASIDE_NEW, &values)?;
-        for device in new {
-            tracing::info!(
-                day = day_text(day),
-                kind = IdKind::from_number(device.kind).map_or("unknown", IdKind::name),
-                impressions = device.impressions,
-                campaign = device.campaigns.first().map_or("", String::as_str),
-                placement = device.placements.first().map_or("", String::as_str),
-                "an id with more impressions than one device sees was set aside"
-            );
-        }
-        Ok(())
-    }
-
-    /// Tells how many devices are set aside on the newest settled days.
-    pub(crate) fn measure_set_aside(&self) -> Result<(), StoreError> {
-        #[derive(Deserialize)]
-        struct Count {
-            devices: u64,
-        }
-        let mut published = self.published()?;
-        published.sort_unstable_by_key(|p| std::cmp::Reverse(p.day));
-        published.truncate(SET_ASIDE_DAYS);
-        let published = published.iter().map(|p| (p.day, p.generation)).collect();
-        let values = vec![("published", Value::Generations(published))];
-        let count: Vec<Count> = self.store.rows(Work::Settle, statement::SET_ASIDE_DEVICE_COUNT, &values)?;
-        metrics::devices_set_aside(count.first().map_or(0, |count| count.devices));
-        Ok(())
     }
 
     fn clear_judged(&self) -> Result<(), StoreError> {
