@@ -373,6 +373,12 @@ fn vast_events_and_values_that_say_that_there_is_none() {
     let start = |more: &str| format!("/vast/start?c=1&p=2&{more}");
     is(&start("ip=-1&ua=-1&t=-1&gpp=-2&ifa=-1&rid=-1&lmt=-2"), "vast", Stage::Start, &[]);
     is(&start("ifa=-2&cookie=abc"), "vast", Stage::Start, &[("cookie", "abc"), ("limit_ad_tracking", "1")]);
+    for order in ["ifa=-2&lmt=0", "lmt=0&ifa=-2"] {
+        is(&start(order), "vast", Stage::Start, &[("limit_ad_tracking", "1")]);
+    }
+    for order in ["reg=coppa&coppa=0&gdpr=0", "coppa=0&gdpr=0&reg=coppa"] {
+        is(&start(order), "vast", Stage::Start, &[("child_directed", "1"), ("gdpr", "0")]);
+    }
     is(
         &start("ifa=[IFA]&ifa_type=aaid&lmt=0&cb=[CACHEBUSTING]"),
         "vast",
@@ -432,6 +438,7 @@ fn every_part_of_a_target_is_explained() {
 }
 
 /// The macro as Chinese media write it.
+#[allow(clippy::unnecessary_wraps, reason = "links may leave a parameter out")]
 fn macro_of(template: &str, _: Field) -> Option<String> {
     Some(format!("__{template}__"))
 }

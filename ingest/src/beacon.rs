@@ -176,7 +176,7 @@ fn weigh(
         return Err(Outcome::NotPermitted);
     }
     let start_ms = place.campaign.and_then(Campaign::campaign_start_ms);
-    let time = time::judge(hit.time, now_ms, start_ms, rights.backdate)?;
+    let time = time::judge_at_offset(hit.time, hit.time_offset_minutes, now_ms, start_ms, rights.backdate)?;
     findings.client_time_ms = time.client_time_ms;
     let viewer = Viewer::of(hit, caller, findings.source)?;
 

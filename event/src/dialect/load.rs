@@ -156,7 +156,7 @@ impl Builder {
         if grammar.last_wins {
             self.parameters.iter_mut().for_each(|parameter| parameter.repeats = field::Repeats::Last);
         }
-        self.mark_ored();
+        self.mark_ored(!text.withheld.is_empty());
         let landing = self.landing(&text)?;
         let events: Vec<_> = text
             .events
@@ -261,11 +261,14 @@ impl Builder {
         Ok(self.patterns.len() - 1)
     }
 
-    /// Marks the parameters that share a privacy signal.
-    fn mark_ored(&mut self) {
-        for signal in [Field::LimitAdTracking, Field::ChildDirected] {
+    /// Marks the parameters that share a privacy signal: with others, with a list of words, or with what is withheld.
+    fn mark_ored(&mut self, withholds: bool) {
+        for signal in [Field::LimitAdTracking, Field::ChildDirected, Field::Gdpr] {
             let fills = |parameter: &Parameter| parameter.meaning == Meaning::Field(signal);
-            if self.parameters.iter().filter(|parameter| fills(parameter)).count() > 1 {
+            let in_words =
+                self.words.iter().filter(|words| words.iter().any(|(_, field)| *field == signal)).count();
+            let others = in_words + usize::from(withholds && signal == Field::LimitAdTracking);
+            if self.parameters.iter().filter(|parameter| fills(parameter)).count() + others > 1 {
                 for parameter in self.parameters.iter_mut().filter(|parameter| fills(parameter)) {
                     parameter.repeats = field::Repeats::Either;
                 }
