@@ -252,7 +252,18 @@ impl Profile {
 
     /// Which macro of this medium to put where a dialect has a parameter for `field` whose own template says `template`: one that holds
     /// exactly that, else the one of the same name if the hit's reader can make sense of it. `None` where the medium has nothing for it:
-    /// leave the parameter out. What is handed out by this is what [`remap`](Self::remap) reads.
+    /// leave the parameter out. What is handed out by this is what [`remap`](Self::remap) reads. For a whole link:
+    ///
+    /// ```
+    /// # use event::{dialect::{Dialects, LinkFor}, profile::Profiles, stage::Stage};
+    /// let (miaozhen, kuaishou) = (Dialects::built_in().get("miaozhen"), Profiles::built_in().get("kuaishou"));
+    /// let (miaozhen, kuaishou) = miaozhen.zip(kuaishou).expect("they are part of the program");
+    /// let wanted = LinkFor { stage: Stage::Impression, campaign: "1", placement: "p1", landing_url: None };
+    /// let link = miaozhen.link(wanted, |template, field| {
+    ///     kuaishou.macro_for(Some(template), field).map(|(name, _)| kuaishou.written(name))
+    /// });
+    /// assert!(link.is_some_and(|link| link.contains("&m2=__IMEI2__&")));
+    /// ```
     pub fn macro_for(&self, template: Option<&str>, field: Field) -> Option<(&str, Meaning)> {
         let same_name =
             template.and_then(|template| self.macros().find(|(name, _)| name.eq_ignore_ascii_case(template)));

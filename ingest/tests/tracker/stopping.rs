@@ -105,12 +105,9 @@ fn an_address_in_use_is_refused() {
     let rig = Rig::start();
     let settings = ingest::Settings { listen: rig.address, ..ingest::Settings::default() };
     let folder = tempfile::tempdir().expect("a folder");
-    let (writer, _) = journal::Lane::open(
-        folder.path(),
-        journal::Settings::default(),
-        Arc::new(|| crate::rig::NOW_MS),
-    )
-    .expect("a lane opens");
+    let (writer, _) =
+        journal::Lane::open(folder.path(), journal::Settings::default(), Arc::new(|| crate::rig::NOW_MS))
+            .expect("a lane opens");
     let parts = ingest::Parts {
         dialects: Arc::clone(event::dialect::Dialects::built_in()),
         keys: rig.keys.clone(),
