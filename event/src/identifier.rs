@@ -234,6 +234,11 @@ impl<'k, 'a> Finder<'k, 'a> {
     }
 }
 
+/// Whether a value is one that many senders write where they have none: zeros, `null`, `unknown`, `-1`, a macro … For ids of views as well.
+pub fn stands_for_nothing(value: &[u8]) -> bool {
+    bad::of_raw(value).is_some()
+}
+
 /// Builds the table of bad values; see [`crate::prepare`].
 pub(crate) fn prepare() {
     bad::prepare();

@@ -90,7 +90,10 @@ pub(crate) async fn serve(
     if let Some(answer) = unwelcome(known.sender) {
         return answer;
     }
-    caller.sender = known.sender;
+    // Without a key it stays who it is by its address.
+    if known.sender != Sender::Viewer {
+        caller.sender = known.sender;
+    }
     let repeat = Repeat::of(&known, key);
     let text = match body::unpack(encoding, raw, limits.body_decoded_bytes_max).await {
         Ok(text) => text,
@@ -179,7 +182,7 @@ async fn decide_all(
             };
             let caller = &Caller { view: repeat.view(fates.len(), &said.hit), ..*caller };
             lane.tally.read(lane.native, &said.hit);
-            let given = id_cookie::recognise(&mut said.hit, caller, &lane.settings);
+            let given = id_cookie::recognise(&mut said, caller, &lane.settings);
             cookie = if fates.is_empty() { given } else { given.and(cookie) };
             let now_ms = lane.clock.now_ms();
             let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);

@@ -178,7 +178,7 @@ fn weigh(
     let start_ms = place.campaign.and_then(Campaign::campaign_start_ms);
     let time = time::judge_at_offset(hit.time, hit.time_offset_minutes, now_ms, start_ms, rights.backdate)?;
     findings.client_time_ms = time.client_time_ms;
-    let viewer = Viewer::of(hit, caller, findings.source)?;
+    let viewer = Viewer::of(said, caller, findings.source)?;
 
     if !rules.may_measure {
         return Ok(Decision::Unknown);
@@ -216,7 +216,7 @@ fn weigh(
             region: "",
             catalog_version: rules.catalog.version,
             device: device(&identity, flags),
-            view: hit.group_id.or(hit.request_id).map_or(caller.view, view_hash),
+            view: view_id(hit).map_or(caller.view, view_hash),
             network: &viewer.address.map(address::cut).unwrap_or_default(),
             agent: agent::cut(viewer.agent),
             site: std::str::from_utf8(&viewer.site).unwrap_or_default(),
@@ -276,7 +276,8 @@ struct Viewer<'a> {
 }
 
 impl<'a> Viewer<'a> {
-    fn of(hit: &Hit<'a>, caller: &Caller<'a>, source: SourceKind) -> Result<Self, Outcome> {
+    fn of(said: &Said<'a>, caller: &Caller<'a>, source: SourceKind) -> Result<Self, Outcome> {
+        let (hit, is_item) = (&said.hit, said.is_item);
         let rights = caller.sender.rights();
         let is_own_connection = match (source, caller.sender) {
             (SourceKind::Client, Sender::Viewer | Sender::UnknownKey | Sender::Refused(_)) => true,
@@ -286,8 +287,11 @@ impl<'a> Viewer<'a> {
         };
         let said_ip = hit.ip.or(caller.device_ip).filter(|_| rights.ip);
         let said_agent = hit.user_agent.or(caller.device_agent).filter(|_| rights.ua);
-        let address = match said_ip {
-            Some(said) => Some(crate::address::parse(said).ok_or(Outcome::Malformed)?),
+        let address = match said_ip.map(crate::address::parse) {
+            Some(Some(said)) => Some(said),
+            // Whoever writes JSON can mend it; media's templates say `unknown`, or a list of proxies, and the ad was shown all the same.
+            Some(None) if is_item => return Err(Outcome::Malformed),
+            Some(None) => None,
             None if is_own_connection => caller.address,
             None => None,
         };
@@ -320,7 +324,7 @@ fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judge
         (is_on(hit.child_directed), flag::WITHHELD_CHILD),
         (is_consent_missing(hit), flag::WITHHELD_CONSENT),
         (said.is_landing_refused, flag::LANDING_REFUSED),
-        (hit.group_id.is_some(), flag::DUPLICATE_BY_TIME),
+        (is_named(hit.group_id), flag::DUPLICATE_BY_TIME),
         (hit.device_risk & risk::ROOT != 0, flag::DEVICE_ROOT),
         (hit.device_risk & risk::EMULATOR != 0, flag::DEVICE_EMULATOR),
         (hit.device_risk & risk::HOOK != 0, flag::DEVICE_HOOK),
@@ -329,6 +333,16 @@ fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judge
     .into_iter()
     .filter_map(|(is_set, bit)| is_set.then_some(bit))
     .fold(identity.flags | time.flags, |flags, bit| flags | bit)
+}
+
+/// The id that ties the hits of the view: the SDK's group, else the request. A word that stands for nothing (`-1`, `null`, zeros) names no view: all
+/// that sends it would be repeats of one.
+fn view_id<'a>(hit: &Hit<'a>) -> Option<&'a [u8]> {
+    [hit.group_id, hit.request_id].into_iter().find(|id| is_named(*id)).flatten()
+}
+
+fn is_named(id: Option<&[u8]>) -> bool {
+    id.is_some_and(|id| !identifier::stands_for_nothing(id))
 }
 
 /// The device, unless a signal withholds it.

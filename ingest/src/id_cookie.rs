@@ -1,18 +1,18 @@
 //! The id cookie for browsers: a random number that stands for a browser where media have no device id. Off unless the operator sets `id_cookie`.
 //!
 //! It owns the cookie's name, form and life. It must never be read or given against a signal (`beacon::may_be_recognised`), and never depend
-//! on whether a device opted out: who may be told apart by an answer would be found out by it.
+//! on whether a device's id is in the list of opt-outs: who may be told apart by an answer would be found out by it. (A browser that sends the
+//! opt-out cookie knows that it does.)
 //!
 //! Only a cookie that came back is a device: a browser that keeps none would be a new one with each ad and swell the reach. So the first hit of
 //! a browser has none.
 
-use event::hit::Hit;
 use event::identifier::IdField;
 use hyper::header::{HeaderValue, SET_COOKIE};
 use memchr::memmem;
 
 use crate::answer::Answer;
-use crate::beacon;
+use crate::beacon::{self, Said};
 use crate::caller::Caller;
 use crate::senders::Sender;
 use crate::settings::Settings;
@@ -38,13 +38,16 @@ pub(crate) fn find(header: &[u8]) -> Option<&[u8]> {
 /// Takes the browser's id into a hit that has no cookie id of its own, where nothing speaks against it. The cookie to give to a browser that has
 /// none.
 pub(crate) fn recognise<'a>(
-    hit: &mut Hit<'a>,
+    said: &mut Said<'a>,
     caller: &Caller<'a>,
     settings: &Settings,
 ) -> Option<HeaderValue> {
-    if !settings.id_cookie || caller.sender != Sender::Viewer || !beacon::may_be_recognised(hit, caller) {
+    // A hit with a defect may have said no where it could not be read.
+    let says_no = said.defect.is_some() || !beacon::may_be_recognised(&said.hit, caller);
+    if !settings.id_cookie || caller.sender != Sender::Viewer || says_no {
         return None;
     }
+    let hit = &mut said.hit;
     match caller.id_cookie {
         Some(id) => {
             if let Some(slot) = hit.ids.get_mut(IdField::Cookie as usize) {

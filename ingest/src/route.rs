@@ -179,7 +179,7 @@ async fn pixel(
             .proved(lane, &headers, uri);
         let mut said = Said::of(entry, entry.read(scratch));
         lane.tally.read(entry.number, &said.hit);
-        let cookie = id_cookie::recognise(&mut said.hit, &caller, &lane.settings);
+        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings);
         let now_ms = lane.clock.now_ms();
         let mut rules = lane.rules(catalog.load(), opt_outs, now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);

@@ -1,7 +1,7 @@
 //! The list of a trial placement's hits: what became of each, for whoever integrates it before the campaign starts.
 //!
 //! It owns what of a hit is told: names and findings, never a value that was sent, no address and no agent. It must never tell an opted-out hit
-//! from another, and never hold up a beacon: such a record is appended beside the answer, and nobody waits for it.
+//! from another (who integrates could ask by it whether a device opted out), so that one is listed too, with nothing in it that says whose it was; and never hold up a beacon: such a record is appended beside the answer, and nobody waits for it.
 
 use event::clock::UnixMs;
 use event::outcome::Outcome;
@@ -49,8 +49,8 @@ fn trial_hit<'a>(
 ) -> Option<TrialHit<'a>> {
     let hit = &said.hit;
     Some(TrialHit {
-        received_ms: now_ms,
-        client_clock_ms: findings.client_time_ms.map(|client| client.saturating_sub(now_ms)),
+        received_ms: to_second(now_ms),
+        client_clock_ms: findings.client_time_ms.map(|client| to_second(client.saturating_sub(now_ms))),
         campaign: std::str::from_utf8(hit.campaign?).ok()?,
         placement: std::str::from_utf8(hit.placement?).ok()?,
         dialect: Some(said.dialect).filter(|name| name.len() <= DIALECT_BYTES_MAX).unwrap_or_default(),
@@ -65,6 +65,11 @@ fn trial_hit<'a>(
         parameters_unknown: hit.parameters_unknown,
         dropped: "",
     })
+}
+
+/// To the second: enough for whoever watches, and a listed hit of somebody who opted out meets nothing else by its time.
+fn to_second(ms: i64) -> i64 {
+    ms.div_euclid(1000) * 1000
 }
 
 /// The dropped parameters that the dialect knows, by name. The names are those of the table, not what a caller wrote.

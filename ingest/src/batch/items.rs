@@ -20,6 +20,9 @@ use crate::beacon::Said;
 /// JSON's names say what each identifier is, whatever the medium's macros hold: no profile has a word in it.
 const NO_DIALECT: usize = usize::MAX;
 
+/// Most fields of an item: twice as many as there are names. A small body that unpacks into millions of them would hold up the lane.
+const FIELDS_MAX: usize = 128;
+
 /// Takes the text apart into items; broken JSON anywhere refuses all of it.
 pub(crate) fn items(text: &[u8], items_max: usize) -> Result<Vec<&RawValue>, Refusal> {
     // The error of the library quotes no value, only a place.
@@ -124,6 +127,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::new();
         while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            if fields.len() == FIELDS_MAX {
+                return Err(serde::de::Error::custom("too many fields"));
+            }
             fields.push((name, value_of(value.get())));
         }
         Ok(fields)
@@ -235,6 +241,8 @@ mod tests {
             (r#"{"unasked":{"x":1}}"#, (Some("impression"), None)),
             (r#"{"c":"a","c":"b"}"#, (Some("impression"), Some(Outcome::Contradictory))),
             (r#"{"c":"\ud800"}"#, (Some("impression"), Some(Outcome::Malformed))),
+            (&format!("{{{}\"c\":\"a\"}}", "\"x\":0,".repeat(FIELDS_MAX - 1)), (Some("impression"), None)),
+            (&format!("{{{}\"c\":\"a\"}}", "\"x\":0,".repeat(FIELDS_MAX)), (None, Some(Outcome::Malformed))),
             ("[]", (None, Some(Outcome::Malformed))),
             ("1", (None, Some(Outcome::Malformed))),
         ] {

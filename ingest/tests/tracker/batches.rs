@@ -297,3 +297,17 @@ fn bodies_that_come_slowly_are_bounded_together() {
     assert_eq!(reasons(&third.reply(false).expect("an answer")), ["accepted"]);
     rig.stop();
 }
+
+#[test]
+fn a_server_of_a_known_network_may_send_batches_without_a_key() {
+    let rig = Rig::with(|settings, _| {
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+        settings.server[0].networks = vec!["203.0.113.0/24".parse().expect("a network")];
+    });
+    let body = br#"[{"c":"demo","p":"p1","ip":"198.51.100.7","ua":"Viewer"}]"#;
+    for (from, expected) in [("203.0.113.9", "accepted"), ("203.0.114.9", "not_permitted")] {
+        let reply = rig.connect().request("POST", "/v1/events", &[("x-forwarded-for", from)], body);
+        assert!(reply.text().contains(expected), "{from}: {}", reply.text());
+    }
+    assert_eq!(rig.stop().only().agent, "Viewer");
+}

@@ -6,7 +6,7 @@ use event::outcome::Outcome;
 use event::record::{Platform, flag, view_hash};
 use event::stage::Stage;
 
-use crate::rig::{NOW_MS, Rig};
+use crate::rig::{NOW_MS, Rig, SERVER_KEY};
 
 const SDK: &str = "Dalvik/2.1.0 (Linux; U; Android 14; 23127PN0CC Build/UKQ1.230804.001)";
 const OAID: &str = "3f8c2d9e7a416f0b9c1e5d2a8b7c6e10";
@@ -29,7 +29,7 @@ fn target(path: &str, marks: &str, seconds: i64) -> String {
     let marks = if marks.starts_with("o=") { marks.to_owned() } else { format!("{marks}&o=") };
     format!(
         "/{path}/k=2070777&p=7CmBF&dx=__IPDX__&rt=2&ns=__IP__&ni=__IESID__&v=__LOC__&mo=0&m1=__ANDROIDID1__&m2={IMEI_MD5}\
-         &m11=__OAID__&m11={OAID}&mt={seconds}&vf=0123456789ABCDEF&{marks}"
+         &m11=__OAID__&m11={OAID}&mt={seconds}&vf=7B3C9D21-5E0F&{marks}"
     )
 }
 
@@ -52,7 +52,7 @@ fn an_ad_view_of_the_sdk_is_stored_stage_by_stage() {
     assert_eq!(stages, VIEW.map(|(_, _, stage)| stage));
     for event in &stored.events {
         assert_eq!((event.campaign.as_str(), event.placement.as_str()), ("2070777", "7CmBF"));
-        assert_eq!((event.view, event.time_ms), (view_hash(b"0123456789ABCDEF"), seconds * 1000));
+        assert_eq!((event.view, event.time_ms), (view_hash(b"7B3C9D21-5E0F"), seconds * 1000));
         assert_eq!(event.platform, Platform::Android);
         assert!(event.device.is_some());
         let expected = flag::DUPLICATE_BY_TIME | flag::MACRO_UNREPLACED | flag::ID_USABLE;
@@ -182,4 +182,60 @@ fn a_browser_is_recognised_by_our_cookie_only_where_that_is_set_and_nothing_spea
     let reply = rig.connect().get("/i?c=demo&p=p1", &[("cookie", &cookie)]);
     assert_eq!(reply.header("set-cookie"), "");
     assert_eq!(rig.stop().only().device, None);
+}
+
+#[test]
+fn formatted_times_are_read_on_the_dialects_own_clock() {
+    let rig = Rig::start();
+    let mut client = rig.connect();
+    // The tracker's clock says 2026-11-21 12:00 UTC: 20:00 in China.
+    for time in ["20261121195900", "20261121195900123", "20261113200000"] {
+        assert!(client.get(&format!("/i/a2070777,b7CmBF,i0,m202,t{time},h"), &[]).is_pixel());
+    }
+    let stored = rig.stop();
+    assert_eq!(stored.count(Outcome::TooLate), 1, "eight days old");
+    let times: Vec<_> = stored.events.iter().map(|event| event.time_ms - NOW_MS).collect();
+    assert_eq!(times, [-60_000, -59_877]);
+}
+
+#[test]
+fn a_word_that_stands_for_nothing_names_no_view() {
+    let rig = Rig::start();
+    let mut client = rig.connect();
+    for target in [
+        "/i?c=demo&p=p1&rid=-1",
+        "/x/k=2070777&p=7CmBF&tr=unknown&o=",
+        "/x/k=2070777&p=7CmBF&vf=null&tr=0&o=",
+        "/x/k=2070777&p=7CmBF&vf=0&tr=r-1&o=",
+    ] {
+        assert!(client.get(target, &[]).is_pixel());
+    }
+    let stored = rig.stop();
+    let views: Vec<_> = stored.events.iter().map(|event| event.view).collect();
+    assert_eq!(views, [0, 0, 0, view_hash(b"r-1")]);
+    assert!(stored.events.iter().all(|event| event.flags & flag::DUPLICATE_BY_TIME == 0));
+}
+
+#[test]
+fn what_could_not_be_read_gets_no_cookie() {
+    let rig = Rig::with(|settings, _| settings.id_cookie = true);
+    let mut client = rig.connect();
+    for target in ["/i?c=demo&p=p1&gdpr=1%", "/i?c=demo&p=p1&gdpr=0&gdpr=1"] {
+        assert_eq!(client.get(target, &[]).header("set-cookie"), "", "{target}");
+    }
+    rig.stop();
+}
+
+#[test]
+fn an_address_that_a_server_cannot_say_is_none() {
+    let rig = Rig::start();
+    let bearer = format!("Bearer {SERVER_KEY}");
+    let mut client = rig.connect();
+    for ip in ["unknown", "1.2.3.4,5.6.7.8", "203.0.113.7"] {
+        let target = format!("/x/k=2070777&p=7CmBF&ns={ip}&o=");
+        assert!(client.get(&target, &[("authorization", &bearer)]).is_pixel());
+    }
+    let stored = rig.stop();
+    let networks: Vec<_> = stored.events.iter().map(|event| event.network.len()).collect();
+    assert_eq!(networks, [0, 0, 3]);
 }
