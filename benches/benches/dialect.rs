@@ -120,7 +120,7 @@ impl<'a> ByHand<'a> {
     fn stage(&self) -> Option<Stage> {
         let [br, vx, vc] = self.marks;
         Some(match (br, vc, vx) {
-            (b"1", ..) => Stage::Impression,
+            (b"1", ..) | (b"", b"", b"" | b"0") => Stage::Impression,
             (_, b"25", _) => Stage::FirstQuartile,
             (_, b"50", _) => Stage::Midpoint,
             (_, b"75", _) => Stage::ThirdQuartile,
@@ -129,7 +129,6 @@ impl<'a> ByHand<'a> {
             (.., b"4") => Stage::NotViewable,
             (.., b"2") => Stage::NotMeasurable,
             (b"0", ..) => Stage::Tracked,
-            (b"", b"", b"" | b"0") => Stage::Impression,
             _ => return None,
         })
     }
