@@ -13,7 +13,7 @@
 //! Nothing in here may print, copy out or serialise a key. The one way out is [`KeyRing::to_file_text`], for the key file.
 
 mod file;
-mod hmac;
+pub(crate) mod hmac;
 pub mod signature;
 #[cfg(test)]
 mod tests;
@@ -92,7 +92,7 @@ impl Secret {
 }
 
 /// A key of one repeated byte is none: a placeholder or a failed source.
-fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
+pub(crate) fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
     let [first, ..] = *key;
     key.iter().all(|byte| *byte == first)
 }

@@ -19,6 +19,7 @@ pub mod dialect;
 pub mod hit;
 pub mod identifier;
 pub mod key;
+pub mod link;
 pub mod outcome;
 pub mod profile;
 pub mod record;

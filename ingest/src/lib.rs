@@ -55,6 +55,7 @@ pub use batch::decode_batch;
 use event::clock::Clock;
 use event::dialect::Dialects;
 use event::key::KeyRing;
+use event::link::LinkKeys;
 use journal::{Health, Writer};
 use senders::Senders;
 pub use settings::{Limits, Right, Server, Settings, Signature};
@@ -69,6 +70,8 @@ pub struct Parts {
     pub dialects: Arc<Dialects>,
     /// The device keys.
     pub keys: Arc<KeyRing>,
+    /// The keys of signed links. Without one, no link to a placement with `signed_links = true` is good.
+    pub link_keys: Arc<LinkKeys>,
     /// The catalog in force.
     pub catalog: catalog::Shared,
     /// Who must not be measured.

@@ -86,6 +86,7 @@ fn what_is_declared_is_reported() {
     let parts = ingest::Parts {
         dialects: Arc::clone(event::dialect::Dialects::built_in()),
         keys: Arc::new(keys),
+        link_keys: Arc::default(),
         catalog: catalog::Catalog::default().into_shared(),
         opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
         standing: opt_out::Standing::always(),

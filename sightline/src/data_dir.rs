@@ -9,6 +9,7 @@
 //! DATA/keys/operator.token   bearer token of the report API                               0600
 //! DATA/keys/replay.key       server key with the rights ip, ua, backdate                  0600
 //! DATA/keys/debug.key        key of the x-sightline-debug header                          0600
+//! DATA/keys/link.key         key of signed links                                          0600
 //! DATA/keys/opt-out.receipts how many receipts the opt-out registry has had: its folder cannot be lost unseen
 //! DATA/journal/lane-<n>/     journal lanes
 //! DATA/opt-out/              opt-out registry
@@ -80,6 +81,11 @@ impl DataDir {
     /// The key that makes answers tell their outcome.
     pub(crate) fn debug_key(&self) -> PathBuf {
         self.root.join("keys/debug.key")
+    }
+
+    /// Default place of the key of signed links.
+    pub(crate) fn link_key(&self) -> PathBuf {
+        self.root.join("keys/link.key")
     }
 
     /// Default place of the catalog.

@@ -21,6 +21,7 @@ mod demo;
 mod grammars;
 mod instance;
 mod journal_tool;
+mod link_keys;
 mod links;
 mod logging;
 mod metrics;

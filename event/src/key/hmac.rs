@@ -14,7 +14,7 @@ const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The hash states after the inner and the outer padded key. Wiped when dropped.
-pub(super) struct Keyed {
+pub(crate) struct Keyed {
     inner: [u32; 8],
     outer: [u32; 8],
 }
@@ -27,12 +27,12 @@ impl Drop for Keyed {
 }
 
 impl Keyed {
-    pub(super) fn new(key: &[u8; super::KEY_BYTES]) -> Self {
+    pub(crate) fn new(key: &[u8; super::KEY_BYTES]) -> Self {
         Self { inner: after_key(key, 0x36), outer: after_key(key, 0x5c) }
     }
 
     /// The first 16 bytes of the HMAC of the parts, one after the other.
-    pub(super) fn hash(&self, parts: &[&[u8]]) -> [u8; 16] {
+    pub(crate) fn hash(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut state = self.inner;
         let mut block = Block::new();
         for part in parts {

@@ -228,6 +228,7 @@ impl Rig {
         let parts = Parts {
             dialects: Arc::clone(event::dialect::Dialects::built_in()),
             keys: Arc::clone(&self.keys),
+            link_keys: Arc::default(),
             catalog: Arc::clone(&self.catalog),
             opt_outs: self.opt_outs.clone(),
             standing: self.grant.standing(),

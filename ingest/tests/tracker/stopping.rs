@@ -111,6 +111,7 @@ fn an_address_in_use_is_refused() {
     let parts = ingest::Parts {
         dialects: Arc::clone(event::dialect::Dialects::built_in()),
         keys: rig.keys.clone(),
+        link_keys: Arc::default(),
         catalog: rig.catalog.clone(),
         opt_outs: rig.opt_outs.clone(),
         standing: opt_out::Standing::always(),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub(crate) use error::{ConfigError, nearest};
-pub(crate) use sections::{Admin, Journal};
+pub(crate) use sections::{Admin, Journal, Links};
 
 use crate::data_dir::DataDir;
 
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     /// The tracker.
     pub(crate) tracker: ingest::Settings,
+    /// Signed links.
+    pub(crate) links: Links,
     /// The journal's lanes.
     pub(crate) journal: Journal,
     /// The opt-out page and registry.
@@ -57,6 +59,7 @@ impl Default for Config {
             key_file: None,
             public_url: None,
             tracker: ingest::Settings::default(),
+            links: Links::default(),
             journal: Journal::default(),
             opt_out: opt_out::Settings::default(),
             reports: aggregator::Settings::default(),
@@ -110,6 +113,7 @@ impl Config {
     /// Holds the values against their limits and against each other.
     fn check(&self) -> Result<(), String> {
         self.journal.check().map_err(|error| format!("[journal]: {error}"))?;
+        self.links.check()?;
         self.check_cluster()?;
         let listeners = [
             ("tracker", self.tracker.listen),

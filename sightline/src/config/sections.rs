@@ -1,6 +1,7 @@
 //! The sections of the configuration that belong to the binary; a role's own settings stand in its crate.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -81,6 +82,29 @@ impl Journal {
             retention_age: Duration::from_secs(self.retention_hours.saturating_mul(3600)),
             ..journal::Settings::default()
         }
+    }
+}
+
+/// `[links]`: the keys of signed links. What a signature says stands in `event::link`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Links {
+    /// Files with one key each: the first one signs, all of them verify. Empty: one machine keeps a key of its own in its data folder, a
+    /// cluster has none.
+    pub(crate) key_files: Vec<PathBuf>,
+}
+
+impl Links {
+    /// Holds the values against their limits.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.key_files.len() > event::link::KEYS_MAX {
+            let most = event::link::KEYS_MAX;
+            return Err(format!(
+                "[links] key_files names {} files; at most {most} keys are held at a time: leave out those whose links have all expired",
+                self.key_files.len()
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use event::clock::Clock;
 use event::key::KeyRing;
+use event::link::LinkKeys;
 use event::profile::Profiles;
 use journal::{Lane, Writer};
 use kafka::Cluster;
@@ -17,6 +18,7 @@ use crate::cli::RoleArgs;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{self, DataDir, Lock};
 use crate::grammars::Grammars;
+use crate::link_keys;
 use crate::metrics::{self, Exporter};
 
 /// How long a start waits for the catalog of a cluster. A node whose catalog comes later is not ready until then.
@@ -48,6 +50,8 @@ pub(crate) struct Ground {
     pub(crate) data: DataDir,
     /// Device and opt-out keys.
     pub(crate) keys: Arc<KeyRing>,
+    /// The keys of signed links.
+    pub(crate) link_keys: Arc<LinkKeys>,
     /// The way to Kafka, where there is one.
     pub(crate) cluster: Option<Cluster>,
     /// What hits are understood by.
@@ -93,6 +97,11 @@ impl Ground {
         }
         let grammars = Grammars::load(config.grammars.as_deref())?;
         let keys = key_ring(&config)?;
+        let link_keys = if want.tracker || want.aggregator {
+            link_keys::load_or_draw(&config, &data)?
+        } else {
+            LinkKeys::default()
+        };
         let operator = data_dir::token(&data.operator_token(), "sightline_operator_")?;
         if want.tracker {
             enter_own_keys(&mut config, &data)?;
@@ -112,6 +121,7 @@ impl Ground {
             following,
             grammars,
             keys: Arc::new(keys),
+            link_keys: Arc::new(link_keys),
             operator_token: operator.text,
             threads: cores(),
             is_first_start: operator.is_new,

@@ -333,6 +333,7 @@ fn start_tracker(
     let parts = ingest::Parts {
         dialects: Arc::clone(&ground.grammars.dialects),
         keys: Arc::clone(&ground.keys),
+        link_keys: Arc::clone(&ground.link_keys),
         catalog: ground.catalog.clone(),
         opt_outs,
         standing,
