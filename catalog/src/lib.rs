@@ -26,6 +26,7 @@
 //! ```
 
 mod landing;
+pub mod links;
 mod parse;
 
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! The other way round: from a table to the tracking URL that is handed to a medium, with its macros in place. A URL is handed out only if
 //! the table reads it as what it was made for.
 
-use super::route::{Path, PathStage, Tail};
+use super::route::{Path, PathStage, QueryUse, Tail};
 use super::value::encode_base64;
 use super::{Dialects, Meaning, Parameter, Scratch, Table};
 use crate::hit::Field;
+use crate::identifier::IdField;
 use crate::stage::Stage;
 
 /// A parameter of a table, for people.
@@ -57,27 +58,45 @@ impl Table {
         self.parameters().filter_map(|parameter| Some((parameter.template_macro?, parameter.field?)))
     }
 
-    /// The path and query of a tracking URL. `macro_of` says what to put for a template macro (without the signs around it) and the field that
-    /// the parameter fills, or that the parameter is left out. `None` if the dialect has no path for the stage, or its grammar cannot carry
-    /// the ids.
+    /// What stands between two parameters, and between a name and its value (nothing where names are glued to values).
+    pub fn signs(&self) -> [String; 2] {
+        let text = |byte: u8| char::from(byte).to_string();
+        [text(self.grammar.separator), self.grammar.equalizer.map_or_else(String::new, text)]
+    }
+
+    /// The names of the marks that say a stage.
+    pub fn mark_names(&self) -> impl Iterator<Item = &str> {
+        let marks = self.parameters.iter().enumerate().filter(|(_, p)| matches!(p.meaning, Meaning::Mark(_)));
+        marks.map(|(number, _)| self.name_of(number))
+    }
+
+    /// Whether a path of the dialect names the stage, so that each stage has a URL of its own.
+    pub fn names_stages_in_path(&self) -> bool {
+        self.paths.iter().any(|path| matches!(path.tail, Tail::Stage | Tail::Event))
+    }
+
+    /// As [`link_with`](Self::link_with), for parameters that have a template macro: `macro_of` says what to put for that macro (without the
+    /// signs around it) and the field that the parameter fills, or that the parameter is left out.
     pub fn link(
         &self,
         wanted: LinkFor<'_>,
         macro_of: impl Fn(&str, Field) -> Option<String>,
     ) -> Option<String> {
+        self.link_with(wanted, |parameter, field| macro_of(parameter.template_macro?, field))
+    }
+
+    /// The path and query of a tracking URL. `value_of` says what to put for a parameter with a field, as it is to stand in the URL, or that
+    /// the parameter is left out; campaign, placement and landing URL are not asked for. Of several parameters with one field the first that
+    /// gets something is taken. `None` if the dialect has no path for the stage, or its grammar cannot carry the ids.
+    pub fn link_with(
+        &self,
+        wanted: LinkFor<'_>,
+        value_of: impl Fn(ParameterOf<'_>, Field) -> Option<String>,
+    ) -> Option<String> {
         let fitting = self.paths.iter().filter_map(|path| Some((self.fitness(path, wanted.stage)?, path)));
         let (_, path) = fitting.min_by_key(|(fitness, _)| *fitness)?;
         let mut items = self.leading(path, wanted)?;
-        for (number, parameter) in self.parameters.iter().enumerate() {
-            if parameter.is_rest || parameter.json_only {
-                continue;
-            }
-            if let (Meaning::Field(field), Some(template)) = (parameter.meaning, &parameter.template_macro)
-                && let Some(text) = macro_of(template, field)
-            {
-                items.push(self.item(number, &text));
-            }
-        }
+        items.extend(self.values(value_of));
         if let Some(rest) =
             self.parameters.iter().position(|parameter| parameter.is_rest && !parameter.json_only)
             && !self.names.name(rest).is_empty()
@@ -93,8 +112,35 @@ impl Table {
             Tail::Event => self.event_of(wanted.stage)?,
         };
         let sign = if path.tail == Tail::Parameters { "" } else { "?" };
-        let link = format!("{}{tail}{sign}{}", path.literal, items.join(&separator));
+        let mut link = format!("{}{tail}{sign}{}", path.literal, items.join(&separator));
+        if let Some(url) = wanted.landing_url.filter(|_| path.query == QueryUse::LandingUrl) {
+            link.push('?');
+            link.push_str(url);
+        }
         self.says(path, &link, wanted).then_some(link)
+    }
+
+    /// The items between the ids and the landing URL, in the order in which people look for them.
+    fn values(&self, value_of: impl Fn(ParameterOf<'_>, Field) -> Option<String>) -> Vec<String> {
+        let mut parameters: Vec<(ParameterOf<'_>, Field)> = self
+            .parameters()
+            .filter_map(|parameter| Some((parameter, parameter.field?)))
+            .filter(|(parameter, field)| {
+                !parameter.is_json_only
+                    && !matches!(field, Field::Campaign | Field::Placement | Field::LandingUrl | Field::Stage)
+            })
+            .collect();
+        parameters.sort_by_key(|(parameter, field)| (rank(*field), parameter.template_macro.is_none()));
+        let equalizer = self.signs()[1].clone();
+        let mut written: Vec<Field> = Vec::new();
+        let mut items = Vec::new();
+        for (parameter, field) in parameters {
+            if let Some(value) = value_of(parameter, field).filter(|_| !written.contains(&field)) {
+                written.push(field);
+                items.push(format!("{}{equalizer}{value}", parameter.name));
+            }
+        }
+        items
     }
 
     /// The items that say campaign and placement, and the marker of the path.
@@ -187,6 +233,36 @@ impl Dialects {
             let link = table.link(wanted, |template, field| macro_of(table, template, field))?;
             Some((table, link))
         })
+    }
+}
+
+/// Where a field stands in a URL that people read.
+fn rank(field: Field) -> usize {
+    const IDS: usize = IdField::COUNT;
+    match field {
+        Field::Campaign => 0,
+        Field::Placement => 1,
+        Field::Creative => 2,
+        Field::Stage => 3,
+        Field::Time => 4,
+        Field::RequestId => 5,
+        Field::GroupId => 6,
+        Field::Os => 7,
+        Field::Ip => 8,
+        Field::UserAgent => 9,
+        Field::Id(id) => 10 + id as usize,
+        Field::CaidVersion => 11 + IDS,
+        Field::IfaType => 12 + IDS,
+        Field::LimitAdTracking => 13 + IDS,
+        Field::ChildDirected => 14 + IDS,
+        Field::Gdpr => 15 + IDS,
+        Field::GdprConsent => 16 + IDS,
+        Field::Gpp => 17 + IDS,
+        Field::GppSid => 18 + IDS,
+        Field::DeviceRisk => 19 + IDS,
+        Field::LinkExpires => 20 + IDS,
+        Field::LinkSignature => 21 + IDS,
+        Field::LandingUrl => 22 + IDS,
     }
 }
 

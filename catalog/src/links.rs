@@ -1,0 +1,560 @@
+//! The tracking URLs of a placement, with the medium's macros in place: what is handed out to media.
+//!
+//! The dialect says where a value goes, the profile of the placement's medium which macro is replaced by what, and the two meet form by form:
+//! a parameter gets the macro whose form it takes. Nothing is handed out that was not read back first: a URL that its own dialect
+//! would route elsewhere or understand in another way is not made ([`LinksError::CannotCarry`]).
+//!
+//! This is a pure function of its arguments; signing takes its end as an argument too.
+
+use event::dialect::{Dialects, LinkFor, ParameterOf, Scratch, Table};
+use event::hit::Field;
+use event::identifier::IdField;
+use event::link::LinkKeys;
+use event::profile::{Profile, Profiles};
+use event::record::SourceKind;
+use event::stage::Stage;
+
+use crate::{Campaign, Placement, landing};
+
+/// Longest URL of the strictest medium known: Huawei takes 3,800 characters (DOMAIN §2.4).
+pub const URL_CHARS_MAX: usize = 3_800;
+/// The profile of placements that name none: the macros that most media of China fill alike.
+const PROFILE: &str = "standard";
+/// The dialect of video players, and the profile that says how they fill its macros.
+const PLAYERS: &str = "vast";
+/// Dialects in the order in which they are offered; others follow in that of their set.
+const ORDER: [&str; 4] = ["native", "miaozhen", "admaster", "vast"];
+/// Stages that get a URL of their own besides impression and click, in a dialect that names the stage in its path.
+const STAGES: [Stage; 10] = [
+    Stage::Tracked,
+    Stage::Start,
+    Stage::FirstQuartile,
+    Stage::Midpoint,
+    Stage::ThirdQuartile,
+    Stage::Complete,
+    Stage::Viewable,
+    Stage::NotViewable,
+    Stage::NotMeasurable,
+    Stage::Conversion,
+];
+
+/// How links are made.
+pub struct LinkMaker<'a> {
+    /// Public address of the tracker: scheme and host, without a slash at the end.
+    pub base: &'a str,
+    /// The dialects.
+    pub dialects: &'a Dialects,
+    /// The profiles of media.
+    pub profiles: &'a Profiles,
+    /// Keys of signed links.
+    pub keys: &'a LinkKeys,
+    /// Whether to sign links of placements that do not ask for it.
+    pub sign: bool,
+    /// End of signed links, Unix seconds; `None` for none.
+    pub expires: Option<i64>,
+}
+
+/// Which dialects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those that media ask for most: native and Miaozhen's, and VAST where the placement is stitched or has a VAST tag.
+    Usual,
+    /// Every one that can carry the placement.
+    All,
+    /// This one.
+    Named(String),
+}
+
+/// One URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Name of the dialect.
+    pub dialect: String,
+    /// What a hit on it says.
+    pub stage: Stage,
+    /// The URL.
+    pub url: String,
+}
+
+/// The URLs of one placement in one dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialectLinks {
+    /// Name of the dialect.
+    pub dialect: String,
+    /// The URLs: impression, click, then other stages.
+    pub links: Vec<Link>,
+    /// What whoever hands them out should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why there are no links.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinksError {
+    /// No such dialect.
+    #[error("there is no dialect {name}; there are {known}")]
+    UnknownDialect {
+        /// As asked for.
+        name: String,
+        /// The names of all.
+        known: String,
+    },
+    /// The dialect cannot say these ids.
+    #[error("the dialect {dialect} cannot carry the campaign {campaign} and the placement {placement}")]
+    CannotCarry {
+        /// Name of the dialect.
+        dialect: String,
+        /// Campaign id.
+        campaign: String,
+        /// Placement id.
+        placement: String,
+    },
+    /// The placement takes signed links only, and there is no key.
+    #[error(
+        "the placement {placement} takes signed links only and there is no link key here: name one in [links] key_files"
+    )]
+    NoKey {
+        /// Placement id.
+        placement: String,
+    },
+    /// The dialect has no place for a signature.
+    #[error(
+        "the dialect {dialect} has no parameters for a signature, which the placement {placement} asks for"
+    )]
+    CannotSign {
+        /// Name of the dialect.
+        dialect: String,
+        /// Placement id.
+        placement: String,
+    },
+}
+
+impl LinkMaker<'_> {
+    /// The URLs of a placement. With [`Wanted::Usual`] and [`Wanted::All`], dialects that cannot carry the placement are left out.
+    ///
+    /// # Errors
+    /// See [`LinksError`].
+    pub fn links(
+        &self,
+        campaign: &Campaign,
+        placement: &Placement,
+        wanted: &Wanted,
+    ) -> Result<Vec<DialectLinks>, LinksError> {
+        let is_signed = self.sign || placement.signed_links;
+        if is_signed && self.keys.is_empty() {
+            return Err(LinksError::NoKey { placement: placement.id.clone() });
+        }
+        let tables = self.tables(placement, wanted)?;
+        let is_named = matches!(wanted, Wanted::Named(_));
+        let mut made = Vec::new();
+        for table in tables {
+            match self.of_dialect(campaign, placement, table, is_signed) {
+                Ok(links) => made.push(links),
+                Err(error) if is_named => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(made)
+    }
+
+    fn tables(&self, placement: &Placement, wanted: &Wanted) -> Result<Vec<&Table>, LinksError> {
+        let place =
+            |table: &&Table| ORDER.iter().position(|name| *name == table.name()).unwrap_or(ORDER.len());
+        let mut tables: Vec<&Table> = self.dialects.tables().iter().collect();
+        tables.sort_by_key(place);
+        match wanted {
+            Wanted::All => {}
+            Wanted::Usual => {
+                let plays = placement.vast_tag.is_some() || placement.source == SourceKind::Stitching;
+                tables.retain(|table| match table.name() {
+                    "native" | "miaozhen" => true,
+                    "vast" => plays,
+                    _ => false,
+                });
+            }
+            Wanted::Named(name) => {
+                tables.retain(|table| table.name() == name);
+                if tables.is_empty() {
+                    let known: Vec<&str> = self.dialects.tables().iter().map(Table::name).collect();
+                    return Err(LinksError::UnknownDialect { name: name.clone(), known: known.join(" ") });
+                }
+            }
+        }
+        Ok(tables)
+    }
+
+    fn of_dialect(
+        &self,
+        campaign: &Campaign,
+        placement: &Placement,
+        table: &Table,
+        is_signed: bool,
+    ) -> Result<DialectLinks, LinksError> {
+        let cannot_carry = || LinksError::CannotCarry {
+            dialect: table.name().to_owned(),
+            campaign: campaign.id.clone(),
+            placement: placement.id.clone(),
+        };
+        let has = |field| table.parameters().any(|parameter| parameter.field == Some(field));
+        if is_signed && !(has(Field::LinkSignature) && (self.expires.is_none() || has(Field::LinkExpires))) {
+            return Err(LinksError::CannotSign {
+                dialect: table.name().to_owned(),
+                placement: placement.id.clone(),
+            });
+        }
+        let signature = if is_signed {
+            Some(self.keys.sign(&campaign.id, &placement.id, self.expires).map_err(|_| cannot_carry())?)
+        } else {
+            None
+        };
+        let maker = One {
+            maker: self,
+            campaign,
+            placement,
+            table,
+            profile: self.profile(placement, table),
+            signature,
+            expires: self.expires.filter(|_| is_signed).map(|seconds| seconds.to_string()),
+        };
+        let mut links = Vec::new();
+        for stage in [Stage::Impression, Stage::Click] {
+            links.extend(maker.link(stage));
+        }
+        if !links.iter().any(|link| link.stage == Stage::Impression) {
+            return Err(cannot_carry());
+        }
+        // Where marks say the stage, it is the SDK that sets them: it is given the impression's URL alone.
+        let by_path = table.names_stages_in_path();
+        links.extend(STAGES.into_iter().filter(|_| by_path).filter_map(|stage| maker.link(stage)));
+        let warnings = maker.warnings(&links);
+        Ok(DialectLinks { dialect: table.name().to_owned(), links, warnings })
+    }
+
+    /// The medium's profile; without one, the standard macros. VAST macros are the player's to fill, whatever the medium.
+    fn profile<'p>(&'p self, placement: &'p Placement, table: &Table) -> Option<&'p Profile> {
+        let named = |name: &str| self.profiles.get(name).map(AsRef::as_ref);
+        let player = if table.name() == PLAYERS { named(PLAYERS) } else { None };
+        player.or(placement.profile.as_deref()).or_else(|| named(PROFILE))
+    }
+}
+
+/// The making of one placement's links in one dialect.
+struct One<'a> {
+    maker: &'a LinkMaker<'a>,
+    campaign: &'a Campaign,
+    placement: &'a Placement,
+    table: &'a Table,
+    profile: Option<&'a Profile>,
+    signature: Option<String>,
+    expires: Option<String>,
+}
+
+impl One<'_> {
+    fn link(&self, stage: Stage) -> Option<Link> {
+        let landing = (stage == Stage::Click).then(|| self.landing()).flatten();
+        let wanted = LinkFor {
+            stage,
+            campaign: &self.campaign.id,
+            placement: &self.placement.id,
+            landing_url: landing.as_deref(),
+        };
+        let target = self.table.link_with(wanted, |parameter, field| self.value(parameter, field))?;
+        let link = Link {
+            dialect: self.table.name().to_owned(),
+            stage,
+            url: format!("{}{target}", self.maker.base),
+        };
+        self.is_read_back(&target, stage, landing.as_deref()).then_some(link)
+    }
+
+    /// What stands in the URL for a parameter.
+    fn value(&self, parameter: ParameterOf<'_>, field: Field) -> Option<String> {
+        match field {
+            Field::LinkExpires => self.expires.clone(),
+            Field::LinkSignature => self.signature.clone(),
+            Field::Id(id) if self.is_told_by_digest(id) => None,
+            _ => self.macro_of(parameter, field),
+        }
+    }
+
+    /// The medium's macro for a parameter, as it writes it.
+    fn macro_of(&self, parameter: ParameterOf<'_>, field: Field) -> Option<String> {
+        let is_wanted = match field {
+            // Only registered servers are believed about the viewer; in an app's URL it would be sent for nothing.
+            Field::Ip | Field::UserAgent => self.placement.source != SourceKind::Client,
+            // Ours to say, or the SDK's.
+            Field::Campaign
+            | Field::Placement
+            | Field::Stage
+            | Field::GroupId
+            | Field::DeviceRisk
+            | Field::LandingUrl
+            | Field::LinkExpires
+            | Field::LinkSignature => false,
+            Field::Creative
+            | Field::Time
+            | Field::RequestId
+            | Field::Os
+            | Field::Gdpr
+            | Field::GdprConsent
+            | Field::Gpp
+            | Field::GppSid
+            | Field::LimitAdTracking
+            | Field::ChildDirected
+            | Field::CaidVersion
+            | Field::IfaType
+            | Field::Id(_) => true,
+        };
+        let profile = self.profile.filter(|_| is_wanted)?;
+        let (name, meaning) = profile.macro_for(parameter.template_macro, field)?;
+        // A medium's MAC2 may be another form of the one address, and is then no television's second one.
+        let is_further = matches!(field, Field::Id(IdField::Mac2 | IdField::Mac3 | IdField::Mac4));
+        (!is_further || meaning.held.field == Some(field)).then(|| profile.written(name))
+    }
+
+    /// Whether this is a raw identifier of the hardware whose MD5 the medium gives too: the digest says as much here, and less to whoever
+    /// looks on.
+    fn is_told_by_digest(&self, id: IdField) -> bool {
+        let digest = match id {
+            IdField::Imei => IdField::ImeiMd5,
+            IdField::AndroidId => IdField::AndroidIdMd5,
+            IdField::Mac => IdField::MacMd5,
+            _ => return false,
+        };
+        let field = Field::Id(digest);
+        let holds = |parameter: ParameterOf<'_>| {
+            let found = self.profile.and_then(|profile| profile.macro_for(parameter.template_macro, field));
+            found.is_some_and(|(_, meaning)| meaning.held.field == Some(field))
+        };
+        self.table.parameters().any(|parameter| parameter.field == Some(field) && holds(parameter))
+    }
+
+    /// Where a click shall go, if the placement has no page of its own: media replace it.
+    fn landing(&self) -> Option<String> {
+        if self.placement.landing_page.is_some() {
+            return None;
+        }
+        let hosts = || self.placement.landing_hosts.iter().chain(&self.campaign.landing_hosts);
+        match (hosts().find(|host| !host.starts_with('.')), hosts().next()) {
+            (Some(host), _) => Some(format!("https://{host}/")),
+            // ".example.org" stands for all below it and not for itself.
+            (None, Some(suffix)) => Some(format!("https://www{suffix}/")),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether the dialect understands the URL as it was meant: nothing is handed out that would be counted elsewhere.
+    fn is_read_back(&self, target: &str, stage: Stage, landing: Option<&str>) -> bool {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let Some(entry) = self.maker.dialects.route(path, query) else { return false };
+        let mut scratch = Scratch::new();
+        let reading = entry.read(&mut scratch);
+        let hit = &reading.hit;
+        entry.table.name() == self.table.name()
+            && entry.is_click == (stage == Stage::Click)
+            && reading.defect.is_none()
+            && hit.stage == Some(stage)
+            && hit.campaign == Some(self.campaign.id.as_bytes())
+            && hit.placement == Some(self.placement.id.as_bytes())
+            && hit.landing_url == landing.map(str::as_bytes)
+            && hit.link_signature == self.signature.as_deref().map(str::as_bytes)
+            && hit.link_expires == self.expires.as_deref().map(str::as_bytes)
+            && hit.ids.iter().all(Option::is_none)
+    }
+
+    fn warnings(&self, links: &[Link]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(longest) = links.iter().map(|link| link.url.chars().count()).max()
+            && longest > URL_CHARS_MAX
+        {
+            warnings.push(format!(
+                "the longest of these URLs has {longest} characters; Huawei takes {URL_CHARS_MAX}: leave out identifiers that the medium does not fill"
+            ));
+        }
+        if !links.iter().any(|link| link.stage == Stage::Click) {
+            warnings
+                .push("this dialect has no click URL for the placement: take another dialect's".to_owned());
+        }
+        let is_known = self.landing().is_none_or(|url| landing::host_of(url.as_bytes()).is_some());
+        if self.placement.landing_page.is_none() && (self.landing().is_none() || !is_known) {
+            warnings.push(
+                "no landing page and no landing host is registered: a click on this placement leads nowhere"
+                    .to_owned(),
+            );
+        }
+        let has_id = self.table.parameters().any(|parameter| {
+            parameter.field.is_some_and(|field| {
+                matches!(field, Field::Id(_)) && self.macro_of(parameter, field).is_some()
+            })
+        });
+        if !has_id {
+            warnings.push("no identifier: this medium fills none of the dialect's".to_owned());
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Catalog;
+
+    const CATALOG: &str = r#"
+[[campaign]]
+id = "k1"
+name = "K"
+time_zone = "UTC"
+landing_hosts = [".example.org"]
+[[campaign.placement]]
+id = "app"
+name = "In an app"
+medium = "M"
+landing_page = "https://www.example.org/"
+[[campaign.placement]]
+id = "kuai"
+name = "Kuaishou"
+medium = "Kuaishou"
+profile = "kuaishou"
+[[campaign.placement]]
+id = "server"
+name = "From a server"
+medium = "M"
+source = "s2s"
+[[campaign.placement]]
+id = "signed"
+name = "Signed"
+medium = "M"
+signed_links = true
+"#;
+
+    fn keys() -> LinkKeys {
+        LinkKeys::from_texts([format!("sightline_link_{}0f", "5a".repeat(31))]).expect("a key")
+    }
+
+    fn links(
+        placement: &str,
+        wanted: &Wanted,
+        change: impl FnOnce(&mut LinkMaker<'_>),
+    ) -> Result<Vec<DialectLinks>, LinksError> {
+        let catalog = Catalog::parse(CATALOG, "c").expect("is right");
+        let keys = keys();
+        let mut maker = LinkMaker {
+            base: "https://t.example.com",
+            dialects: Dialects::built_in(),
+            profiles: Profiles::built_in(),
+            keys: &keys,
+            sign: false,
+            expires: None,
+        };
+        change(&mut maker);
+        let campaign = &catalog.campaigns["k1"];
+        maker.links(campaign, &campaign.placements[placement], wanted)
+    }
+
+    fn url(placement: &str, dialect: &str, stage: Stage) -> String {
+        let wanted = Wanted::Named(dialect.to_owned());
+        let made = links(placement, &wanted, |_| {}).expect("are made");
+        made[0].links.iter().find(|link| link.stage == stage).expect("there is one").url.clone()
+    }
+
+    #[test]
+    fn a_parameter_gets_the_macro_whose_form_it_takes() {
+        let native = url("kuai", "native", Stage::Impression);
+        assert!(
+            native.starts_with("https://t.example.com/i?c=k1&p=kuai&") && native.contains("&t=__TS__"),
+            "{native}"
+        );
+        for pair in
+            ["&imei_md5=__IMEI2__", "&oaid=__OAID__", "&android_id_md5=__ANDROIDID2__", "&mac_md5=__MAC3__"]
+        {
+            assert!(native.contains(pair), "{pair} in {native}");
+        }
+        assert!(!native.contains("&imei=") && !native.contains("&mac="), "the MD5 is enough: {native}");
+        let grammar = url("kuai", "miaozhen", Stage::Impression);
+        assert!(grammar.contains("&m2=__IMEI2__&") && !grammar.contains("&m3="), "{grammar}");
+        assert!(grammar.starts_with("https://t.example.com/x/k=k1&p=kuai&mt=__TS__&"), "{grammar}");
+        let plain = url("app", "miaozhen", Stage::Impression);
+        assert!(plain.contains("&m2=__IMEI__&") && plain.contains("&m11=__OAID__"), "{plain}");
+    }
+
+    #[test]
+    fn viewers_are_named_by_servers_alone() {
+        let client = url("app", "native", Stage::Impression);
+        let server = url("server", "native", Stage::Impression);
+        assert!(server.contains("&ip=__IP__") && server.contains("&ua=__UA__"), "{server}");
+        assert!(!client.contains("__IP__") && !client.contains("__UA__"), "{client}");
+    }
+
+    #[test]
+    fn a_click_says_where_to_only_where_no_page_is_registered() {
+        assert!(!url("app", "native", Stage::Click).contains("&u="));
+        assert!(url("kuai", "native", Stage::Click).ends_with("&u=https%3A%2F%2Fwww.example.org%2F"));
+        let grammar = url("kuai", "miaozhen", Stage::Click);
+        assert!(grammar.starts_with("https://t.example.com/r/k=k1"), "{grammar}");
+        assert!(grammar.ends_with("&o=https%3A%2F%2Fwww.example.org%2F"), "{grammar}");
+    }
+
+    #[test]
+    fn a_dialect_that_names_stages_has_a_url_for_each() {
+        let made = links("app", &Wanted::Named("native".to_owned()), |_| {}).expect("are made");
+        let stages: Vec<&str> = made[0].links.iter().map(|link| link.stage.name()).collect();
+        assert_eq!(stages.len(), 2 + STAGES.len(), "{stages:?}");
+        assert!(
+            url("app", "native", Stage::Viewable).starts_with("https://t.example.com/e/viewable?c=k1&p=app")
+        );
+        let made = links("app", &Wanted::Named("miaozhen".to_owned()), |_| {}).expect("are made");
+        assert_eq!(made[0].links.len(), 2, "the SDK sets the marks");
+    }
+
+    #[test]
+    fn signed_links_are_good_until_their_end() {
+        let keys = keys();
+        let end = 1_800_000_000;
+        for dialect in ["native", "miaozhen"] {
+            let wanted = Wanted::Named(dialect.to_owned());
+            let made = links("signed", &wanted, |maker| maker.expires = Some(end)).expect("are made");
+            for link in &made[0].links {
+                let target = &link.url["https://t.example.com".len()..];
+                let (path, query) =
+                    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+                let entry = Dialects::built_in().route(path, query).expect("is routed");
+                let mut scratch = Scratch::new();
+                let hit = entry.read(&mut scratch).hit;
+                let signed = event::link::Signed {
+                    campaign: hit.campaign.expect("has one"),
+                    placement: hit.placement.expect("has one"),
+                    expires: hit.link_expires,
+                    signature: hit.link_signature,
+                };
+                assert_eq!(keys.verify(&signed, end * 1000), Ok(()), "{}", link.url);
+                assert!(keys.verify(&signed, (end + 1) * 1000).is_err(), "{}", link.url);
+            }
+        }
+        let unsigned = links("app", &Wanted::Usual, |maker| maker.expires = Some(end)).expect("are made");
+        assert!(!unsigned[0].links[0].url.contains("exp="), "no end without a signature");
+        let none = LinkKeys::default();
+        let error = links("signed", &Wanted::Usual, |maker| maker.keys = Box::leak(Box::new(none)));
+        assert!(matches!(error, Err(LinksError::NoKey { .. })));
+    }
+
+    #[test]
+    fn every_url_of_every_dialect_is_read_back_by_it() {
+        // `link` refuses what is not; here it is that something is left.
+        for placement in ["app", "kuai", "server"] {
+            let made = links(placement, &Wanted::All, |_| {}).expect("are made");
+            let names: Vec<&str> = made.iter().map(|links| links.dialect.as_str()).collect();
+            assert_eq!(&names[..2], ["native", "miaozhen"]);
+            for links in &made {
+                assert!(links.links.iter().any(|link| link.stage == Stage::Impression), "{}", links.dialect);
+                assert!(links.links.iter().any(|link| link.stage == Stage::Click), "{}", links.dialect);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_dialect_is_answered_with_the_known_ones() {
+        let error =
+            links("app", &Wanted::Named("nativ".to_owned()), |_| {}).expect_err("is unknown").to_string();
+        assert!(error.contains("native miaozhen"), "{error}");
+    }
+}
