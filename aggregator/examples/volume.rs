@@ -205,6 +205,7 @@ fn main() {
             .expect("a catalog")
             .into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
+        links: aggregator::LinkParts::default(),
         listener,
         clock: Clock::System,
         store: StoreAt::Embedded { engine: None, path: dir.path().join("store") },

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `GET /v1/campaigns` | the campaigns |
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
+//! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |
@@ -16,6 +17,7 @@
 //! Must never: run a statement on the runtime's own thread, or show the engine's words to a caller.
 
 mod books;
+mod links;
 mod problem;
 mod trial;
 
@@ -37,6 +39,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+pub use self::links::LinkParts;
 use self::problem::{Problem, too_large};
 use crate::report::{Format, Kind, Refused, ReportError, Reporter, Request, day, file_name};
 use crate::settle::SettledDay;
@@ -87,6 +90,10 @@ pub(crate) struct Api {
     pub(crate) reports: Arc<Semaphore>,
     /// One: settling goes on one at a time, and reports do not wait for it.
     pub(crate) settles: Arc<Semaphore>,
+    /// What links are made by.
+    pub(crate) links: LinkParts,
+    /// The time.
+    pub(crate) clock: event::clock::Clock,
 }
 
 /// An answer.
@@ -125,6 +132,16 @@ impl Api {
                     Ok(json_answer(StatusCode::OK, &json!({ "campaigns": rows })))
                 })
                 .await
+            }
+            ["v1", "campaigns", campaign, "links"] => {
+                only(request.method(), &Method::GET)?;
+                let request = links::Request::parse(decode(campaign)?, &query)?;
+                let rows = self.make_links(&request, self.clock.now_ms())?;
+                Ok(if request.is_csv {
+                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", links::csv(&rows))
+                } else {
+                    json_answer(StatusCode::OK, &json!({ "links": rows }))
+                })
             }
             ["v1", "campaigns", campaign, report] => {
                 let kind = Kind::from_name(report)

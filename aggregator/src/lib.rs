@@ -50,7 +50,7 @@ use crate::settle::Settler;
 use crate::store::Store;
 use crate::work::Worker;
 
-pub use api::{Token, Tokens};
+pub use api::{LinkParts, Token, Tokens};
 pub use loader::CURSOR;
 pub use settings::{Settings, SettingsError};
 pub use store::{Password, ServerError, Servers, StoreAt, StoreError, StoreSettings};
@@ -76,6 +76,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Where the report API listens.
     pub listener: TcpListener,
+    /// What tracking URLs are made by.
+    pub links: LinkParts,
     /// The time.
     pub clock: Clock,
     /// Where the store is.
@@ -172,11 +174,13 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         store,
         catalog: parts.catalog,
         rules,
-        clock: parts.clock,
+        clock: parts.clock.clone(),
         retention_ms: settle::retention_ms(settings.retention_days),
     });
     let api = Arc::new(Api {
         tokens: parts.tokens,
+        links: parts.links,
+        clock: parts.clock.clone(),
         reporter,
         worker: Arc::clone(&worker),
         statement_bytes_max: settings.statement_bytes_max,

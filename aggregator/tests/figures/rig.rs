@@ -225,6 +225,7 @@ impl Rig {
             },
             catalog: Arc::clone(&self.catalog),
             tokens: Tokens { operator: Token::new(TOKEN) },
+            links: aggregator::LinkParts::default(),
             listener,
             clock: self.clock.clone(),
             store: store(&self.database),

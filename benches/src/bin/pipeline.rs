@@ -170,6 +170,7 @@ fn measure(options: &Options) -> Result<()> {
         source: Source::Kafka(cluster),
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
+        links: aggregator::LinkParts::default(),
         listener: TcpListener::bind("127.0.0.1:0")?,
         clock: Clock::System,
         store,

@@ -1,0 +1,202 @@
+//! `GET /v1/campaigns/{campaign}/links`: the tracking URLs of a campaign's placements, as `sightline links` prints them. `catalog::links` makes
+//! them; here the question is read and the answer written.
+
+use std::sync::Arc;
+
+use catalog::Placement;
+use catalog::links::{DialectLinks, LinkMaker, Wanted};
+use event::dialect::Dialects;
+use event::link::LinkKeys;
+use event::profile::Profiles;
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::{Api, bad};
+use crate::report::Refused;
+
+/// Most days that a link is asked to be good for.
+const DAYS_MAX: i64 = 3_650;
+
+/// What links are made by.
+pub struct LinkParts {
+    /// Public address of the tracker, if one is configured; else each request has to say it.
+    pub base: Option<String>,
+    /// The dialects.
+    pub dialects: Arc<Dialects>,
+    /// The profiles of media.
+    pub profiles: Arc<Profiles>,
+    /// Keys of signed links.
+    pub keys: Arc<LinkKeys>,
+}
+
+impl Default for LinkParts {
+    /// Those of the program, without an address or a key.
+    fn default() -> Self {
+        Self {
+            base: None,
+            dialects: Arc::clone(Dialects::built_in()),
+            profiles: Arc::clone(Profiles::built_in()),
+            keys: Arc::default(),
+        }
+    }
+}
+
+/// A checked request.
+pub(super) struct Request {
+    campaign: String,
+    wanted: Wanted,
+    base: Option<String>,
+    sign: bool,
+    days: Option<i64>,
+    /// CSV, not JSON.
+    pub(super) is_csv: bool,
+}
+
+/// One URL.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    placement: String,
+    medium: String,
+    name: String,
+    dialect: String,
+    stage: &'static str,
+    url: String,
+    warnings: Vec<String>,
+}
+
+impl Request {
+    /// # Errors
+    /// An unknown parameter, or a value that is not allowed.
+    pub(super) fn parse(campaign: String, query: &[(String, String)]) -> Result<Self, Problem> {
+        let mut request =
+            Self { campaign, wanted: Wanted::Usual, base: None, sign: false, days: None, is_csv: false };
+        for (name, value) in query {
+            match (name.as_str(), value.as_str()) {
+                ("dialect", "all") => request.wanted = Wanted::All,
+                ("dialect", name) => request.wanted = Wanted::Named(name.to_owned()),
+                ("format", "json") => request.is_csv = false,
+                ("format", "csv") => request.is_csv = true,
+                ("sign", "true" | "false") => request.sign = value == "true",
+                ("days", days) => {
+                    let days = days.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
+                    request.days = Some(days.ok_or_else(|| bad(&format!("days must be 1 to {DAYS_MAX}")))?);
+                }
+                ("base", base) if base.starts_with("https://") || base.starts_with("http://") => {
+                    request.base = Some(base.trim_end_matches('/').to_owned());
+                }
+                _ => {
+                    return Err(bad(
+                        "the parameters are dialect (a name or all), format (json, csv), sign (true, false), \
+                         days (until signed links end) and base (https://HOST)",
+                    ));
+                }
+            }
+        }
+        Ok(request)
+    }
+}
+
+impl Api {
+    /// The links of a campaign.
+    ///
+    /// # Errors
+    /// No such campaign or dialect, no address to make them with, or no key to sign them with.
+    pub(super) fn make_links(&self, request: &Request, now_ms: i64) -> Result<Vec<Row>, Problem> {
+        let parts = &self.links;
+        let base = request.base.as_deref().or(parts.base.as_deref()).ok_or_else(|| {
+            bad("the tracker's public address is not configured (public_url): say it with base=https://HOST")
+        })?;
+        let catalog = self.reporter.catalog.load();
+        let campaign = catalog.campaigns.get(&request.campaign).ok_or(Problem::UnknownCampaign)?;
+        let maker = LinkMaker {
+            base: base.trim_end_matches('/'),
+            dialects: &parts.dialects,
+            profiles: &parts.profiles,
+            keys: &parts.keys,
+            sign: request.sign,
+            expires: request.days.map(|days| now_ms.div_euclid(1000) + days * 86_400),
+        };
+        let mut placements: Vec<&Placement> = campaign.placements.values().map(AsRef::as_ref).collect();
+        placements.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut rows = Vec::new();
+        for placement in placements {
+            let made = maker
+                .links(campaign, placement, &request.wanted)
+                .map_err(|error| Problem::Refused(Refused::NotOffered(error.to_string())))?;
+            rows.extend(made.into_iter().flat_map(|links| of(placement, links)));
+        }
+        Ok(rows)
+    }
+}
+
+fn of(placement: &Placement, links: DialectLinks) -> Vec<Row> {
+    let DialectLinks { links, warnings, .. } = links;
+    let row = |link: catalog::links::Link| Row {
+        placement: placement.id.clone(),
+        medium: placement.medium.clone(),
+        name: placement.name.clone(),
+        dialect: link.dialect,
+        stage: link.stage.name(),
+        url: link.url,
+        warnings: warnings.clone(),
+    };
+    links.into_iter().map(row).collect()
+}
+
+/// The rows as CSV that a spreadsheet reads as UTF-8 and runs no formula of.
+pub(super) fn csv(rows: &[Row]) -> Vec<u8> {
+    let mut text = String::from("\u{feff}placement,medium,name,dialect,stage,url\r\n");
+    for row in rows {
+        let cells =
+            [row.placement.as_str(), &row.medium, &row.name, &row.dialect, row.stage, &row.url].map(cell);
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
+    }
+    text.into_bytes()
+}
+
+fn cell(text: &str) -> String {
+    let space = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { " " } else { "" };
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{space}{}\"", text.replace('"', "\"\""))
+    } else {
+        format!("{space}{text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &[(&str, &str)]) -> Option<Request> {
+        let query: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Request::parse("k".to_owned(), &query).ok()
+    }
+
+    #[test]
+    fn questions_are_read_strictly() {
+        let request = parse(&[("dialect", "all"), ("format", "csv"), ("sign", "true"), ("days", "30")])
+            .expect("is one");
+        assert!(request.wanted == Wanted::All && request.is_csv && request.sign && request.days == Some(30));
+        let request = parse(&[("base", "https://t.example.com/"), ("dialect", "vast")]).expect("is one");
+        assert_eq!(request.base.as_deref(), Some("https://t.example.com"));
+        assert_eq!(request.wanted, Wanted::Named("vast".to_owned()));
+        for wrong in [
+            ("days", "0"),
+            ("days", "x"),
+            ("sign", "yes"),
+            ("format", "xml"),
+            ("base", "t.example"),
+            ("x", "1"),
+        ] {
+            assert!(parse(&[wrong]).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn cells_are_quoted_and_never_a_formula() {
+        assert_eq!(cell("a"), "a");
+        assert_eq!(cell("=1"), " =1");
+        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
+    }
+}
