@@ -68,6 +68,21 @@ impl Signals {
 }
 
 impl<'a> Caller<'a> {
+    /// An ordinary viewer of whom nothing is known but the agent.
+    pub(crate) fn viewer(agent: &'a [u8]) -> Self {
+        Self {
+            sender: Sender::Viewer,
+            address: None,
+            referer: None,
+            id_cookie: None,
+            agent,
+            device_ip: None,
+            device_agent: None,
+            signals: Signals::default(),
+            view: 0,
+        }
+    }
+
     /// Reads a request's headers.
     pub(crate) fn read(headers: &'a HeaderMap, peer: IpAddr, settings: &Settings, senders: &Senders) -> Self {
         let mut caller = Self {

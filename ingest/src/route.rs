@@ -8,6 +8,7 @@
 //! POST /v1/events    batch, see [`crate::batch`]
 //! GET  /openapi.yaml the API described
 //! GET  /tag.js       the page tag, see [`crate::tag`]
+//! GET  /sdkconfig.xml  the configuration of the MMA China SDK, see [`crate::sdk_config`]
 //! GET  /vast?…       a placement's VAST wrapper, see [`crate::vast`]
 //! OPTIONS            on each of them: what is allowed, for browsers that ask first
 //! ```
@@ -30,7 +31,7 @@ use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
 use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
-use crate::{batch, click, id_cookie, tag, vast};
+use crate::{batch, click, id_cookie, sdk_config, tag, vast};
 
 /// What a path is for.
 pub(crate) enum Route<'r> {
@@ -42,6 +43,8 @@ pub(crate) enum Route<'r> {
     Description,
     /// The page tag.
     Tag,
+    /// The configuration of the MMA China SDK.
+    SdkConfig,
     /// The VAST wrapper of the placement that a query names.
     Vast(&'r str),
     /// None of ours.
@@ -57,7 +60,7 @@ pub(crate) enum RouteKind {
     Click,
     /// The batch, and the description of the API.
     Batch,
-    /// The page tag.
+    /// The page tag, and the configuration of the SDK: what pages and apps begin with.
     Tag,
     /// VAST wrappers.
     Vast,
@@ -76,6 +79,7 @@ impl<'r> Route<'r> {
             "/v1/events" => Self::Batch,
             "/openapi.yaml" => Self::Description,
             "/tag.js" => Self::Tag,
+            sdk_config::PATH => Self::SdkConfig,
             "/vast" => Self::Vast(uri.query().unwrap_or_default()),
             path => dialects.route(path, uri.query()).map_or(Self::Unknown, Self::Beacon),
         }
@@ -86,7 +90,7 @@ impl<'r> Route<'r> {
             Self::Beacon(entry) if entry.is_click => RouteKind::Click,
             Self::Beacon(_) => RouteKind::Pixel,
             Self::Batch | Self::Description => RouteKind::Batch,
-            Self::Tag => RouteKind::Tag,
+            Self::Tag | Self::SdkConfig => RouteKind::Tag,
             Self::Vast(_) => RouteKind::Vast,
             Self::Unknown => RouteKind::Unknown,
         }
@@ -94,7 +98,9 @@ impl<'r> Route<'r> {
 
     fn allowed(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Beacon(_) | Self::Tag | Self::Vast(_) | Self::Description => "GET, HEAD, OPTIONS",
+            Self::Beacon(_) | Self::Tag | Self::SdkConfig | Self::Vast(_) | Self::Description => {
+                "GET, HEAD, OPTIONS"
+            }
             Self::Batch => "POST, OPTIONS",
             Self::Unknown => "",
         })
@@ -106,9 +112,13 @@ impl<'r> Route<'r> {
             Self::Beacon(_) | Self::Batch | Self::Vast(_) if method != Method::OPTIONS => {
                 headers.get(ORIGIN).cloned()
             }
-            Self::Beacon(_) | Self::Batch | Self::Vast(_) | Self::Tag | Self::Description | Self::Unknown => {
-                None
-            }
+            Self::Beacon(_)
+            | Self::Batch
+            | Self::Vast(_)
+            | Self::Tag
+            | Self::SdkConfig
+            | Self::Description
+            | Self::Unknown => None,
         }
     }
 }
@@ -157,6 +167,7 @@ async fn dispatch(
         (Route::Beacon(_), &Method::HEAD) => answer::pixel(emptied(headers)),
         (Route::Batch, &Method::POST) => batch::serve(lane, connection, parts, headers, body).await,
         (Route::Tag, &Method::GET | &Method::HEAD) => tag::serve(headers),
+        (Route::SdkConfig, &Method::GET | &Method::HEAD) => sdk_config::serve(headers, &lane.dialects),
         (Route::Vast(query), &Method::GET | &Method::HEAD) => vast::serve(lane, connection, query, headers),
         (Route::Description, &Method::GET | &Method::HEAD) => answer::description(emptied(headers)),
         (Route::Unknown, _) => answer::text(StatusCode::NOT_FOUND, emptied(headers), "not found\n"),
@@ -285,6 +296,7 @@ mod tests {
             ("/v1/events", RouteKind::Batch),
             ("/openapi.yaml", RouteKind::Batch),
             ("/tag.js", RouteKind::Tag),
+            ("/sdkconfig.xml", RouteKind::Tag),
             ("/vast?c=demo", RouteKind::Vast),
             ("/vast/impression?c=demo", RouteKind::Pixel),
             ("/e", RouteKind::Unknown),

@@ -1,0 +1,140 @@
+//! What would become of a hit, without storing or counting anything: the tracker's own decision, for `sightline explain`.
+//!
+//! It owns nothing but the setting: whoever fires the hit is an ordinary viewer who asks for no privacy, whom no server key and no cookie
+//! speaks for, and nobody opted out. It must never decide anything itself: [`crate::beacon`] does.
+
+use catalog::Catalog;
+use event::clock::UnixMs;
+use event::dialect::{Entry, Scratch};
+use event::key::KeyRing;
+use event::outcome::Outcome;
+use event::record::{Device, Platform, Record, SourceKind, decode};
+use event::stage::Stage;
+
+use crate::beacon::{self, Decision, Rules, Said};
+use crate::caller::Caller;
+
+/// Under what circumstances.
+#[derive(Clone, Copy)]
+pub struct DryRun<'a> {
+    /// The catalog.
+    pub catalog: &'a Catalog,
+    /// Any keys: the device key says no more than whether there is one.
+    pub keys: &'a KeyRing,
+    /// User agent of whoever fires it, or empty.
+    pub agent: &'a [u8],
+    /// When it is received, Unix milliseconds.
+    pub received_ms: UnixMs,
+}
+
+/// What would become of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    /// Its outcome: accepted, unresolved, or why not.
+    pub outcome: Outcome,
+    /// How it is taken to have reached us.
+    pub source: SourceKind,
+    /// What it was shown on, as far as that was asked.
+    pub platform: Platform,
+    /// Bits of [`event::record::flag`], as far as the decision went.
+    pub flags: u32,
+    /// Which identifiers stood in it: bit n for the [`event::identifier::IdField`] with number n.
+    pub ids_present: u32,
+    /// Which of them identify a device, as far as that was asked.
+    pub ids_usable: u32,
+    /// The event that would be stored.
+    pub counted: Option<Counted>,
+}
+
+/// What would be stored of it, in short.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// What it says happened.
+    pub stage: Stage,
+    /// The time by which it counts, Unix milliseconds.
+    pub time_ms: UnixMs,
+    /// The campaign's day, days since 1970-01-01.
+    pub day: Option<u16>,
+    /// The device. Its key is of the keys that were given.
+    pub device: Option<Device>,
+    /// An id ties it to other hits of its view, and tells its repeats.
+    pub has_view: bool,
+}
+
+impl DryRun<'_> {
+    /// Decides about a hit.
+    pub fn decide(&self, entry: &Entry<'_, '_>) -> Verdict {
+        let mut scratch = Scratch::new();
+        let said = Said::of(entry, entry.read(&mut scratch));
+        let nobody = opt_out::List::new(opt_out::ListSettings::default());
+        let mut rules = Rules {
+            catalog: self.catalog,
+            keys: self.keys,
+            opt_outs: &mut nobody.reader(),
+            honour_dnt: false,
+            may_measure: true,
+        };
+        let caller = Caller::viewer(self.agent);
+        let mut record = Vec::new();
+        let (decision, findings) = beacon::decide(&said, &caller, &mut rules, self.received_ms, &mut record);
+        let outcome = match decision {
+            Decision::Store(outcome) | Decision::Reject(outcome) => outcome,
+            Decision::OptOut { shown } => shown,
+            Decision::Unknown => Outcome::OptOutUnknown,
+        };
+        let counted = match decode(&record) {
+            Ok(Record::Event(event)) => Some(Counted {
+                stage: event.stage,
+                time_ms: event.time_ms,
+                day: event.day,
+                device: event.device,
+                has_view: event.view != 0,
+            }),
+            Ok(Record::Outcomes(_) | Record::TrialHit(_)) | Err(_) => None,
+        };
+        Verdict {
+            outcome,
+            source: findings.source,
+            platform: findings.platform,
+            flags: findings.flags,
+            ids_present: findings.ids_present,
+            ids_usable: findings.ids_usable,
+            counted: counted.filter(|_| outcome.is_stored()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::dialect::Dialects;
+
+    use super::*;
+
+    fn verdict(path: &str, query: &str) -> Verdict {
+        let text = "[[campaign]]\nid = \"k\"\nname = \"K\"\ntime_zone = \"UTC\"\n[[campaign.placement]]\nid = \"p\"\nname = \"P\"\nmedium = \"M\"\n";
+        let mut next = 0_u8;
+        let keys = KeyRing::generate(|bytes| {
+            for byte in bytes {
+                next = next.wrapping_mul(31).wrapping_add(7);
+                *byte = next;
+            }
+        });
+        let catalog = Catalog::parse(text, "c").expect("a catalog");
+        let run = DryRun { catalog: &catalog, keys: &keys, agent: b"", received_ms: 1_795_262_400_000 };
+        run.decide(&Dialects::built_in().route(path, Some(query)).expect("a path"))
+    }
+
+    #[test]
+    fn it_says_what_the_tracker_would() {
+        let good = verdict("/i", "c=k&p=p&oaid=1fe9a970-efbb-29e0-0bdd-f5dbbf751ab5&t=1795262300&rid=r1");
+        assert_eq!(good.outcome, Outcome::Accepted);
+        let counted = good.counted.expect("is stored");
+        assert!(counted.device.is_some() && counted.has_view && counted.day == Some(20_778));
+        assert_eq!((good.ids_present, good.ids_usable), (1, 1));
+        assert_eq!(verdict("/i", "c=k&p=other").outcome, Outcome::Unresolved);
+        assert_eq!(verdict("/i", "p=p").outcome, Outcome::MissingCampaign);
+        let late = verdict("/i", "c=k&p=p&t=1794571200");
+        assert_eq!(late.outcome, Outcome::TooLate);
+        assert!(late.counted.is_none());
+    }
+}
