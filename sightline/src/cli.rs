@@ -55,10 +55,35 @@ pub(crate) enum Command {
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
     /// Print the tracking URLs to hand to media.
-    #[command(
-        after_help = "Example:\n  sightline links --campaign demo\n  sightline links --base https://t.example.com --format csv > links.csv"
-    )]
+    #[command(after_help = "Example:\n  sightline links --campaign demo\n  \
+            sightline links --base https://t.example.com --dialect admaster --format csv > links.csv\n  \
+            sightline links --campaign demo --sign --expires 90d\n\n\
+            The macros are those of the placement's `profile` in the catalog. A signed link counts until its end, by the time of\n\
+            receipt: leave room for the seven days that offline queues may take.")]
     Links(LinksArgs),
+    /// Explain a tracking URL part by part: what it means, what is missing, and what would be counted. Contacts nobody.
+    #[command(
+        after_help = "Example:\n  sightline explain 'https://t.example.com/i?c=demo&p=p1&oaid=__OAID__'\n  \
+        sightline explain --catalog catalog.toml 'http://g.cn.miaozhen.com/x/k=demo&p=p1&m2=...'\n\n\
+        Quote the URL: it holds characters that mean something to a shell. The host does not matter. A URL of ours inside\n\
+        another tracker's is found. Identifiers are shown by their first characters only, so that the output can go into a\n\
+        ticket; --show-values shows them.\n\n\
+        Exit codes: 0 it would be counted, 1 it would not, 2 wrong usage."
+    )]
+    Explain(ExplainArgs),
+    /// Watch the hits of a placement that is being integrated (state = \"trial\"), with what became of each.
+    #[command(after_help = "Example:\n  sightline watch --campaign demo --placement p1\n  \
+        sightline watch --campaign demo --placement p1 --once\n\n\
+        Shows the last 100 hits and each new one, until Ctrl-C. No identifier, no address and no agent is shown.")]
+    Watch(WatchArgs),
+    /// Print the sdkconfig.xml with which apps that have the MMA China SDK measure with us.
+    #[command(
+        after_help = "Example:\n  sightline sdk-config --base https://t.example.com > sdkconfig.xml\n  \
+        sightline sdk-config --base https://t.example.com --company-only\n\n\
+        The tracker serves the same at /sdkconfig.xml. Give the app the URLs of `sightline links --dialect miaozhen`; for\n\
+        the quarters of a video add its length in seconds: &vb=15&vj=1111."
+    )]
+    SdkConfig(SdkConfigArgs),
     /// Ask the running instance for reach, frequency or delivery.
     #[command(after_help = "Example:\n  sightline report reach --campaign demo --settle\n  \
         sightline report frequency --campaign demo --from 2026-11-01 --to 2026-11-30\n  \
@@ -210,18 +235,97 @@ pub(crate) struct LinksArgs {
     /// Only this campaign.
     #[arg(long, value_name = "ID")]
     pub(crate) campaign: Option<String>,
+    /// Only this placement.
+    #[arg(long, value_name = "ID")]
+    pub(crate) placement: Option<String>,
+    /// Only this dialect (native, miaozhen, admaster, vast …), or `all`. By default those that media ask for most.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dialect: Option<String>,
+    /// Sign the links of every placement. Placements with `signed_links = true` are signed without being asked.
+    #[arg(long)]
+    pub(crate) sign: bool,
+    /// End of signed links: the last day (`2026-12-31`, UTC), or from now on (`30d`, `12h`). By default they do not end.
+    #[arg(long, value_name = "DAY|DURATION")]
+    pub(crate) expires: Option<String>,
     /// Public address of the tracker, such as `https://t.example.com`. By default the running instance's.
     #[arg(long, value_name = "URL")]
     pub(crate) base: Option<String>,
-    /// Data folder whose catalog is read.
+    /// Which campaigns and grammars.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: OutputFormat,
+}
+
+/// Where campaigns and grammars are read, by the commands that need no running instance.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// Data folder whose catalog and link key are read.
     #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
     pub(crate) data: PathBuf,
     /// Catalog file instead of the data folder's.
     #[arg(long, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: OutputFormat,
+    /// Configuration file: its catalog, grammars and link keys are taken.
+    #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Arguments of `explain`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The URL as a medium fires it; `-` reads it from standard input.
+    pub(crate) url: String,
+    /// When it is received, such as `2026-11-22T12:00:00Z`, or Unix seconds or milliseconds. By default now.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) received: Option<String>,
+    /// User agent of whoever fires it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) agent: Option<String>,
+    /// Show identifiers and other values in full.
+    #[arg(long)]
+    pub(crate) show_values: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which campaigns and grammars.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Arguments of `watch`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Which campaign.
+    #[arg(long, value_name = "ID")]
+    pub(crate) campaign: String,
+    /// Which placement.
+    #[arg(long, value_name = "ID")]
+    pub(crate) placement: String,
+    /// Print what is there and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Which instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    /// File with the report token; by default the data folder's `keys/operator.token`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Arguments of `sdk-config`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SdkConfigArgs {
+    /// Public address of the tracker, such as `https://t.example.com`. By default the running instance's.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base: Option<String>,
+    /// Only our `<company>`, for an app's own file.
+    #[arg(long)]
+    pub(crate) company_only: bool,
+    /// Which grammars.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 /// Which report.

@@ -1,182 +1,226 @@
-//! `sightline links`: the tracking URLs to hand to media, from the catalog. Native grammar.
-//!
-//! The macros are those of the MMA China SDK and most media (`__OAID__`, `__TS__` …). One that a medium does not know arrives
-//! unreplaced and counts as a missing value, so a URL with all of them is safe everywhere.
+//! `sightline links`: the tracking URLs to hand to media, from the catalog. `catalog::links` makes them; here they are chosen and printed.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use catalog::links::{DialectLinks, LinkMaker, Wanted};
 use catalog::{Campaign, Catalog, Placement};
-use event::record::SourceKind;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::catalog_file;
 use crate::cli::{LinksArgs, OutputFormat};
 use crate::config::{ConfigError, nearest};
-use crate::data_dir::DataDir;
-use crate::instance::{Instance, http_url};
+use crate::place::Place;
 use crate::table;
 
-/// What stays as it is in a query value.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const DAY_SECONDS: i64 = 86_400;
+const HOUR_SECONDS: i64 = 3_600;
 
-/// Parameters with macros that a medium's app, player or page fills in.
-const FROM_VIEWERS: &str = "t=__TS__&rid=__REQUESTID__&os=__OS__&oaid=__OAID__&imei_md5=__IMEI__\
-                            &android_id_md5=__ANDROIDID__&idfa=__IDFA__&caid=__CAID__";
-/// The same from a medium's server, which also says whose device it speaks for (needs a server key with the rights ip and ua).
-const FROM_SERVERS: &str = "t=__TS__&rid=__REQUESTID__&os=__OS__&ip=__IP__&ua=__UA__&oaid=__OAID__&imei_md5=__IMEI__\
-                            &android_id_md5=__ANDROIDID__&idfa=__IDFA__&caid=__CAID__";
-
-/// The URLs of one placement.
-#[derive(Debug, PartialEq, Eq)]
-struct Link {
-    campaign: String,
-    placement: String,
-    medium: String,
-    name: String,
-    impression: String,
-    click: String,
+/// The links of one placement.
+struct Row<'c> {
+    campaign: &'c Campaign,
+    placement: &'c Placement,
+    dialects: Vec<DialectLinks>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let data = DataDir::new(&args.data);
-    let path = args.catalog.clone().unwrap_or_else(|| data.catalog());
-    let catalog = catalog_file::read(&path, event::profile::Profiles::built_in())?;
-    let base = base(args, &data)?;
-    let links = links(&catalog, args.campaign.as_deref(), &base)?;
+    let place = Place::open(&args.place)?;
+    let catalog = place.catalog()?;
+    let base = place.base(args.base.as_deref())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let expires = args.expires.as_deref().map(|text| end(text, now as i64)).transpose()?;
+    let maker = LinkMaker {
+        base: &base,
+        dialects: &place.grammars.dialects,
+        profiles: &place.grammars.profiles,
+        keys: &place.link_keys()?,
+        sign: args.sign,
+        expires,
+    };
+    let wanted = match args.dialect.as_deref() {
+        None => Wanted::Usual,
+        Some("all") => Wanted::All,
+        Some(name) => Wanted::Named(name.to_owned()),
+    };
+    let rows = rows(&catalog, args, &maker, &wanted)?;
     match args.format {
-        OutputFormat::Json => {
-            let rows: Vec<_> = links
-                .iter()
-                .map(|l| {
-                    json!({"campaign": l.campaign, "placement": l.placement, "medium": l.medium, "name": l.name,
-                           "dialect": "native", "impression": l.impression, "click": l.click})
-                })
-                .collect();
-            writeln!(out, "{}", serde_json::to_string_pretty(&rows).context("cannot encode")?)
-        }
-        OutputFormat::Csv => print_csv(&links, out),
-        OutputFormat::Table => print_table(&links, out),
+        OutputFormat::Json => print_json(&rows, out),
+        OutputFormat::Csv => print_csv(&rows, out),
+        OutputFormat::Table => print_table(&rows, out),
     }
-    .context("cannot print")
+    .context("cannot print")?;
+    // For people and in a stream of their own: the output of a program stays what it is.
+    for row in &rows {
+        for links in &row.dialects {
+            for warning in &links.warnings {
+                eprintln!(
+                    "warning: {} / {} ({}): {warning}",
+                    row.campaign.id, row.placement.id, links.dialect
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
-fn base(args: &LinksArgs, data: &DataDir) -> anyhow::Result<String> {
-    if let Some(base) = &args.base {
-        if !base.starts_with("https://") && !base.starts_with("http://") {
-            return Err(
-                ConfigError::usage(format!("--base {base} has to begin with https:// or http://")).into()
-            );
-        }
-        return Ok(base.trim_end_matches('/').to_owned());
+/// The end of links: the last second of a day in UTC, or a time from `now` on; Unix seconds.
+fn end(text: &str, now: i64) -> Result<i64, ConfigError> {
+    let wrong = || {
+        ConfigError::usage(format!(
+            "--expires {text}: a day such as 2026-12-31, or a time from now on such as 30d or 12h"
+        ))
+    };
+    let seconds = if let Ok(day) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        day.and_hms_opt(23, 59, 59).ok_or_else(wrong)?.and_utc().timestamp()
+    } else {
+        let (number, unit) = [('d', DAY_SECONDS), ('h', HOUR_SECONDS)]
+            .into_iter()
+            .find_map(|(sign, unit)| Some((text.strip_suffix(sign)?, unit)))
+            .ok_or_else(wrong)?;
+        let number: i64 = number.parse().ok().filter(|n| (1..=36_500).contains(n)).ok_or_else(wrong)?;
+        now + number * unit
+    };
+    if seconds <= now {
+        return Err(ConfigError::usage(format!("--expires {text} has passed already")));
     }
-    let instance = Instance::read(data)
-        .context("the public address of the tracker is not known: give it with --base https://HOST")?;
-    if let Some(url) = instance.public_url {
-        return Ok(url.trim_end_matches('/').to_owned());
-    }
-    instance
-        .tracker
-        .map(http_url)
-        .context("the running instance has no tracker: give its public address with --base https://HOST")
+    Ok(seconds)
 }
 
-fn links(catalog: &Catalog, campaign: Option<&str>, base: &str) -> anyhow::Result<Vec<Link>> {
+fn rows<'c>(
+    catalog: &'c Catalog,
+    args: &LinksArgs,
+    maker: &LinkMaker<'_>,
+    wanted: &Wanted,
+) -> anyhow::Result<Vec<Row<'c>>> {
     let mut campaigns: Vec<&Campaign> = catalog.campaigns.values().map(AsRef::as_ref).collect();
     campaigns.sort_by(|a, b| a.id.cmp(&b.id));
-    if let Some(wanted) = campaign {
-        let known: Vec<&str> = campaigns.iter().map(|c| c.id.as_str()).collect();
-        if !known.contains(&wanted) {
-            let meant = nearest(wanted, known.iter().copied())
-                .map_or_else(String::new, |m| format!("; did you mean {m}?"));
-            let known = known.join(" ");
-            return Err(ConfigError::usage(format!(
-                "the catalog has no campaign {wanted}{meant}\n  campaigns: {known}"
-            ))
-            .into());
-        }
-        campaigns.retain(|c| c.id == wanted);
+    if let Some(id) = &args.campaign {
+        known("campaign", id, campaigns.iter().map(|c| c.id.as_str()))?;
+        campaigns.retain(|c| c.id == *id);
     }
-    let mut links = Vec::new();
+    if let Some(id) = &args.placement {
+        let ids = campaigns.iter().flat_map(|c| c.placements.values()).map(|p| p.id.as_str());
+        known("placement", id, ids)?;
+    }
+    let mut rows = Vec::new();
     for campaign in campaigns {
         let mut placements: Vec<&Placement> = campaign.placements.values().map(AsRef::as_ref).collect();
+        placements.retain(|placement| args.placement.as_ref().is_none_or(|id| placement.id == *id));
         placements.sort_by(|a, b| a.id.cmp(&b.id));
-        links.extend(placements.into_iter().map(|placement| link(campaign, placement, base)));
+        for placement in placements {
+            let dialects = maker
+                .links(campaign, placement, wanted)
+                .map_err(|error| ConfigError::usage(error.to_string()))?;
+            rows.push(Row { campaign, placement, dialects });
+        }
     }
-    if links.is_empty() {
+    if rows.is_empty() {
         bail!("the catalog has no placement: add [[campaign.placement]] to it");
     }
-    Ok(links)
+    Ok(rows)
 }
 
-fn link(campaign: &Campaign, placement: &Placement, base: &str) -> Link {
-    let macros = match placement.source {
-        SourceKind::Client => FROM_VIEWERS,
-        SourceKind::Server | SourceKind::Stitching => FROM_SERVERS,
-    };
-    let common = format!("c={}&p={}&{macros}", encoded(&campaign.id), encoded(&placement.id));
-    // Where the placement has a landing page, a click without one goes there; else the medium has to say where to.
-    let hosts = || placement.landing_hosts.iter().chain(&campaign.landing_hosts);
-    let landing = match (&placement.landing_page, hosts().find(|host| !host.starts_with('.')), hosts().next())
-    {
-        (Some(_), _, _) | (None, None, None) => String::new(),
-        (None, Some(host), _) => format!("&u={}", encoded(&format!("https://{host}/"))),
-        // ".example.org" stands for all below it and not for itself.
-        (None, None, Some(suffix)) => format!("&u={}", encoded(&format!("https://www{suffix}/"))),
-    };
-    Link {
-        campaign: campaign.id.clone(),
-        placement: placement.id.clone(),
-        medium: placement.medium.clone(),
-        name: placement.name.clone(),
-        impression: format!("{base}/i?{common}"),
-        click: format!("{base}/c?{common}{landing}"),
+/// Whether the catalog has an id; if not, what was meant and what there is.
+fn known<'i>(what: &str, id: &str, ids: impl Iterator<Item = &'i str>) -> Result<(), ConfigError> {
+    let mut ids: Vec<&str> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.contains(&id) {
+        return Ok(());
     }
+    let meant =
+        nearest(id, ids.iter().copied()).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    let ids = ids.join(" ");
+    Err(ConfigError::usage(format!("the catalog has no {what} {id}{meant}\n  {what}s: {ids}")))
 }
 
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
+fn print_json(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let links: Vec<_> = rows
+        .iter()
+        .flat_map(|row| row.dialects.iter().map(move |links| (row, links)))
+        .flat_map(|(row, links)| {
+            links.links.iter().map(move |link| {
+                json!({"campaign": row.campaign.id, "placement": row.placement.id, "medium": row.placement.medium,
+                       "name": row.placement.name, "dialect": link.dialect, "stage": link.stage.name(),
+                       "url": link.url, "warnings": links.warnings})
+            })
+        })
+        .collect();
+    serde_json::to_writer_pretty(&mut *out, &links)?;
+    writeln!(out)
 }
 
-fn print_table(links: &[Link], out: &mut dyn Write) -> std::io::Result<()> {
-    for link in links {
-        writeln!(out, "{} / {}  {} ({})", link.campaign, link.placement, link.name, link.medium)?;
-        let mut urls = table::plain(&["", ""]);
-        urls.add_row(["impression", &link.impression]).add_row(["click", &link.click]);
-        for line in urls.lines().skip(1) {
-            writeln!(out, "{}", line.trim_end())?;
+fn print_csv(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
+    // A byte order mark, so that a spreadsheet reads Chinese names as UTF-8.
+    writeln!(out, "\u{feff}campaign,placement,medium,name,dialect,stage,url")?;
+    for row in rows {
+        for link in row.dialects.iter().flat_map(|links| &links.links) {
+            let placement = row.placement;
+            let cells = [
+                row.campaign.id.as_str(),
+                &placement.id,
+                &placement.medium,
+                &placement.name,
+                &link.dialect,
+                link.stage.name(),
+                &link.url,
+            ]
+            .map(table::csv_cell);
+            writeln!(out, "{}", cells.join(","))?;
+        }
+    }
+    Ok(())
+}
+
+/// Each URL on a line of its own, so that a double click or a terminal's link takes the whole of it.
+fn print_table(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for row in rows {
+        let placement = row.placement;
+        let profile =
+            placement.profile.as_ref().map_or_else(String::new, |p| format!(", macros of {}", p.name()));
+        writeln!(
+            out,
+            "{} / {}  {} ({}, {}{profile})",
+            row.campaign.id,
+            placement.id,
+            placement.name,
+            placement.medium,
+            placement.source.name()
+        )?;
+        if row.dialects.is_empty() {
+            writeln!(out, "  no dialect can carry these ids")?;
+        }
+        for links in &row.dialects {
+            for link in &links.links {
+                writeln!(out, "  {} {}\n{}", link.dialect, link.stage.name(), link.url)?;
+            }
         }
         writeln!(out)?;
     }
     Ok(())
 }
 
-fn print_csv(links: &[Link], out: &mut dyn Write) -> std::io::Result<()> {
-    writeln!(out, "campaign,placement,medium,name,dialect,impression,click")?;
-    for l in links {
-        let cells = [&l.campaign, &l.placement, &l.medium, &l.name, "native", &l.impression, &l.click]
-            .map(table::csv_cell);
-        writeln!(out, "{}", cells.join(","))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use event::dialect::Dialects;
+    use event::link::LinkKeys;
+    use event::profile::Profiles;
+
     use super::*;
+    use crate::cli::{Cli, Command};
 
     const CATALOG: &str = r#"
 [[campaign]]
-id = "k"
+id = "spring"
 name = "K"
 time_zone = "UTC"
-landing_hosts = [".example.org"]
+landing_hosts = ["www.example.org"]
 [[campaign.placement]]
 id = "b"
 name = "Server, side"
-medium = "M"
+medium = "=M"
 source = "s2s"
 [[campaign.placement]]
 id = "a"
@@ -185,31 +229,68 @@ medium = "M"
 landing_page = "https://www.example.org/"
 "#;
 
-    #[test]
-    fn each_placement_gets_its_urls() {
+    fn printed(
+        arguments: &[&str],
+        print: fn(&[Row<'_>], &mut dyn Write) -> io::Result<()>,
+    ) -> Result<String, String> {
         let catalog = Catalog::parse(CATALOG, "c").expect("is right");
-        let links = links(&catalog, Some("k"), "https://t.example").expect("has links");
-        assert_eq!(links.iter().map(|l| l.placement.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(links[0].impression.starts_with("https://t.example/i?c=k&p=a&t=__TS__"), "{links:?}");
-        assert!(!links[0].click.contains("&u="), "a click without a URL goes to the landing page");
-        assert!(links[1].click.ends_with("&u=https%3A%2F%2Fwww.example.org%2F"), "{links:?}");
-        let landing = catalog.landing(catalog.find(b"k", b"b"), Some(b"https://www.example.org/".as_slice()));
-        assert!(matches!(landing, catalog::Landing::To(_)), "what is handed out lands");
-        assert!(links[1].impression.contains("ip=__IP__") && !links[0].impression.contains("ip="));
-    }
-
-    #[test]
-    fn an_unknown_campaign_is_answered_with_the_known_ones() {
-        let catalog = Catalog::parse(CATALOG.replace("\"k\"", "\"spring\"").as_str(), "c").expect("is right");
-        let error = links(&catalog, Some("sprng"), "http://t").expect_err("is unknown").to_string();
-        assert!(error.contains("did you mean spring?") && error.contains("campaigns: spring"), "{error}");
-    }
-
-    #[test]
-    fn cells_with_commas_are_quoted() {
-        let catalog = Catalog::parse(CATALOG, "c").expect("is right");
+        let cli = Cli::try_parse_from(["sightline", "links"].iter().chain(arguments)).expect("parses");
+        let Command::Links(args) = cli.command else { panic!("another command") };
+        let maker = LinkMaker {
+            base: "https://t.example",
+            dialects: Dialects::built_in(),
+            profiles: Profiles::built_in(),
+            keys: &LinkKeys::default(),
+            sign: false,
+            expires: None,
+        };
+        let rows = rows(&catalog, &args, &maker, &Wanted::Usual).map_err(|error| error.to_string())?;
         let mut out = Vec::new();
-        print_csv(&links(&catalog, None, "http://t").expect("has links"), &mut out).expect("prints");
-        assert!(String::from_utf8(out).expect("text").contains("\"Server, side\""));
+        print(&rows, &mut out).expect("prints");
+        Ok(String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn each_placement_gets_its_urls_on_lines_of_their_own() {
+        let text = printed(&[], print_table).expect("has links");
+        let first = text.find("spring / a  Client (M, c2s)").expect("is there");
+        assert!(text.find("spring / b").is_some_and(|second| second > first), "{text}");
+        assert!(text.contains("\nhttps://t.example/i?c=spring&p=a&t=__TS__"), "{text}");
+        assert!(text.contains("\nhttps://t.example/x/k=spring&p=b&"), "{text}");
+        let one = printed(&["--placement", "b"], print_table).expect("has links");
+        assert!(!one.contains("spring / a"));
+    }
+
+    #[test]
+    fn a_spreadsheet_runs_no_formula_and_splits_no_name() {
+        let text = printed(&[], print_csv).expect("has links");
+        assert!(text.starts_with("\u{feff}campaign,placement,"));
+        assert!(text.contains("\"Server, side\"") && text.contains(", =M,"), "{text}");
+    }
+
+    #[test]
+    fn json_holds_a_row_for_each_url() {
+        let text = printed(&["--placement", "a"], print_json).expect("has links");
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+        assert!(rows.iter().any(|row| row["dialect"] == "miaozhen" && row["stage"] == "click"));
+    }
+
+    #[test]
+    fn an_unknown_id_is_answered_with_the_known_ones() {
+        let error = printed(&["--campaign", "sprng"], print_table).expect_err("is unknown");
+        assert!(error.contains("did you mean spring?") && error.contains("campaigns: spring"), "{error}");
+        let error = printed(&["--placement", "c"], print_table).expect_err("is unknown");
+        assert!(error.contains("placements: a b"), "{error}");
+    }
+
+    #[test]
+    fn an_end_is_a_day_or_a_time_from_now_on() {
+        let now = 1_795_305_600;
+        assert_eq!(end("30d", now).expect("is one"), now + 30 * 86_400);
+        assert_eq!(end("12h", now).expect("is one"), now + 12 * 3_600);
+        assert_eq!(end("2026-12-31", now).expect("is one"), 1_798_761_599);
+        for text in ["", "d", "0d", "-1d", "30", "soon", "2026-13-01", "2026-01-01", "999999d"] {
+            assert!(end(text, now).is_err(), "{text}");
+        }
     }
 }

@@ -18,17 +18,22 @@ mod client;
 mod config;
 mod data_dir;
 mod demo;
+mod explain;
 mod grammars;
+mod hints;
 mod instance;
 mod journal_tool;
 mod link_keys;
 mod links;
 mod logging;
 mod metrics;
+mod place;
 mod replay;
 mod report;
 mod roles;
+mod sdk_config;
 mod table;
+mod watch;
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -75,6 +80,9 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::Aggregator(args) => roles::run(Roles::Aggregator, args, out).map(|()| true),
         Command::Replay(args) => replay::run(args, out),
         Command::Links(args) => links::run(args, out).map(|()| true),
+        Command::Explain(args) => explain::run(args, out),
+        Command::Watch(args) => watch::run(args, out).map(|()| true),
+        Command::SdkConfig(args) => sdk_config::run(args, out).map(|()| true),
         Command::Report(args) => report::run(args, out).map(|()| true),
         Command::Settle(args) => report::run_settle(args, out).map(|()| true),
         Command::Demo(args) => demo::run(args, out),

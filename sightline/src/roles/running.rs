@@ -362,6 +362,12 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
         source,
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
+        links: aggregator::LinkParts {
+            base: ground.config.public_url.clone(),
+            dialects: Arc::clone(&ground.grammars.dialects),
+            profiles: Arc::clone(&ground.grammars.profiles),
+            keys: Arc::clone(&ground.link_keys),
+        },
         listener: bind("reports", settings.listen)?,
         clock: ground.clock.clone(),
         store: store

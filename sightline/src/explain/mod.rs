@@ -1,0 +1,481 @@
+//! `sightline explain URL`: what a tracking URL means to us, part by part, and what would become of it. Offline: it reads the grammars, the
+//! catalog and the link keys, and contacts nobody.
+//!
+//! Every answer comes from the code that decides about beacons: the dialect routes and reads ([`event::dialect`]), the profile and
+//! [`event::identifier`] say whose device it is, [`ingest::DryRun`] is the tracker's decision, [`catalog::Catalog::landing`] says where a click
+//! goes, [`event::link`] judges the signature. Nothing is decided here.
+//!
+//! Values are shown by their beginning, because people paste the output into tickets; ids of the catalog, times, flags and marks in full.
+
+mod parts;
+mod print;
+mod target;
+
+use std::io::{self, Read, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use catalog::{Campaign, Catalog, Found, Landing, Placement};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use event::agent;
+use event::dialect::{Entry, Scratch};
+use event::hit::{Field, Hit};
+use event::identifier::{IdField, identify};
+use event::key::KeyRing;
+use event::link::Signed;
+use event::outcome::Outcome;
+use event::profile::Remap;
+use event::record::{Platform, SourceKind, flag};
+use ingest::{DryRun, Verdict};
+use serde::Serialize;
+
+use crate::cli::ExplainArgs;
+use crate::config::ConfigError;
+use crate::data_dir;
+use crate::hints::hint;
+use crate::place::Place;
+use parts::Part;
+use target::Target;
+
+/// Longest URL that is read, bytes: longer ones no tracker takes.
+const URL_BYTES_MAX: u64 = 65_536;
+
+/// Everything that is said of a URL.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    /// Where in the URL ours was found, if it stood inside another.
+    found: Option<String>,
+    /// Name and title of the dialect; absent if no path of ours fits.
+    dialect: Option<String>,
+    /// What is answered: pixel or redirect.
+    answer: &'static str,
+    stage: Option<&'static str>,
+    /// Why that stage.
+    stage_because: String,
+    parts: Vec<Part>,
+    campaign: String,
+    placement: String,
+    time: String,
+    device: Vec<String>,
+    signals: Vec<String>,
+    view: String,
+    signature: Option<String>,
+    landing: Option<String>,
+    missing: Vec<String>,
+    notes: Vec<String>,
+    outcome: &'static str,
+    hint: &'static str,
+    /// It would be in the figures, as far as can be told.
+    counted: bool,
+}
+
+/// What the explanation is made by.
+struct Ground<'a> {
+    place: &'a Place,
+    /// Absent where there is none: then nothing is known to be unknown.
+    catalog: Option<&'a Catalog>,
+    keys: KeyRing,
+    agent: &'a str,
+    received_ms: i64,
+    show_values: bool,
+}
+
+/// Runs the command. `Ok(false)` if the URL would not be counted.
+pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let url = read_url(&args.url)?;
+    let place = Place::open(&args.place)?;
+    let catalog = place.catalog_if_there()?;
+    let received_ms = match args.received.as_deref() {
+        Some(text) => moment(text)?,
+        None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
+    };
+    // Keys of this moment: nobody can compare what comes of them with anything.
+    data_dir::random(&mut [0; 32])?;
+    let keys = KeyRing::generate(|bytes| {
+        let _ = data_dir::random(bytes);
+    });
+    let ground = Ground {
+        place: &place,
+        catalog: catalog.as_ref(),
+        keys,
+        agent: args.agent.as_deref().unwrap_or_default(),
+        received_ms,
+        show_values: args.show_values,
+    };
+    let explanation = ground.explain(&url)?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &explanation).context("cannot print")?;
+        writeln!(out)?;
+    } else {
+        print::print(&explanation, out).context("cannot print")?;
+    }
+    Ok(explanation.counted)
+}
+
+fn read_url(url: &str) -> anyhow::Result<String> {
+    if url != "-" {
+        return Ok(url.to_owned());
+    }
+    let mut text = String::new();
+    io::stdin().lock().take(URL_BYTES_MAX).read_to_string(&mut text).context("cannot read the URL")?;
+    Ok(text.trim().to_owned())
+}
+
+/// A moment as people and logs write it; Unix milliseconds.
+fn moment(text: &str) -> Result<i64, ConfigError> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.timestamp_millis());
+    }
+    let number: Option<i64> = text.parse().ok().filter(|number| *number > 0);
+    let milliseconds =
+        |n: i64| if n < event::time::MILLISECONDS_FROM { n.checked_mul(1000) } else { Some(n) };
+    number.and_then(milliseconds).ok_or_else(|| {
+        ConfigError::usage(format!(
+            "--received {text}: a time such as 2026-11-22T12:00:00Z, or Unix seconds or milliseconds"
+        ))
+    })
+}
+
+impl Ground<'_> {
+    fn explain(&self, url: &str) -> anyhow::Result<Explanation> {
+        let dialects = &self.place.grammars.dialects;
+        let target = target::find(url, dialects, self.catalog);
+        let found = target.inside.as_ref().map(|(host, layers)| match layers {
+            0 => format!("inside a URL of {host}, as it stands"),
+            1 => format!("inside a URL of {host}, percent-encoded"),
+            n => format!("inside a URL of {host}, percent-encoded {n} times"),
+        });
+        let mut explanation = match dialects.route(&target.path, target.query.as_deref()) {
+            Some(entry) => self.of_hit(&entry)?,
+            None => {
+                none_of_ours(&target, dialects.tables().iter().map(event::dialect::Table::name).collect())
+            }
+        };
+        explanation.found = found;
+        if target.had_fragment {
+            explanation.notes.push(
+                "what stands behind # is never sent: encode it as %23 if it belongs to a value".to_owned(),
+            );
+        }
+        Ok(explanation)
+    }
+
+    fn of_hit(&self, entry: &Entry<'_, '_>) -> anyhow::Result<Explanation> {
+        let mut scratch = Scratch::new();
+        let reading = entry.read(&mut scratch);
+        let hit = &reading.hit;
+        let nothing = Catalog::default();
+        let catalog = self.catalog.unwrap_or(&nothing);
+        let found = catalog.find(hit.campaign.unwrap_or_default(), hit.placement.unwrap_or_default());
+        let placement = match found {
+            Found::Known(_, placement) => Some(placement.as_ref()),
+            Found::UnknownPlacement(_) | Found::UnknownCampaign => None,
+        };
+        let run =
+            DryRun { catalog, keys: &self.keys, agent: self.agent.as_bytes(), received_ms: self.received_ms };
+        let verdict = run.decide(entry);
+        let platform = agent::platform(hit.os, self.agent.as_bytes());
+        let remap = placement.map_or(Remap::none(), |placement| placement.remap(entry.number));
+        let parts = parts::explain(entry, hit, remap, platform, self.show_values);
+        let signature = self.signature(hit, placement)?;
+        let outcome = match (&signature, verdict.outcome.is_stored()) {
+            (Some((_, Err(refused))), true) => *refused,
+            _ => verdict.outcome,
+        };
+        let counted =
+            outcome == Outcome::Accepted || (self.catalog.is_none() && outcome == Outcome::Unresolved);
+        Ok(Explanation {
+            found: None,
+            dialect: Some(format!("{}, {}", entry.table.name(), entry.table.title())),
+            answer: if entry.is_click { "redirect" } else { "pixel" },
+            stage: hit.stage.map(event::stage::Stage::name),
+            stage_because: parts::why_stage(&parts, hit.stage, verdict.outcome),
+            campaign: self.campaign(hit, found),
+            placement: self.placement(hit, found, placement),
+            time: self.time(hit, found, &verdict),
+            device: self.device(entry, hit, remap, platform),
+            signals: signals(hit, verdict.flags, &verdict),
+            view: view(hit),
+            signature: signature.map(|(text, _)| text),
+            landing: entry.is_click.then(|| landing(catalog, found, hit, self.show_values)),
+            missing: parts::missing(entry, hit, &parts, placement),
+            notes: notes(placement, &verdict, self.catalog.is_none()),
+            outcome: outcome.name(),
+            hint: hint(outcome),
+            counted,
+            parts,
+        })
+    }
+
+    fn campaign(&self, hit: &Hit<'_>, found: Found<'_>) -> String {
+        let Some(id) = hit.campaign.map(String::from_utf8_lossy) else { return "none".to_owned() };
+        match found {
+            Found::Known(campaign, _) | Found::UnknownPlacement(campaign) => {
+                format!("{id}: {}", campaign.name)
+            }
+            Found::UnknownCampaign if self.catalog.is_none() => format!("{id} (no catalog to look it up in)"),
+            Found::UnknownCampaign => format!("{id}: not in the catalog"),
+        }
+    }
+
+    fn placement(&self, hit: &Hit<'_>, found: Found<'_>, placement: Option<&Placement>) -> String {
+        let Some(id) = hit.placement.map(String::from_utf8_lossy) else { return "none".to_owned() };
+        match (placement, found) {
+            (Some(placement), _) => {
+                let profile = placement.profile.as_ref();
+                format!(
+                    "{id}: {}, medium {}, {}, {}{}{}",
+                    placement.name,
+                    placement.medium,
+                    placement.source.name(),
+                    placement.state.name(),
+                    profile.map_or_else(String::new, |profile| format!(", macros of {}", profile.name())),
+                    if placement.signed_links { ", signed links only" } else { "" },
+                )
+            }
+            (None, Found::UnknownPlacement(_)) => format!("{id}: the campaign has no such placement"),
+            (None, _) => id.into_owned(),
+        }
+    }
+
+    fn time(&self, hit: &Hit<'_>, found: Found<'_>, verdict: &Verdict) -> String {
+        let start = match found {
+            Found::Known(campaign, _) | Found::UnknownPlacement(campaign) => campaign.campaign_start_ms(),
+            Found::UnknownCampaign => None,
+        };
+        let judged =
+            event::time::judge_at_offset(hit.time, hit.time_offset_minutes, self.received_ms, start, false);
+        let received = shown(self.received_ms);
+        let text = match judged {
+            Err(_) => "7 to 30 days before receipt: too late".to_owned(),
+            Ok(judged) if judged.flags & flag::CLIENT_TIME_ABSENT != 0 => {
+                format!("not sent: receipt counts, {received}")
+            }
+            Ok(judged) if judged.flags & flag::CLIENT_CLOCK_BROKEN != 0 => {
+                let sent = judged.client_time_ms.map_or_else(|| "what is no time".to_owned(), shown);
+                format!(
+                    "sent as {sent}, which cannot be (ahead, older than 30 days, or before the campaign): receipt counts, {received}"
+                )
+            }
+            Ok(judged) => format!("{}, {}", shown(judged.time_ms), age(self.received_ms - judged.time_ms)),
+        };
+        match (verdict.counted.and_then(|counted| counted.day), found) {
+            (Some(day), Found::Known(campaign, _)) => {
+                let day = NaiveDate::from_epoch_days(i32::from(day));
+                let day = day.map_or_else(String::new, |day| day.to_string());
+                format!("{text}; day {day} of {}", time_zone(campaign))
+            }
+            _ => text,
+        }
+    }
+
+    /// Which identifier stands for the device, found by asking for each one alone, and why the others do not.
+    fn device(&self, entry: &Entry<'_, '_>, hit: &Hit<'_>, remap: &Remap, platform: Platform) -> Vec<String> {
+        let whole = identify(hit, platform, &self.keys, remap);
+        let mut lines = Vec::new();
+        for (field, value) in IdField::ALL.into_iter().zip(hit.ids) {
+            if value.is_none() {
+                continue;
+            }
+            let mut alone = hit.clone();
+            alone.ids = [None; IdField::COUNT];
+            if let Some(slot) = alone.ids.get_mut(field as usize) {
+                *slot = value;
+            }
+            let one = identify(&alone, platform, &self.keys, remap);
+            let name = parts::name_of(entry.table, Field::Id(field));
+            let is_device = one.device.is_some() && one.device.map(|d| d.key) == whole.device.map(|d| d.key);
+            let kind = one.device.map_or(field.kind().name(), |device| device.kind.name());
+            lines.push(if is_device {
+                let apart = if whole.flags & flag::ID_SHA_ONLY != 0 {
+                    "; it is a digest that meets no other form, so it keeps a key space of its own"
+                } else {
+                    ""
+                };
+                format!("{name}: the device ({kind}, on {}){apart}", platform.name())
+            } else if one.flags & flag::ID_USABLE == 0 {
+                format!("{name}: not usable")
+            } else if whole.device.is_none() {
+                format!("{name}: usable, but the device limits tracking (a zero OAID or IDFA was sent)")
+            } else {
+                format!("{name}: usable, checked against opt-outs; {} prefers another", platform.name())
+            });
+        }
+        if lines.is_empty() {
+            lines.push(
+                "none: the hit counts as an impression without a device, and is in no reach".to_owned(),
+            );
+        }
+        lines
+    }
+
+    /// What the signature is worth, and whether the placement refuses the hit for it.
+    fn signature(
+        &self,
+        hit: &Hit<'_>,
+        placement: Option<&Placement>,
+    ) -> anyhow::Result<Option<(String, Result<(), Outcome>)>> {
+        let is_asked = placement.is_some_and(|placement| placement.signed_links);
+        if !is_asked && hit.link_signature.is_none() {
+            return Ok(None);
+        }
+        let keys = self.place.link_keys()?;
+        if keys.is_empty() {
+            return Ok(Some(("cannot be checked: no link key is here".to_owned(), Ok(()))));
+        }
+        let link = Signed {
+            campaign: hit.campaign.unwrap_or_default(),
+            placement: hit.placement.unwrap_or_default(),
+            expires: hit.link_expires,
+            signature: hit.link_signature,
+        };
+        let result = keys.verify(&link, self.received_ms);
+        let text = match (result, hit.link_signature) {
+            (Ok(()), _) => "ours, and good".to_owned(),
+            (Err(Outcome::LinkExpired), _) => "ours, and ended".to_owned(),
+            (Err(_), None) => "none".to_owned(),
+            (Err(_), Some(_)) => {
+                "wrong: not of this campaign, placement and end, or of a key that is gone".to_owned()
+            }
+        };
+        let needed =
+            if is_asked { "; the placement takes no other" } else { "; the placement does not ask for one" };
+        Ok(Some((text + needed, if is_asked { result } else { Ok(()) })))
+    }
+}
+
+fn time_zone(campaign: &Campaign) -> &'static str {
+    campaign.time_zone.name()
+}
+
+fn none_of_ours(target: &Target, dialects: Vec<&str>) -> Explanation {
+    let what = match target.path.as_str() {
+        "/vast" => "the VAST wrapper of a placement: answered with XML, counts nothing by itself",
+        "/tag.js" => "the page tag: answered with JavaScript, counts nothing by itself",
+        "/sdkconfig.xml" => "the configuration of the MMA China SDK: counts nothing by itself",
+        "/v1/events" => "the batch: takes POST with JSON, see the API's description",
+        _ => "no path of ours: answered with 404",
+    };
+    Explanation {
+        found: None,
+        dialect: None,
+        answer: "other",
+        stage: None,
+        stage_because: what.to_owned(),
+        parts: Vec::new(),
+        campaign: "none".to_owned(),
+        placement: "none".to_owned(),
+        time: "none".to_owned(),
+        device: Vec::new(),
+        signals: Vec::new(),
+        view: "none".to_owned(),
+        signature: None,
+        landing: None,
+        missing: vec![format!(
+            "a path of one of the dialects: {} (see `sightline links --dialect all`)",
+            dialects.join(", ")
+        )],
+        notes: Vec::new(),
+        outcome: "not_a_beacon",
+        hint: "nothing is counted",
+        counted: false,
+    }
+}
+
+/// Where a click goes.
+fn landing(catalog: &Catalog, found: Found<'_>, hit: &Hit<'_>, show_values: bool) -> String {
+    let shown = |url: &str| {
+        if show_values { url.to_owned() } else { parts::url_without_values(url) }
+    };
+    match catalog.landing(found, hit.landing_url) {
+        Landing::To(url) => format!("redirected to {}", shown(url)),
+        Landing::Page { url, refused: false } => format!("redirected to the placement's page, {url}"),
+        Landing::Page { url, refused: true } => {
+            format!("asked for a host that is not registered: redirected to the placement's page, {url}")
+        }
+        Landing::Refused => {
+            "asked for a host that is not registered, and the placement has no page: a plain page is shown"
+                .to_owned()
+        }
+        Landing::Nothing => {
+            "nowhere: no landing URL was sent and the placement has no page; answered with the pixel"
+                .to_owned()
+        }
+    }
+}
+
+/// Which privacy signals hold.
+fn signals(hit: &Hit<'_>, flags: u32, verdict: &Verdict) -> Vec<String> {
+    let mut lines: Vec<String> = [
+        (flag::WITHHELD_LMT, "the person limits ad tracking"),
+        (flag::WITHHELD_CHILD, "directed to children"),
+        (flag::WITHHELD_CONSENT, "GDPR or GPP applies, and no consent for us can be read"),
+        (flag::WITHHELD_GPC, "global privacy control"),
+        (flag::WITHHELD_DNT, "do not track"),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| flags & bit != 0)
+    .map(|(_, text)| format!("{text}: no device is kept"))
+    .collect();
+    if hit.gdpr_consent.is_some() && flags & flag::WITHHELD_CONSENT == 0 {
+        lines.push("a TCF string was sent, and GDPR is not said to apply".to_owned());
+    }
+    if lines.is_empty() && verdict.outcome.is_stored() {
+        lines.push("none in the URL (the browser's headers and cookies are not known here)".to_owned());
+    }
+    lines
+}
+
+/// What ties the hit to others of its view and tells its repeats.
+fn view(hit: &Hit<'_>) -> String {
+    match (hit.group_id, hit.request_id) {
+        (Some(_), _) => {
+            "repeats are told by group id, stage and client time; the group id ties the hits of one view"
+        }
+        (None, Some(_)) => {
+            "repeats are told by request id and stage; the request id ties the hits of one view"
+        }
+        (None, None) => {
+            "neither group id nor request id: no repeat can be told, and nothing is tied to a view"
+        }
+    }
+    .to_owned()
+}
+
+fn notes(placement: Option<&Placement>, verdict: &Verdict, has_no_catalog: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if verdict.flags & flag::TRIAL != 0 {
+        notes.push(
+            "the placement is in its trial state: its hits can be watched and are in no figure".to_owned(),
+        );
+    }
+    if placement.is_some_and(|placement| placement.source != SourceKind::Client) {
+        notes.push(
+            "a server-to-server placement: address and agent are believed with a registered server's key only".to_owned(),
+        );
+    }
+    if has_no_catalog {
+        notes.push("no catalog was found: campaign, placement, medium and landing are not looked up (--catalog FILE)".to_owned());
+    }
+    notes
+}
+
+fn shown(ms: i64) -> String {
+    DateTime::<Utc>::from_timestamp_millis(ms).map_or_else(
+        || "a time beyond the calendar".to_owned(),
+        |at| at.to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
+}
+
+fn age(ms: i64) -> String {
+    let (size, when) = (ms.abs(), if ms < 0 { "after" } else { "before" });
+    match size {
+        0..1_000 => "at receipt".to_owned(),
+        1_000..7_200_000 => format!("{} s {when} receipt", size / 1_000),
+        7_200_000..172_800_000 => format!("{} h {when} receipt", size / 3_600_000),
+        _ => format!("{} days {when} receipt", size / 86_400_000),
+    }
+}
+
+#[cfg(test)]
+mod tests;
