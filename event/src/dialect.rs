@@ -105,6 +105,8 @@ struct Parameter {
     repeats: field::Repeats,
     /// Where a value of 32 hexadecimal digits goes instead.
     digest: Option<Field>,
+    /// Its value is a number: where names are glued to values, an item that goes on otherwise is another one.
+    is_number: bool,
     /// The macro that stands for it in templates.
     template_macro: Option<Box<str>>,
 }
@@ -268,6 +270,13 @@ impl Table {
         match parameter.meaning {
             Meaning::Dropped(number) => {
                 hit.parameters_dropped.insert(number);
+                Ok(())
+            }
+            // Flags beside the hit, in an object that SDKs write without escapes: what cannot be read of it costs no impression.
+            Meaning::Field(Field::DeviceRisk) => {
+                if let Ok(Some(value)) = decoded(hit, item, parameter) {
+                    let _ = field::fill(hit, Field::DeviceRisk, value, parameter.repeats);
+                }
                 Ok(())
             }
             Meaning::Field(field) => {

@@ -115,7 +115,7 @@ fn preference(platform: Platform) -> &'static [IdKind; 11] {
 /// * Every usable identifier gives an opt-out hash; a raw MAC gives two, because its digests with and without colons are two spaces.
 /// * A zero OAID or IDFA says that the person limits tracking (DOMAIN §7): no device, whatever else was sent. It says so only where
 ///   that identifier belongs: a server that fills `idfa` with zeros for an Android phone has said nothing about the phone.
-/// * An `ifa` is read as the kind that `ifa_type` says; other kinds than ours (those of consoles and televisions: `rida`, `tifa`, `afai`, …)
+/// * An `ifa` is read as the kind that `ifa_type` says, and looked up for opt-out as every kind that it may be; other kinds than ours (those of consoles and televisions: `rida`, `tifa`, `afai`, …)
 ///   have no key space here and are not usable.
 pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing, remap: &Remap) -> Identity {
     let mut finder = Finder::new(keys, platform);
@@ -132,7 +132,13 @@ pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing, remap: &Remap
                 is_usable
             }
             IdField::Ifa => {
-                ifa_field(hit.ifa_type, platform).is_some_and(|field| finder.take(field, value, None))
+                let taken = ifa_field(hit.ifa_type, platform);
+                let is_usable = taken.is_some_and(|field| finder.take(field, value, None));
+                // What it is said to be may be wrong: an opt-out of the person holds whichever it is.
+                for field in IFA_FIELDS.into_iter().filter(|field| Some(*field) != taken) {
+                    finder.look_up_as(field, value);
+                }
+                is_usable
             }
             _ => finder.take(field, value, None),
         };
@@ -140,6 +146,9 @@ pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing, remap: &Remap
     }
     finder.finish(platform)
 }
+
+/// Every field in which an advertising id may be understood.
+const IFA_FIELDS: [IdField; 4] = [IdField::Idfa, IdField::Idfv, IdField::Aaid, IdField::Oaid];
 
 /// The field in which an advertising id is understood: by its declared type, else by the platform. `None` for types of other kinds.
 fn ifa_field(ifa_type: Option<&[u8]>, platform: Platform) -> Option<IdField> {
@@ -209,6 +218,13 @@ impl<'k, 'a> Finder<'k, 'a> {
             self.best = Some((rank, id));
         }
         true
+    }
+
+    /// Looks a value up for opt-out as if its field held it, and takes nothing else from it.
+    fn look_up_as(&mut self, field: IdField, value: &[u8]) {
+        if let Ok(id) = RawId::new(field, value, None).reduce() {
+            self.look_up(&id);
+        }
     }
 
     fn look_up(&mut self, id: &Canonical<'_>) {

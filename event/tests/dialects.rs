@@ -179,6 +179,13 @@ fn admaster_as_the_sdk_and_pages_write_it() {
         is(&format!("/c/a1,b2,{marks},h"), "admaster", Stage::Click, &[]);
     }
     is_refused("/i/a1,b2,2f7", "admaster", Outcome::UnknownStage);
+    // Items of others that begin with one of our names: nothing of them is kept.
+    is(
+        "/i/a1,b2,i7,idfa6D92078A-8246-4BA4-AE5B-76104861E7DC,imei861234567890123,ip1.2.3.4,androidid0123456789abcdef,brandXiaomi,h",
+        "admaster",
+        imp,
+        &[("creative", "7")],
+    );
     is(
         "/c/a1,b2,h,uhttp://a.example/?u=1,2",
         "admaster",
@@ -580,7 +587,10 @@ proptest! {
         };
         let head = if table.name() == "cm360" { "N1/B1.2;" } else { "" };
         let item = |index: usize, also: u64| {
-            let value: String = values[index]
+            // Campaign, placement and creative are numbers where names are glued to values.
+            let is_number = equalizer.is_empty() && ["a", "b", "i"].contains(&names[index].as_str());
+            let value = if is_number { values[index].len().to_string() } else { values[index].clone() };
+            let value: String = value
                 .bytes()
                 .enumerate()
                 .map(|(at, byte)| if also >> ((index + at) % 64) & 1 == 1 { format!("%{byte:02X}") } else { char::from(byte).to_string() })

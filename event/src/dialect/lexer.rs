@@ -137,15 +137,19 @@ impl<'t, 'a> Lexer<'t, 'a> {
         memchr::memchr2(one, other, behind).map_or(len, |at| from + WORD_BYTES + at)
     }
 
-    /// An item whose name is glued to its value: the longest known name that it begins with.
+    /// An item whose name is glued to its value: the longest known name that it begins with and whose value it can hold. An item of others, as
+    /// `idfa…` beside the creative `i…`, must not be taken for one of ours: its value would be kept.
     fn glued(&mut self, len: usize) -> Span {
         let text = self.rest.get(..len).unwrap_or_default();
         let end = memchr::memchr(self.table.grammar.separator, text).unwrap_or(len);
         let item = text.get(..end).unwrap_or_default();
         let longest = self.table.names.longest().min(end);
         let found = (1..=longest).rev().find_map(|name_len| {
-            let number = self.table.names.find(item.get(..name_len)?)?;
-            Some((name_len, number))
+            let (name, value) = item.split_at_checked(name_len)?;
+            let number = self.table.names.find(name)?;
+            let parameter = self.table.parameters.get(number);
+            let fits = !parameter.is_some_and(|parameter| parameter.is_number) || is_number(value);
+            fits.then_some((name_len, number))
         });
         let nameless = Span { name_len: end, number: None, value_at: end, end, is_clean: true };
         let Some((name_len, number)) = found else { return nameless };
@@ -213,4 +217,17 @@ fn first_of(word: u64, one: u8, other: u8) -> usize {
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let hits = zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
     (hits.trailing_zeros() / 8) as usize
+}
+
+/// Whether a glued value is a number, or nothing, or the macro for one.
+fn is_number(value: &[u8]) -> bool {
+    let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii();
+    let mut rest = value;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [b'0'..=b'9', tail @ ..] | [b'%', b'3', b'0'..=b'9', tail @ ..] => tail,
+            _ => return super::is_unreplaced_macro(value),
+        };
+    }
 }

@@ -200,6 +200,7 @@ impl Builder {
             is_rest: false,
             repeats: field::Repeats::Equal,
             digest: None,
+            is_number: false,
             template_macro: None,
         });
     }
@@ -214,6 +215,7 @@ impl Builder {
         if let Some(parameter) = self.parameters.last_mut() {
             parameter.json_only = long.json_only;
             parameter.digest = long.digest.as_deref().map(|field| check::field(name, field)).transpose()?;
+            parameter.is_number = long.number;
             parameter.is_rest = text.rest.as_deref() == Some(name);
             parameter.template_macro = long.template_macro.as_deref().map(Into::into);
         }
@@ -296,6 +298,7 @@ impl Builder {
             is_rest: true,
             repeats: field::Repeats::Equal,
             digest: None,
+            is_number: false,
             template_macro: None,
         });
         Ok(Some(self.parameters.len() - 1))

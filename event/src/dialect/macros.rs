@@ -1,11 +1,19 @@
-//! Macros that the medium should have replaced (DOMAIN §2.4): `__X__`, `{X}`, `{{X}}`, `[X]`, `${X}`, `%%X%%`, `$X`, in any case.
+//! Macros that the medium should have replaced (DOMAIN §2.4): `__X__`, `{X}`, `{{X}}`, `[X]`, `${X}`, `%%X%%`, `$X`, `$X$` (OPPO), in any case.
 
 /// Longest name of a macro, bytes. The longest seen has 20.
 const NAME_BYTES_MAX: usize = 64;
 
 /// Opening and closing of each style; a longer one comes before one that it begins with.
-const STYLES: [(&[u8], &[u8]); 7] =
-    [(b"__", b"__"), (b"{{", b"}}"), (b"{", b"}"), (b"[", b"]"), (b"${", b"}"), (b"%%", b"%%"), (b"$", b"")];
+const STYLES: [(&[u8], &[u8]); 8] = [
+    (b"__", b"__"),
+    (b"{{", b"}}"),
+    (b"{", b"}"),
+    (b"[", b"]"),
+    (b"${", b"}"),
+    (b"%%", b"%%"),
+    (b"$", b"$"),
+    (b"$", b""),
+];
 
 /// Whether a value is nothing but a macro that nobody replaced. Its name must begin with a letter or underscore and hold only
 /// letters, digits, `_`, `-`, `.` and `:`; `[300]` or `$5` are values.

@@ -164,7 +164,8 @@ fn an_advertising_id_is_of_its_declared_kind() {
         ["rida", "tifa", "afai", "vida", "lgudid", "msai", "psnai", "ppid", "dpid", "sessionid", "x"]
     {
         let found = with(IDFA, Some(ifa_type), Platform::Tv);
-        assert!(found.device.is_none() && found.opt_out.is_empty(), "{ifa_type}");
+        assert!(found.device.is_none(), "{ifa_type}");
+        assert_eq!(found.opt_out.len(), 4, "looked up as every kind that it may be: {ifa_type}");
         assert_eq!((found.flags, found.ids_present), (flag::ID_BAD, 1 << IdField::Ifa as u32));
     }
     // Zeros in it say that the person limits tracking, where that kind says so.
@@ -172,10 +173,22 @@ fn an_advertising_id_is_of_its_declared_kind() {
     assert_eq!(with(zero, Some("idfa"), Platform::Ios).flags, flag::ID_BAD | flag::WITHHELD_LMT);
     assert_eq!(with(zero, None, Platform::Ios).flags, flag::ID_BAD | flag::WITHHELD_LMT);
     assert_eq!(with(zero, Some("aaid"), Platform::Android).flags, flag::ID_BAD);
+    // Whatever it is said to be, the opt-out of the person holds.
+    for (kind, lodged) in
+        [(IdKind::Idfa, IDFA), (IdKind::Idfv, IDFA), (IdKind::Aaid, IDFA), (IdKind::Oaid, IDFA)]
+    {
+        let lodged = lodge(kind, lodged.as_bytes(), &keys()).ok().unwrap().hashes;
+        for ifa_type in [None, Some("idfa"), Some("aaid"), Some("rida"), Some("google")] {
+            for platform in Platform::ALL {
+                let found = with(IDFA, ifa_type, platform).opt_out;
+                assert!(found.iter().any(|hash| lodged.contains(hash)), "{kind:?} {ifa_type:?} {platform:?}");
+            }
+        }
+    }
     // The same id once more in its own parameter is looked up once.
     let mut twice = hit(&[(IdField::Ifa, IDFA), (IdField::Idfa, IDFA)]);
     twice.ifa_type = Some(b"idfa");
-    assert_eq!(identify(&twice, Platform::Ios, &keys(), &Remap::NONE).opt_out.len(), 1);
+    assert_eq!(identify(&twice, Platform::Ios, &keys(), &Remap::NONE).opt_out.len(), 4);
 }
 
 #[test]

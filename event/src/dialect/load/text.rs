@@ -92,5 +92,7 @@ pub(super) struct Long {
     pub(super) template_macro: Option<String>,
     pub(super) plus_is_space: Option<bool>,
     #[serde(default)]
+    pub(super) number: bool,
+    #[serde(default)]
     pub(super) json_only: bool,
 }
