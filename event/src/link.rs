@@ -316,9 +316,11 @@ mod tests {
         )
         .expect("any length");
         mac.update(b"sightline link\x01\x04demo\x02p1\x40\x17\x01\x6b\0\0\0\0");
-        let expected: String = mac.finalize().into_bytes()[..16].iter().map(|b| format!("{b:02x}")).collect();
+        let hash = mac.finalize().into_bytes();
+        let expected: [u8; 16] = hash[..16].try_into().expect("16 bytes");
         let end = i64::from_le_bytes(*b"\x40\x17\x01\x6b\0\0\0\0");
-        assert_eq!(keys(&[1]).sign("demo", "p1", Some(end)).expect("signs"), expected);
+        let signed = keys(&[1]).sign("demo", "p1", Some(end)).expect("signs");
+        assert_eq!(*read_hex::<16>(signed.as_bytes()).expect("hex"), expected);
     }
 
     #[test]

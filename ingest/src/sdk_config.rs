@@ -321,12 +321,11 @@ mod tests {
         let mut open = Vec::new();
         for piece in xml.split('<').skip(2) {
             let (tag, text) = piece.split_once('>').expect("a tag ends");
-            match tag.strip_prefix('/') {
-                Some(name) => assert_eq!(open.pop(), Some(name)),
-                None => {
-                    open.push(tag);
-                    assert!(text.trim().is_empty() || text.trim() == text, "{tag}: {text:?}");
-                }
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name));
+            } else {
+                open.push(tag);
+                assert!(text.trim().is_empty() || text.trim() == text, "{tag}: {text:?}");
             }
         }
         assert!(open.is_empty(), "{open:?}");

@@ -76,16 +76,9 @@ fn what_is_declared_is_reported() {
     let settings = journal::Settings { durability: journal::Durability::Os, ..journal::Settings::default() };
     let (writer, _) = journal::Lane::open(folder.path(), settings, Arc::new(|| 0)).expect("a lane opens");
     let settings = ingest::Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Default::default() };
-    let mut next = 0_u8;
-    let keys = KeyRing::generate(|bytes| {
-        for byte in bytes {
-            next = next.wrapping_mul(31).wrapping_add(7);
-            *byte = next;
-        }
-    });
     let parts = ingest::Parts {
         dialects: Arc::clone(event::dialect::Dialects::built_in()),
-        keys: Arc::new(keys),
+        keys: Arc::new(keys()),
         link_keys: Arc::default(),
         catalog: catalog::Catalog::default().into_shared(),
         opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
@@ -144,4 +137,14 @@ fn what_is_declared_is_reported() {
     for name in reported.keys().filter(|name| name.starts_with("ingest_")) {
         assert!(declared.contains(name), "{name} is not declared");
     }
+}
+
+fn keys() -> KeyRing {
+    let mut next = 0_u8;
+    KeyRing::generate(|bytes| {
+        for byte in bytes {
+            next = next.wrapping_mul(31).wrapping_add(7);
+            *byte = next;
+        }
+    })
 }

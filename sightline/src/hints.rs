@@ -5,7 +5,8 @@ use event::outcome::Outcome;
 /// What the outcome means to whoever sent the hit, and how to mend it.
 pub(crate) fn hint(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Accepted => "counted",
+        // An opt-out is not told.
+        Outcome::Accepted | Outcome::OptedOut => "counted",
         Outcome::Unresolved => {
             "kept for 7 days and counted once the catalog has this campaign and placement: check both ids"
         }
@@ -14,7 +15,6 @@ pub(crate) fn hint(outcome: Outcome) -> &'static str {
         }
         Outcome::LostClick => "redirected, and not stored: the operator has to look at the journal",
         Outcome::StorageFailed => "not stored; answered with 503: send it again",
-        Outcome::OptedOut => "counted",
         Outcome::Prefetch => {
             "fetched ahead of time by a browser: no ad was shown; fire it when the ad renders"
         }

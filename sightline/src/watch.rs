@@ -2,6 +2,7 @@
 //! that was sent; here each becomes a line with what to do about it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
 
@@ -48,18 +49,18 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut noted = String::new();
     loop {
         let answer = ask(&client, &path)?;
-        let hits = answer["hits"].as_array().context("the answer is no list of hits")?;
-        let fresh: Vec<&Value> = hits.iter().filter(|hit| seen.insert(hit["id"].to_string())).collect();
+        let hits = answer.get("hits").and_then(Value::as_array).context("the answer is no list of hits")?;
+        let fresh: Vec<&Value> = hits.iter().filter(|hit| seen.insert(id_of(hit))).collect();
         // Newest first in the answer, newest last on the screen.
         for hit in fresh.into_iter().rev() {
             writeln!(out, "{}", line(hit))?;
         }
         out.flush()?;
         // What is no longer among the last hits cannot come again.
-        let last: BTreeSet<String> = hits.iter().map(|hit| hit["id"].to_string()).collect();
+        let last: BTreeSet<String> = hits.iter().map(id_of).collect();
         seen.retain(|hit| last.contains(hit));
         // Once: it does not change from look to look.
-        if let Some(note) = answer["note"].as_str().filter(|note| *note != noted) {
+        if let Some(note) = answer.get("note").and_then(Value::as_str).filter(|note| *note != noted) {
             eprintln!("{note}");
             noted = note.to_owned();
         }
@@ -70,11 +71,16 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
 }
 
+/// What names a hit and no other.
+fn id_of(hit: &Value) -> String {
+    hit.get("id").map_or_else(String::new, Value::to_string)
+}
+
 fn ask(client: &Client, path: &str) -> anyhow::Result<Value> {
     let answer = client.get(path).map_err(|error| unreachable(client, &error))?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if answer.status != 200 {
-        let said = body["error"]["message"].as_str().unwrap_or("no reason was given");
+        let said = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("no reason was given");
         bail!("the report API answered {}: {said}", answer.status);
     }
     Ok(body)
@@ -82,50 +88,57 @@ fn ask(client: &Client, path: &str) -> anyhow::Result<Value> {
 
 /// One hit on one line.
 fn line(hit: &Value) -> String {
-    let text = |name: &str| hit[name].as_str().unwrap_or_default().to_owned();
-    let number = |name: &str| hit[name].as_u64().unwrap_or(0);
+    let text = |name: &str| hit.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number = |name: &str| hit.get(name).and_then(Value::as_u64).unwrap_or(0);
     let names = |name: &str| -> Vec<&str> {
-        match &hit[name] {
-            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        match hit.get(name) {
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         }
     };
-    let at = hit["received_ms"].as_i64().and_then(DateTime::from_timestamp_millis);
+    let at = hit.get("received_ms").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis);
     let at = at.map_or_else(String::new, |at| at.format("%H:%M:%S%.3fZ").to_string());
     let outcome = text("outcome");
     let stage = Some(text("stage")).filter(|stage| !stage.is_empty()).unwrap_or_else(|| "?".to_owned());
     let mut line = format!("{at}  {:<10} {stage:<14} {outcome}", text("dialect"));
-    let ids: Vec<String> = hit["identifiers"]
-        .as_array()
+    let ids: Vec<String> = hit
+        .get("identifiers")
+        .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default()
         .iter()
         .map(|id| {
-            let name = id["name"].as_str().unwrap_or_default();
-            if id["usable"] == true { name.to_owned() } else { format!("{name} (no use)") }
+            let name = id.get("name").and_then(Value::as_str).unwrap_or_default();
+            if id.get("usable") == Some(&Value::Bool(true)) {
+                name.to_owned()
+            } else {
+                format!("{name} (no use)")
+            }
         })
         .collect();
     let ids = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
-    line.push_str(&format!("  ids: {ids}"));
-    if let Some(seconds) = hit["client_clock_ms"].as_i64().map(|ms| ms / 1000).filter(|s| s.abs() > 1) {
-        line.push_str(&format!("  clock {seconds:+} s"));
+    let _ = write!(line, "  ids: {ids}");
+    if let Some(seconds) =
+        hit.get("client_clock_ms").and_then(Value::as_i64).map(|ms| ms / 1000).filter(|s| s.abs() > 1)
+    {
+        let _ = write!(line, "  clock {seconds:+} s");
     }
     for (name, what) in [("macros_unreplaced", "macros left"), ("parameters_unknown", "unknown")] {
         if number(name) > 0 {
-            line.push_str(&format!("  {what}: {}", number(name)));
+            let _ = write!(line, "  {what}: {}", number(name));
         }
     }
     let dropped = names("dropped");
     if !dropped.is_empty() {
-        line.push_str(&format!("  dropped: {}", dropped.join(" ")));
+        let _ = write!(line, "  dropped: {}", dropped.join(" "));
     }
     let flags: Vec<&str> = names("flags").into_iter().filter(|flag| TOLD.contains(flag)).collect();
     if !flags.is_empty() {
-        line.push_str(&format!("  {}", flags.join(" ")));
+        let _ = write!(line, "  {}", flags.join(" "));
     }
     let known = Outcome::ALL.into_iter().find(|known| known.name() == outcome);
     if let Some(outcome) = known.filter(|outcome| *outcome != Outcome::Accepted) {
-        line.push_str(&format!("\n    {}", hint(outcome)));
+        let _ = write!(line, "\n    {}", hint(outcome));
     }
     line
 }
@@ -148,7 +161,7 @@ mod tests {
             "12:00:00.123Z  miaozhen   impression     accepted  ids: oaid, imei_md5 (no use)  clock -5 s  macros left: 3  dropped: mn mp"
         );
         let bad = line(&json!({"received_ms": 0, "dialect": "native", "outcome": "too_late"}));
-        assert!(bad.contains("?") && bad.contains("ids: none"), "{bad}");
+        assert!(bad.contains('?') && bad.contains("ids: none"), "{bad}");
         assert!(
             bad.ends_with("\n    the client's time lies 7 to 30 days back: too late to be counted"),
             "{bad}"

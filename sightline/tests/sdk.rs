@@ -116,7 +116,8 @@ impl Company {
         }
         let mut add = |key: &str, value: &str| {
             let name = self.viewability.get(key).unwrap_or_else(|| panic!("{key} is not asked for"));
-            url.push_str(&format!("{}{value}", self.sign(name)));
+            url.push_str(&self.sign(name));
+            url.push_str(value);
         };
         add("ImpressionID", view);
         for (key, value) in marks {
@@ -138,7 +139,7 @@ impl Company {
                 "TS" => (at_seconds * 1000).to_string(),
                 "REDIRECTURL" => continue,
                 key => match phone.values.get(key) {
-                    // Without a unasked hash, what the template had stays, a macro most of the time (Android); iOS sends nothing.
+                    // What the system does not say stays as the template had it, a macro most of the time (Android); iOS sends nothing.
                     None if phone.is_ios => continue,
                     None => match value_in(body, &self.sign(name), &self.separator) {
                         Some(value) => value.to_owned(),
@@ -150,7 +151,8 @@ impl Company {
                     Some(value) => percent(value.as_bytes()),
                 },
             };
-            sent.push_str(&format!("{}{value}", self.sign(name)));
+            sent.push_str(&self.sign(name));
+            sent.push_str(&value);
         }
         let flags: Vec<String> = self
             .integrity
@@ -158,10 +160,12 @@ impl Company {
             .map(|name| if phone.is_ios { format!("\"{name}\":0") } else { format!("\"{name}\":\"false\"") })
             .collect();
         let flags = percent(format!("{{{}}}", flags.join(",")).as_bytes());
-        sent.push_str(&format!("{}{flags}", self.sign(&self.integrity_name)));
+        sent.push_str(&self.sign(&self.integrity_name));
+        sent.push_str(&flags);
         if phone.is_ios {
             // It signs whether or not a name for the signature was given.
-            sent.push_str(&format!("{}0123456789abcdef", self.sign("(null)")));
+            sent.push_str(&self.sign("(null)"));
+            sent.push_str("0123456789abcdef");
         }
         sent + redirect
     }

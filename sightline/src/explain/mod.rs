@@ -145,11 +145,11 @@ impl Ground<'_> {
             1 => format!("inside a URL of {host}, percent-encoded"),
             n => format!("inside a URL of {host}, percent-encoded {n} times"),
         });
-        let mut explanation = match dialects.route(&target.path, target.query.as_deref()) {
-            Some(entry) => self.of_hit(&entry)?,
-            None => {
-                none_of_ours(&target, dialects.tables().iter().map(event::dialect::Table::name).collect())
-            }
+        let mut explanation = if let Some(entry) = dialects.route(&target.path, target.query.as_deref()) {
+            self.of_hit(&entry)?
+        } else {
+            let names: Vec<&str> = dialects.tables().iter().map(event::dialect::Table::name).collect();
+            none_of_ours(&target, &names)
         };
         explanation.found = found;
         if target.had_fragment {
@@ -191,7 +191,7 @@ impl Ground<'_> {
             stage: hit.stage.map(event::stage::Stage::name),
             stage_because: parts::why_stage(&parts, hit.stage, verdict.outcome),
             campaign: self.campaign(hit, found),
-            placement: self.placement(hit, found, placement),
+            placement: describe(hit, found, placement),
             time: self.time(hit, found, &verdict),
             device: self.device(entry, hit, remap, platform),
             signals: signals(hit, verdict.flags, &verdict),
@@ -215,26 +215,6 @@ impl Ground<'_> {
             }
             Found::UnknownCampaign if self.catalog.is_none() => format!("{id} (no catalog to look it up in)"),
             Found::UnknownCampaign => format!("{id}: not in the catalog"),
-        }
-    }
-
-    fn placement(&self, hit: &Hit<'_>, found: Found<'_>, placement: Option<&Placement>) -> String {
-        let Some(id) = hit.placement.map(String::from_utf8_lossy) else { return "none".to_owned() };
-        match (placement, found) {
-            (Some(placement), _) => {
-                let profile = placement.profile.as_ref();
-                format!(
-                    "{id}: {}, medium {}, {}, {}{}{}",
-                    placement.name,
-                    placement.medium,
-                    placement.source.name(),
-                    placement.state.name(),
-                    profile.map_or_else(String::new, |profile| format!(", macros of {}", profile.name())),
-                    if placement.signed_links { ", signed links only" } else { "" },
-                )
-            }
-            (None, Found::UnknownPlacement(_)) => format!("{id}: the campaign has no such placement"),
-            (None, _) => id.into_owned(),
         }
     }
 
@@ -344,11 +324,32 @@ impl Ground<'_> {
     }
 }
 
+/// The placement, for people.
+fn describe(hit: &Hit<'_>, found: Found<'_>, placement: Option<&Placement>) -> String {
+    let Some(id) = hit.placement.map(String::from_utf8_lossy) else { return "none".to_owned() };
+    match (placement, found) {
+        (Some(placement), _) => {
+            let profile = placement.profile.as_ref();
+            format!(
+                "{id}: {}, medium {}, {}, {}{}{}",
+                placement.name,
+                placement.medium,
+                placement.source.name(),
+                placement.state.name(),
+                profile.map_or_else(String::new, |profile| format!(", macros of {}", profile.name())),
+                if placement.signed_links { ", signed links only" } else { "" },
+            )
+        }
+        (None, Found::UnknownPlacement(_)) => format!("{id}: the campaign has no such placement"),
+        (None, _) => id.into_owned(),
+    }
+}
+
 fn time_zone(campaign: &Campaign) -> &'static str {
     campaign.time_zone.name()
 }
 
-fn none_of_ours(target: &Target, dialects: Vec<&str>) -> Explanation {
+fn none_of_ours(target: &Target, dialects: &[&str]) -> Explanation {
     let what = match target.path.as_str() {
         "/vast" => "the VAST wrapper of a placement: answered with XML, counts nothing by itself",
         "/tag.js" => "the page tag: answered with JavaScript, counts nothing by itself",

@@ -181,7 +181,6 @@ fn given(meaning: &PartMeaning, text: &str, hit: &Hit<'_>, remap: &Remap, platfo
     match meaning {
         PartMeaning::Dropped => "dropped unread; its name is counted".to_owned(),
         PartMeaning::Unknown => "dropped unread; counted as unknown".to_owned(),
-        PartMeaning::Mark | PartMeaning::Signals | PartMeaning::Fields(_) => "read".to_owned(),
         PartMeaning::Field(Field::Id(id)) => identifier(*id, text, hit, remap, platform),
         PartMeaning::Field(Field::DeviceRisk) => {
             format!("four flags are read, the rest is dropped; said: {}", risks(hit.device_risk))
@@ -189,7 +188,9 @@ fn given(meaning: &PartMeaning, text: &str, hit: &Hit<'_>, remap: &Remap, platfo
         PartMeaning::Field(Field::Ip | Field::UserAgent) => {
             "read; believed from registered servers only".to_owned()
         }
-        PartMeaning::Field(_) => "read".to_owned(),
+        PartMeaning::Mark | PartMeaning::Signals | PartMeaning::Fields(_) | PartMeaning::Field(_) => {
+            "read".to_owned()
+        }
     }
 }
 
