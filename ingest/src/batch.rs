@@ -9,7 +9,7 @@
 //!      ── each item: an object of names as in a query, strings, numbers or booleans; null is absent ──► its own outcome
 //! ```
 //!
-//! A server says who it is by its key, or signs the body as sent, its target and its idempotency key ([`event::key::signature`]). A batch that comes again
+//! A server says who it is by its key or its network, or signs the body as sent and what goes with it ([`event::key::signature`]). A batch that comes again
 //! repeats nothing that counts where `repeat` can tell that it is the same.
 //!
 //! Answers: 200 with the results in order; 503 and `Retry-After` with the same if something failed to be stored and nothing was stored;
@@ -64,19 +64,23 @@ pub(crate) async fn serve(
     let mut caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders);
     let claim = match lane.senders.claim(&headers, lane.clock.now_ms()) {
         // Before the body: nobody sends one in vain.
-        Claim::Known(known) => match unwelcome(known.sender) {
-            None => Claim::Known(known),
-            Some(answer) => return answer,
+        Claim::Known(known) => match (unwelcome(known.sender), caller.address) {
+            (Some(answer), _) => return answer,
+            (None, Some(address)) if known.sender == Sender::Viewer => {
+                Claim::Known(lane.senders.by_network(address))
+            }
+            (None, _) => Claim::Known(known),
         },
         signed @ Claim::Signed(..) => signed,
     };
     connection.enter(Phase::Body);
     let limits = &lane.settings.limits;
-    let (encoding, key) =
-        match Encoding::said(&headers).and_then(|encoding| Ok((encoding, idempotency_key(&headers)?))) {
-            Ok(said) => said,
-            Err(refusal) => return refusal.answer(),
-        };
+    let said = Encoding::said(&headers)
+        .and_then(|encoding| Ok((encoding, idempotency_key(&headers, claim.is_of_a_server())?)));
+    let (encoding, key) = match said {
+        Ok(said) => said,
+        Err(refusal) => return refusal.answer(),
+    };
     let raw = match body::collect(connection, body, limits, &lane.body_bytes_coming).await {
         Ok(raw) => raw,
         Err(refusal) => return refusal.answer(),
@@ -163,7 +167,7 @@ async fn decide_all(
     lane: &Rc<Lane>,
     caller: &Caller<'_>,
     items: &[&RawValue],
-    mut repeat: Repeat,
+    repeat: Repeat<'_>,
 ) -> (Vec<Fate>, Option<HeaderValue>) {
     let mut fates = Vec::with_capacity(items.len());
     let mut cookie = None;

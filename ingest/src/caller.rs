@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-use event::record::view_hash;
+use event::key::signature::{DEVICE_AGENT_HEADER, DEVICE_IP_HEADER};
+use event::record::signed_item_hash;
 use hyper::header::HeaderMap;
 use hyper::{Method, Uri};
 use memchr::memmem;
@@ -33,9 +34,9 @@ pub(crate) struct Caller<'a> {
     pub(crate) id_cookie: Option<&'a [u8]>,
     /// `User-Agent`, or empty.
     pub(crate) agent: &'a [u8],
-    /// `X-Device-IP`: the viewer's address as a stitching server says it.
+    /// `X-Device-IP`: the viewer's address as a stitching server says it. Signed where the request is; empty is absent, as a signature has it.
     pub(crate) device_ip: Option<&'a [u8]>,
-    /// `X-Device-User-Agent`.
+    /// `X-Device-User-Agent`, likewise.
     pub(crate) device_agent: Option<&'a [u8]>,
     pub(crate) signals: Signals,
     /// The view of a hit that names none, by the signature or the idempotency key of its request; 0 without one.
@@ -97,7 +98,7 @@ impl<'a> Caller<'a> {
             view: 0,
         };
         if let (Sender::Viewer, Some(address)) = (caller.sender, caller.address) {
-            caller.sender = senders.by_network(address);
+            caller.sender = senders.by_network(address).sender;
         }
         for (name, value) in headers {
             let value = value.as_bytes();
@@ -115,8 +116,8 @@ impl<'a> Caller<'a> {
                 }
                 "sec-gpc" => caller.signals.set(Signals::GPC, value.trim_ascii() == b"1"),
                 "dnt" => caller.signals.set(Signals::DNT, value.trim_ascii() == b"1"),
-                "x-device-ip" => caller.device_ip = Some(value),
-                "x-device-user-agent" => caller.device_agent = Some(value),
+                DEVICE_IP_HEADER => caller.device_ip = Some(value).filter(|value| !value.is_empty()),
+                DEVICE_AGENT_HEADER => caller.device_agent = Some(value).filter(|value| !value.is_empty()),
                 _ => {}
             }
         }
@@ -129,9 +130,7 @@ impl<'a> Caller<'a> {
             let claim = lane.senders.claim(headers, lane.clock.now_ms());
             let known = claim.verify(asked(&Method::GET, uri, headers), &NO_BODY_SHA256);
             self.sender = known.sender;
-            self.view = known
-                .signature
-                .map_or(0, |signature| view_hash(&[known.name.as_bytes(), b"/", &signature[..]].concat()));
+            self.view = known.signature.map_or(0, |signature| signed_item_hash(known.name, &signature, 0));
         }
         self
     }

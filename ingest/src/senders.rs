@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use event::clock::UnixMs;
-use event::key::signature::{Asked, IDEMPOTENCY_HEADER, NAME_BYTES_MAX, Refused, Secret, Signed};
+use event::key::signature::{Asked, NAME_BYTES_MAX, Refused, Secret, Signed};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use opt_out::key_file;
@@ -123,11 +123,13 @@ impl Senders {
 
     /// Who sends without a key from this address: a registered server, or the viewer. An address proves less than a key, so it never gives the
     /// right to backdate.
-    pub(crate) fn by_network(&self, address: IpAddr) -> Sender {
+    pub(crate) fn by_network(&self, address: IpAddr) -> Known<'_> {
         let holds = |server: &&Registered| server.networks.iter().any(|network| network.contains(address));
         match self.servers.iter().find(holds) {
-            Some(server) => Sender::Server(Rights { backdate: false, ..server.rights }),
-            None => Sender::Viewer,
+            Some(server) => {
+                Known::is(Sender::Server(Rights { backdate: false, ..server.rights }), &server.name)
+            }
+            None => Known::is(Sender::Viewer, ""),
         }
     }
 
@@ -178,6 +180,14 @@ impl Senders {
 }
 
 impl<'a> Claim<'a> {
+    /// Whether a registered server sends this, if its signature is right where there is one.
+    pub(crate) fn is_of_a_server(&self) -> bool {
+        match self {
+            Self::Known(known) => matches!(known.sender, Sender::Server(_)),
+            Self::Signed(..) => true,
+        }
+    }
+
     /// Holds a signature against the request, whose body as sent has this SHA-256.
     pub(crate) fn verify(self, asked: Asked<'_>, body: &KeyDigest) -> Known<'a> {
         match self {
@@ -283,11 +293,8 @@ fn read_key(name: &str, path: &Path) -> Result<KeyDigest, Error> {
 
 /// What a request with these parts asks for, as it is signed.
 pub(crate) fn asked<'a>(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
-    Asked {
-        method: method.as_str(),
-        target: uri.path_and_query().map_or("", |target| target.as_str()),
-        idempotency_key: headers.get(IDEMPOTENCY_HEADER).map_or(b"", |value| value.as_bytes()),
-    }
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    Asked::of(method.as_str(), target, |name| headers.get(name).map(HeaderValue::as_bytes))
 }
 
 /// The signature of a request, if it has any header of one. Most have none: they are asked for that in one go.

@@ -2,12 +2,12 @@
 //!
 //! A person cannot see a CAID and rarely an OAID or IDFA; the app reads them from the system. Its server signs the call
 //! ([`event::key::signature`]), and the receipt says that the identifiers came from that app, so that what is asked for on the strength of it later
-//! rests on more than something typed. An app has a rate limit of its own, since all its users come from a few addresses.
+//! rests on more than something typed. So a call is done once: [`crate::used`] knows its repeats. An app has a rate limit of its own, since all its users come from a few addresses.
 //!
 //! It owns the apps' keys. It must never print one, and never take a call for an app's on the strength of its name.
 
 use event::clock::UnixMs;
-use event::key::signature::{Asked, IDEMPOTENCY_HEADER, Refused, Secret, Signed};
+use event::key::signature::{Asked, Refused, Secret, Signed};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -36,6 +36,10 @@ pub(crate) struct Known {
     /// Its place among the apps, for its rate limit.
     pub(crate) number: usize,
     pub(crate) name: AppName,
+    /// When it signed, Unix seconds.
+    pub(crate) time_seconds: i64,
+    /// The signature in hex: a call is done once.
+    pub(crate) signature: [u8; 64],
 }
 
 impl Apps {
@@ -77,12 +81,11 @@ impl Claim<'_> {
     /// # Errors
     /// [`Refused::Mismatch`].
     pub(crate) fn verify(self, head: &Parts, body: &[u8]) -> Result<Known, Refused> {
-        let asked = Asked {
-            method: head.method.as_str(),
-            target: head.uri.path_and_query().map_or("", |target| target.as_str()),
-            idempotency_key: head.headers.get(IDEMPOTENCY_HEADER).map_or(b"", |value| value.as_bytes()),
-        };
-        self.signed.verify(&self.app.secrets, asked, &Sha256::digest(body).into())?;
-        Ok(Known { number: self.number, name: self.app.name.clone() })
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        let value = |name| head.headers.get(name).map(HeaderValue::as_bytes);
+        let asked = Asked::of(head.method.as_str(), target, value);
+        let signature = self.signed.verify(&self.app.secrets, asked, &Sha256::digest(body).into())?;
+        let time_seconds = self.signed.time_seconds();
+        Ok(Known { number: self.number, name: self.app.name.clone(), time_seconds, signature })
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use event::clock::{Clock, UnixMs};
 use event::identifier::{ArrivingForm, IdKind, LodgeError, lodge};
+use event::key::signature::Refused;
 use event::key::{KeyRing, OptOutHash};
 
 use crate::apps::{self, Apps};
@@ -18,6 +19,7 @@ use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::registry::{Lodging, Registry, RegistryError, Status};
 use crate::settings::Settings;
+use crate::used::Used;
 
 /// Everything that a request needs.
 pub(crate) struct Desk {
@@ -28,7 +30,14 @@ pub(crate) struct Desk {
     clock: Clock,
     rates: Mutex<Table>,
     pub(crate) apps: Apps,
-    app_rates: Mutex<Table>,
+    app_calls: Mutex<AppCalls>,
+}
+
+/// What the apps have asked lately.
+struct AppCalls {
+    rates: Table,
+    /// By the app's number.
+    used: Vec<Used>,
 }
 
 /// An opt-out that is done.
@@ -61,8 +70,11 @@ impl Desk {
         let app_rate =
             Rate { burst: limits.app_requests_burst_max, per_minute: limits.app_requests_per_minute };
         // Room for each app in either generation: none is forgotten.
-        let app_rates = Mutex::new(Table::new(app_rate, 2 * settings.app.len()));
-        Self { settings, registry, metrics: Metrics::new(), keys, clock, rates, apps, app_rates }
+        let app_calls = Mutex::new(AppCalls {
+            rates: Table::new(app_rate, 2 * settings.app.len()),
+            used: settings.app.iter().map(|_| Used::new(app_rate)).collect(),
+        });
+        Self { settings, registry, metrics: Metrics::new(), keys, clock, rates, apps, app_calls }
     }
 
     pub(crate) fn now_ms(&self) -> UnixMs {
@@ -81,10 +93,19 @@ impl Desk {
         rates.take(subscriber, self.clock.now_ms()).map_err(Problem::RateLimited)
     }
 
-    /// Counts a signed call against its app's limit.
+    /// Counts a signed call against its app's limit, and notes that its signature was used. A repeat does not count: it need not be the app's.
     pub(crate) fn admit_app(&self, app: &apps::Known) -> Result<(), Problem> {
-        let mut rates = self.app_rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.take(app.number as u128, self.clock.now_ms()).map_err(Problem::AppRateLimited)
+        let now_ms = self.clock.now_ms();
+        // One lock for all three steps: of two calls at once, one is the repeat.
+        let mut calls = self.app_calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let AppCalls { rates, used } = &mut *calls;
+        let used = used.get_mut(app.number).ok_or(Problem::Signature(Refused::UnknownKey))?;
+        if used.holds(app.time_seconds, &app.signature) {
+            return Err(Problem::Signature(Refused::Used));
+        }
+        rates.take(app.number as u128, now_ms).map_err(Problem::AppRateLimited)?;
+        used.note(app.time_seconds, &app.signature, now_ms);
+        Ok(())
     }
 
     /// Opts all of the identifiers out, or none.

@@ -196,7 +196,10 @@ async fn admitted_from_app(
     let claim = claim.map_err(refuse)?;
     let body = collected(desk, &head.headers, JSON, body).await?;
     let app = claim.verify(head, &body).map_err(refuse)?;
-    desk.admit_app(&app)?;
+    desk.admit_app(&app).map_err(|problem| match problem {
+        Problem::Signature(refused) => refuse(refused),
+        other => other,
+    })?;
     Ok((body, Source::App(app.name)))
 }
 

@@ -51,6 +51,7 @@ pub mod settings;
 pub mod standing;
 #[cfg(test)]
 mod tests;
+mod used;
 
 pub use key_file::KeyFileError;
 pub use list::{List, ListError, ListStats, Reader};

@@ -242,7 +242,8 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Signed calls of one app that may come at once; more: 429. They are not counted against an address. Default 200.
     pub app_requests_burst_max: u32,
-    /// How many of them one app gets back in a minute. Default 600.
+    /// How many of them one app gets back in a minute. Default 600. A used signature is remembered while it is good, at most 10 minutes and about 50
+    /// bytes each, by each opt-out role for itself: so both limits bound that memory too.
     pub app_requests_per_minute: u32,
     /// Client addresses that are remembered; beyond, those that have been quiet longest are forgotten. Default 65,536.
     pub addresses_max: usize,

@@ -57,7 +57,7 @@ fn now_seconds() -> i64 {
 fn signed(name: &str, target: &str, key: &str, body: &Value) -> Vec<(&'static str, String)> {
     let secret = Secret::new(SECRET).expect("a good secret");
     let time = now_seconds();
-    let asked = Asked { method: "POST", target, idempotency_key: key.as_bytes() };
+    let asked = Asked::of("POST", target, |name| (name == IDEMPOTENCY_HEADER).then_some(key.as_bytes()));
     let signature = sign(&secret, name, time, asked, body.to_string().as_bytes());
     let headers =
         [(KEY_HEADER, name.to_owned()), (TIME_HEADER, time.to_string()), (SIGNATURE_HEADER, signature)];

@@ -5,18 +5,21 @@
 //! x-sightline-time:      when it was signed, Unix seconds
 //! x-sightline-signature: v1=<HMAC-SHA-256 of the signed text, 64 hex digits>
 //!
-//! signed text = seven lines, joined by line feeds, none behind the last:
+//! signed text = nine lines, joined by line feeds, none behind the last:
 //!   v1
 //!   x-sightline-key, as sent
 //!   x-sightline-time, as sent
 //!   method, as in the request line
 //!   target, as in the request line: path, and `?` and query if there is one
 //!   Idempotency-Key, as sent; an empty line without one
+//!   X-Device-IP, as sent; an empty line without one
+//!   X-Device-User-Agent, as sent; an empty line without one
 //!   SHA-256 of the body as sent (packed, if it is packed), 64 lower-case hex digits; without a body, that of nothing
 //! key = the bytes of the secret as text, without what blanks surround it
 //! ```
 //!
-//! No line can hold a line feed, so no two requests have the same text. All that a replay could vary to be taken for another request stands in it:
+//! No line can hold a line feed, so no two requests have the same text. All that is believed because of the signature stands in it, the viewer whom a
+//! server names in headers included, and so all that a replay could vary to be taken for another request:
 //! whoever reads a signed request can send it again within [`WINDOW_SECONDS`], and only as it is. What is done with a repeat is its receiver's to
 //! say; what [`Signed::verify`] gives tells one.
 //!
@@ -39,6 +42,10 @@ pub const TIME_HEADER: &str = "x-sightline-time";
 pub const SIGNATURE_HEADER: &str = "x-sightline-signature";
 /// Header with the key of an idempotent request, which is signed too.
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+/// Header with the viewer's address as a server says it, which is signed too.
+pub const DEVICE_IP_HEADER: &str = "x-device-ip";
+/// Header with the viewer's agent as a server says it, which is signed too.
+pub const DEVICE_AGENT_HEADER: &str = "x-device-user-agent";
 
 /// How far the time of a signature may be from the receiver's clock, either way, seconds: what Stripe and AWS allow.
 pub const WINDOW_SECONDS: i64 = 300;
@@ -105,9 +112,13 @@ pub enum Refused {
     /// No key of the signer makes this signature of this request.
     #[error(
         "the signature does not match: sign, with the bytes of the secret as the key, the lines v1, name, time, method, path and query, \
-         Idempotency-Key or nothing, and the hex SHA-256 of the body as it is sent, joined by line feeds"
+         Idempotency-Key or nothing, X-Device-IP or nothing, X-Device-User-Agent or nothing, and the hex SHA-256 of the body as it is sent, \
+         joined by line feeds"
     )]
     Mismatch,
+    /// The request was done already, and is not to be done again: a replay.
+    #[error("the signature was used already: sign again, with a later time")]
+    Used,
     /// The signer's key alone does not suffice.
     #[error("requests of this server have to be signed (signature = \"required\")")]
     Required,
@@ -122,6 +133,25 @@ pub struct Asked<'a> {
     pub target: &'a str,
     /// `Idempotency-Key`, or empty.
     pub idempotency_key: &'a [u8],
+    /// `X-Device-IP`, or empty.
+    pub device_ip: &'a [u8],
+    /// `X-Device-User-Agent`, or empty.
+    pub device_agent: &'a [u8],
+}
+
+impl<'a> Asked<'a> {
+    /// A request of this method and target, whose headers are these: `value` gives the only one of a name. [`Signed::read`] refuses a request that has
+    /// one of them twice.
+    pub fn of(method: &'a str, target: &'a str, value: impl Fn(&'static str) -> Option<&'a [u8]>) -> Self {
+        let or_empty = |name| value(name).unwrap_or_default();
+        Self {
+            method,
+            target,
+            idempotency_key: or_empty(IDEMPOTENCY_HEADER),
+            device_ip: or_empty(DEVICE_IP_HEADER),
+            device_agent: or_empty(DEVICE_AGENT_HEADER),
+        }
+    }
 }
 
 /// What the three headers say. Nothing is known of its truth before [`Signed::verify`].
@@ -166,7 +196,7 @@ impl<'a> Signed<'a> {
     /// Reads the headers: `values` gives all of a name. `None` if the request claims no signature.
     ///
     /// # Errors
-    /// [`Refused`] when only some of them are there, one is there twice, or one is malformed.
+    /// [`Refused`] when only some of them are there, one is malformed, or one of them or of the headers that are signed is there twice.
     pub fn read<V: Iterator<Item = &'a [u8]>>(
         values: impl Fn(&'static str) -> V,
     ) -> Option<Result<Self, Refused>> {
@@ -179,7 +209,11 @@ impl<'a> Signed<'a> {
         };
         match (one(KEY_HEADER), one(TIME_HEADER), one(SIGNATURE_HEADER)) {
             (Ok(None), Ok(None), Ok(None)) => None,
-            (Ok(Some(name)), Ok(Some(time)), Ok(Some(signature))) => Some(Self::parse(name, time, signature)),
+            (Ok(Some(name)), Ok(Some(time)), Ok(Some(signature))) => {
+                let signed = [IDEMPOTENCY_HEADER, DEVICE_IP_HEADER, DEVICE_AGENT_HEADER];
+                let repeated = signed.into_iter().find_map(|name| one(name).err());
+                Some(repeated.map_or_else(|| Self::parse(name, time, signature), Err))
+            }
             (Err(refused), _, _) | (_, Err(refused), _) | (_, _, Err(refused)) => Some(Err(refused)),
             (Ok(None), _, _) => Some(Err(Refused::Missing(KEY_HEADER))),
             (_, Ok(None), _) => Some(Err(Refused::Missing(TIME_HEADER))),
@@ -203,6 +237,11 @@ impl<'a> Signed<'a> {
     /// The name under which the signer says to be registered.
     pub fn name(&self) -> &'a [u8] {
         self.name
+    }
+
+    /// When it says to have been signed, Unix seconds.
+    pub fn time_seconds(&self) -> i64 {
+        self.time_seconds
     }
 
     /// Holds the time against the clock.
@@ -244,6 +283,8 @@ fn put(mut keyed: Hmac<Sha256>, name: &[u8], time: &[u8], asked: Asked<'_>, body
         asked.method.as_bytes(),
         asked.target.as_bytes(),
         asked.idempotency_key,
+        asked.device_ip,
+        asked.device_agent,
     ] {
         keyed.update(line);
         keyed.update(b"\n");

@@ -1,21 +1,20 @@
 //! What an item is called that names no view of its own, so that a batch which comes again repeats nothing that counts.
 //!
 //! ```text
-//! Idempotency-Key given         <server>/<key>/<index>
-//! none, but the batch is signed <server>/<signature>/<index>
+//! Idempotency-Key given         server, key, index         (event::record::batch_item_hash)
+//! none, but the batch is signed server, signature, index   (event::record::signed_item_hash)
 //! neither                       no view: nothing is a repeat of it
 //! ```
 //!
-//! The name goes the way of a request id: repeats are found by stage and view where figures are made. So no node keeps a list of keys, none has to ask
-//! another, and a restart forgets nothing. The server's name keeps the keys of different servers apart; it is empty without one.
+//! Both are hashed apart from request ids, so nobody can say an id that meets them. Repeats are found by stage and view where figures are made: so no node
+//! keeps a list of keys, none has to ask another, and a restart forgets nothing. The server's name keeps the keys of different servers apart. Whoever is
+//! no registered server has none, and could only share one with all others like it: its key is refused.
 //!
 //! It owns the key's form and the names. It must never name an item that says a view itself: a retry in another batch must still meet it.
 
-use std::fmt::Write as _;
-
 use event::hit::Hit;
 use event::key::signature::IDEMPOTENCY_HEADER;
-use event::record::view_hash;
+use event::record::{batch_item_hash, signed_item_hash};
 use hyper::header::HeaderMap;
 
 use crate::batch::body::Refusal;
@@ -27,10 +26,17 @@ const KEY_BYTES_MAX: usize = 128;
 /// The `Idempotency-Key` of a batch.
 ///
 /// # Errors
-/// When it is not 1 to 128 visible ASCII characters, or there twice.
-pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+/// When it is not 1 to 128 visible ASCII characters, or there twice, or the sender is no registered server.
+pub(crate) fn idempotency_key(headers: &HeaderMap, is_of_a_server: bool) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(IDEMPOTENCY_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
+    if !is_of_a_server {
+        return Err(Refusal::Broken(
+            "Idempotency-Key is taken from registered servers only: send the server's key, sign the request, or leave the header out and give \
+             each item a rid"
+                .to_owned(),
+        ));
+    }
     let key = value.to_str().unwrap_or_default();
     let is_key = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_key || values.next().is_some() {
@@ -42,31 +48,39 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refus
 }
 
 /// What the views of a batch's items are called.
-pub(crate) struct Repeat {
-    /// All but the index; empty where nothing tells a repeat.
-    name: String,
-    prefix_bytes: usize,
+pub(crate) enum Repeat<'a> {
+    Key {
+        server: &'a str,
+        key: &'a str,
+    },
+    Signature {
+        server: &'a str,
+        signature: [u8; 64],
+    },
+    /// Nothing tells a repeat.
+    Unknown,
 }
 
-impl Repeat {
-    pub(crate) fn of(known: &Known<'_>, idempotency_key: Option<&str>) -> Self {
-        let signature = known.signature.as_ref().and_then(|signature| std::str::from_utf8(signature).ok());
-        let name = match idempotency_key.or(signature) {
-            Some(key) => format!("{}/{key}/", known.name),
-            None => String::new(),
-        };
-        Self { prefix_bytes: name.len(), name }
+impl<'a> Repeat<'a> {
+    pub(crate) fn of(known: &Known<'a>, idempotency_key: Option<&'a str>) -> Self {
+        let server = known.name;
+        match (idempotency_key, known.signature) {
+            (Some(key), _) => Self::Key { server, key },
+            (None, Some(signature)) => Self::Signature { server, signature },
+            (None, None) => Self::Unknown,
+        }
     }
 
     /// The view of the item at this index; 0 where it has none but its own.
-    pub(crate) fn view(&mut self, index: usize, hit: &Hit<'_>) -> u64 {
-        if self.prefix_bytes == 0 || hit.request_id.is_some() || hit.group_id.is_some() {
+    pub(crate) fn view(&self, index: usize, hit: &Hit<'_>) -> u64 {
+        if hit.request_id.is_some() || hit.group_id.is_some() {
             return 0;
         }
-        self.name.truncate(self.prefix_bytes);
-        // A string takes everything.
-        let _ = write!(self.name, "{index}");
-        view_hash(self.name.as_bytes())
+        match self {
+            Self::Key { server, key } => batch_item_hash(server, key.as_bytes(), index),
+            Self::Signature { server, signature } => signed_item_hash(server, signature, index),
+            Self::Unknown => 0,
+        }
     }
 }
 
@@ -84,21 +98,20 @@ mod tests {
     #[test]
     fn an_item_is_called_by_server_key_and_index() {
         let hit = Hit::default();
-        let mut repeat = Repeat::of(&known("s", None), Some("k"));
-        assert_eq!(repeat.view(0, &hit), view_hash(b"s/k/0"));
-        assert_eq!(repeat.view(4999, &hit), view_hash(b"s/k/4999"));
-        assert_eq!(repeat.view(7, &hit), view_hash(b"s/k/7"));
-        let mut signed = Repeat::of(&known("s", Some([b'a'; 64])), None);
-        assert_eq!(signed.view(1, &hit), view_hash(format!("s/{}/1", "a".repeat(64)).as_bytes()));
-        let mut both = Repeat::of(&known("s", Some([b'a'; 64])), Some("k"));
-        assert_eq!(both.view(0, &hit), view_hash(b"s/k/0"), "a retry may be signed anew");
-        assert_eq!(Repeat::of(&known("", None), Some("k")).view(0, &hit), view_hash(b"/k/0"));
+        let repeat = Repeat::of(&known("s", None), Some("k"));
+        for index in [0, 4999, 7] {
+            assert_eq!(repeat.view(index, &hit), batch_item_hash("s", b"k", index));
+        }
+        let signed = Repeat::of(&known("s", Some([b'a'; 64])), None);
+        assert_eq!(signed.view(1, &hit), signed_item_hash("s", &[b'a'; 64], 1));
+        let both = Repeat::of(&known("s", Some([b'a'; 64])), Some("k"));
+        assert_eq!(both.view(0, &hit), batch_item_hash("s", b"k", 0), "a retry may be signed anew");
         assert_eq!(Repeat::of(&known("s", None), None).view(0, &hit), 0);
     }
 
     #[test]
     fn what_names_its_view_keeps_it() {
-        let mut repeat = Repeat::of(&known("s", None), Some("k"));
+        let repeat = Repeat::of(&known("s", None), Some("k"));
         assert_eq!(repeat.view(0, &Hit { request_id: Some(b"r"), ..Hit::default() }), 0);
         assert_eq!(repeat.view(0, &Hit { group_id: Some(b"g"), ..Hit::default() }), 0);
     }
@@ -106,13 +119,14 @@ mod tests {
     #[test]
     fn a_key_is_short_and_visible_and_there_once() {
         let longest = "k".repeat(128);
-        let with = |values: &[&[u8]]| {
+        let taken = |values: &[&[u8]], is_of_a_server| {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append(IDEMPOTENCY_HEADER, HeaderValue::from_bytes(value).expect("a header value"));
             }
-            idempotency_key(&headers).map(|key| key.map(str::to_owned)).map_err(|_| ())
+            idempotency_key(&headers, is_of_a_server).map(|key| key.map(str::to_owned)).map_err(|_| ())
         };
+        let with = |values: &[&[u8]]| taken(values, true);
         assert_eq!(with(&[]), Ok(None));
         for good in ["k", "\"8e03978e-40d5-43e8-bc93-6894a57f9324\"", &longest] {
             assert_eq!(with(&[good.as_bytes()]), Ok(Some(good.to_owned())));
@@ -122,5 +136,10 @@ mod tests {
             assert_eq!(with(&[bad]), Err(()));
         }
         assert_eq!(with(&[b"a", b"a"]), Err(()));
+        assert_eq!(
+            (taken(&[], false), taken(&[b"k"], false)),
+            (Ok(None), Err(())),
+            "of registered servers only"
+        );
     }
 }

@@ -9,7 +9,8 @@ use super::*;
 
 const NOW_MS: UnixMs = 1_795_262_400_000;
 const SECRET: &str = "a-signing-key-of-this-test-with-enough-bytes";
-const ASKED: Asked<'_> = Asked { method: "POST", target: "/v1/events", idempotency_key: b"" };
+const ASKED: Asked<'_> =
+    Asked { method: "POST", target: "/v1/events", idempotency_key: b"", device_ip: b"", device_agent: b"" };
 
 fn server(name: &str) -> Server {
     Server {

@@ -8,7 +8,7 @@ use event::outcome::Outcome;
 use event::stage::Stage;
 use serde_json::Value;
 
-use crate::rig::Rig;
+use crate::rig::{PLAIN_SERVER_KEY, Rig};
 
 const TEXT: &str = include_str!("../../openapi.yaml");
 
@@ -139,7 +139,12 @@ fn its_examples_get_the_answers_that_it_says() {
                 Value::String(lines) => lines.clone(),
                 value => value.to_string(),
             };
-            let headers = [("content-type", media_type), ("idempotency-key", name)];
+            let bearer = format!("Bearer {PLAIN_SERVER_KEY}");
+            let headers = [
+                ("content-type", media_type),
+                ("idempotency-key", name.as_str()),
+                ("authorization", &bearer),
+            ];
             let reply = rig.connect().request("POST", "/v1/events", &headers, body.as_bytes());
             assert_eq!(reply.status, 200, "{name}: {}", reply.text());
             let results: Value = serde_json::from_slice(&reply.body).expect("JSON");

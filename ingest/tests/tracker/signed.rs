@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use event::key::signature::{
-    Asked, IDEMPOTENCY_HEADER, KEY_HEADER, SIGNATURE_HEADER, Secret, TIME_HEADER, sign,
+    Asked, DEVICE_AGENT_HEADER, DEVICE_IP_HEADER, IDEMPOTENCY_HEADER, KEY_HEADER, SIGNATURE_HEADER, Secret,
+    TIME_HEADER, sign,
 };
 use event::outcome::Outcome;
-use event::record::{SourceKind, view_hash};
+use event::record::{SourceKind, batch_item_hash, view_hash};
 use proptest::prelude::*;
 
 use crate::rig::{
@@ -28,7 +29,7 @@ fn headers(
     body: &[u8],
 ) -> Headers {
     let secret = Secret::new(secret).expect("a good secret");
-    let asked = Asked { method, target, idempotency_key: key.as_bytes() };
+    let asked = Asked::of(method, target, |name| (name == IDEMPOTENCY_HEADER).then_some(key.as_bytes()));
     let mut headers = vec![
         (KEY_HEADER, name.to_owned()),
         (TIME_HEADER, time.to_string()),
@@ -197,26 +198,21 @@ fn repeats_of_a_batch_have_the_views_of_the_first() {
         br#"[{"c":"demo","p":"p1"},{"c":"demo","p":"p1","rid":"own"},{"c":"demo","p":"p1","stage":"click"}]"#;
     let key = |key: &str| vec![("idempotency-key", key.to_owned())];
     let bearer = ("authorization", format!("Bearer {SIGNER_KEY}"));
-    let sendings: Vec<(Headers, &str)> = vec![
-        (key("day-1"), "/day-1"),
-        (key("day-1"), "/day-1"),
-        (key("day-2"), "/day-2"),
-        ([key("day-1"), vec![bearer]].concat(), "signer/day-1"),
-        (batch("signer", NEW_SECRET, NOW, "day-1", body), "signer/day-1"),
+    let sendings: Vec<(Headers, &str, &[u8])> = vec![
+        ([key("day-1"), vec![bearer.clone()]].concat(), "signer", b"day-1"),
+        ([key("day-1"), vec![bearer.clone()]].concat(), "signer", b"day-1"),
+        ([key("day-2"), vec![bearer]].concat(), "signer", b"day-2"),
+        (batch("signer", NEW_SECRET, NOW, "day-1", body), "signer", b"day-1"),
         // A retry signs anew, perhaps with another key.
-        (batch("signer", OLD_SECRET, NOW + 7, "day-1", body), "signer/day-1"),
-        (batch("strict", STRICT_SECRET, NOW, "day-1", body), "strict/day-1"),
+        (batch("signer", OLD_SECRET, NOW + 7, "day-1", body), "signer", b"day-1"),
+        (batch("strict", STRICT_SECRET, NOW, "day-1", body), "strict", b"day-1"),
     ];
-    for (headers, _) in &sendings {
+    for (headers, _, _) in &sendings {
         assert_eq!(outcomes(&post(&rig, headers, body)), ["accepted"; 3]);
     }
     let views: Vec<u64> = rig.stop().events.iter().map(|event| event.view).collect();
-    let expected = sendings.iter().flat_map(|(_, name)| {
-        [
-            view_hash(format!("{name}/0").as_bytes()),
-            view_hash(b"own"),
-            view_hash(format!("{name}/2").as_bytes()),
-        ]
+    let expected = sendings.iter().flat_map(|(_, server, key)| {
+        [batch_item_hash(server, key, 0), view_hash(b"own"), batch_item_hash(server, key, 2)]
     });
     assert_eq!(views, expected.collect::<Vec<_>>());
 }
@@ -247,14 +243,116 @@ fn a_replayed_request_is_the_same_view_also_without_a_key() {
     assert_eq!(&rest[2..], [0, 0], "nothing tells a repeat of an unsigned batch without a key");
 }
 
+/// Headers of a signed pixel that names its viewer in headers.
+fn viewer(target: &str, ip: &str, agent: &str) -> Headers {
+    let secret = Secret::new(STRICT_SECRET).expect("a good secret");
+    let asked = Asked {
+        device_ip: ip.as_bytes(),
+        device_agent: agent.as_bytes(),
+        ..Asked::of("GET", target, |_| None)
+    };
+    vec![
+        (KEY_HEADER, "strict".to_owned()),
+        (TIME_HEADER, NOW.to_string()),
+        (SIGNATURE_HEADER, sign(&secret, "strict", NOW, asked, b"")),
+        (DEVICE_IP_HEADER, ip.to_owned()),
+        (DEVICE_AGENT_HEADER, agent.to_owned()),
+    ]
+}
+
+#[test]
+fn a_signed_pixel_cannot_be_sent_again_with_another_viewer() {
+    let rig = Rig::start();
+    let target = "/i?c=demo&p=s2s";
+    let send = |headers: &Headers| {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        rig.outcome(target, &headers)
+    };
+    let signed = viewer(target, "203.0.113.9", "TheViewer");
+    assert_eq!(send(&signed), "accepted");
+    let without =
+        |name: &str| signed.iter().filter(|(known, _)| *known != name).cloned().collect::<Headers>();
+    let with = |name: &'static str, value: &str| [without(name), vec![(name, value.to_owned())]].concat();
+    for forged in [
+        with(DEVICE_IP_HEADER, "203.0.114.9"),
+        with(DEVICE_AGENT_HEADER, "Another"),
+        without(DEVICE_IP_HEADER),
+        without(DEVICE_AGENT_HEADER),
+        with(DEVICE_IP_HEADER, ""),
+        // Which of the two would be believed, and which one is signed?
+        [signed.clone(), vec![(DEVICE_IP_HEADER, "203.0.114.9".to_owned())]].concat(),
+        [vec![(DEVICE_AGENT_HEADER, "Another".to_owned())], signed.clone()].concat(),
+    ] {
+        assert_eq!(send(&forged), "rejected; reason=bad_signature", "{forged:?}");
+    }
+    // A batch takes its viewer from the same headers, and says what is wrong.
+    let mut batch = batch("strict", STRICT_SECRET, NOW, "", br#"[{"c":"demo","p":"s2s"}]"#);
+    batch.push((DEVICE_IP_HEADER, "203.0.114.9".to_owned()));
+    let reply = post(&rig, &batch, br#"[{"c":"demo","p":"s2s"}]"#);
+    assert!(reply.status == 401 && reply.text().contains("X-Device-IP or nothing"), "{}", reply.text());
+    let stored = rig.stop();
+    assert_eq!((stored.events.len(), stored.count(Outcome::BadSignature)), (1, 7));
+    assert_eq!(stored.events[0].agent, "TheViewer");
+}
+
+#[test]
+fn one_pixel_signed_twice_in_a_second_for_two_viewers_is_two_views() {
+    let rig = Rig::start();
+    let target = "/i?c=demo&p=s2s";
+    for (ip, agent) in [
+        ("203.0.113.9", "TheViewer"),
+        ("203.0.114.9", "TheViewer"),
+        ("203.0.113.9", "Another"),
+        ("203.0.113.9", "TheViewer"),
+    ] {
+        let signed = viewer(target, ip, agent);
+        let signed: Vec<_> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(rig.outcome(target, &signed), "accepted");
+    }
+    let views: Vec<u64> = rig.stop().events.iter().map(|event| event.view).collect();
+    assert!(views[0] != views[1] && views[0] != views[2] && views[1] != views[2] && !views.contains(&0));
+    assert_eq!(views[0], views[3], "and the very same request is the same view");
+}
+
+#[test]
+fn an_idempotency_key_is_of_registered_servers_and_no_request_id_meets_it() {
+    let rig = Rig::with(|settings, _| {
+        settings.server[0].networks = vec!["127.0.0.0/8".parse().expect("a network")];
+    });
+    let item: &[u8] = br#"[{"c":"demo","p":"p1"}]"#;
+    let key = || vec![("idempotency-key", "day-1".to_owned())];
+    assert_eq!(outcomes(&post(&rig, &key(), item)), ["accepted"], "known by its network");
+    let forged: &[u8] = br#"[{"c":"demo","p":"p1","rid":"all/day-1/0"}]"#;
+    assert_eq!(outcomes(&post(&rig, &vec![], forged)), ["accepted"]);
+    let views: Vec<u64> = rig.stop().events.iter().map(|event| event.view).collect();
+    assert_eq!(views, [batch_item_hash("all", b"day-1", 0), view_hash(b"all/day-1/0")]);
+    assert_ne!(views[0], views[1]);
+
+    let rig = Rig::start();
+    let reply = post(&rig, &key(), item);
+    assert_eq!(reply.status, 400);
+    assert!(
+        reply.text().contains("from registered servers only")
+            && reply.text().contains("nothing was accepted"),
+        "{}",
+        reply.text()
+    );
+    assert_eq!(rig.stop().received(), 0);
+}
+
 #[test]
 fn an_idempotency_key_that_is_none_is_refused() {
     let rig = Rig::start();
     for key in ["two words".to_owned(), String::new(), "k".repeat(129)] {
-        let reply = post(&rig, &vec![("idempotency-key", key)], BODY);
+        let bearer = ("authorization", format!("Bearer {SERVER_KEY}"));
+        let reply = post(&rig, &vec![bearer, ("idempotency-key", key)], BODY);
         assert!(reply.status == 400 && reply.text().contains("1 to 128 visible ASCII"), "{}", reply.text());
     }
-    let twice = vec![("idempotency-key", "a".to_owned()), ("idempotency-key", "a".to_owned())];
+    let twice = vec![
+        ("authorization", format!("Bearer {SERVER_KEY}")),
+        ("idempotency-key", "a".to_owned()),
+        ("idempotency-key", "a".to_owned()),
+    ];
     assert_eq!(post(&rig, &twice, BODY).status, 400);
     assert_eq!(rig.stop().received(), 0);
 }

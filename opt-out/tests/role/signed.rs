@@ -85,7 +85,7 @@ fn role(dir: &Path) -> Role {
 }
 
 fn headers(name: &str, secret: &str, time: i64, target: &str, body: &str) -> Headers {
-    let asked = Asked { method: "POST", target, idempotency_key: b"" };
+    let asked = Asked::of("POST", target, |_| None);
     let secret = Secret::new(secret).expect("a good secret");
     [
         (KEY_HEADER, name.to_owned()),
@@ -205,13 +205,42 @@ fn what_is_not_signed_by_the_app_is_refused_and_nothing_is_done() {
 }
 
 #[test]
+fn a_call_that_was_read_on_its_way_gives_no_second_receipt() {
+    let dir = tempdir().expect("a folder");
+    let role = role(dir.path());
+    let (first, second) = (ids_json(&[("oaid", OAID[0])]), ids_json(&[("idfa", IDFA[0])]));
+    // Signed as far ahead as may be: good for ten minutes.
+    let time = NOW + 300;
+    assert_eq!(lodge(&role, time, &first).status, 200);
+    assert_eq!(lodge(&role, time, &second).status, 200, "another device in the same second");
+    let lodged = role.registry.stats().receipts;
+    for expected in [401, 401, 401, 429] {
+        let replayed = lodge(&role, time, &first);
+        assert_eq!(replayed.status, expected, "it counts against whoever sends it: {}", replayed.body);
+        let said =
+            if expected == 401 { "the signature was used already: sign again" } else { "this address" };
+        assert!(replayed.body.contains(said) && !replayed.body.contains("secret"), "{}", replayed.body);
+    }
+    // Its last second.
+    role.clock.advance_ms(600_000);
+    assert_eq!(lodge(&role, time, &first).status, 401);
+    role.clock.advance_ms(1_000);
+    let late = lodge(&role, time, &first);
+    assert!(late.status == 401 && late.body.contains("301 s behind"), "{}", late.body);
+    assert_eq!(role.registry.stats().receipts, lodged);
+    let anew = lodge(&role, NOW + 601, &first);
+    assert_eq!(anew.status, 200, "the app may ask as often as it likes: {}", anew.body);
+    role.handle.stop();
+}
+
+#[test]
 fn an_app_has_a_limit_of_its_own_and_who_only_says_to_be_it_has_none() {
     let dir = tempdir().expect("a folder");
     let role = role(dir.path());
     let body = ids_json(&[("oaid", OAID[0])]);
-    let statuses: Vec<u16> = (0..41).map(|_| lodge(&role, NOW, &body).status).collect();
+    let statuses: Vec<u16> = (0..41).map(|n| lodge(&role, NOW - n, &body).status).collect();
     assert_eq!(statuses, [[200; 40].as_slice(), &[429]].concat());
-    let over = lodge(&role, NOW, &body);
+    let over = lodge(&role, NOW - 41, &body);
     assert!(over.header("retry-after").is_some() && over.body.contains("of this app"), "{}", over.body);
     // The page's own callers, from the same address, have all that they had.
     let forged = headers(PLAYER, OLD_SECRET, NOW, "/v1/opt-outs", "{}");
@@ -221,7 +250,11 @@ fn an_app_has_a_limit_of_its_own_and_who_only_says_to_be_it_has_none() {
     }
     assert_eq!(role.call("/v1/opt-outs", &body).status, 429);
     role.clock.advance_ms(1_000);
-    assert_eq!(lodge(&role, NOW, &body).status, 200, "ten a second come back");
+    assert_eq!(
+        lodge(&role, NOW - 40, &body).status,
+        200,
+        "ten a second come back: what was not done may come again"
+    );
     role.handle.stop();
 }
 

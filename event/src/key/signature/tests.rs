@@ -6,12 +6,21 @@ const SECRET: &str = "not-a-secret-but-64-characters-long-as-openssl-rand-hex-32
 const BODY: &[u8] = br#"[{"c":"demo","p":"p1"}]"#;
 /// 2026-11-21T12:00:00Z.
 const NOW_MS: UnixMs = 1_795_262_400_000;
-const BATCH: Asked<'_> = Asked { method: "POST", target: "/v1/events", idempotency_key: b"2026-11-21-0001" };
+const BATCH: Asked<'_> = Asked {
+    method: "POST",
+    target: "/v1/events",
+    idempotency_key: b"2026-11-21-0001",
+    device_ip: b"",
+    device_agent: b"",
+};
 
-/// By `printf '%s\n%s\n%s\n%s\n%s\n%s\n%s' v1 stitcher 1795262400 POST /v1/events 2026-11-21-0001 "$body_sha256" | openssl dgst -sha256 -hmac "$SECRET"`.
-const BATCH_SIGNATURE: &str = "v1=7d7330a1a04333770bcb4ea50182a3b3456e918fd55610060bf317390fcab31e";
+/// By `printf '%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s' v1 stitcher 1795262400 POST /v1/events 2026-11-21-0001 "" "" "$body_sha256" |
+/// openssl dgst -sha256 -hmac "$SECRET"`.
+const BATCH_SIGNATURE: &str = "v1=9933017227d7838447162ef22de2cf745c48b350326e23347565955ff87d1eb8";
 /// The same of `GET /i?c=demo&p=p1`, without a key and a body.
-const PIXEL_SIGNATURE: &str = "v1=08f6b15cfdab287830d9d4cea39b5a588c08c728cfabb98ff5c32cc15ce9374c";
+const PIXEL_SIGNATURE: &str = "v1=17fe10b89929c8395cdf1b53f7fc87daaf348a7698855c4e896b1e6947d95230";
+/// The same for the viewer at 203.0.113.9 with the agent `Mozilla/5.0 (TV)`.
+const VIEWER_SIGNATURE: &str = "v1=1263260e464ddce111c7b7396967fcfc4804a10634350f1f6b63b9c015a48951";
 
 fn secret(text: &str) -> Secret {
     Secret::new(text).expect("a good secret")
@@ -39,8 +48,10 @@ fn refusal(headers: &[(&str, &str)]) -> Option<Refused> {
 #[test]
 fn a_signature_is_what_openssl_makes_of_it() {
     assert_eq!(sign(&secret(SECRET), "stitcher", 1_795_262_400, BATCH, BODY), BATCH_SIGNATURE);
-    let pixel = Asked { method: "GET", target: "/i?c=demo&p=p1", idempotency_key: b"" };
+    let pixel = Asked { method: "GET", target: "/i?c=demo&p=p1", idempotency_key: b"", ..BATCH };
     assert_eq!(sign(&secret(SECRET), "stitcher", 1_795_262_400, pixel, b""), PIXEL_SIGNATURE);
+    let viewer = Asked { device_ip: b"203.0.113.9", device_agent: b"Mozilla/5.0 (TV)", ..pixel };
+    assert_eq!(sign(&secret(SECRET), "stitcher", 1_795_262_400, viewer, b""), VIEWER_SIGNATURE);
 }
 
 #[test]
@@ -60,6 +71,9 @@ fn one_of_several_secrets_suffices_and_nothing_signed_may_change() {
         (Asked { target: "/v1/events?", ..BATCH }, BODY),
         (Asked { idempotency_key: b"", ..BATCH }, BODY),
         (Asked { idempotency_key: b"2026-11-21-0002", ..BATCH }, BODY),
+        (Asked { idempotency_key: b"", device_ip: b"2026-11-21-0001", ..BATCH }, BODY),
+        (Asked { device_ip: b"203.0.113.9", ..BATCH }, BODY),
+        (Asked { device_agent: b"Mozilla/5.0 (TV)", ..BATCH }, BODY),
         (BATCH, b"[]"),
     ] {
         assert_eq!(verify(asked, body), Err(Refused::Mismatch));
@@ -112,6 +126,11 @@ fn what_is_missing_twice_or_malformed_is_named() {
         assert!(refusal(&[header]).is_some_and(|refused| matches!(refused, Refused::Missing(_))));
         let twice = [&whole[..], &[header]].concat();
         assert_eq!(refusal(&twice), Some(Refused::Repeated(name)));
+    }
+    for name in [IDEMPOTENCY_HEADER, DEVICE_IP_HEADER, DEVICE_AGENT_HEADER] {
+        let once = [&whole[..], &[(name, "x")]].concat();
+        assert_eq!(refusal(&once), None, "{name}");
+        assert_eq!(refusal(&[&once[..], &[(name, "x")]].concat()), Some(Refused::Repeated(name)));
     }
     for time in ["", "-1", "1795262400.5", "1795262400000", " 1795262400", "0x6b", "now"] {
         assert!(
