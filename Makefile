@@ -5,7 +5,7 @@
 
 # Factor by which `make soak` repeats the randomised tests, and seconds for each fuzz target.
 SOAK ?= 20
-SOAK_FUZZ_SECONDS ?= 1800
+SOAK_FUZZ_SECONDS ?= 600
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

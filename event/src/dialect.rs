@@ -94,6 +94,7 @@ struct Grammar {
 }
 
 /// What a table says of one parameter.
+#[expect(clippy::struct_excessive_bools, reason = "what a table says of one parameter, each by itself")]
 #[derive(Clone, Debug)]
 struct Parameter {
     meaning: Meaning,

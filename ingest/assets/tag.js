@@ -118,12 +118,13 @@
   const seen = new WeakSet();
 
   const begin = element => {
-    const { sightlineCampaign: c, sightlinePlacement: p, sightlineCreative: cr } = element.dataset;
+    const { sightlineCampaign: c, sightlinePlacement: p, sightlineCreative: cr = '', sightlineExp: exp = '', sightlineSig: sig = '' }
+      = element.dataset;
     if (seen.has(element) || !c || !p) return;
     seen.add(element);
     const rid = Array.from(crypto.getRandomValues(new Uint32Array(4)), number => number.toString(36)).join('-');
     const isVideo = 'sightlineVideo' in element.dataset;
-    const view = { element, isVideo, step: 0, names: Object.assign({ c, p, rid }, cr && { cr }) };
+    const view = { element, isVideo, step: 0, names: { c, p, rid, cr, exp, sig } };
     views.add(view);
     say(view, 'tracked');
     const on = (types, run) => types.forEach(type => element.addEventListener(type, safe(event => run(view, event)), true));

@@ -191,7 +191,7 @@ async fn decide_all(
             let now_ms = lane.clock.now_ms();
             let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);
             fates.push(lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed));
-            lane.list_trial_hit(&said, &findings, decision, now_ms, record);
+            lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
         }
     }
     (fates, cookie)

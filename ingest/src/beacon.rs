@@ -29,6 +29,7 @@ use event::dialect::{Entry, Reading};
 use event::hit::{Hit, risk};
 use event::identifier::{self, Identity};
 use event::key::KeyRing;
+use event::link::{LinkKeys, Signed};
 use event::outcome::Outcome;
 use event::profile::Remap;
 use event::record::{Device, Event, Platform, SITE_BYTES_MAX, SourceKind, encode_event, flag, view_hash};
@@ -74,6 +75,8 @@ impl<'a> Said<'a> {
 pub(crate) struct Rules<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) keys: &'a KeyRing,
+    /// What signed links are held against; `None` takes every link as it is.
+    pub(crate) link_keys: Option<&'a LinkKeys>,
     /// This thread's view of the list.
     pub(crate) opt_outs: &'a mut opt_out::Reader,
     pub(crate) honour_dnt: bool,
@@ -134,7 +137,7 @@ pub(crate) fn decide(
         ids_usable: 0,
     };
     let case = Case { said, caller, place, now_ms };
-    let decision = match weigh(case, rules, record, &mut findings) {
+    let decision = match weigh(&case, rules, record, &mut findings) {
         Ok(decision) => decision,
         Err(outcome) => Decision::Reject(outcome),
     };
@@ -149,13 +152,25 @@ struct Case<'a, 'r> {
     now_ms: UnixMs,
 }
 
+impl Case<'_, '_> {
+    /// Holds the link of a hit against what its placement asks for. A registered server needs none: it says itself who it is.
+    fn check_link(&self, keys: Option<&LinkKeys>) -> Result<(), Outcome> {
+        match (self.place.placement, keys, self.caller.sender) {
+            (Some(placement), Some(keys), Sender::Viewer | Sender::UnknownKey | Sender::Refused(_)) => {
+                check_link(placement, &self.said.hit, keys, self.now_ms)
+            }
+            (None, _, _) | (_, None, _) | (_, _, Sender::Server(_)) => Ok(()),
+        }
+    }
+}
+
 fn weigh(
-    case: Case<'_, '_>,
+    case: &Case<'_, '_>,
     rules: &mut Rules<'_>,
     record: &mut Vec<u8>,
     findings: &mut Findings,
 ) -> Result<Decision, Outcome> {
-    let Case { said, caller, place, now_ms } = case;
+    let Case { said, caller, place, now_ms } = *case;
     let hit = &said.hit;
     if caller.signals.has(Signals::PREFETCH) {
         return Err(Outcome::Prefetch);
@@ -175,6 +190,7 @@ fn weigh(
     if said.is_item && ((hit.ip.is_some() && !rights.ip) || (hit.user_agent.is_some() && !rights.ua)) {
         return Err(Outcome::NotPermitted);
     }
+    case.check_link(rules.link_keys)?;
     let start_ms = place.campaign.and_then(Campaign::campaign_start_ms);
     let time = time::judge_at_offset(hit.time, hit.time_offset_minutes, now_ms, start_ms, rights.backdate)?;
     findings.client_time_ms = time.client_time_ms;
@@ -266,6 +282,28 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Whether a placement that takes signed links only may take this hit.
+///
+/// # Errors
+/// [`Outcome::BadSignature`], [`Outcome::LinkExpired`].
+pub(crate) fn check_link(
+    placement: &Placement,
+    hit: &Hit<'_>,
+    keys: &LinkKeys,
+    now_ms: UnixMs,
+) -> Result<(), Outcome> {
+    if !placement.signed_links {
+        return Ok(());
+    }
+    let link = Signed {
+        campaign: hit.campaign.unwrap_or_default(),
+        placement: hit.placement.unwrap_or_default(),
+        expires: hit.link_expires,
+        signature: hit.link_signature,
+    };
+    keys.verify(&link, now_ms)
+}
+
 /// Whose ad view it was.
 struct Viewer<'a> {
     source: SourceKind,
@@ -288,10 +326,9 @@ impl<'a> Viewer<'a> {
         let said_ip = hit.ip.or(caller.device_ip).filter(|_| rights.ip);
         let said_agent = hit.user_agent.or(caller.device_agent).filter(|_| rights.ua);
         let address = match said_ip.map(crate::address::parse) {
-            Some(Some(said)) => Some(said),
             // Whoever writes JSON can mend it; media's templates say `unknown`, or a list of proxies, and the ad was shown all the same.
             Some(None) if is_item => return Err(Outcome::Malformed),
-            Some(None) => None,
+            Some(said) => said,
             None if is_own_connection => caller.address,
             None => None,
         };

@@ -66,7 +66,7 @@ pub(crate) async fn serve(
             Outcome::LostClick
         };
         let fate = lane.carry_out(Books::receive(), decision, record, failed);
-        lane.list_trial_hit(&said, &findings, decision, now_ms, record);
+        lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
         (destination, fate, cookie)
     };
     let headers = emptied(headers);

@@ -70,6 +70,8 @@ impl DryRun<'_> {
         let mut rules = Rules {
             catalog: self.catalog,
             keys: self.keys,
+            // Whoever asks may not have the keys.
+            link_keys: None,
             opt_outs: &mut nobody.reader(),
             honour_dnt: false,
             may_measure: true,

@@ -15,6 +15,7 @@ use catalog::Catalog;
 use event::clock::Clock;
 use event::dialect::{Dialects, Scratch, Table};
 use event::key::{KeyRing, OptOutHash};
+use event::link::LinkKeys;
 use event::outcome::Outcome;
 use event::record::encode_outcomes;
 use journal::{Commit, JournalId, Writer};
@@ -36,6 +37,7 @@ pub(crate) struct Lane {
     /// Number of the dialect whose names JSON has.
     pub(crate) native: usize,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) link_keys: Arc<LinkKeys>,
     pub(crate) standing: Standing,
     pub(crate) clock: Clock,
     pub(crate) writer: Writer,
@@ -112,6 +114,7 @@ impl Lane {
                 .position(|table| table.name() == Table::native().name())
                 .unwrap_or(usize::MAX),
             keys: Arc::clone(&shared.keys),
+            link_keys: Arc::clone(&shared.link_keys),
             standing: shared.standing.clone(),
             clock: shared.clock.clone(),
             books: Books::new(writer.id()),

@@ -195,7 +195,7 @@ async fn pixel(
         let mut rules = lane.rules(catalog.load(), opt_outs, now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         let fate = lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed);
-        lane.list_trial_hit(&said, &findings, decision, now_ms, record);
+        lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
         (fate, cookie)
     };
     let mut answer = finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await;
@@ -249,6 +249,7 @@ impl Lane {
         Rules {
             catalog,
             keys: &self.keys,
+            link_keys: Some(&self.link_keys),
             opt_outs,
             honour_dnt: self.settings.honour_dnt,
             may_measure: self.standing.may_measure(now_ms),

@@ -18,8 +18,7 @@ impl Lane {
     pub(crate) fn list_trial_hit(
         &self,
         said: &Said<'_>,
-        findings: &Findings,
-        decision: Decision,
+        (decision, findings): (Decision, &Findings),
         now_ms: UnixMs,
         record: &mut Vec<u8>,
     ) {

@@ -22,13 +22,15 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use catalog::{Catalog, Found};
+use catalog::{Catalog, Found, Placement};
 use event::dialect::{Dialects, Scratch, Table};
+use event::hit::Hit;
 use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderName};
 
 use crate::address;
 use crate::answer::{self, Answer};
+use crate::beacon;
 use crate::connection::Connection;
 use crate::lane::{Desk, Lane};
 use crate::route::emptied;
@@ -52,7 +54,7 @@ const VIEWABILITY: [(&str, &str); 3] =
     [("Viewable", "viewable"), ("NotViewable", "notViewable"), ("ViewUndetermined", "viewUndetermined")];
 
 /// Parameters that are not taken over from the wrapper's own URL.
-const NOT_PASSED_ON: [&str; 10] = ["c", "p", "rid", "gid", "t", "u", "ip", "ua", "exp", "sig"];
+const NOT_PASSED_ON: [&str; 8] = ["c", "p", "rid", "gid", "t", "u", "ip", "ua"];
 
 /// Parameters whose macro is not put into the URLs: the view's id is ours, and who the viewer is says the connection.
 const NOT_ASKED_FOR: [&str; 3] = ["rid", "ip", "ua"];
@@ -74,7 +76,10 @@ pub(crate) fn serve(lane: &Lane, connection: &Connection, query: &str, headers: 
     }
     let mut desk = lane.desk();
     let Desk { catalog, scratch, .. } = &mut *desk;
-    match wrapper(catalog.load(), query.as_bytes(), scratch, &base, rid) {
+    let is_good = |placement: &Placement, hit: &Hit<'_>| {
+        beacon::check_link(placement, hit, &lane.link_keys, lane.clock.now_ms()).is_ok()
+    };
+    match wrapper(catalog.load(), query.as_bytes(), scratch, (&base, rid), is_good) {
         Ok(xml) => answer::xml(headers, xml),
         Err((status, words)) => answer::text(status, headers, words),
     }
@@ -85,8 +90,8 @@ fn wrapper(
     catalog: &Catalog,
     query: &[u8],
     scratch: &mut Scratch,
-    base: &str,
-    rid: [u8; RID_BYTES],
+    (base, rid): (&str, [u8; RID_BYTES]),
+    is_good: impl FnOnce(&Placement, &Hit<'_>) -> bool,
 ) -> Result<String, (StatusCode, &'static str)> {
     let hit = Table::native().read(query, scratch).hit;
     let (Some(campaign), Some(placement)) = (hit.campaign, hit.placement) else {
@@ -99,6 +104,13 @@ fn wrapper(
         }
         Found::UnknownCampaign => return Err((StatusCode::NOT_FOUND, "there is no such campaign\n")),
     };
+    // Its events carry the same signature, so a wrapper without a good one would be of no use.
+    if !is_good(placement, &hit) {
+        return Err((
+            StatusCode::FORBIDDEN,
+            "the placement takes signed links only, and this one is not signed or has ended\n",
+        ));
+    }
     let Some(vast_tag) = &placement.vast_tag else {
         let words =
             "the placement has no vast_tag: give it one in the catalog, the address of the ad itself\n";

@@ -227,7 +227,7 @@ fn is_number(value: &[u8]) -> bool {
         rest = match rest {
             [] => return true,
             [b'0'..=b'9', tail @ ..] | [b'%', b'3', b'0'..=b'9', tail @ ..] => tail,
-            _ => return super::is_unreplaced_macro(value),
+            _ => return is_unreplaced_macro(value),
         };
     }
 }

@@ -21,7 +21,13 @@ fn catalog() -> Catalog {
 }
 
 fn asked(query: &str) -> Result<String, (StatusCode, &'static str)> {
-    wrapper(&catalog(), query.as_bytes(), &mut Scratch::new(), "https://t.example", [0xab; RID_BYTES])
+    wrapper(
+        &catalog(),
+        query.as_bytes(),
+        &mut Scratch::new(),
+        ("https://t.example", [0xab; RID_BYTES]),
+        |_, _| true,
+    )
 }
 
 /// The one element of a name.
@@ -135,6 +141,7 @@ fn device_and_consent_go_along_and_what_belongs_to_a_hit_does_not() {
             "oaid=x%2Ay",
             "p=film",
             "reg=[REGULATIONS]",
+            "sig=z",
             "t=[TIMESTAMP]",
         ];
         assert_eq!(found, expected);
@@ -198,7 +205,7 @@ proptest! {
     #[test]
     fn no_query_breaks_the_xml(rest in prop::collection::vec(any::<u8>(), 0..200), name in prop::sample::select(vec!["cr", "oaid", "gdpr", "zz"])) {
         let query = [b"c=demo&p=film&", name.as_bytes(), b"=", &rest].concat();
-        if let Ok(xml) = wrapper(&catalog(), &query, &mut Scratch::new(), "https://t.example", [0; RID_BYTES]) {
+        if let Ok(xml) = wrapper(&catalog(), &query, &mut Scratch::new(), ("https://t.example", [0; RID_BYTES]), |_, _| true) {
             let document = Document::parse(&xml).expect("sound XML");
             prop_assert_eq!(urls(&document).len(), 11);
             prop_assert_eq!(document.descendants().filter(Node::is_element).count(), 22);

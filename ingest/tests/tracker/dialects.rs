@@ -190,7 +190,7 @@ fn formatted_times_are_read_on_the_dialects_own_clock() {
     let mut client = rig.connect();
     // The tracker's clock says 2026-11-21 12:00 UTC: 20:00 in China.
     for time in ["20261121195900", "20261121195900123", "20261113200000"] {
-        assert!(client.get(&format!("/i/a2070777,b7CmBF,i0,m202,t{time},h"), &[]).is_pixel());
+        assert!(client.get(&format!("/i/a2070777,b1899468,i0,m202,t{time},h"), &[]).is_pixel());
     }
     let stored = rig.stop();
     assert_eq!(stored.count(Outcome::TooLate), 1, "eight days old");
@@ -238,4 +238,50 @@ fn an_address_that_a_server_cannot_say_is_none() {
     let stored = rig.stop();
     let networks: Vec<_> = stored.events.iter().map(|event| event.network.len()).collect();
     assert_eq!(networks, [0, 0, 3]);
+}
+
+#[test]
+fn a_placement_that_takes_signed_links_only_refuses_all_others() {
+    let rig = Rig::start();
+    let seconds = NOW_MS / 1000;
+    let keys = rig.link_keys();
+    let good = keys.sign("2070777", "SIGNED", Some(seconds + 60)).expect("signed");
+    let ended = keys.sign("2070777", "SIGNED", Some(seconds - 1)).expect("signed");
+    let endless = keys.sign("2070777", "SIGNED", None).expect("signed");
+    let other = keys.sign("2070777", "7CmBF", None).expect("signed");
+    let native = "/i?c=2070777&p=SIGNED";
+    for (target, expected) in [
+        (format!("{native}&exp={}&sig={good}", seconds + 60), "accepted"),
+        (format!("{native}&sig={endless}"), "accepted"),
+        (format!("/vast/start?c=2070777&p=SIGNED&sig={endless}"), "accepted"),
+        (native.to_owned(), "rejected; reason=bad_signature"),
+        (format!("{native}&exp={}&sig={good}", seconds + 61), "rejected; reason=bad_signature"),
+        (format!("{native}&sig={other}"), "rejected; reason=bad_signature"),
+        (format!("{native}&exp={}&sig={ended}", seconds - 1), "rejected; reason=link_expired"),
+        ("/x/k=2070777&p=SIGNED&o=".to_owned(), "rejected; reason=bad_signature"),
+        ("/i?c=2070777&p=7CmBF".to_owned(), "accepted"),
+    ] {
+        assert_eq!(rig.outcome(&target, &[]), expected, "{target}");
+    }
+    let bearer = format!("Bearer {SERVER_KEY}");
+    assert_eq!(
+        rig.outcome(native, &[("authorization", &bearer)]),
+        "accepted",
+        "a registered server says who it is"
+    );
+    let click = rig.get("/c?c=2070777&p=SIGNED&u=https%3A%2F%2Fwww.example.com%2Fx");
+    assert_eq!(
+        (click.status, click.header("location")),
+        (302, "https://www.example.com/x"),
+        "a click always lands"
+    );
+    assert_eq!(rig.get("/vast?c=2070777&p=SIGNED").status, 403);
+    let wrapper = rig.get(&format!("/vast?c=2070777&p=SIGNED&sig={endless}"));
+    assert_eq!(wrapper.status, 200);
+    assert!(
+        wrapper.text().contains(&format!("sig={endless}")),
+        "its events are signed alike: {}",
+        wrapper.text()
+    );
+    assert_eq!(rig.stop().count(Outcome::BadSignature), 5);
 }

@@ -12,6 +12,7 @@ use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::{IdKind, lodge};
 use event::key::{KeyRing, OptOutHash};
+use event::link::LinkKeys;
 use event::outcome::Outcome;
 use event::record::{Device, Event, OutcomeCounts, Platform, Record, SourceKind, decode};
 use event::stage::Stage;
@@ -67,6 +68,16 @@ id = "7CmBF"
 name = "Banner"
 medium = "Example"
 landing_page = "https://www.example.com/page"
+[[campaign.placement]]
+id = "1899468"
+name = "With a number, as AdMaster's grammar has it"
+medium = "Example"
+[[campaign.placement]]
+id = "SIGNED"
+name = "By signed links"
+medium = "Example"
+signed_links = true
+vast_tag = "https://ads.example/tag.xml"
 [[campaign.placement]]
 id = "TRIAL"
 name = "Not launched yet"
@@ -228,7 +239,7 @@ impl Rig {
         let parts = Parts {
             dialects: Arc::clone(event::dialect::Dialects::built_in()),
             keys: Arc::clone(&self.keys),
-            link_keys: Arc::default(),
+            link_keys: Arc::new(self.link_keys()),
             catalog: Arc::clone(&self.catalog),
             opt_outs: self.opt_outs.clone(),
             standing: self.grant.standing(),
@@ -238,6 +249,11 @@ impl Rig {
         let handle = ingest::start(settings, parts).expect("the tracker starts");
         self.address = handle.address();
         self.handle = Some(handle);
+    }
+
+    /// The keys of signed links.
+    pub(crate) fn link_keys(&self) -> LinkKeys {
+        LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]).expect("a key")
     }
 
     pub(crate) fn connect(&self) -> Client {
