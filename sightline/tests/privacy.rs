@@ -321,13 +321,12 @@ fn send_in_other_grammars(caller: &mut Caller<'_>, people: &Identifiers) {
     let mut accepted = 0;
     for (number, (_, value)) in people.parameters().iter().enumerate() {
         let value = percent(value.as_bytes());
-        let ids: String = [
+        let ids = [
             "m0", "m1", "m1a", "m2", "m3", "m4", "m5", "m5a", "m5b", "m6", "m6a", "m6b", "m10", "m11",
             "m11a", "m14", "m14a",
         ]
-        .iter()
         .map(|name| format!("&{name}={value}"))
-        .collect();
+        .concat();
         let miaozhen =
             format!("k=demo&p=p1{ids}&vf={view}-{number}&svl={svl}&mj={phone}&mm={phone}&sn={value}");
         let glued: String =
@@ -339,9 +338,9 @@ fn send_in_other_grammars(caller: &mut Caller<'_>, people: &Identifiers) {
             format!("/x.gif?{miaozhen}&o={landing}"),
             format!("/x/{}", percent(format!("{miaozhen}&o=").as_bytes())),
             format!("/r/{miaozhen}&o={landing}"),
-            format!("/i/ademo,bp1,c9,i0,m202{glued},{phone},u{landing}"),
-            format!("/c/ademo,bp1,c9,i0,m202{glued},{phone},u{landing}"),
-            format!("/w/ademo,bp1,c9,2f1{glued},2g{view}"),
+            format!("/i/a1,b2,c9,i0,m202{glued},{phone},u{landing}"),
+            format!("/c/a1,b2,c9,i0,m202{glued},{phone},u{landing}"),
+            format!("/w/a1,b2,c9,2f1{glued},2g{view}"),
             format!("/ddm/trackimp/N1.2/Bdemo.p1;dc_rdid={value};dc_lat=0;ord={view};u={phone};tfua="),
             format!("/hat?_t=i&_htsinfo={nielsen}&imei={value}&idfa={value}&mac={value}&muds={phone}"),
             format!(

@@ -244,7 +244,7 @@ fn an_address_that_a_server_cannot_say_is_none() {
 fn a_placement_that_takes_signed_links_only_refuses_all_others() {
     let rig = Rig::start();
     let seconds = NOW_MS / 1000;
-    let keys = rig.link_keys();
+    let keys = Rig::link_keys();
     let good = keys.sign("2070777", "SIGNED", Some(seconds + 60)).expect("signed");
     let ended = keys.sign("2070777", "SIGNED", Some(seconds - 1)).expect("signed");
     let endless = keys.sign("2070777", "SIGNED", None).expect("signed");

@@ -23,7 +23,7 @@ fn rig() -> Rig {
             "" => ("plain".to_owned(), String::new()),
             _ => (profile.to_owned(), format!("profile = \"{profile}\"\n")),
         };
-        text += &format!("[[campaign.placement]]\nid = \"{id}\"\nname = \"P\"\nmedium = \"M\"\n{key}");
+        text.extend(["[[campaign.placement]]\nid = \"", &id, "\"\nname = \"P\"\nmedium = \"M\"\n", &key]);
     }
     rig.catalog.store(catalog::Catalog::parse(&text, "catalog.toml").expect("sound").into());
     rig

@@ -239,7 +239,7 @@ impl Rig {
         let parts = Parts {
             dialects: Arc::clone(event::dialect::Dialects::built_in()),
             keys: Arc::clone(&self.keys),
-            link_keys: Arc::new(self.link_keys()),
+            link_keys: Arc::new(Self::link_keys()),
             catalog: Arc::clone(&self.catalog),
             opt_outs: self.opt_outs.clone(),
             standing: self.grant.standing(),
@@ -252,7 +252,7 @@ impl Rig {
     }
 
     /// The keys of signed links.
-    pub(crate) fn link_keys(&self) -> LinkKeys {
+    pub(crate) fn link_keys() -> LinkKeys {
         LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]).expect("a key")
     }
 
