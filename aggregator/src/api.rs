@@ -136,11 +136,11 @@ impl Api {
             ["v1", "campaigns", campaign, "links"] => {
                 only(request.method(), &Method::GET)?;
                 let request = links::Request::parse(decode(campaign)?, &query)?;
-                let rows = self.make_links(&request, self.clock.now_ms())?;
+                let list = self.make_links(&request, self.clock.now_ms())?;
                 Ok(if request.is_csv {
-                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", links::csv(&rows))
+                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", links::csv(&list.links))
                 } else {
-                    json_answer(StatusCode::OK, &json!({ "links": rows }))
+                    json_answer(StatusCode::OK, &list)
                 })
             }
             ["v1", "campaigns", campaign, report] => {

@@ -99,7 +99,9 @@ pub enum LinksError {
         known: String,
     },
     /// The dialect cannot say these ids.
-    #[error("the dialect {dialect} cannot carry the campaign {campaign} and the placement {placement}")]
+    #[error(
+        "the dialect {dialect} cannot carry the campaign {campaign} and the placement {placement}: its grammar takes other ids (AdMaster's and Adbug's are numbers)"
+    )]
     CannotCarry {
         /// Name of the dialect.
         dialect: String,
@@ -129,7 +131,7 @@ pub enum LinksError {
 }
 
 impl LinkMaker<'_> {
-    /// The URLs of a placement. With [`Wanted::Usual`] and [`Wanted::All`], dialects that cannot carry the placement are left out.
+    /// The URLs of a placement. A dialect that cannot carry it is left out; one that was asked for by name then has a warning and no URL.
     ///
     /// # Errors
     /// See [`LinksError`].
@@ -149,6 +151,12 @@ impl LinkMaker<'_> {
         for table in tables {
             match self.of_dialect(campaign, placement, table, is_signed) {
                 Ok(links) => made.push(links),
+                // The other placements shall have theirs.
+                Err(error @ LinksError::CannotCarry { .. }) if is_named => made.push(DialectLinks {
+                    dialect: table.name().to_owned(),
+                    links: Vec::new(),
+                    warnings: vec![error.to_string()],
+                }),
                 Err(error) if is_named => return Err(error),
                 Err(_) => {}
             }
@@ -549,6 +557,12 @@ signed_links = true
                 assert!(links.links.iter().any(|link| link.stage == Stage::Click), "{}", links.dialect);
             }
         }
+    }
+
+    #[test]
+    fn a_grammar_of_numbers_carries_numbers_alone() {
+        let made = links("app", &Wanted::Named("admaster".to_owned()), |_| {}).expect("is answered");
+        assert!(made[0].links.is_empty() && made[0].warnings[0].contains("cannot carry"), "{made:?}");
     }
 
     #[test]

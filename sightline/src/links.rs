@@ -1,11 +1,11 @@
 //! `sightline links`: the tracking URLs to hand to media, from the catalog. `catalog::links` makes them; here they are chosen and printed.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use catalog::links::{DialectLinks, LinkMaker, Wanted};
 use catalog::{Campaign, Catalog, Placement};
+use event::clock::Clock;
 use serde_json::json;
 
 use crate::cli::{LinksArgs, OutputFormat};
@@ -28,8 +28,8 @@ pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let place = Place::open(&args.place)?;
     let catalog = place.catalog()?;
     let base = place.base(args.base.as_deref())?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let expires = args.expires.as_deref().map(|text| end(text, now as i64)).transpose()?;
+    let now = Clock::System.now_ms().div_euclid(1000);
+    let expires = args.expires.as_deref().map(|text| end(text, now)).transpose()?;
     let maker = LinkMaker {
         base: &base,
         dialects: &place.grammars.dialects,

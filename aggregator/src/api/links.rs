@@ -52,6 +52,14 @@ pub(super) struct Request {
     pub(super) is_csv: bool,
 }
 
+/// The answer.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct List {
+    pub(super) links: Vec<Row>,
+    /// Placements without a URL, and why.
+    left_out: Vec<String>,
+}
+
 /// One URL.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
@@ -101,7 +109,7 @@ impl Api {
     ///
     /// # Errors
     /// No such campaign or dialect, no address to make them with, or no key to sign them with.
-    pub(super) fn make_links(&self, request: &Request, now_ms: i64) -> Result<Vec<Row>, Problem> {
+    pub(super) fn make_links(&self, request: &Request, now_ms: i64) -> Result<List, Problem> {
         let parts = &self.links;
         let base = request.base.as_deref().or(parts.base.as_deref()).ok_or_else(|| {
             bad("the tracker's public address is not configured (public_url): say it with base=https://HOST")
@@ -118,14 +126,20 @@ impl Api {
         };
         let mut placements: Vec<&Placement> = campaign.placements.values().map(AsRef::as_ref).collect();
         placements.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut rows = Vec::new();
+        let mut list = List::default();
         for placement in placements {
             let made = maker
                 .links(campaign, placement, &request.wanted)
                 .map_err(|error| Problem::Refused(Refused::NotOffered(error.to_string())))?;
-            rows.extend(made.into_iter().flat_map(|links| of(placement, links)));
+            for links in made {
+                if links.links.is_empty() {
+                    list.left_out.extend(links.warnings);
+                } else {
+                    list.links.extend(of(placement, links));
+                }
+            }
         }
-        Ok(rows)
+        Ok(list)
     }
 }
 

@@ -12,12 +12,12 @@ mod print;
 mod target;
 
 use std::io::{self, Read, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use catalog::{Campaign, Catalog, Found, Landing, Placement};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use event::agent;
+use event::clock::Clock;
 use event::dialect::{Entry, Scratch};
 use event::hit::{Field, Hit};
 use event::identifier::{IdField, identify};
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<boo
     let catalog = place.catalog_if_there()?;
     let received_ms = match args.received.as_deref() {
         Some(text) => moment(text)?,
-        None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
+        None => Clock::System.now_ms(),
     };
     // Keys of this moment: nobody can compare what comes of them with anything.
     data_dir::random(&mut [0; 32])?;

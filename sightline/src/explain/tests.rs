@@ -23,6 +23,10 @@ name = "Feed"
 medium = "Video"
 landing_page = "https://www.example.com/"
 [[campaign.placement]]
+id = "1001"
+name = "Numbered"
+medium = "Video"
+[[campaign.placement]]
 id = "kuai"
 name = "Kuaishou"
 medium = "Kuaishou"
@@ -257,7 +261,7 @@ fn ours_is_found_in_a_chain_and_what_is_not_ours_is_said_so() {
 #[test]
 fn other_grammars_are_explained_part_by_part() {
     let desk = Desk::new();
-    let glued = desk.text("http://v.admaster.com.cn/i/a2148023,b7V3Km,c2,i0,m202,2g,2f=3,0c__IMEI__,zAB,h");
+    let glued = desk.text("http://v.admaster.com.cn/i/a2148023,b1001,c2,i0,m202,2g,2f=3,0c__IMEI__,zAB,h");
     has(
         &glued,
         &[
