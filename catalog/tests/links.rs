@@ -97,20 +97,21 @@ fn fired(url: &str, profile: &Profile, is_ios: bool) -> String {
 fn raw_key(kind: IdKind, platform: Platform, keys: &KeyRing) -> Option<DeviceKey> {
     let (_, field, raw) = RAW.into_iter().find(|(known, ..)| *known == kind)?;
     let mut hit = Hit::default();
-    hit.ids[field as usize] = Some(raw.as_bytes());
+    *hit.ids.get_mut(field as usize)? = Some(raw.as_bytes());
     identify(&hit, platform, keys, Remap::none()).device.map(|device| device.key)
 }
 
 #[test]
 fn a_link_gives_the_device_of_the_raw_identifier() {
     let (dialects, profiles, keys) = (Dialects::built_in(), Profiles::built_in(), keys());
-    let mut text = "[[campaign]]\nid = \"1000\"\nname = \"C\"\ntime_zone = \"UTC\"\n".to_owned();
-    for (number, profile) in profiles.iter().enumerate() {
-        let name = profile.name();
-        text += &format!(
+    let head = "[[campaign]]\nid = \"1000\"\nname = \"C\"\ntime_zone = \"UTC\"\n".to_owned();
+    let placement = |(number, name): (usize, &str)| {
+        format!(
             "[[campaign.placement]]\nid = \"{number}\"\nname = \"P\"\nmedium = \"M\"\nprofile = \"{name}\"\n"
-        );
-    }
+        )
+    };
+    let names = profiles.iter().map(|profile| profile.name()).enumerate();
+    let text = [head].into_iter().chain(names.map(placement)).collect::<Vec<_>>().concat();
     let catalog = Catalog::parse(&text, "c").expect("is right");
     let campaign = &catalog.campaigns["1000"];
     let none = LinkKeys::default();
