@@ -63,7 +63,8 @@ fn past(random: &mut Random) -> Past {
             1 => b"Mozilla/4.0 (compatible; \xb1\xb1\xbe\xa9)",
             _ => b"Mozilla/5.0 (Windows NT 6.1) AppleWebKit/537.1 (KHTML, like Gecko) Chrome/21.0.1180.89 Safari/537.1",
         };
-        past.bytes.extend_from_slice(format!("{at}\t{event}\t{view:032x}\tD{device:x}~\t").as_bytes());
+        // From 1: an id of zeros names no view.
+        past.bytes.extend_from_slice(format!("{at}\t{event}\t{:032x}\tD{device:x}~\t", view + 1).as_bytes());
         past.bytes.extend_from_slice(agent);
         past.bytes.extend_from_slice(format!("\t192.0.2.1\texample.com\tcr{}\n", view % 9).as_bytes());
         if event == "clk" {

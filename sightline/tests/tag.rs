@@ -327,8 +327,9 @@ fn a_browser_that_asks_for_privacy_is_counted_without_a_device() {
         rig.stored("private", "viewable");
         for sent in rig.front.sent("private") {
             let names: Vec<&String> = sent.event.as_object().expect("an object").keys().collect();
-            let is_private =
-                |name: &&&String| !["stage", "t", "c", "p", "cr", "rid", "lmt"].contains(&name.as_str());
+            let is_private = |name: &&&String| {
+                !["stage", "t", "c", "p", "cr", "rid", "lmt", "exp", "sig"].contains(&name.as_str())
+            };
             assert_eq!(names.iter().find(is_private), None, "{}", sent.event);
             let gpc =
                 sent.headers.iter().find(|(name, _)| name == "sec-gpc").map(|(_, value)| value.as_str());
