@@ -7,6 +7,7 @@ use catalog::Catalog;
 use event::clock::UnixMs;
 use event::dialect::{Entry, Scratch};
 use event::key::KeyRing;
+use event::link::LinkKeys;
 use event::outcome::Outcome;
 use event::record::{Device, Platform, Record, SourceKind, decode};
 use event::stage::Stage;
@@ -21,6 +22,8 @@ pub struct DryRun<'a> {
     pub catalog: &'a Catalog,
     /// Any keys: the device key says no more than whether there is one.
     pub keys: &'a KeyRing,
+    /// What signed links are held against; `None` where nobody has the keys: then every link is taken as it is.
+    pub link_keys: Option<&'a LinkKeys>,
     /// User agent of whoever fires it, or empty.
     pub agent: &'a [u8],
     /// When it is received, Unix milliseconds.
@@ -70,8 +73,7 @@ impl DryRun<'_> {
         let mut rules = Rules {
             catalog: self.catalog,
             keys: self.keys,
-            // Whoever asks may not have the keys.
-            link_keys: None,
+            link_keys: self.link_keys,
             opt_outs: &mut nobody.reader(),
             honour_dnt: false,
             may_measure: true,
@@ -113,7 +115,8 @@ mod tests {
     use super::*;
 
     fn verdict(path: &str, query: &str) -> Verdict {
-        let text = "[[campaign]]\nid = \"k\"\nname = \"K\"\ntime_zone = \"UTC\"\n[[campaign.placement]]\nid = \"p\"\nname = \"P\"\nmedium = \"M\"\n";
+        let text = "[[campaign]]\nid = \"k\"\nname = \"K\"\ntime_zone = \"UTC\"\n[[campaign.placement]]\nid = \"p\"\nname = \"P\"\nmedium = \"M\"\n\
+                    [[campaign.placement]]\nid = \"signed\"\nname = \"S\"\nmedium = \"M\"\nsigned_links = true\n";
         let mut next = 0_u8;
         let keys = KeyRing::generate(|bytes| {
             for byte in bytes {
@@ -122,7 +125,14 @@ mod tests {
             }
         });
         let catalog = Catalog::parse(text, "c").expect("a catalog");
-        let run = DryRun { catalog: &catalog, keys: &keys, agent: b"", received_ms: 1_795_262_400_000 };
+        let link_keys = LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]);
+        let run = DryRun {
+            catalog: &catalog,
+            keys: &keys,
+            link_keys: link_keys.as_ref().ok(),
+            agent: b"",
+            received_ms: 1_795_262_400_000,
+        };
         run.decide(&Dialects::built_in().route(path, Some(query)).expect("a path"))
     }
 
@@ -135,6 +145,13 @@ mod tests {
         assert_eq!((good.ids_present, good.ids_usable), (1, 1));
         assert_eq!(verdict("/i", "c=k&p=other").outcome, Outcome::Unresolved);
         assert_eq!(verdict("/i", "p=p").outcome, Outcome::MissingCampaign);
+        assert_eq!(verdict("/i", "c=k&p=signed").outcome, Outcome::BadSignature);
+        let unsigned_and_late = verdict("/i", "c=k&p=signed&t=1794571200");
+        assert_eq!(
+            unsigned_and_late.outcome,
+            Outcome::BadSignature,
+            "the tracker asks for the signature first"
+        );
         let late = verdict("/i", "c=k&p=p&t=1794571200");
         assert_eq!(late.outcome, Outcome::TooLate);
         assert!(late.counted.is_none());

@@ -22,7 +22,7 @@ use event::dialect::{Entry, Scratch};
 use event::hit::{Field, Hit};
 use event::identifier::{IdField, identify};
 use event::key::KeyRing;
-use event::link::Signed;
+use event::link::{LinkKeys, Signed};
 use event::outcome::Outcome;
 use event::profile::Remap;
 use event::record::{Platform, SourceKind, flag};
@@ -171,17 +171,19 @@ impl Ground<'_> {
             Found::Known(_, placement) => Some(placement.as_ref()),
             Found::UnknownPlacement(_) | Found::UnknownCampaign => None,
         };
-        let run =
-            DryRun { catalog, keys: &self.keys, agent: self.agent.as_bytes(), received_ms: self.received_ms };
+        let link_keys = self.place.link_keys()?;
+        let run = DryRun {
+            catalog,
+            keys: &self.keys,
+            link_keys: Some(&link_keys).filter(|keys| !keys.is_empty()),
+            agent: self.agent.as_bytes(),
+            received_ms: self.received_ms,
+        };
         let verdict = run.decide(entry);
         let platform = agent::platform(hit.os, self.agent.as_bytes());
         let remap = placement.map_or(Remap::none(), |placement| placement.remap(entry.number));
         let parts = parts::explain(entry, hit, remap, platform, self.show_values);
-        let signature = self.signature(hit, placement)?;
-        let outcome = match (&signature, verdict.outcome.is_stored()) {
-            (Some((_, Err(refused))), true) => *refused,
-            _ => verdict.outcome,
-        };
+        let outcome = verdict.outcome;
         let counted =
             outcome == Outcome::Accepted || (self.catalog.is_none() && outcome == Outcome::Unresolved);
         Ok(Explanation {
@@ -196,7 +198,7 @@ impl Ground<'_> {
             device: self.device(entry, hit, remap, platform),
             signals: signals(hit, verdict.flags, &verdict),
             view: view(hit),
-            signature: signature.map(|(text, _)| text),
+            signature: self.signature(hit, placement, &link_keys),
             landing: entry.is_click.then(|| landing(catalog, found, hit, self.show_values)),
             missing: parts::missing(entry, hit, &parts, placement),
             notes: notes(placement, &verdict, self.catalog.is_none()),
@@ -289,19 +291,14 @@ impl Ground<'_> {
         lines
     }
 
-    /// What the signature is worth, and whether the placement refuses the hit for it.
-    fn signature(
-        &self,
-        hit: &Hit<'_>,
-        placement: Option<&Placement>,
-    ) -> anyhow::Result<Option<(String, Result<(), Outcome>)>> {
+    /// What the signature is worth; `None` where there is none and none is asked for.
+    fn signature(&self, hit: &Hit<'_>, placement: Option<&Placement>, keys: &LinkKeys) -> Option<String> {
         let is_asked = placement.is_some_and(|placement| placement.signed_links);
         if !is_asked && hit.link_signature.is_none() {
-            return Ok(None);
+            return None;
         }
-        let keys = self.place.link_keys()?;
         if keys.is_empty() {
-            return Ok(Some(("cannot be checked: no link key is here".to_owned(), Ok(()))));
+            return Some("cannot be checked: no link key is here".to_owned());
         }
         let link = Signed {
             campaign: hit.campaign.unwrap_or_default(),
@@ -309,18 +306,15 @@ impl Ground<'_> {
             expires: hit.link_expires,
             signature: hit.link_signature,
         };
-        let result = keys.verify(&link, self.received_ms);
-        let text = match (result, hit.link_signature) {
-            (Ok(()), _) => "ours, and good".to_owned(),
-            (Err(Outcome::LinkExpired), _) => "ours, and ended".to_owned(),
-            (Err(_), None) => "none".to_owned(),
-            (Err(_), Some(_)) => {
-                "wrong: not of this campaign, placement and end, or of a key that is gone".to_owned()
-            }
+        let text = match (keys.verify(&link, self.received_ms), hit.link_signature) {
+            (Ok(()), _) => "ours, and good",
+            (Err(Outcome::LinkExpired), _) => "ours, and ended",
+            (Err(_), None) => "none",
+            (Err(_), Some(_)) => "wrong: not of this campaign, placement and end, or of a key that is gone",
         };
         let needed =
             if is_asked { "; the placement takes no other" } else { "; the placement does not ask for one" };
-        Ok(Some((text + needed, if is_asked { result } else { Ok(()) })))
+        Some(format!("{text}{needed}"))
     }
 }
 

@@ -228,7 +228,7 @@ fn signatures_are_judged() {
     let keys = desk.0.path().join("keys");
     std::fs::create_dir(&keys).expect("made");
     let key = data_dir::token(&keys.join("link.key"), event::link::KEY_PREFIX).expect("drawn");
-    let keys = event::link::LinkKeys::from_texts([key.text]).expect("a key");
+    let keys = LinkKeys::from_texts([key.text]).expect("a key");
     let (text, counted) = desk.say(link, &[]);
     has(&text, &["signature none; the placement takes no other", "outcome bad_signature"]);
     assert!(!counted);
