@@ -113,12 +113,18 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<boo
 }
 
 fn read_url(url: &str) -> anyhow::Result<String> {
-    if url != "-" {
-        return Ok(url.to_owned());
-    }
     let mut text = String::new();
-    io::stdin().lock().take(URL_BYTES_MAX).read_to_string(&mut text).context("cannot read the URL")?;
-    Ok(text.trim().to_owned())
+    if url == "-" {
+        io::stdin().lock().take(URL_BYTES_MAX).read_to_string(&mut text).context("cannot read the URL")?;
+    } else {
+        text.push_str(url);
+    }
+    match text.trim() {
+        "" => {
+            Err(ConfigError::usage("the URL is empty: put it in quotes, for it holds `&`".to_owned()).into())
+        }
+        url => Ok(url.to_owned()),
+    }
 }
 
 /// A moment as people and logs write it; Unix milliseconds.

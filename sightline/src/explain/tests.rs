@@ -296,3 +296,11 @@ fn a_moment_is_read_in_the_ways_of_logs_and_people() {
         assert!(moment(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn an_empty_url_is_wrong_usage() {
+    for url in ["", " "] {
+        let error = read_url(url).expect_err("nothing to explain");
+        assert!(error.downcast_ref::<ConfigError>().is_some(), "{error}");
+    }
+}
