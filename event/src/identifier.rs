@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 pub use canonical::{Canonical, RawId, Unusable};
 pub use field::{Form, IdField, IdKind};
-pub use lodge::{ArrivingForm, LodgeError, Lodged, lodge};
+pub use lodge::{ArrivingForm, LodgeError, Lodged, devices, lodge};
 
 use crate::hit::Hit;
 use crate::key::{KeyRing, OptOutHash};

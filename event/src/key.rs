@@ -151,6 +151,12 @@ impl KeyRing {
         Some(device_key(found, id))
     }
 
+    /// What stands for the device of this identifier under every epoch whose key is still here, with the epoch's number, oldest first: what an
+    /// erasure or a copy looks for. An epoch whose key was destroyed is not among them: nothing of it can be found any more.
+    pub fn device_keys(&self, id: &Canonical<'_>) -> impl Iterator<Item = (u16, DeviceKey)> {
+        self.sealed.iter().chain([&self.current]).map(|epoch| (epoch.number, device_key(epoch, id)))
+    }
+
     /// What stands for this identifier in the opt-out list.
     pub fn opt_out_hash(&self, id: &Canonical<'_>) -> OptOutHash {
         let [kind, form] = [id.kind() as u8, id.form() as u8];

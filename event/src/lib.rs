@@ -17,6 +17,7 @@ pub mod agent;
 pub mod clock;
 pub mod dialect;
 pub mod hit;
+pub mod id_cookie;
 pub mod identifier;
 pub mod key;
 pub mod link;

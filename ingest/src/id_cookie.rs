@@ -1,15 +1,16 @@
 //! The id cookie for browsers: a random number that stands for a browser where media have no device id. Off unless the operator sets `id_cookie`.
 //!
-//! It owns the cookie's name, form and life. It must never be read or given against a signal (`beacon::may_be_recognised`), and never depend
+//! It owns the cookie's life; its name and form are the vocabulary's ([`event::id_cookie`]). It must never be read or given against a signal (`beacon::may_be_recognised`), and never depend
 //! on whether a device's id is in the list of opt-outs: who may be told apart by an answer would be found out by it. (A browser that sends the
 //! opt-out cookie knows that it does.)
 //!
 //! Only a cookie that came back is a device: a browser that keeps none would be a new one with each ad and swell the reach. So the first hit of
 //! a browser has none.
 
+pub(crate) use event::id_cookie::find;
+use event::id_cookie::{DIGITS, NAME};
 use event::identifier::IdField;
 use hyper::header::{HeaderValue, SET_COOKIE};
-use memchr::memmem;
 
 use crate::answer::Answer;
 use crate::beacon::{self, Said};
@@ -17,23 +18,8 @@ use crate::caller::Caller;
 use crate::senders::Sender;
 use crate::settings::Settings;
 
-/// Name of the cookie.
-const NAME: &str = "sightline_id";
-/// Digits of an id: 128 bits.
-const DIGITS: usize = 32;
 /// Life of the cookie, seconds: as long as events are kept by default (190 days). It is not renewed.
 const SECONDS: u32 = 190 * 24 * 60 * 60;
-
-/// The id in a `Cookie` header, if it has the form of ours.
-pub(crate) fn find(header: &[u8]) -> Option<&[u8]> {
-    memmem::find(header, NAME.as_bytes())?;
-    header.split(|byte| *byte == b';').find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?;
-        let fits =
-            value.len() == DIGITS && value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        fits.then_some(value)
-    })
-}
 
 /// Takes the browser's id into a hit that has no cookie id of its own, where nothing speaks against it. The cookie to give to a browser that has
 /// none.
@@ -78,22 +64,6 @@ fn fresh() -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_an_id_of_our_form_is_one() {
-        let id = "0123456789abcdef0123456789abcdef";
-        for (header, is_one) in [
-            (format!("sightline_id={id}"), true),
-            (format!("a=b; sightline_id={id}; c=d"), true),
-            (format!("sightline_id={id}0"), false),
-            (format!("not_sightline_id={id}"), false),
-            (format!("sightline_id={}", id.to_uppercase()), false),
-            ("sightline_id=".to_owned(), false),
-            (format!("a=sightline_id={id}"), false),
-        ] {
-            assert_eq!(find(header.as_bytes()).is_some(), is_one, "{header}");
-        }
-    }
 
     #[test]
     fn a_fresh_cookie_is_found_again_and_no_two_are_alike() {

@@ -197,6 +197,11 @@ impl<'a> Canonical<'a> {
         Self { kind, form, hex, caid_version: b"" }
     }
 
+    /// The same digest of another version, if it is a CAID.
+    pub(super) fn of_version<'v>(&self, version: Option<&'v [u8]>) -> Canonical<'v> {
+        Canonical { kind: self.kind, form: self.form, hex: self.hex, caid_version: b"" }.with_version(version)
+    }
+
     /// With a version, if it is a CAID.
     fn with_version(self, version: Option<&'a [u8]>) -> Self {
         match self.kind {

@@ -27,7 +27,7 @@ use smallvec::SmallVec;
 use super::canonical::{self, Canonical};
 use super::{Form, IdField, IdKind, bad, caid};
 use crate::dialect::limit::{CAID_BYTES_MAX, ID_BYTES_MAX};
-use crate::key::{KeyRing, OptOutHash};
+use crate::key::{DeviceKey, KeyRing, OptOutHash};
 
 /// A form in which an identifier arrives at the tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,54 @@ pub enum LodgeError {
 /// # Errors
 /// When the value identifies nobody.
 pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, LodgeError> {
+    let mut hashes = SmallVec::new();
+    let readings = derive(kind, value, &mut |id, _| {
+        let hash = keys.opt_out_hash(id);
+        if !hashes.contains(&hash) {
+            hashes.push(hash);
+        }
+    })?;
+    Ok(finish(kind, &readings, hashes))
+}
+
+/// Every key that a device with this identifier can have in what is stored, under every epoch whose key is still here: what an erasure or a
+/// copy looks for. Each once, with the number of its epoch.
+///
+/// The forms are those of an opt-out ([`lodge`]). A CAID's key depends on its version: `version` is that of a CAID which carries none of its own;
+/// the key of a hit that told no version is always among them, that of another version is not.
+///
+/// # Errors
+/// When the value identifies nobody.
+pub fn devices(
+    kind: IdKind,
+    value: &[u8],
+    version: Option<&[u8]>,
+    keys: &KeyRing,
+) -> Result<Vec<(u16, DeviceKey)>, LodgeError> {
+    let mut found = Vec::new();
+    derive(kind, value, &mut |id, own| {
+        for version in [None, own.or(version).filter(|version| *version != b"0")] {
+            for key in keys.device_keys(&id.of_version(version)) {
+                if !found.contains(&key) {
+                    found.push(key);
+                }
+            }
+        }
+    })?;
+    Ok(found)
+}
+
+/// What takes a canonical digest and, of a CAID, the version that stood in front of it.
+type Sink<'s> = &'s mut dyn FnMut(&Canonical<'_>, Option<&[u8]>);
+
+/// What each possible reading of a value covers.
+type Readings = SmallVec<[&'static [ArrivingForm]; 2]>;
+
+/// A value and, of a CAID, its version.
+type Versioned<'v> = (&'v [u8], Option<&'v [u8]>);
+
+/// Hands every canonical digest that a value can arrive as to `sink`, some perhaps twice.
+fn derive(kind: IdKind, value: &[u8], sink: Sink<'_>) -> Result<Readings, LodgeError> {
     let typed = value.trim_ascii();
     let bytes_max = if kind == IdKind::Caid { CAID_BYTES_MAX } else { ID_BYTES_MAX };
     if typed.len() > bytes_max {
@@ -103,12 +151,16 @@ pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, Lodge
         _ => SmallVec::from_slice(typed),
     };
     // An app lodges what media send: the CAIDs of two versions. An opt-out holds whatever the version.
-    let values: SmallVec<[&[u8]; 4]> = match kind {
-        IdKind::Caid => caid::parts(IdField::Caid, &bare, None).into_iter().map(|part| part.value).collect(),
-        _ => SmallVec::from_slice(&[bare.as_slice()]),
+    let values: SmallVec<[Versioned<'_>; 4]> = match kind {
+        IdKind::Caid => {
+            let parts = caid::parts(IdField::Caid, &bare, None);
+            parts.into_iter().map(|part| (part.value, part.version)).collect()
+        }
+        _ => SmallVec::from_iter([(bare.as_slice(), None)]),
     };
-    let mut lodging = Lodging { keys, hashes: SmallVec::new(), readings: SmallVec::new(), is_bad: false };
-    for value in &values {
+    let mut lodging = Lodging { sink, version: None, readings: SmallVec::new(), is_bad: false };
+    for (value, version) in values {
+        lodging.version = version;
         let readings = lodging.readings.len();
         lodging.raw(kind, value);
         lodging.digest(kind, value);
@@ -119,14 +171,17 @@ pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, Lodge
     if lodging.is_bad || bad::of_raw(typed).is_some() {
         return Err(LodgeError::Bad);
     }
-    lodging.finish(kind)
+    if lodging.readings.is_empty() {
+        return Err(LodgeError::Malformed(kind));
+    }
+    Ok(lodging.readings)
 }
 
-struct Lodging<'k> {
-    keys: &'k KeyRing,
-    hashes: SmallVec<[OptOutHash; 8]>,
-    /// What each possible reading of the value covers.
-    readings: SmallVec<[&'static [ArrivingForm]; 2]>,
+struct Lodging<'s> {
+    sink: Sink<'s>,
+    /// Of the value in hand.
+    version: Option<&'s [u8]>,
+    readings: Readings,
     is_bad: bool,
 }
 
@@ -230,30 +285,23 @@ impl Lodging<'_> {
 
     fn push(&mut self, id: &Canonical<'_>) {
         self.is_bad |= bad::of_digest(id.hex()).is_some();
-        let hash = self.keys.opt_out_hash(id);
-        if !self.hashes.contains(&hash) {
-            self.hashes.push(hash);
-        }
+        (self.sink)(id, self.version);
     }
+}
 
-    fn finish(self, kind: IdKind) -> Result<Lodged, LodgeError> {
-        if self.readings.is_empty() {
-            return Err(LodgeError::Malformed(kind));
-        }
-        let applies = |form: &ArrivingForm| match form {
-            ArrivingForm::MacOtherSeparators => matches!(kind, IdKind::Mac | IdKind::MacColons),
-            ArrivingForm::OaidOtherCase => kind == IdKind::Oaid,
-            ArrivingForm::Raw
-            | ArrivingForm::Md5
-            | ArrivingForm::Sha1
-            | ArrivingForm::Sha256
-            | ArrivingForm::Sha256OfMd5 => true,
-        };
-        let forms = RAW.iter().copied().filter(applies);
-        let (covered, uncovered) =
-            forms.partition(|form| self.readings.iter().all(|reading| reading.contains(form)));
-        Ok(Lodged { hashes: self.hashes, covered, uncovered, ambiguous: self.readings.len() > 1 })
-    }
+fn finish(kind: IdKind, readings: &Readings, hashes: SmallVec<[OptOutHash; 8]>) -> Lodged {
+    let applies = |form: &ArrivingForm| match form {
+        ArrivingForm::MacOtherSeparators => matches!(kind, IdKind::Mac | IdKind::MacColons),
+        ArrivingForm::OaidOtherCase => kind == IdKind::Oaid,
+        ArrivingForm::Raw
+        | ArrivingForm::Md5
+        | ArrivingForm::Sha1
+        | ArrivingForm::Sha256
+        | ArrivingForm::Sha256OfMd5 => true,
+    };
+    let forms = RAW.iter().copied().filter(applies);
+    let (covered, uncovered) = forms.partition(|form| readings.iter().all(|reading| reading.contains(form)));
+    Lodged { hashes, covered, uncovered, ambiguous: readings.len() > 1 }
 }
 
 /// The 15 digits of an IMEI: the device's 14 and the check digit that Luhn's formula makes of them (3GPP TS 23.003, annex B).

@@ -209,3 +209,22 @@ fn wrong_files_are_refused_with_their_line() {
     assert_eq!(refused(&two), line(4, "only one epoch is current"));
     assert_eq!(refused(&" ".repeat(20_000)), KeyError::TooLong);
 }
+
+#[test]
+fn a_device_is_found_under_every_epoch_that_is_still_here() {
+    let mut next = 0;
+    let mut random = |bytes: &mut [u8]| {
+        next += 1;
+        bytes.iter_mut().zip(next..).for_each(|(byte, value)| *byte = value);
+    };
+    let ring = KeyRing::generate(&mut random).rotated(&mut random).and_then(|ring| ring.rotated(&mut random));
+    let ring = ring.expect("room for epochs");
+    let id = RawId::new(IdField::Imei, b"868049039501257", None).reduce().expect("a good id");
+    let keys: Vec<_> = ring.device_keys(&id).collect();
+    assert_eq!(keys.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [1, 2, 3]);
+    for (epoch, key) in &keys {
+        assert_eq!(ring.device_key_of(*epoch, &id), Some(*key));
+    }
+    assert_eq!(keys.last().map(|(_, key)| *key), Some(ring.device_key(&id)));
+    assert!(keys[0].1 != keys[1].1 && keys[1].1 != keys[2].1 && keys[0].1 != keys[2].1);
+}

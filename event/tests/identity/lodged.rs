@@ -1,6 +1,7 @@
 //! Every form in which an identifier is lodged against every form and field in which it arrives.
 
-use event::identifier::{ArrivingForm, IdKind, Lodged, lodge};
+use event::identifier::{ArrivingForm, IdKind, LodgeError, Lodged, devices, lodge};
+use event::record::Device;
 
 use super::*;
 
@@ -158,5 +159,84 @@ fn another_device_is_not_met() {
                 );
             }
         }
+    }
+}
+
+fn device(keys: &KeyRing, field: IdField, version: Option<&str>, value: &str) -> Device {
+    let mut hit = hit(&[(field, value)]);
+    hit.caid_version = version.map(str::as_bytes);
+    identify(&hit, Platform::Unknown, keys, &Remap::NONE).device.expect("a usable id")
+}
+
+/// What an erasure or a copy by an id looks for holds the device of every hit that carried it in a form that an opt-out by it covers, before and
+/// after rotations of the key, and no other.
+#[test]
+fn the_device_of_every_form_is_found_under_every_epoch() {
+    let before = keys();
+    let after = before.rotated(|bytes| bytes.iter_mut().zip(1..).for_each(|(byte, next)| *byte = next));
+    let after = after.expect("room for an epoch");
+    let mut checked = 0;
+    for (kind, raw, fields) in ARRIVING {
+        for lodged_as in [Written::Raw, Written::Md5] {
+            if *kind == IdKind::Cookie && lodged_as != Written::Raw {
+                continue;
+            }
+            let found = devices(*kind, write(raw, lodged_as).as_bytes(), None, &after).expect("good");
+            for (field, _) in *fields {
+                for arriving_as in ALL.into_iter().filter(|form| is_derivable(lodged_as, *form)) {
+                    // An address in the field of digests of the form with colons is hashed without them: a digest does not lead there.
+                    let is_other_space = *kind == IdKind::MacColons && lodged_as == Written::Md5;
+                    let is_nowhere = matches!(field, IdField::CaidMd5 | IdField::MacColonsMd5)
+                        && arriving_as == Written::Raw
+                        && (*field == IdField::CaidMd5 || is_other_space);
+                    if is_nowhere || *field == IdField::Ifa {
+                        continue;
+                    }
+                    for ring in [&before, &after] {
+                        let device = device(ring, *field, None, &write(raw, arriving_as));
+                        assert!(
+                            found.contains(&(device.epoch, device.key)),
+                            "{} lodged as {lodged_as:?}, arriving as {arriving_as:?} in {}",
+                            kind.name(),
+                            field.name()
+                        );
+                        checked += 1;
+                    }
+                    let [other, ..] = digests("another device");
+                    let stranger = device(&after, IdField::ImeiMd5, None, &other);
+                    assert!(!found.iter().any(|(_, key)| *key == stranger.key));
+                }
+            }
+            assert_eq!(found.iter().filter(|(epoch, _)| *epoch == 1).count() * 2, found.len());
+        }
+    }
+    assert!(checked > 150, "{checked}");
+}
+
+#[test]
+fn a_caid_is_found_in_its_version_and_where_none_was_said() {
+    let keys = keys();
+    let value = "4f5e6a7b8c9d0e1f2a3b4c5d6e7f8091";
+    let of = |version| device(&keys, IdField::Caid, version, value).key;
+    let found = |value: &str, version: Option<&str>| -> Vec<_> {
+        let found = devices(IdKind::Caid, value.as_bytes(), version.map(str::as_bytes), &keys);
+        found.expect("good").into_iter().map(|(_, key)| key).collect()
+    };
+    for found in [found(value, Some("20230330")), found(&format!("20230330_{value}"), None)] {
+        assert!(found.contains(&of(Some("20230330"))) && found.contains(&of(None)));
+        assert!(!found.contains(&of(Some("20220111"))), "another version is another value");
+    }
+    assert!(!found(value, None).contains(&of(Some("20230330"))));
+}
+
+#[test]
+fn what_cannot_be_opted_out_cannot_be_erased() {
+    let keys = keys();
+    for (kind, value, why) in [
+        (IdKind::Imei, "000000000000000", LodgeError::Bad),
+        (IdKind::Idfa, "00000000-0000-0000-0000-000000000000", LodgeError::Bad),
+        (IdKind::Imei, "12", LodgeError::Malformed(IdKind::Imei)),
+    ] {
+        assert_eq!(devices(kind, value.as_bytes(), None, &keys).err(), Some(why), "{value}");
     }
 }
