@@ -12,6 +12,10 @@ pub const BELIEVED_MS_MAX: i64 = 30 * DAY_MS;
 pub const AHEAD_MS_MAX: i64 = 10 * 60 * 1000;
 /// From this number on a time is read as milliseconds, below as seconds: as milliseconds it is March 1973, as seconds the year 5138.
 pub const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// Before this moment (2000-01-01) a number is no time, for a caller with the right to backdate either: no beacon is older (the first guideline
+/// for the measurement of online ads is the IAB's of January 2002), and formatted times are read from this year on too. It is a clock
+/// that was never set, or a number of another kind, so nothing of it is kept.
+pub const TIME_MS_BEGIN: i64 = 946_684_800_000;
 /// From this moment on (2100-01-01) a number is no time. It may be an identifier in the wrong parameter (an IMEI is a number of 15 digits), so
 /// nothing of it is kept.
 pub const TIME_MS_END: i64 = 4_102_444_800_000;
@@ -24,7 +28,7 @@ const MINUTE_MS: i64 = 60 * 1000;
 pub struct Judged {
     /// The time by which the event counts, Unix milliseconds.
     pub time_ms: UnixMs,
-    /// The client's time as sent, where it was a number before [`TIME_MS_END`]; Unix milliseconds.
+    /// The client's time as sent, where it was a time from [`TIME_MS_BEGIN`] to [`TIME_MS_END`]; Unix milliseconds.
     pub client_time_ms: Option<UnixMs>,
     /// Bits of [`flag`]: client time absent, clock broken, backdated.
     pub flags: u32,
@@ -33,12 +37,14 @@ pub struct Judged {
 /// Judges the client's time against receipt.
 ///
 /// * Absent: receipt, flagged absent.
-/// * More than [`AHEAD_MS_MAX`] ahead, older than [`BELIEVED_MS_MAX`], before the campaign, or not a number: a broken clock; receipt,
-///   flagged. What is not a number rejects nothing: the ad was shown, only its clock is unknown.
+/// * More than [`AHEAD_MS_MAX`] ahead, older than [`BELIEVED_MS_MAX`], before the campaign, or no time (not a number, before
+///   [`TIME_MS_BEGIN`], from [`TIME_MS_END`] on): a broken clock; receipt, flagged. What is no time rejects nothing: the ad was shown, only its
+///   clock is unknown.
 /// * Up to [`LATE_MS_MAX`] old: used.
 /// * Between: [`Outcome::TooLate`].
 ///
-/// A caller with the right to backdate is believed about the past, also before the campaign; a time ahead stays a broken clock.
+/// A caller with the right to backdate is believed about the past, also before the campaign; a time ahead, and what is no time, stays a
+/// broken clock.
 ///
 /// # Errors
 /// [`Outcome::TooLate`], and no other.
@@ -68,7 +74,8 @@ pub fn judge_at_offset(
     };
     let broken =
         |client_time_ms| Judged { time_ms: received_ms, client_time_ms, flags: flag::CLIENT_CLOCK_BROKEN };
-    let Some(client_ms) = parse(client, offset_minutes).filter(|ms| *ms < TIME_MS_END) else {
+    let is_time = |ms: &UnixMs| (TIME_MS_BEGIN..TIME_MS_END).contains(ms);
+    let Some(client_ms) = parse(client, offset_minutes).filter(is_time) else {
         return Ok(broken(None));
     };
     let age_ms = received_ms.saturating_sub(client_ms);
@@ -330,7 +337,19 @@ mod tests {
         assert_eq!(at(NOW - 7 * DAY_MS - 1), Err(Outcome::TooLate));
         assert_eq!(at(NOW - 30 * DAY_MS), Err(Outcome::TooLate));
         assert_eq!(at(NOW - 30 * DAY_MS - 1), broken(NOW - 30 * DAY_MS - 1));
-        assert_eq!(at(0), broken(0));
+        assert_eq!(at(TIME_MS_BEGIN), broken(TIME_MS_BEGIN));
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_broken_with_any_right() {
+        let broken = Judged { time_ms: NOW, client_time_ms: None, flags: flag::CLIENT_CLOCK_BROKEN };
+        for text in ["0", "1", "17953400", "946684799", "946684799999", "1970-01-01T00:00:00Z"] {
+            for may_backdate in [false, true] {
+                assert_eq!(judge(Some(text.as_bytes()), NOW, None, may_backdate).unwrap(), broken, "{text}");
+            }
+        }
+        let oldest = judge(Some(b"946684800"), NOW, None, true).unwrap();
+        assert_eq!((oldest.time_ms, oldest.flags), (TIME_MS_BEGIN, flag::BACKDATED));
     }
 
     #[test]
