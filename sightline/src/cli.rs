@@ -14,13 +14,21 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     long_about = None,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
-                  Logs go to standard error (text in a terminal, JSON otherwise), results to standard output.\n\n\
-                  Start here:\n  sightline demo        a running example with generated beacons\n  sightline standalone  everything on this machine"
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Logs go to\n\
+        standard error (text in a terminal, JSON otherwise), results to standard output.\n\n\
+        Start here:\n  sightline demo        a running example with generated beacons\n  \
+        sightline standalone  everything on this machine"
 )]
 pub(crate) struct Cli {
     /// What is logged: error, warn, info, debug, trace, or directives such as `info,ingest=debug`.
-    #[arg(long, global = true, value_name = "LEVEL", env = "SIGHTLINE_LOG", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "SIGHTLINE_LOG",
+        default_value = "info",
+        display_order = 900
+    )]
     pub(crate) log: String,
     /// The command.
     #[command(subcommand)]
@@ -32,56 +40,64 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run everything on this machine: tracker, opt-out page, reports, admin port.
     #[command(after_help = "Example:\n  sightline standalone --data sightline-data\n\n\
-        The first start creates the folder with its keys, tokens and an example catalog. Stop with Ctrl-C or SIGTERM:\n\
-        what was accepted is finished, then the exit code is 0.")]
+        The first start creates the folder with its keys, tokens and an example catalog.\n\
+        Stop with Ctrl-C or SIGTERM: what was accepted is finished, then the exit code\n\
+        is 0.")]
     Standalone(RoleArgs),
     /// Run the tracker alone: takes beacons and journals them.
     #[command(after_help = "Example:\n  sightline ingest --config deploy/full.toml\n\n\
-        With [kafka] brokers the node forwards its journal to Kafka, and hears opt-outs and the catalog from there.\n\
-        Without, it fills the journal of its own data folder and obeys the opt-outs that are in that folder; start\n\
-        `standalone` on the same folder to turn the journal into figures.")]
+        With [kafka] brokers the node forwards its journal to Kafka, and hears opt-outs\n\
+        and the catalog from there. Without, it fills the journal of its own data folder\n\
+        and obeys the opt-outs that are in that folder; start `standalone` on the same\n\
+        folder to turn the journal into figures.")]
     Ingest(RoleArgs),
     /// Run the opt-out page and its registry alone.
     #[command(after_help = "Example:\n  sightline opt-out --config deploy/full.toml\n\n\
-        With [kafka] brokers the registry is a topic that every tracker hears within a second. Without, it reaches the\n\
-        trackers that are started on its data folder later, not one that runs elsewhere.")]
+        With [kafka] brokers the registry is a topic that every tracker hears within a\n\
+        second. Without, it reaches the trackers that are started on its data folder\n\
+        later, not one that runs elsewhere.")]
     OptOut(RoleArgs),
     /// Run the aggregator and the report API alone.
     #[command(after_help = "Example:\n  sightline aggregator --config deploy/full.toml\n\n\
-        With [kafka] brokers it shares the events with the other aggregators of its group, and [store] servers is where\n\
-        they meet. Without, it reads the journal of its own data folder, and only while no tracker writes there.")]
+        With [kafka] brokers it shares the events with the other aggregators of its\n\
+        group, and [store] servers is where they meet. Without, it reads the journal of\n\
+        its own data folder, and only while no tracker writes there.")]
     Aggregator(RoleArgs),
     /// Load past beacons from a file through the running instance, each at its recorded time.
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
     /// Print the tracking URLs to hand to media.
     #[command(after_help = "Example:\n  sightline links --campaign demo\n  \
-            sightline links --base https://t.example.com --dialect admaster --format csv > links.csv\n  \
-            sightline links --campaign demo --sign --expires 90d\n\n\
-            The macros are those of the placement's `profile` in the catalog. A signed link counts until its end, by the time of\n\
-            receipt: leave room for the seven days that offline queues may take.")]
+        sightline links --base https://t.example.com --dialect admaster --format csv > links.csv\n  \
+        sightline links --campaign demo --sign --expires 90d\n\n\
+        The macros are those of the placement's `profile` in the catalog. A signed link\n\
+        counts until its end, by the time of receipt: leave room for the seven days that\n\
+        offline queues may take.")]
     Links(LinksArgs),
     /// Explain a tracking URL part by part: what it means, what is missing, and what would be counted. Contacts nobody.
     #[command(
         after_help = "Example:\n  sightline explain 'https://t.example.com/i?c=demo&p=p1&oaid=__OAID__'\n  \
         sightline explain --catalog catalog.toml 'http://g.cn.miaozhen.com/x/k=demo&p=p1&m2=...'\n\n\
-        Quote the URL: it holds characters that mean something to a shell. The host does not matter. A URL of ours inside\n\
-        another tracker's is found. Identifiers are shown by their first characters only, so that the output can go into a\n\
-        ticket; --show-values shows them.\n\n\
+        Quote the URL: it holds characters that mean something to a shell. The host does\n\
+        not matter. A URL of ours inside another tracker's is found. Identifiers are\n\
+        shown by their first characters only, so that the output can go into a ticket;\n\
+        --show-values shows them.\n\n\
         Exit codes: 0 it would be counted, 1 it would not, 2 wrong usage."
     )]
     Explain(ExplainArgs),
-    /// Watch the hits of a placement that is being integrated (state = \"trial\"), with what became of each.
+    /// Watch the hits of a placement that is being integrated (`state = "trial"`), with what became of each.
     #[command(after_help = "Example:\n  sightline watch --campaign demo --placement p1\n  \
         sightline watch --campaign demo --placement p1 --once\n\n\
-        Shows the last 100 hits and each new one, until Ctrl-C. No identifier, no address and no agent is shown.")]
+        Shows the last 100 hits and each new one, until Ctrl-C. No identifier, no\n\
+        address and no agent is shown.")]
     Watch(WatchArgs),
     /// Print the sdkconfig.xml with which apps that have the MMA China SDK measure with us.
     #[command(
         after_help = "Example:\n  sightline sdk-config --base https://t.example.com > sdkconfig.xml\n  \
         sightline sdk-config --base https://t.example.com --company-only\n\n\
-        The tracker serves the same at /sdkconfig.xml. Give the app the URLs of `sightline links --dialect miaozhen`; for\n\
-        the quarters of a video add its length in seconds: &vb=15&vj=1111."
+        The tracker serves the same at /sdkconfig.xml. Give the app the URLs of\n\
+        `sightline links --dialect miaozhen`; for the quarters of a video add its length\n\
+        in seconds: &vb=15&vj=1111."
     )]
     SdkConfig(SdkConfigArgs),
     /// Ask the running instance for reach, frequency or delivery.
@@ -91,7 +107,8 @@ pub(crate) enum Command {
         sightline report ids --campaign demo --by medium")]
     Report(ReportArgs),
     /// Bring the figures of changed days up to date.
-    #[command(after_help = "Example:\n  sightline settle\n  sightline settle --day 2026-11-20")]
+    #[command(after_help = "Example:\n  sightline settle\n  \
+        sightline settle --day 2026-11-20")]
     Settle(SettleArgs),
     /// Look into a journal that no process is writing.
     #[command(subcommand)]
@@ -115,17 +132,22 @@ const REPLAY_HELP: &str = "Example:
       --map t=epoch_ms --map stage=event --map rid=bid_id --map cookie=device_id
 
 Fields (the names of the tracker's parameters):
-  c p cr t rid stage ip ua os u, the identifiers oaid oaid_md5 imei imei_md5 android_id android_id_md5 idfa idfa_md5
-  idfv aaid aaid_md5 caid caid_md5 caid_version mac mac_md5 openudid cookie,
+  c p cr t rid stage ip ua os u, the identifiers oaid oaid_md5 imei imei_md5
+  android_id android_id_md5 idfa idfa_md5 idfv aaid aaid_md5 caid caid_md5
+  caid_version mac mac_md5 openudid cookie,
   the signals gdpr gdpr_consent gpp gpp_sid lmt coppa
-Well-known column names are mapped without being asked; what was mapped is printed first. `--map field=` unmaps one.
+Well-known column names are mapped without being asked; what was mapped is
+printed first. `--map field=` unmaps one.
 
-Columns of an nginx access log (`combined`): remote_addr remote_user time_local method path status body_bytes_sent
-http_referer http_user_agent, and arg_<name> for each parameter of the request's query.
+Columns of an nginx access log (`combined`): remote_addr remote_user time_local
+method path status body_bytes_sent http_referer http_user_agent, and arg_<name>
+for each parameter of the request's query.
 
-Rows go to POST /v1/events with the replay key of the data folder, which carries the rights ip, ua and backdate.
-A request whose answer was lost is sent again: rows without a request id (rid) may then be counted twice in net.
-Exit code 1 if a row could not be delivered; rows that the tracker refused are listed by reason and do not fail.";
+Rows go to POST /v1/events with the replay key of the data folder, which carries
+the rights ip, ua and backdate. A request whose answer was lost is sent again:
+rows without a request id (rid) may then be counted twice in net. Exit code 1 if
+a row could not be delivered; rows that the tracker refused are listed by reason
+and do not fail.";
 
 /// Arguments of a role.
 #[derive(Clone, Debug, Default, Args)]
@@ -161,7 +183,7 @@ pub(crate) struct InstanceArgs {
     /// Data folder of the running instance: its addresses, tokens and keys are read there.
     #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
     pub(crate) data: PathBuf,
-    /// Address of the instance instead of the one in the data folder, such as `http://127.0.0.1:8080`.
+    /// Address of its report API instead of the one in the data folder, such as `http://127.0.0.1:8082`.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }
@@ -192,9 +214,12 @@ pub(crate) struct ReplayArgs {
     /// How the file is written; told by its ending if not given (.tsv .ndjson .jsonl .log).
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
-    /// Which instance.
-    #[command(flatten)]
-    pub(crate) instance: InstanceArgs,
+    /// Data folder of the running instance: its addresses and keys are read there.
+    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
+    pub(crate) data: PathBuf,
+    /// Address of its tracker instead of the one in the data folder, such as `http://127.0.0.1:8080`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
     /// File with the server key; by default the data folder's `keys/replay.key`.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
@@ -383,15 +408,12 @@ pub(crate) enum By {
 
 /// Which impressions count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
 pub(crate) enum Filter {
     /// All.
     Gross,
     /// Repeats and general invalid traffic out.
     #[default]
     Net,
-    /// Sophisticated invalid traffic out too.
-    TotalNet,
 }
 
 /// Arguments of `report`.
@@ -403,10 +425,10 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) campaign: Option<String>,
     /// First day, in the campaign's time zone. By default the campaign's first day with events.
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub(crate) from: Option<chrono::NaiveDate>,
     /// Last day, in the campaign's time zone. By default today.
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub(crate) to: Option<chrono::NaiveDate>,
     /// Break down by.
     #[arg(long, value_enum, default_value_t)]
@@ -432,7 +454,7 @@ pub(crate) struct ReportArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SettleArgs {
     /// Only this day, whether it is marked as changed or not.
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub(crate) day: Option<chrono::NaiveDate>,
     /// Which instance.
     #[command(flatten)]
@@ -446,9 +468,8 @@ pub(crate) struct SettleArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
     /// Check every frame's checksum and the order of records; prints what it found, changes nothing.
-    #[command(
-        after_help = "Example:\n  sightline journal verify sightline-data/journal\n  sightline journal verify sightline-data/journal/lane-0"
-    )]
+    #[command(after_help = "Example:\n  sightline journal verify sightline-data/journal\n  \
+        sightline journal verify sightline-data/journal/lane-0")]
     Verify {
         /// A lane's folder, or the folder that holds the lanes.
         dir: PathBuf,
@@ -466,8 +487,8 @@ pub(crate) enum JournalCommand {
 pub(crate) enum CatalogCommand {
     /// Check a catalog file and put it in force on every node, over Kafka.
     #[command(after_help = "Example:\n  sightline catalog publish catalog.toml --config ingest.toml\n\n\
-        Every node takes it within a second and stamps events with its version. A node that finds it wrong keeps\n\
-        the one before.")]
+        Every node takes it within a second and stamps events with its version. A node\n\
+        that finds it wrong keeps the one before.")]
     Publish {
         /// The catalog file.
         file: PathBuf,
@@ -484,11 +505,19 @@ pub(crate) enum CatalogCommand {
     },
 }
 
+/// A day, as the API writes it.
+fn day(text: &str) -> Result<chrono::NaiveDate, &'static str> {
+    text.parse().map_err(|_| "write a day such as 2026-11-01")
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    /// Columns of a terminal.
+    const HELP_COLUMNS: usize = 80;
 
     #[test]
     fn the_definition_is_sound_and_every_command_shows_an_example() {
@@ -505,8 +534,30 @@ mod tests {
 
     #[test]
     fn filters_are_spelled_as_in_the_api() {
-        let cli =
-            Cli::try_parse_from(["sightline", "report", "reach", "--filter", "total_net"]).expect("parses");
-        assert!(matches!(cli.command, Command::Report(ReportArgs { filter: Filter::TotalNet, .. })));
+        let cli = Cli::try_parse_from(["sightline", "report", "reach", "--filter", "gross"]).expect("parses");
+        assert!(matches!(cli.command, Command::Report(ReportArgs { filter: Filter::Gross, .. })));
+    }
+
+    #[test]
+    fn what_is_no_day_is_answered_with_one() {
+        for wrong in ["1.11.2026", "2026-11-31", "today"] {
+            let error = Cli::try_parse_from(["sightline", "report", "reach", "--from", wrong]);
+            let error = error.expect_err("is no day").to_string();
+            assert!(error.contains("a day such as 2026-11-01"), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal_of_eighty_columns_and_says_nothing_twice() {
+        fn walk(command: &mut clap::Command) {
+            let help = command.render_help().to_string() + &command.render_long_help().to_string();
+            assert!(!help.contains('\\') || command.get_name() == "replay", "a backslash in {help}");
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in after.lines().filter(|line| !line.starts_with("  sightline ")) {
+                assert!(line.chars().count() <= HELP_COLUMNS, "`{}`: {line}", command.get_name());
+            }
+            command.get_subcommands_mut().for_each(walk);
+        }
+        walk(&mut Cli::command());
     }
 }

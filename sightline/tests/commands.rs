@@ -260,11 +260,15 @@ fn reports_and_settle_say_what_to_do() {
     assert!(out(&output).contains("nothing had changed"), "{}", out(&output));
 
     let output = instance.command(&["report", "reach", "--campaign", "demmo"]);
-    assert_eq!(code(&output), 1);
+    assert_eq!(code(&output), 2);
     assert!(err(&output).contains("did you mean demo?"), "{}", err(&output));
     let output = instance.command(&["report", "reach", "--filter", "total_net"]);
     assert_eq!(code(&output), 2, "{}", err(&output));
-    assert!(err(&output).contains("total_net is not offered"), "{}", err(&output));
+    assert!(err(&output).contains("possible values: gross, net"), "{}", err(&output));
+    let tracker = format!("http://{}", instance.tracker());
+    let output = instance.command(&["report", "reach", "--url", &tracker]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    assert!(err(&output).contains("is that the reports port"), "{}", err(&output));
     let token = instance.root().join("wrong.token");
     fs::write(&token, "sightline_operator_wrong").expect("written");
     fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("chmod");

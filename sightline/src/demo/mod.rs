@@ -39,6 +39,9 @@ const TRY_WAIT: Duration = Duration::from_millis(250);
 /// Beacons older than this are refused as too late; a half-sent demo cannot be finished then.
 const AGE_MS_MAX: u64 = 4 * 86_400_000;
 
+/// The agent of a browser, short enough for a command line.
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+
 /// `demo.json`: what was generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Drawn {
@@ -87,8 +90,10 @@ async fn open_shop(args: &DemoArgs, running: &Running, out: &mut dyn Write) -> a
         token: running.operator_token().to_owned(),
     };
     let wanted = Drawn { seed: args.seed, views: args.views, now_ms: Clock::System.now_ms().max(0) as u64 };
-    let (text, is_right) =
-        tokio::task::spawn_blocking(move || show(&shop, wanted)).await.context("the demo failed")??;
+    let stays = !args.exit;
+    let (text, is_right) = tokio::task::spawn_blocking(move || show(&shop, wanted, stays))
+        .await
+        .context("the demo failed")??;
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print")?;
     Ok(is_right)
 }
@@ -114,8 +119,8 @@ fn check_catalog(args: &crate::cli::RoleArgs) -> anyhow::Result<()> {
     .into())
 }
 
-/// Sends what is missing, asks for the reports and puts them beside the truth.
-fn show(shop: &Shop, wanted: Drawn) -> anyhow::Result<(String, bool)> {
+/// Sends what is missing, asks for the reports and puts them beside the truth. `stays`: the instance stays up to be tried.
+fn show(shop: &Shop, wanted: Drawn, stays: bool) -> anyhow::Result<(String, bool)> {
     let tracker = Client::new(&address(shop.instance.tracker)?, None)?;
     let reports = Client::new(&address(shop.instance.reports)?, Some(shop.token.clone()))?;
     let drawn = remembered(shop, wanted)?;
@@ -146,7 +151,7 @@ fn show(shop: &Shop, wanted: Drawn) -> anyhow::Result<(String, bool)> {
     let row = first_row(&figures).context("the report has no row")?;
     let gross = impressions(&reports, Filter::Gross)?;
     let is_right = compare(&mut text, row, gross, &truth);
-    addresses(&mut text, shop)?;
+    addresses(&mut text, shop, stays)?;
     Ok((text, is_right))
 }
 
@@ -268,7 +273,11 @@ fn compare(text: &mut String, row: &Value, gross: u64, truth: &Truth) -> bool {
 }
 
 /// What to try next.
-fn addresses(text: &mut String, shop: &Shop) -> anyhow::Result<()> {
+fn addresses(text: &mut String, shop: &Shop, stays: bool) -> anyhow::Result<()> {
+    if !stays {
+        let _ = writeln!(text, "\nwithout --exit the instance stays up to be tried");
+        return Ok(());
+    }
     let (tracker, opt_out, reports) =
         (address(shop.instance.tracker)?, address(shop.instance.opt_out)?, address(shop.instance.reports)?);
     let data = shop.data.root().display();
@@ -276,12 +285,12 @@ fn addresses(text: &mut String, shop: &Shop) -> anyhow::Result<()> {
     let program = std::env::args().next().unwrap_or_else(|| "sightline".to_owned());
     let _ = write!(
         text,
-        "\na beacon of your own:\n  curl -i '{tracker}/i?c={CAMPAIGN}&p=p1&rid=my-first&cookie=my-browser'\n\
+        "\na beacon of your own, with a browser's agent (net leaves out curl's own):\n  \
+         curl -sD- -o /dev/null -A '{BROWSER}' '{tracker}/i?c={CAMPAIGN}&p=p1&rid=my-first&cookie=my-browser'\n\
          the URLs to hand to media:\n  {program} links --data {data}\n\
          the opt-out page:\n  {opt_out}/opt-out\n\
          the reports (again, with the beacon above in them):\n  {program} report reach --campaign {CAMPAIGN} --settle --data {data}\n  \
-         curl -H 'Authorization: Bearer {}' '{reports}/v1/campaigns/{CAMPAIGN}/reach'\n",
-        shop.token
+         curl -H \"Authorization: Bearer $(cat {data}/keys/operator.token)\" '{reports}/v1/campaigns/{CAMPAIGN}/reach'\n",
     );
     Ok(())
 }

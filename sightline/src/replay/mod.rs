@@ -48,7 +48,7 @@ struct Input {
 
 /// Runs the command. `Ok(false)` if a row could not be delivered.
 pub(crate) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let data = DataDir::new(&args.instance.data);
+    let data = DataDir::new(&args.data);
     let format = format_of(args)?;
     let mut input = open(&args.file, format)?;
     let wish = Wish {
@@ -163,7 +163,7 @@ fn look_ahead(input: &mut Input, names: impl Fn(&[u8]) -> Vec<String>) -> io::Re
 }
 
 fn tracker(args: &ReplayArgs, data: &DataDir) -> anyhow::Result<Client> {
-    let client = Client::find(data, args.instance.url.as_deref(), Listener::Tracker)?;
+    let client = Client::find(data, args.url.as_deref(), Listener::Tracker)?;
     let key_file = args.key_file.clone().unwrap_or_else(|| data.replay_key());
     let key = read_secret(&key_file).context(
         "replay needs a server key with the rights ip, ua and backdate: name its file with --key-file",

@@ -83,12 +83,68 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     let answer = ask(&client, &question, format)?;
     if args.format == OutputFormat::Table {
         let report: Value = serde_json::from_slice(&answer.body).context("the report cannot be read")?;
-        render::print(&question, &report, out)
+        render::print(&question, &report, args.settle, out).and_then(|()| {
+            match why_nothing(&client, &question, &report) {
+                Some(why) => writeln!(out, "\n{why}"),
+                None => Ok(()),
+            }
+        })
     } else {
         out.write_all(&answer.body)
             .and_then(|()| if answer.body.ends_with(b"\n") { Ok(()) } else { writeln!(out) })
     }
     .context("cannot print the report")
+}
+
+/// Why a report has nothing in it, where the API knows: everything was removed, nothing had an id, or the placements are in trial.
+fn why_nothing(client: &Client, question: &Question<'_>, report: &Value) -> Option<String> {
+    let rows = report.get("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_empty = match question.kind {
+        ReportKind::Reach | ReportKind::Frequency | ReportKind::Ids => {
+            rows.iter().all(|row| count(row, "impressions") == 0)
+        }
+        ReportKind::Delivery => rows.iter().all(|row| count(row, "gross_impressions") == 0),
+        ReportKind::SetAside => false,
+    };
+    if !is_empty {
+        return None;
+    }
+    let delivery = Question { kind: ReportKind::Delivery, by: By::Total, ..question.clone() };
+    // A hint that cannot be had is none: the report itself was printed.
+    let delivery = fetch(client, &delivery).ok()?;
+    let row = delivery.pointer("/rows/0").unwrap_or(&Value::Null);
+    let trial = trial_placements(client, question.campaign).unwrap_or_default();
+    reason(question.campaign, (count(row, "gross_impressions"), count(row, "net_impressions")), &trial)
+}
+
+/// In words: `gross` and `net` impressions of the period, and which placements of the campaign are in trial.
+fn reason(campaign: &str, (gross, net): (u64, u64), trial: &[String]) -> Option<String> {
+    let hits = if gross == 1 { "1 impression was" } else { &format!("{gross} impressions were") };
+    match (gross, net, trial) {
+        (1.., 0, _) => Some(format!(
+            "{hits} received, and all removed: see `sightline report delivery --campaign {campaign}`"
+        )),
+        (1.., _, _) => Some(format!(
+            "{hits} received, and none has a device: see `sightline report ids --campaign {campaign}`"
+        )),
+        (0, _, [first, ..]) => Some(format!(
+            "in trial, so their hits are in no figure: {}; see `sightline watch --campaign {campaign} --placement {first}`",
+            trial.join(" ")
+        )),
+        (0, _, []) => None,
+    }
+}
+
+fn count(row: &Value, name: &str) -> u64 {
+    row.get(name).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn trial_placements(client: &Client, campaign: &str) -> anyhow::Result<Vec<String>> {
+    let rows = campaigns(client)?;
+    let of_it = rows.iter().filter(|row| row.get("id").and_then(Value::as_str) == Some(campaign));
+    let placements = of_it.filter_map(|row| row.get("placements")?.as_array()).flatten();
+    let in_trial = placements.filter(|place| place.get("state").and_then(Value::as_str) == Some("trial"));
+    Ok(in_trial.filter_map(|place| Some(place.get("id")?.as_str()?.to_owned())).collect())
 }
 
 /// Runs `report set-aside`, which is of all campaigns.
@@ -146,9 +202,7 @@ fn ask(client: &Client, question: &Question<'_>, format: &str) -> anyhow::Result
         if known.iter().any(|id| id == wanted) {
             bail!("the API has no report {} for campaign {wanted}: {}", question.kind.name(), said(&answer));
         }
-        let meant = nearest(wanted, known.iter().map(String::as_str))
-            .map_or_else(String::new, |name| format!("; did you mean {name}?"));
-        bail!("there is no campaign {wanted}{meant}\n  campaigns: {}", known.join(" "));
+        return Err(unknown("campaign", wanted, &known).into());
     }
     judged(client, answer)
 }
@@ -169,23 +223,40 @@ fn campaign(args: &ReportArgs, client: &Client) -> anyhow::Result<String> {
     }
 }
 
-fn known_campaigns(client: &Client) -> anyhow::Result<Vec<String>> {
+/// What is said about an id that the catalog does not have: the nearest that it has, and all.
+pub(crate) fn unknown(what: &str, wanted: &str, known: &[String]) -> ConfigError {
+    let meant = nearest(wanted, known.iter().map(String::as_str))
+        .map_or_else(String::new, |name| format!("; did you mean {name}?"));
+    ConfigError::usage(format!("there is no {what} {wanted}{meant}\n  {what}s: {}", known.join(" ")))
+}
+
+/// The ids of every campaign.
+pub(crate) fn known_campaigns(client: &Client) -> anyhow::Result<Vec<String>> {
+    Ok(ids(&campaigns(client)?))
+}
+
+/// The ids of a campaign's placements.
+pub(crate) fn known_placements(client: &Client, campaign: &str) -> anyhow::Result<Vec<String>> {
+    let rows = campaigns(client)?;
+    let row = rows.iter().find(|row| row.get("id").and_then(Value::as_str) == Some(campaign));
+    let placements = row.and_then(|row| row.get("placements")).and_then(Value::as_array);
+    Ok(placements.map(|placements| ids(placements)).unwrap_or_default())
+}
+
+fn ids(rows: &[Value]) -> Vec<String> {
+    rows.iter().filter_map(|row| Some(row.get("id")?.as_str()?.to_owned())).collect()
+}
+
+fn campaigns(client: &Client) -> anyhow::Result<Vec<Value>> {
     let answer = client.get("/v1/campaigns").map_err(|error| unreachable(client, &error))?;
     let answer = judged(client, answer)?;
     let list: Value = serde_json::from_slice(&answer.body).context("the list of campaigns cannot be read")?;
-    let rows = list
-        .get("campaigns")
-        .or(Some(&list))
-        .and_then(Value::as_array)
-        .context("the list of campaigns is none")?;
-    Ok(rows
-        .iter()
-        .filter_map(|row| row.as_str().or_else(|| row.get("id").and_then(Value::as_str)).map(str::to_owned))
-        .collect())
+    let rows = list.get("campaigns").and_then(Value::as_array).context("the list of campaigns is none")?;
+    Ok(rows.clone())
 }
 
 /// Turns an answer that is no success into what to do about it.
-fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
+pub(crate) fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
     match answer.status {
         200 => Ok(answer),
         401 | 403 => bail!(
@@ -193,6 +264,11 @@ fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
             client.base(),
             answer.status
         ),
+        404 if !is_api(&answer) => Err(ConfigError::usage(format!(
+            "{} answered 404, and not as the report API does: is that the reports port (8082 by default)?",
+            client.base()
+        ))
+        .into()),
         400 | 422 => Err(ConfigError::usage(said(&answer)).into()),
         503 => bail!(
             "the report API is not ready ({}): look at /ready of the admin port, or try again",
@@ -202,8 +278,13 @@ fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
     }
 }
 
+/// Whether an error answer is of the report API.
+pub(crate) fn is_api(answer: &Answer) -> bool {
+    serde_json::from_slice::<Value>(&answer.body).is_ok_and(|body| body.pointer("/error/message").is_some())
+}
+
 /// The words of an error answer.
-fn said(answer: &Answer) -> String {
+pub(crate) fn said(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let parsed: Option<Value> = serde_json::from_str(&text).ok();
     let words = parsed.as_ref().and_then(|v| v.get("error")?.get("message")?.as_str()).map(str::to_owned);
@@ -221,7 +302,7 @@ mod tests {
             from: chrono::NaiveDate::from_ymd_opt(2026, 11, 1),
             to: None,
             by: By::Day,
-            filter: Filter::TotalNet,
+            filter: Filter::Gross,
         }
     }
 
@@ -229,8 +310,28 @@ mod tests {
     fn a_question_becomes_a_path_of_the_api() {
         assert_eq!(
             question().path("json"),
-            "/v1/campaigns/spring%2026/reach?by=day&filter=total_net&format=json&from=2026-11-01"
+            "/v1/campaigns/spring%2026/reach?by=day&filter=gross&format=json&from=2026-11-01"
         );
+    }
+
+    #[test]
+    fn nothing_in_a_report_has_a_reason() {
+        let trial = ["p1".to_owned(), "p2".to_owned()];
+        let reason = |figures, trial: &[String]| reason("demo", figures, trial);
+        for (figures, in_trial, wanted) in [
+            (
+                (3, 0),
+                &trial[..0],
+                "3 impressions were received, and all removed: see `sightline report delivery",
+            ),
+            ((1, 0), &trial, "1 impression was received, and all removed"),
+            ((3, 3), &[], "3 impressions were received, and none has a device: see `sightline report ids"),
+            ((0, 0), &trial, "no figure: p1 p2; see `sightline watch --campaign demo --placement p1`"),
+        ] {
+            let said = reason(figures, in_trial).expect("a reason");
+            assert!(said.contains(wanted), "{said}");
+        }
+        assert_eq!(reason((0, 0), &[]), None);
     }
 
     #[test]

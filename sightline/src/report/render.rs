@@ -118,10 +118,17 @@ const IDS: &[Column] = &[
 ];
 
 /// Prints a report as a table.
-pub(super) fn print(question: &Question<'_>, report: &Value, out: &mut dyn Write) -> io::Result<()> {
+///
+/// `is_settled`: changed days were brought up to date before it was asked for.
+pub(super) fn print(
+    question: &Question<'_>,
+    report: &Value,
+    is_settled: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let rows: Vec<&Value> =
         report.get("rows").and_then(Value::as_array).map(|rows| rows.iter().collect()).unwrap_or_default();
-    head(question, report, out)?;
+    head(question, report, is_settled, out)?;
     if rows.is_empty() {
         return writeln!(out, "no events in this period");
     }
@@ -216,7 +223,7 @@ pub(super) fn print_settled(done: &Value, out: &mut dyn Write) -> io::Result<()>
 }
 
 /// What the figures are of, and how final they are.
-fn head(question: &Question<'_>, report: &Value, out: &mut dyn Write) -> io::Result<()> {
+fn head(question: &Question<'_>, report: &Value, is_settled: bool, out: &mut dyn Write) -> io::Result<()> {
     let said = |name: &str| report.get(name).map(text).filter(|t| !t.is_empty());
     let period = match (said("from"), said("to")) {
         (Some(from), Some(to)) => format!(", {from} to {to}"),
@@ -231,7 +238,8 @@ fn head(question: &Question<'_>, report: &Value, out: &mut dyn Write) -> io::Res
         writeln!(out, "settled until {until}")?;
     }
     if !provisional.is_empty() {
-        writeln!(out, "provisional: {} (--settle brings them up to date)", provisional.join(" "))?;
+        let why = if is_settled { "the day is not over" } else { "--settle makes final what can be" };
+        writeln!(out, "provisional: {} ({why})", provisional.join(" "))?;
     }
     let is_exact = report.pointer("/rows/0/exact").and_then(Value::as_bool).unwrap_or(true);
     if !is_exact {
@@ -345,7 +353,7 @@ mod tests {
         let question =
             Question { kind, campaign: "demo", from: None, to: None, by: By::Total, filter: Filter::Net };
         let mut out = Vec::new();
-        print(&question, report, &mut out).expect("prints");
+        print(&question, report, false, &mut out).expect("prints");
         String::from_utf8(out).expect("text")
     }
 
@@ -362,7 +370,7 @@ mod tests {
         for part in [
             "2026-11-01 to 2026-11-21 (Asia/Shanghai), net",
             "settled until 2026-11-20",
-            "provisional: 2026-11-21",
+            "provisional: 2026-11-21 (--settle",
             "9,960",
             "8,861",
             "100.0 %",
