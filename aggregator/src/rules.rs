@@ -1,10 +1,11 @@
 //! General invalid traffic by list (GIVT): which agents are robots, which are no browsers, which networks are data centres.
 //!
-//! Owns the lists (`rules/*.txt`, built in, and the networks of the settings) and the number that stands for them. The lists are applied when a
+//! Owns the expressions made of the lists of agents ([`event::givt`]), the networks of the settings, and the number that stands for them. The lists are applied when a
 //! day is settled, to the agent and network that each event keeps: a new list changes past days too. Must never judge an event when it is loaded.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use event::givt;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -12,11 +13,8 @@ use crate::settings::{Settings, SettingsError};
 use crate::statement;
 use crate::store::{Store, StoreError, Value, Values, Work};
 
-const ROBOTS: &str = include_str!("../rules/robots.txt");
-const NON_BROWSERS: &str = include_str!("../rules/non_browsers.txt");
-
-/// Any other name that ends in what it is (`FooBot/1.0`), for agents in lower case. Two letters before are not enough: CUBOT and Abbot are
-/// phones.
+/// Any other name that ends in what it is (`FooBot/1.0`), for agents in lower case: [`givt::ROBOT_ENDINGS`] behind
+/// [`givt::ROBOT_LETTERS_MIN`] letters.
 const ROBOT_NAMES: &str = "[a-z]{3,}(?:bot|spider|crawler)(?:[/;)+]|$)";
 
 /// Agents named one by one in a statement; beyond that the patterns themselves are given along.
@@ -50,7 +48,7 @@ impl Rules {
     /// # Errors
     /// A network that cannot be read.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let (mut robots, non_browsers) = (patterns(ROBOTS), patterns(NON_BROWSERS));
+        let (mut robots, non_browsers) = (patterns(givt::ROBOTS), patterns(givt::NON_BROWSERS));
         robots.push(ROBOT_NAMES.to_owned());
         let networks = networks(&settings.data_center_networks)?;
         let ceiling = settings.device_day_impressions_max;
@@ -130,11 +128,7 @@ impl Rules {
 
 /// One regular expression for each name of a list, for agents in lower case.
 fn patterns(list: &str) -> Vec<String> {
-    list.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(pattern)
-        .collect()
+    givt::names(list).map(pattern).collect()
 }
 
 /// A name, bounded by anything but letters and digits where it begins or ends with one.

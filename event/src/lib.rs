@@ -16,6 +16,7 @@ pub mod address;
 pub mod agent;
 pub mod clock;
 pub mod dialect;
+pub mod givt;
 pub mod hit;
 pub mod id_cookie;
 pub mod identifier;

@@ -142,6 +142,10 @@ pub mod flag {
     pub const DEVICE_HOOK: u32 = 1 << 19;
     /// The SDK says that ADB is on.
     pub const DEVICE_ADB: u32 = 1 << 20;
+    /// The agent is a robot's ([`crate::givt`]): net leaves the hit out. Of trial hits only: of events the agent itself is kept.
+    pub const AGENT_ROBOT: u32 = 1 << 21;
+    /// The agent is that of a program and no browser, likewise.
+    pub const AGENT_NO_BROWSER: u32 = 1 << 22;
 }
 
 /// The device of an event.

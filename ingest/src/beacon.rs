@@ -26,6 +26,7 @@ use event::address;
 use event::agent;
 use event::clock::UnixMs;
 use event::dialect::{Entry, Reading};
+use event::givt::{self, Automated};
 use event::hit::{Hit, risk};
 use event::identifier::{self, Identity};
 use event::key::KeyRing;
@@ -209,6 +210,9 @@ fn weigh(
         | if place.is_known() { 0 } else { flag::UNRESOLVED }
         | if findings.is_trial { flag::TRIAL } else { 0 };
     (findings.platform, findings.flags, findings.ids_usable) = (platform, flags, identity.ids_usable);
+    if findings.is_trial {
+        findings.flags |= automated_flag(viewer.agent);
+    }
     let shown = if place.is_known() { Outcome::Accepted } else { Outcome::Unresolved };
     if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
         return Ok(Decision::OptOut { shown });
@@ -348,6 +352,15 @@ fn site(referer: Option<&[u8]>) -> SmallVec<[u8; 64]> {
     let mut site = SmallVec::from_slice(host.unwrap_or_default().as_bytes());
     site.make_ascii_lowercase();
     site
+}
+
+/// What whoever integrates a placement is told of the agent: its hits would leave net. Events keep the agent itself, and are judged by later lists too.
+fn automated_flag(agent: &[u8]) -> u32 {
+    match givt::automated(agent) {
+        Some(Automated::Robot) => flag::AGENT_ROBOT,
+        Some(Automated::NonBrowser) => flag::AGENT_NO_BROWSER,
+        None => 0,
+    }
 }
 
 fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judged, honour_dnt: bool) -> u32 {

@@ -19,7 +19,7 @@ use crate::store::{Value, Work};
 const HITS_MAX: u64 = 100;
 
 /// Names of the flags, in the order of their bits.
-const FLAGS: [(u32, &str); 21] = [
+const FLAGS: [(u32, &str); 23] = [
     (flag::CLIENT_TIME_ABSENT, "client_time_absent"),
     (flag::CLIENT_CLOCK_BROKEN, "client_clock_broken"),
     (flag::AGENT_EMPTY, "agent_empty"),
@@ -41,6 +41,8 @@ const FLAGS: [(u32, &str); 21] = [
     (flag::DEVICE_EMULATOR, "device_emulator"),
     (flag::DEVICE_HOOK, "device_hook"),
     (flag::DEVICE_ADB, "device_adb"),
+    (flag::AGENT_ROBOT, "agent_robot"),
+    (flag::AGENT_NO_BROWSER, "agent_no_browser"),
 ];
 
 /// A checked request.
@@ -165,7 +167,9 @@ impl Api {
             store.rows(Work::Report, statement::TRIAL_HITS_READ, &values).map_err(Problem::Store)?;
         let note = match state {
             _ if !rows.is_empty() => None,
-            Some(PlacementState::Trial) => Some("no hit has come in the last seven days"),
+            Some(PlacementState::Trial) => {
+                Some("no hit in the last seven days; a new one is listed within a few seconds")
+            }
             Some(PlacementState::Live) => Some(
                 "the placement is live: single hits are shown only for placements with state = \"trial\" in the catalog",
             ),

@@ -1,6 +1,7 @@
 //! General invalid traffic: robots, programs, data centres, double clicks. Every removed hit keeps one reason.
 
 use aggregator::Settings;
+use event::givt::{Automated, automated};
 use event::stage::Stage;
 
 use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit};
@@ -64,6 +65,14 @@ fn robots_and_programs_leave_net_and_viewers_stay() {
     let hits: Vec<Hit> = ROBOTS.iter().chain(&PROGRAMS).chain(&VIEWERS).map(of).collect();
     rig.push(&hits);
     rig.load();
+    // What is said of one agent is what the store makes of it.
+    for (agents, expected) in
+        [(&ROBOTS[..], Some(Automated::Robot)), (&PROGRAMS, Some(Automated::NonBrowser)), (&VIEWERS, None)]
+    {
+        for agent in agents {
+            assert_eq!(automated(agent.as_bytes()), expected, "{agent}");
+        }
+    }
     for _ in ["live", "settled"] {
         let row = rig.row("utc/delivery");
         assert_eq!(row["removed_impressions"]["robot"], ROBOTS.len());

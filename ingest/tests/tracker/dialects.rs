@@ -126,12 +126,20 @@ fn hits_of_a_trial_placement_are_listed_and_tell_no_value() {
     ] {
         assert!(client.get(&target, &[("user-agent", SDK)]).is_pixel());
     }
+    assert!(client.get(&format!("{trial}&vf=V2&br=1&o="), &[("user-agent", "curl/8.5.0")]).is_pixel());
     let stored = rig.stop();
     assert_eq!((stored.count(Outcome::OptedOut), stored.count(Outcome::UnknownStage)), (2, 1));
-    assert_eq!(stored.events.len(), 2, "the second and the fourth");
-    assert!(stored.events.iter().all(|event| event.flags & flag::TRIAL != 0));
+    assert_eq!(stored.events.len(), 3, "the second, the fourth and the last");
+    let said = flag::AGENT_ROBOT | flag::AGENT_NO_BROWSER;
+    assert!(stored.events.iter().all(|event| event.flags & flag::TRIAL != 0 && event.flags & said == 0));
     let hits = &stored.trial_hits;
-    assert_eq!(hits.len(), 4, "{hits:?}");
+    assert_eq!(hits.len(), 5, "{hits:?}");
+    let flags = |hit: &str| -> u32 {
+        let (_, rest) = hit.split_once("flags: ").expect("flags");
+        rest.split(',').next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    let of_program: Vec<bool> = hits.iter().map(|hit| flags(hit) & said == flag::AGENT_NO_BROWSER).collect();
+    assert_eq!(of_program, [false, false, false, false, true], "{hits:?}");
     assert!(
         hits.iter().all(|hit| hit.contains("dialect: \"miaozhen\"") && !hit.contains("Secret")),
         "{hits:?}"
