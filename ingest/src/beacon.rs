@@ -210,9 +210,7 @@ fn weigh(
         | if place.is_known() { 0 } else { flag::UNRESOLVED }
         | if findings.is_trial { flag::TRIAL } else { 0 };
     (findings.platform, findings.flags, findings.ids_usable) = (platform, flags, identity.ids_usable);
-    if findings.is_trial {
-        findings.flags |= automated_flag(viewer.agent);
-    }
+    findings.flags |= automated_flag(findings.is_trial, viewer.agent);
     let shown = if place.is_known() { Outcome::Accepted } else { Outcome::Unresolved };
     if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
         return Ok(Decision::OptOut { shown });
@@ -354,8 +352,12 @@ fn site(referer: Option<&[u8]>) -> SmallVec<[u8; 64]> {
     site
 }
 
-/// What whoever integrates a placement is told of the agent: its hits would leave net. Events keep the agent itself, and are judged by later lists too.
-fn automated_flag(agent: &[u8]) -> u32 {
+/// What whoever integrates a placement is told of the agent: its hits would leave net. Events keep the agent itself, and are judged by later
+/// lists too.
+fn automated_flag(is_trial: bool, agent: &[u8]) -> u32 {
+    if !is_trial {
+        return 0;
+    }
     match givt::automated(agent) {
         Some(Automated::Robot) => flag::AGENT_ROBOT,
         Some(Automated::NonBrowser) => flag::AGENT_NO_BROWSER,

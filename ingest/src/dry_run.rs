@@ -3,9 +3,10 @@
 //! It owns nothing but the setting: whoever fires the hit is an ordinary viewer who asks for no privacy, whom no server key and no cookie
 //! speaks for, and nobody opted out. It must never decide anything itself: [`crate::beacon`] does.
 
-use catalog::Catalog;
+use catalog::{Catalog, Placement};
 use event::clock::UnixMs;
 use event::dialect::{Entry, Scratch};
+use event::hit::Hit;
 use event::key::KeyRing;
 use event::link::LinkKeys;
 use event::outcome::Outcome;
@@ -14,6 +15,10 @@ use event::stage::Stage;
 
 use crate::beacon::{self, Decision, Rules, Said};
 use crate::caller::Caller;
+use crate::vast;
+
+/// Any address of the tracker: the wrapper that is made with it is thrown away.
+const BASE: &str = "https://t.example";
 
 /// Under what circumstances.
 #[derive(Clone, Copy)]
@@ -65,6 +70,28 @@ pub struct Counted {
 }
 
 impl DryRun<'_> {
+    /// Asks for the VAST wrapper with this query; status and words of the refusal if there is none.
+    ///
+    /// # Errors
+    /// As `GET /vast` would answer.
+    pub fn wrapper(&self, query: &str) -> Result<(), (u16, &'static str)> {
+        let is_good = |placement: &Placement, hit: &Hit<'_>| {
+            self.link_keys
+                .is_none_or(|keys| beacon::check_link(placement, hit, keys, self.received_ms).is_ok())
+        };
+        let mut scratch = Scratch::new();
+        match vast::wrapper(
+            self.catalog,
+            query.as_bytes(),
+            &mut scratch,
+            (BASE, [0; vast::RID_BYTES]),
+            is_good,
+        ) {
+            Ok(_) => Ok(()),
+            Err((status, words)) => Err((status.as_u16(), words)),
+        }
+    }
+
     /// Decides about a hit.
     pub fn decide(&self, entry: &Entry<'_, '_>) -> Verdict {
         let mut scratch = Scratch::new();
@@ -134,6 +161,30 @@ mod tests {
             received_ms: 1_795_262_400_000,
         };
         run.decide(&Dialects::built_in().route(path, Some(query)).expect("a path"))
+    }
+
+    #[test]
+    fn it_says_what_a_wrapper_would_be_answered_with() {
+        let text = "[[campaign]]\nid = \"k\"\nname = \"K\"\ntime_zone = \"UTC\"\n[[campaign.placement]]\nid = \"p\"\nname = \"P\"\nmedium = \"M\"\n\
+                    [[campaign.placement]]\nid = \"video\"\nname = \"V\"\nmedium = \"M\"\nvast_tag = \"https://ads.example/tag\"\nsigned_links = true\n";
+        let catalog = Catalog::parse(text, "c").expect("a catalog");
+        let keys = KeyRing::generate(|bytes| bytes.fill(7));
+        let link_keys = LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]);
+        let link_keys = link_keys.expect("a key");
+        let run = DryRun {
+            catalog: &catalog,
+            keys: &keys,
+            link_keys: Some(&link_keys),
+            agent: b"",
+            received_ms: 1_795_262_400_000,
+        };
+        let status = |query: &str| run.wrapper(query).err().map(|(status, _)| status);
+        let signature = link_keys.sign("k", "video", None).expect("signs");
+        assert_eq!(status(&format!("c=k&p=video&sig={signature}")), None);
+        assert_eq!(status("c=k&p=video"), Some(403));
+        assert_eq!(status("c=k&p=p"), Some(404), "it has no vast_tag");
+        assert_eq!(status("c=k&p=none"), Some(404));
+        assert_eq!(status("c=k"), Some(400));
     }
 
     #[test]

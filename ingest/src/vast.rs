@@ -39,7 +39,7 @@ use crate::settings::Settings;
 /// Longest `Host` that is repeated in a URL, bytes: a name of DNS and a port (RFC 1035).
 const HOST_BYTES_MAX: usize = 253 + 6;
 /// Random bytes of a request id: no two views of all time share one.
-const RID_BYTES: usize = 16;
+pub(crate) const RID_BYTES: usize = 16;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -86,7 +86,7 @@ pub(crate) fn serve(lane: &Lane, connection: &Connection, query: &str, headers: 
 }
 
 /// The wrapper of the placement that a query names, or the status and words of the refusal.
-fn wrapper(
+pub(crate) fn wrapper(
     catalog: &Catalog,
     query: &[u8],
     scratch: &mut Scratch,

@@ -19,6 +19,8 @@ pub(crate) struct Place {
     data: DataDir,
     config: Config,
     catalog: PathBuf,
+    /// Somebody named the catalog: then it has to be there.
+    is_named: bool,
     /// What hits are understood by.
     pub(crate) grammars: Grammars,
 }
@@ -39,7 +41,8 @@ impl Place {
             if config.kafka.is_on() { data.catalog_kept() } else { config.catalog_path() }
         });
         let grammars = Grammars::load(config.grammars.as_deref())?;
-        Ok(Self { data, config, catalog, grammars })
+        let is_named = args.catalog.is_some() || config.catalog.is_some();
+        Ok(Self { data, config, catalog, is_named, grammars })
     }
 
     /// The catalog.
@@ -53,9 +56,9 @@ impl Place {
     /// The catalog, if there is one.
     ///
     /// # Errors
-    /// It is wrong.
+    /// It is wrong, or is not where somebody said that it is.
     pub(crate) fn catalog_if_there(&self) -> anyhow::Result<Option<Catalog>> {
-        if self.catalog.exists() { self.catalog().map(Some) } else { Ok(None) }
+        if self.is_named || self.catalog.exists() { self.catalog().map(Some) } else { Ok(None) }
     }
 
     /// The link keys, if there are any.

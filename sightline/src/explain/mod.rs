@@ -19,6 +19,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use event::agent;
 use event::clock::Clock;
 use event::dialect::{Entry, Scratch};
+use event::givt::{self, Automated};
 use event::hit::{Field, Hit};
 use event::identifier::{IdField, identify};
 use event::key::KeyRing;
@@ -37,8 +38,15 @@ use crate::place::Place;
 use parts::Part;
 use target::Target;
 
-/// Longest URL that is read, bytes: longer ones no tracker takes.
-const URL_BYTES_MAX: u64 = 65_536;
+/// Most that is read from standard input, bytes: some thousand URLs, one a line.
+const INPUT_BYTES_MAX: u64 = 4 << 20;
+
+/// Signals that withhold the device key.
+const WITHHELD: u32 = flag::WITHHELD_LMT
+    | flag::WITHHELD_CHILD
+    | flag::WITHHELD_CONSENT
+    | flag::WITHHELD_GPC
+    | flag::WITHHELD_DNT;
 
 /// Everything that is said of a URL.
 #[derive(Debug, Serialize)]
@@ -64,7 +72,7 @@ struct Explanation {
     missing: Vec<String>,
     notes: Vec<String>,
     outcome: &'static str,
-    hint: &'static str,
+    hint: String,
     /// It would be in the figures, as far as can be told.
     counted: bool,
 }
@@ -82,7 +90,7 @@ struct Ground<'a> {
 
 /// Runs the command. `Ok(false)` if the URL would not be counted.
 pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let url = read_url(&args.url)?;
+    let urls = read_urls(&args.url)?;
     let place = Place::open(&args.place)?;
     let catalog = place.catalog_if_there()?;
     let received_ms = match args.received.as_deref() {
@@ -102,29 +110,52 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<boo
         received_ms,
         show_values: args.show_values,
     };
-    let explanation = ground.explain(&url)?;
-    if args.json {
-        serde_json::to_writer_pretty(&mut *out, &explanation).context("cannot print")?;
-        writeln!(out)?;
-    } else {
-        print::print(&explanation, out).context("cannot print")?;
+    let mut are_counted = true;
+    for (index, url) in urls.iter().enumerate() {
+        let explanation = ground.explain(url)?;
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &explanation).context("cannot print")?;
+            writeln!(out)?;
+        } else {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            if urls.len() > 1 {
+                writeln!(out, "URL {} of {}", index + 1, urls.len())?;
+            }
+            print::print(&explanation, out).context("cannot print")?;
+        }
+        are_counted &= explanation.counted;
     }
-    Ok(explanation.counted)
+    Ok(are_counted)
 }
 
-fn read_url(url: &str) -> anyhow::Result<String> {
+/// The URL of the command line, or one of each line of standard input.
+fn read_urls(url: &str) -> anyhow::Result<Vec<String>> {
     let mut text = String::new();
     if url == "-" {
-        io::stdin().lock().take(URL_BYTES_MAX).read_to_string(&mut text).context("cannot read the URL")?;
+        io::stdin()
+            .lock()
+            .take(INPUT_BYTES_MAX + 1)
+            .read_to_string(&mut text)
+            .context("cannot read the URL")?;
+        if text.len() as u64 > INPUT_BYTES_MAX {
+            return Err(ConfigError::usage(format!(
+                "standard input has more than {INPUT_BYTES_MAX} bytes: give it in parts"
+            ))
+            .into());
+        }
     } else {
         text.push_str(url);
     }
-    match text.trim() {
-        "" => {
-            Err(ConfigError::usage("the URL is empty: put it in quotes, for it holds `&`".to_owned()).into())
-        }
-        url => Ok(url.to_owned()),
+    let urls: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if urls.is_empty() {
+        return Err(
+            ConfigError::usage("the URL is empty: put it in quotes, for it holds `&`".to_owned()).into()
+        );
     }
+    Ok(urls)
 }
 
 /// A moment as people and logs write it; Unix milliseconds.
@@ -155,7 +186,11 @@ impl Ground<'_> {
             self.of_hit(&entry)?
         } else {
             let names: Vec<&str> = dialects.tables().iter().map(event::dialect::Table::name).collect();
-            none_of_ours(&target, &names)
+            let mut explanation = none_of_ours(&target, &names);
+            if target.path == "/vast" {
+                self.of_wrapper(target.query.as_deref().unwrap_or_default(), &mut explanation)?;
+            }
+            explanation
         };
         explanation.found = found;
         if target.had_fragment {
@@ -164,6 +199,56 @@ impl Ground<'_> {
             );
         }
         Ok(explanation)
+    }
+
+    /// What the VAST wrapper of a placement would be answered with.
+    fn of_wrapper(&self, query: &str, explanation: &mut Explanation) -> anyhow::Result<()> {
+        explanation.missing.clear();
+        let Some(catalog) = self.catalog else {
+            explanation.notes.extend(notes(None, None));
+            return Ok(());
+        };
+        let link_keys = self.place.link_keys()?;
+        let run = self.dry_run(catalog, &link_keys);
+        explanation.notes.push(match run.wrapper(query) {
+            Ok(()) => "answered with 200 and the wrapper, whose own URLs count".to_owned(),
+            Err((status, words)) => format!("answered with {status}: {}", words.trim()),
+        });
+        Ok(())
+    }
+
+    fn dry_run<'a>(&'a self, catalog: &'a Catalog, link_keys: &'a LinkKeys) -> DryRun<'a> {
+        DryRun {
+            catalog,
+            keys: &self.keys,
+            link_keys: Some(link_keys).filter(|keys| !keys.is_empty()),
+            agent: self.agent.as_bytes(),
+            received_ms: self.received_ms,
+        }
+    }
+
+    /// What becomes of it in the end, and whether it is in the figures.
+    fn ending(&self, verdict: &Verdict) -> (String, bool) {
+        let automated =
+            givt::automated(self.agent.as_bytes()).filter(|_| verdict.source == SourceKind::Client);
+        let is_trial = verdict.flags & flag::TRIAL != 0;
+        match (verdict.outcome, automated) {
+            (Outcome::Accepted, Some(automated)) => {
+                let whose = match automated {
+                    Automated::Robot => "a robot's",
+                    Automated::NonBrowser => "that of a program and no browser",
+                };
+                (format!("stored, and left out of net figures: the agent is {whose}"), false)
+            }
+            (Outcome::Accepted, None) if is_trial => {
+                ("would be counted once the placement is live".to_owned(), true)
+            }
+            (outcome, _) => {
+                let is_counted = outcome == Outcome::Accepted
+                    || (self.catalog.is_none() && outcome == Outcome::Unresolved);
+                (hint(outcome).to_owned(), is_counted)
+            }
+        }
     }
 
     fn of_hit(&self, entry: &Entry<'_, '_>) -> anyhow::Result<Explanation> {
@@ -178,20 +263,12 @@ impl Ground<'_> {
             Found::UnknownPlacement(_) | Found::UnknownCampaign => None,
         };
         let link_keys = self.place.link_keys()?;
-        let run = DryRun {
-            catalog,
-            keys: &self.keys,
-            link_keys: Some(&link_keys).filter(|keys| !keys.is_empty()),
-            agent: self.agent.as_bytes(),
-            received_ms: self.received_ms,
-        };
-        let verdict = run.decide(entry);
+        let verdict = self.dry_run(catalog, &link_keys).decide(entry);
         let platform = agent::platform(hit.os, self.agent.as_bytes());
         let remap = placement.map_or(Remap::none(), |placement| placement.remap(entry.number));
         let parts = parts::explain(entry, hit, remap, platform, self.show_values);
         let outcome = verdict.outcome;
-        let counted =
-            outcome == Outcome::Accepted || (self.catalog.is_none() && outcome == Outcome::Unresolved);
+        let (hint, counted) = self.ending(&verdict);
         Ok(Explanation {
             found: None,
             dialect: Some(format!("{}, {}", entry.table.name(), entry.table.title())),
@@ -201,15 +278,15 @@ impl Ground<'_> {
             campaign: self.campaign(hit, found),
             placement: describe(hit, found, placement),
             time: self.time(hit, found, &verdict),
-            device: self.device(entry, hit, remap, platform),
+            device: self.device(entry, (hit, remap, platform), &verdict),
             signals: signals(hit, verdict.flags, &verdict),
             view: view(hit),
             signature: self.signature(hit, placement, &link_keys),
             landing: entry.is_click.then(|| landing(catalog, found, hit, self.show_values)),
             missing: parts::missing(entry, hit, &parts, placement),
-            notes: notes(placement, &verdict, self.catalog.is_none()),
+            notes: notes(placement, self.catalog.is_some().then_some(&verdict)),
             outcome: outcome.name(),
-            hint: hint(outcome),
+            hint,
             counted,
             parts,
         })
@@ -240,10 +317,14 @@ impl Ground<'_> {
                 format!("not sent: receipt counts, {received}")
             }
             Ok(judged) if judged.flags & flag::CLIENT_CLOCK_BROKEN != 0 => {
-                let sent = judged.client_time_ms.map_or_else(|| "what is no time".to_owned(), shown);
-                format!(
-                    "sent as {sent}, which cannot be (ahead, older than 30 days, or before the campaign): receipt counts, {received}"
-                )
+                let sent = match judged.client_time_ms {
+                    Some(sent) => format!(
+                        "sent as {}, which cannot be (ahead, older than 30 days, or before the campaign)",
+                        shown(sent)
+                    ),
+                    None => "what was sent is no time from 2000 to 2100 (Unix seconds or milliseconds, or ISO 8601 with an offset)".to_owned(),
+                };
+                format!("{sent}: receipt counts, {received}")
             }
             Ok(judged) => format!("{}, {}", shown(judged.time_ms), age(self.received_ms - judged.time_ms)),
         };
@@ -258,7 +339,13 @@ impl Ground<'_> {
     }
 
     /// Which identifier stands for the device, found by asking for each one alone, and why the others do not.
-    fn device(&self, entry: &Entry<'_, '_>, hit: &Hit<'_>, remap: &Remap, platform: Platform) -> Vec<String> {
+    fn device(
+        &self,
+        entry: &Entry<'_, '_>,
+        (hit, remap, platform): (&Hit<'_>, &Remap, Platform),
+        verdict: &Verdict,
+    ) -> Vec<String> {
+        let is_withheld = verdict.flags & WITHHELD != 0;
         let whole = identify(hit, platform, &self.keys, remap);
         let mut lines = Vec::new();
         for (field, value) in IdField::ALL.into_iter().zip(hit.ids) {
@@ -280,7 +367,11 @@ impl Ground<'_> {
                 } else {
                     ""
                 };
-                format!("{name}: the device ({kind}, on {}){apart}", platform.name())
+                if is_withheld {
+                    format!("{name}: usable ({kind}), and no device is kept, see privacy")
+                } else {
+                    format!("{name}: the device ({kind}, on {}){apart}", platform.name())
+                }
             } else if one.flags & flag::ID_USABLE == 0 {
                 format!("{name}: not usable")
             } else if whole.device.is_none() {
@@ -290,9 +381,8 @@ impl Ground<'_> {
             });
         }
         if lines.is_empty() {
-            lines.push(
-                "none: the hit counts as an impression without a device, and is in no reach".to_owned(),
-            );
+            let what = if entry.is_click { "a click" } else { "a hit" };
+            lines.push(format!("none: it counts as {what} without a device, and is in no reach"));
         }
         lines
     }
@@ -378,7 +468,7 @@ fn none_of_ours(target: &Target, dialects: &[&str]) -> Explanation {
         )],
         notes: Vec::new(),
         outcome: "not_a_beacon",
-        hint: "nothing is counted",
+        hint: "nothing is counted".to_owned(),
         counted: false,
     }
 }
@@ -392,16 +482,29 @@ fn landing(catalog: &Catalog, found: Found<'_>, hit: &Hit<'_>, show_values: bool
         Landing::To(url) => format!("redirected to {}", shown(url)),
         Landing::Page { url, refused: false } => format!("redirected to the placement's page, {url}"),
         Landing::Page { url, refused: true } => {
-            format!("asked for a host that is not registered: redirected to the placement's page, {url}")
+            format!("{}: redirected to the placement's page, {url}", refused(hit.landing_url))
         }
         Landing::Refused => {
-            "asked for a host that is not registered, and the placement has no page: a plain page is shown"
-                .to_owned()
+            format!("{}, and the placement has no page: a plain page is shown", refused(hit.landing_url))
         }
         Landing::Nothing => {
             "nowhere: no landing URL was sent and the placement has no page; answered with the pixel"
                 .to_owned()
         }
+    }
+}
+
+/// Why a landing URL is not followed.
+fn refused(url: Option<&[u8]>) -> &'static str {
+    let url = url.unwrap_or_default();
+    let begins =
+        |scheme: &[u8]| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !begins(b"https://") && !begins(b"http://") {
+        "asked for what does not begin with https:// or http://"
+    } else if catalog::host_of(url).is_none() {
+        "asked for what is no URL with one meaning (a user name, a backslash or an escape in the host?)"
+    } else {
+        "asked for a host that is not registered"
     }
 }
 
@@ -443,9 +546,10 @@ fn view(hit: &Hit<'_>) -> String {
     .to_owned()
 }
 
-fn notes(placement: Option<&Placement>, verdict: &Verdict, has_no_catalog: bool) -> Vec<String> {
+/// What else to know. `verdict` is absent where there is no catalog.
+fn notes(placement: Option<&Placement>, verdict: Option<&Verdict>) -> Vec<String> {
     let mut notes = Vec::new();
-    if verdict.flags & flag::TRIAL != 0 {
+    if verdict.is_some_and(|verdict| verdict.flags & flag::TRIAL != 0) {
         notes.push(
             "the placement is in its trial state: its hits can be watched and are in no figure".to_owned(),
         );
@@ -455,7 +559,7 @@ fn notes(placement: Option<&Placement>, verdict: &Verdict, has_no_catalog: bool)
             "a server-to-server placement: address and agent are believed with a registered server's key only".to_owned(),
         );
     }
-    if has_no_catalog {
+    if verdict.is_none() {
         notes.push("no catalog was found: campaign, placement, medium and landing are not looked up (--catalog FILE)".to_owned());
     }
     notes

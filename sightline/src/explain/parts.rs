@@ -3,17 +3,21 @@
 use catalog::Placement;
 use event::dialect::{Entry, PartMeaning, PartState, Table};
 use event::hit::{Field, Hit};
-use event::identifier::{Form, IdField, RawId, Unusable};
+use event::identifier::{Form, IdField, IdKind, RawId, Unusable};
 use event::outcome::Outcome;
 use event::profile::Remap;
 use event::record::{Platform, SourceKind};
 use event::stage::Stage;
 use serde::Serialize;
 
+use crate::config::nearest;
+
 /// Characters of a value that are shown, if it has at least [`SHOWN_FROM`].
 const SHOWN: usize = 4;
 /// A shorter value is not shown at all: four characters would be half of it.
 const SHOWN_FROM: usize = 12;
+/// Characters of a name from which on a like one is offered: of two letters any is like any other.
+const NAME_MEANT_MIN: usize = 3;
 
 /// One parameter.
 #[derive(Debug, Serialize)]
@@ -30,6 +34,9 @@ pub(super) struct Part {
     pub(super) is_mark: bool,
     #[serde(skip)]
     pub(super) is_macro: bool,
+    /// The one field that it is for.
+    #[serde(skip)]
+    pub(super) field: Option<Field>,
 }
 
 /// Every parameter of a hit.
@@ -53,9 +60,15 @@ pub(super) fn explain(
             };
             let state = match part.state {
                 PartState::Empty => "empty: as if it were not there".to_owned(),
-                PartState::Macro => "not replaced by the medium: as if it were not there".to_owned(),
+                PartState::Macro => "macro not replaced: as if it were not there".to_owned(),
                 PartState::Broken => "a percent escape is broken: the hit is rejected".to_owned(),
+                PartState::Given if part.meaning == PartMeaning::Unknown => unknown(entry.table, &part.name),
                 PartState::Given => given(&part.meaning, text, hit, remap, platform),
+            };
+            let field = match part.meaning {
+                PartMeaning::Field(field) => Some(field),
+                PartMeaning::Fields(_) | PartMeaning::Mark | PartMeaning::Signals => None,
+                PartMeaning::Dropped | PartMeaning::Unknown => None,
             };
             // The name of what no table knows may be a value that has none.
             let name = if part.meaning == PartMeaning::Unknown && part.name.len() > 24 && !show_values {
@@ -70,6 +83,7 @@ pub(super) fn explain(
                 state,
                 is_mark: part.meaning == PartMeaning::Mark,
                 is_macro: is_macro && !matches!(part.meaning, PartMeaning::Dropped | PartMeaning::Unknown),
+                field,
             }
         })
         .collect()
@@ -141,7 +155,7 @@ fn meaning(meaning: &PartMeaning) -> String {
         }
         PartMeaning::Mark => "mark of the stage".to_owned(),
         PartMeaning::Signals => "privacy signals".to_owned(),
-        PartMeaning::Dropped => "known, needed by nobody".to_owned(),
+        PartMeaning::Dropped => "known, not used".to_owned(),
         PartMeaning::Unknown => "not known".to_owned(),
     }
 }
@@ -176,6 +190,21 @@ fn words(field: Field) -> String {
     text.to_owned()
 }
 
+/// What is said of a parameter that no table knows, with the known name that is probably meant.
+fn unknown(table: &Table, name: &str) -> String {
+    let known: Vec<&str> = table
+        .parameters()
+        .filter(|parameter| !parameter.is_json_only)
+        .map(|parameter| parameter.name)
+        .collect();
+    let meant = known.iter().find(|known| known.eq_ignore_ascii_case(name)).copied().or_else(|| {
+        let long = known.iter().copied().filter(|known| known.len() >= NAME_MEANT_MIN);
+        nearest(name, long).filter(|_| name.len() >= NAME_MEANT_MIN)
+    });
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    format!("dropped unread; counted as unknown{meant}")
+}
+
 /// What became of a value that was given.
 fn given(meaning: &PartMeaning, text: &str, hit: &Hit<'_>, remap: &Remap, platform: Platform) -> String {
     match meaning {
@@ -206,6 +235,9 @@ fn identifier(id: IdField, text: &str, hit: &Hit<'_>, remap: &Remap, platform: P
         return format!("read as {}{as_held}: see the device", held.name());
     }
     match RawId::new(held, text.as_bytes(), hit.caid_version).reduce() {
+        _ if held.kind() != IdKind::Imei && is_imei(text) => {
+            format!("looks like an IMEI, and is read as {}{as_held}", held.name())
+        }
         Ok(canonical) => {
             let form = match canonical.form() {
                 Form::Sha1 => "SHA-1",
@@ -213,12 +245,30 @@ fn identifier(id: IdField, text: &str, hit: &Hit<'_>, remap: &Remap, platform: P
                 Form::Md5 if is_digest(held, text) => "MD5",
                 Form::Md5 => "raw",
             };
-            format!("usable, recognised as {form}{as_held}")
+            let doubt = if held.kind() == IdKind::Imei && is_fifteen_digits(text) && !is_imei(text) {
+                "; its check digit is wrong"
+            } else {
+                ""
+            };
+            format!("usable, recognised as {form}{as_held}{doubt}")
         }
         Err(Unusable::Zero) => format!("zeros, or their digest: the system withholds it{as_held}"),
         Err(Unusable::Bad) => format!("a value that many devices send: never a device{as_held}"),
         Err(Unusable::Shape) => format!("neither such an identifier nor a digest of one{as_held}"),
     }
+}
+
+fn is_fifteen_digits(text: &str) -> bool {
+    text.len() == 15 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether this is an IMEI with a right check digit (3GPP TS 23.003 annex B: Luhn's, every second digit from the right doubled).
+fn is_imei(text: &str) -> bool {
+    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+    let digits = text.bytes().rev().map(|byte| u32::from(byte.wrapping_sub(b'0')));
+    let sum: u32 =
+        digits.enumerate().map(|(at, digit)| if at % 2 == 1 { doubled(digit) } else { digit }).sum();
+    is_fifteen_digits(text) && sum.is_multiple_of(10) && text.bytes().any(|byte| byte != b'0')
 }
 
 /// Whether a value that was reduced to an MD5 was one already: 32 hexadecimal digits (31 where a leading zero was lost) where no raw value
@@ -263,6 +313,44 @@ pub(super) fn name_of(table: &Table, field: Field) -> String {
     named.map_or_else(|| field.name().to_owned(), |parameter| parameter.name.to_owned())
 }
 
+/// The macros that stand there as they are, and those among them that the placement's medium does not fill.
+fn macros_left(
+    entry: &Entry<'_, '_>,
+    hit: &Hit<'_>,
+    parts: &[Part],
+    placement: Option<&Placement>,
+) -> Vec<String> {
+    let left: Vec<&Part> = parts.iter().filter(|part| part.is_macro).collect();
+    let values: Vec<&str> = left.iter().map(|part| part.value.as_str()).collect();
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let has_value = hit.ids.iter().any(Option::is_some)
+        || [hit.time, hit.request_id, hit.group_id].iter().any(Option::is_some);
+    let what = if left.len() > 1 && !has_value {
+        "this is a template, with no macro replaced"
+    } else {
+        "the medium left these macros as they are"
+    };
+    let mut lines = vec![format!("values for {}: {what}", values.join(" "))];
+    let Some(profile) = placement.and_then(|placement| placement.profile.as_ref()) else { return lines };
+    for part in left {
+        let name = part.value.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        if profile.macros().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let field = part.field;
+        let template = entry.table.macros().find(|(_, of)| Some(*of) == field).map(|(template, _)| template);
+        let filled = field.and_then(|field| profile.macro_for(template, field));
+        let instead = filled.map_or_else(
+            || "and nothing like it".to_owned(),
+            |(name, _)| format!("it fills {}", profile.written(name)),
+        );
+        lines.push(format!("profile {} has no {}: {instead}", profile.name(), part.value));
+    }
+    lines
+}
+
 /// What the medium could send and does not.
 pub(super) fn missing(
     entry: &Entry<'_, '_>,
@@ -281,12 +369,12 @@ pub(super) fn missing(
     if hit.placement.is_none() {
         missing.push("the placement: nothing can be counted without".to_owned());
     }
-    let macros: Vec<&str> =
-        parts.iter().filter(|part| part.is_macro).map(|part| part.value.as_str()).collect();
-    if !macros.is_empty() {
-        missing.push(format!("values for {}: the medium left these macros as they are", macros.join(" ")));
-    }
-    if hit.ids.iter().all(Option::is_none) {
+    missing.extend(macros_left(entry, hit, parts, placement));
+    // What a macro stands for was said with the macros.
+    let is_asked = |field: &dyn Fn(Field) -> bool| {
+        parts.iter().any(|part| part.is_macro && part.field.is_some_and(field))
+    };
+    if hit.ids.iter().all(Option::is_none) && !is_asked(&|field| matches!(field, Field::Id(_))) {
         let names: Vec<&str> = table
             .parameters()
             .filter(|parameter| matches!(parameter.field, Some(Field::Id(_))) && !parameter.is_json_only)
@@ -302,11 +390,12 @@ pub(super) fn missing(
         (Field::Time, hit.time.is_some(), "so that late hits count on the right day"),
         (Field::Os, hit.os.is_some(), "so that the right identifier is taken for the device"),
     ] {
-        if !is_there && has(field) {
+        if !is_there && has(field) && !is_asked(&|asked| asked == field) {
             missing.push(format!("{} ({}), {why}", words(field), name(field)));
         }
     }
-    if hit.request_id.is_none() && hit.group_id.is_none() {
+    let is_view = |field| matches!(field, Field::RequestId | Field::GroupId);
+    if hit.request_id.is_none() && hit.group_id.is_none() && !is_asked(&is_view) {
         let names: Vec<String> =
             [Field::RequestId, Field::GroupId].into_iter().filter(|field| has(*field)).map(name).collect();
         if !names.is_empty() {
@@ -317,7 +406,7 @@ pub(super) fn missing(
     if placement.is_some_and(|placement| placement.source != SourceKind::Client) {
         for (field, is_there) in [(Field::Ip, hit.ip.is_some()), (Field::UserAgent, hit.user_agent.is_some())]
         {
-            if !is_there && has(field) {
+            if !is_there && has(field) && !is_asked(&|asked| asked == field) {
                 missing.push(format!(
                     "{} ({}), which only the medium's server knows",
                     words(field),

@@ -1,40 +1,45 @@
-//! An explanation as text for a terminal of 80 columns and more.
+//! An explanation as text: lines of at most 80 columns, and a table of the parts, which is as wide as its values.
 
 use std::io::{self, Write};
 
 use super::Explanation;
 use crate::table;
 
+/// Columns of a terminal.
+const COLUMNS_MAX: usize = 80;
+/// Columns of what stands before a line.
+const HEAD_COLUMNS: usize = 12;
+
 /// Prints it.
 pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
     if let Some(found) = &explanation.found {
-        writeln!(out, "found       {found}")?;
+        line(out, "found", found)?;
     }
     match &explanation.dialect {
-        Some(dialect) => writeln!(out, "dialect     {dialect}, answered with a {}", explanation.answer)?,
-        None => writeln!(out, "dialect     none")?,
+        Some(dialect) => line(out, "dialect", &format!("{dialect}, answered with a {}", explanation.answer))?,
+        None => line(out, "dialect", "none")?,
     }
-    writeln!(out, "stage       {}: {}", explanation.stage.unwrap_or("none"), explanation.stage_because)?;
+    line(out, "stage", &format!("{}: {}", explanation.stage.unwrap_or("none"), explanation.stage_because))?;
     if explanation.dialect.is_some() {
         hit(explanation, out)?;
     }
     list(out, "missing", &explanation.missing)?;
     list(out, "note", &explanation.notes)?;
-    writeln!(out, "outcome     {}: {}", explanation.outcome, explanation.hint)
+    line(out, "outcome", &format!("{}: {}", explanation.outcome, explanation.hint))
 }
 
 fn hit(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "campaign    {}", explanation.campaign)?;
-    writeln!(out, "placement   {}", explanation.placement)?;
-    writeln!(out, "time        {}", explanation.time)?;
+    line(out, "campaign", &explanation.campaign)?;
+    line(out, "placement", &explanation.placement)?;
+    line(out, "time", &explanation.time)?;
     list(out, "device", &explanation.device)?;
     list(out, "privacy", &explanation.signals)?;
-    writeln!(out, "repeats     {}", explanation.view)?;
+    line(out, "repeats", &explanation.view)?;
     if let Some(signature) = &explanation.signature {
-        writeln!(out, "signature   {signature}")?;
+        line(out, "signature", signature)?;
     }
     if let Some(landing) = &explanation.landing {
-        writeln!(out, "landing     {landing}")?;
+        line(out, "landing", landing)?;
     }
     writeln!(out)?;
     let mut parts = table::plain(&["parameter", "value", "what it is", "what becomes of it"]);
@@ -47,8 +52,26 @@ fn hit(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn list(out: &mut dyn Write, head: &str, lines: &[String]) -> io::Result<()> {
-    for (index, line) in lines.iter().enumerate() {
-        writeln!(out, "{:<11} {line}", if index == 0 { head } else { "" })?;
+    for (index, text) in lines.iter().enumerate() {
+        line(out, if index == 0 { head } else { "" }, text)?;
     }
     Ok(())
+}
+
+/// One line, broken between words where it is longer than a terminal.
+fn line(out: &mut dyn Write, head: &str, text: &str) -> io::Result<()> {
+    let mut head = head;
+    let mut row = String::new();
+    for word in text.split(' ') {
+        if !row.is_empty() && HEAD_COLUMNS + row.chars().count() + 1 + word.chars().count() > COLUMNS_MAX {
+            writeln!(out, "{head:<HEAD_COLUMNS$}{row}")?;
+            head = "";
+            row.clear();
+        }
+        if !row.is_empty() {
+            row.push(' ');
+        }
+        row.push_str(word);
+    }
+    writeln!(out, "{head:<HEAD_COLUMNS$}{row}")
 }

@@ -42,6 +42,11 @@ id = "signed"
 name = "Signed"
 medium = "Video"
 signed_links = true
+[[campaign.placement]]
+id = "video"
+name = "Film"
+medium = "Video"
+vast_tag = "https://ads.example.com/tag"
 "#;
 
 /// A folder with the catalog, and a link key on request.
@@ -90,11 +95,14 @@ dialect     miaozhen, Miaozhen (秒针), answered with a pixel
 stage       impression: by br=1
 campaign    2148023: Spring
 placement   7V3Km: Feed, medium Video, c2s, live
-time        2026-11-22T00:00:00Z, 6 h before receipt; day 2026-11-22 of Asia/Shanghai
+time        2026-11-22T00:00:00Z, 6 h before receipt; day 2026-11-22 of
+            Asia/Shanghai
 device      m11: the device (oaid, on android)
             m1a: not usable
-privacy     none in the URL (the browser's headers and cookies are not known here)
-repeats     repeats are told by request id and stage; the request id ties the hits of one view
+privacy     none in the URL (the browser's headers and cookies are not known
+            here)
+repeats     repeats are told by request id and stage; the request id ties the
+            hits of one view
 
  parameter  value                  what it is                 what becomes of it
  k          2148023                campaign                   read
@@ -102,10 +110,10 @@ repeats     repeats are told by request id and stage; the request id ties the hi
  mt         1795305600             client time                read
  mo         0                      operating system           read
  tr         abcd… (16 characters)  request id                 read
- m2         __IMEI__               identifier imei_md5        not replaced by the medium: as if it were not there
+ m2         __IMEI__               identifier imei_md5        macro not replaced: as if it were not there
  m11        1fe9… (36 characters)  identifier oaid            usable, recognised as raw
  m1a        0ed8… (32 characters)  identifier android_id_md5  a value that many devices send: never a device
- mn         … (6 characters)       known, needed by nobody    dropped unread; its name is counted
+ mn         … (6 characters)       known, not used            dropped unread; its name is counted
  zz         … (5 characters)       not known                  dropped unread; counted as unknown
  br         1                      mark of the stage          read
  vf                                group id of the view       empty: as if it were not there
@@ -267,7 +275,7 @@ fn other_grammars_are_explained_part_by_part() {
         &[
             "dialect admaster",
             "a 2148023 campaign read",
-            "0c __IMEI__ identifier imei_md5 not replaced",
+            "0c __IMEI__ identifier imei_md5 macro not replaced",
             "accepted",
         ],
     );
@@ -300,7 +308,124 @@ fn a_moment_is_read_in_the_ways_of_logs_and_people() {
 #[test]
 fn an_empty_url_is_wrong_usage() {
     for url in ["", " "] {
-        let error = read_url(url).expect_err("nothing to explain");
+        let error = read_urls(url).expect_err("nothing to explain");
         assert!(error.downcast_ref::<ConfigError>().is_some(), "{error}");
+    }
+}
+
+#[test]
+fn an_agent_that_net_leaves_out_is_said_so() {
+    let desk = Desk::new();
+    let robot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+    for (agent, wanted) in [("curl/8.1", "that of a program and no browser"), (robot, "a robot's")] {
+        let (text, counted) = desk.say("/i?c=2148023&p=7V3Km", &["--agent", agent]);
+        has(&text, &["outcome accepted: stored, and left out of net figures: the agent is", wanted]);
+        assert!(!counted, "{text}");
+    }
+    let (text, counted) =
+        desk.say("/i?c=2148023&p=7V3Km", &["--agent", "Mozilla/5.0 (X11; Linux) Firefox/145.0"]);
+    has(&text, &["outcome accepted: counted"]);
+    assert!(counted);
+    // Whoever sends a server's hits is not the viewer.
+    assert!(desk.say("/i?c=2148023&p=server", &["--agent", "curl/8.1"]).1);
+}
+
+#[test]
+fn a_trial_placement_counts_once_it_is_live() {
+    let (text, counted) = Desk::new().say("/i?c=2148023&p=kuai", &[]);
+    has(&text, &["in its trial state", "outcome accepted: would be counted once the placement is live"]);
+    assert!(counted);
+}
+
+#[test]
+fn a_named_catalog_has_to_be_there() {
+    let desk = Desk::new();
+    let arguments = ["sightline", "explain", "--catalog", "no-such.toml", "/i?c=k&p=p"];
+    let Command::Explain(args) = Cli::try_parse_from(arguments).expect("parses").command else {
+        panic!("another command")
+    };
+    let error = run(&args, &mut Vec::new()).expect_err("it is not there");
+    assert!(
+        error.downcast_ref::<ConfigError>().is_some() && error.to_string().contains("no-such.toml"),
+        "{error}"
+    );
+    assert!(desk.say("/i?c=2148023&p=7V3Km", &[]).1);
+}
+
+#[test]
+fn macros_are_held_against_the_mediums_profile_and_a_template_is_told() {
+    let desk = Desk::new();
+    let text = desk.text("/x/k=2148023&p=kuai&mo=__OS__&m2=__IMEI4__&m11=__OAID__&mt=__TS__&o=");
+    has(
+        &text,
+        &[
+            "this is a template, with no macro replaced",
+            "profile kuaishou has no __IMEI4__: it fills __IMEI2__",
+        ],
+    );
+    for absent in ["identifier, for reach", "client time (", "has no __OAID__", "has no __TS__"] {
+        assert!(!text.contains(absent), "{absent} in\n{text}");
+    }
+    let fired = desk.text(&format!("/x/k=2148023&p=kuai&m2=__IMEI2__&m11={OAID}&mt=__TS__&o="));
+    has(&fired, &["the medium left these macros as they are"]);
+}
+
+#[test]
+fn values_and_names_that_are_probably_others_are_told() {
+    let desk = Desk::new();
+    for (url, wanted) in [
+        (format!("/i?c=2148023&p=7V3Km&oaid={IMEI}"), "looks like an IMEI, and is read as oaid"),
+        (format!("/i?c=2148023&p=7V3Km&cookie={IMEI}"), "looks like an IMEI, and is read as cookie"),
+        (
+            "/i?c=2148023&p=7V3Km&imei=356938035643808".to_owned(),
+            "recognised as raw; its check digit is wrong",
+        ),
+        (format!("/i?c=2148023&p=7V3Km&oiad={OAID}"), "counted as unknown; did you mean oaid?"),
+        ("/i?C=2148023&P=7V3Km".to_owned(), "did you mean c?"),
+        ("/i?c=2148023&p=7V3Km&t=2026-11-22".to_owned(), "what was sent is no time from 2000 to 2100"),
+    ] {
+        has(&desk.text(&url), &[wanted]);
+    }
+    assert!(!desk.text(&format!("/i?c=2148023&p=7V3Km&imei={IMEI}")).contains("check digit"));
+}
+
+#[test]
+fn a_device_that_is_withheld_is_not_called_the_device() {
+    let text = Desk::new().text(&format!("/i?c=2148023&p=7V3Km&lmt=1&oaid={OAID}"));
+    has(
+        &text,
+        &[
+            "device oaid: usable (oaid), and no device is kept, see privacy",
+            "limits ad tracking: no device is kept",
+        ],
+    );
+}
+
+#[test]
+fn what_a_click_lacks_is_said_of_a_click() {
+    let text = Desk::new().text("/c?c=2148023&p=7V3Km&u=www.example.com");
+    has(
+        &text,
+        &[
+            "it counts as a click without a device",
+            "landing asked for what does not begin with https:// or http://: redirected",
+        ],
+    );
+}
+
+#[test]
+fn a_wrapper_is_answered_as_the_tracker_would() {
+    let desk = Desk::new();
+    has(&desk.text("/vast?c=2148023&p=7V3Km"), &["answered with 404: the placement has no vast_tag"]);
+    has(&desk.text("/vast?c=2148023&p=video"), &["answered with 200 and the wrapper"]);
+    has(&desk.text("/vast?c=2148023"), &["answered with 400"]);
+}
+
+#[test]
+fn every_line_is_a_url_and_text_fits_eighty_columns() {
+    assert_eq!(read_urls(" /i?c=a \n\n/i?c=b\n").expect("two"), ["/i?c=a", "/i?c=b"]);
+    let text = Desk::new().text("/i?c=2148023&p=7V3Km");
+    for line in text.lines().filter(|line| !line.starts_with(" parameter")) {
+        assert!(line.chars().count() <= 80, "{line}");
     }
 }
