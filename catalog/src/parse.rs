@@ -180,8 +180,7 @@ fn read_profile(table: &Table<'_>, profiles: &Profiles) -> Checked<Option<Arc<Pr
     }
     let known: Vec<&str> = profiles.iter().map(|profile| profile.name()).collect();
     let hint = nearest(name, known.iter().copied())
-        .map(|near| format!("; did you mean `{near}`?"))
-        .unwrap_or_default();
+        .map_or_else(|| ".".to_owned(), |near| format!("; did you mean `{near}`?"));
     wrong(at, format!("there is no profile of a medium `{name}`{hint} There are: {}", known.join(", ")))
 }
 

@@ -157,6 +157,7 @@ id = \"bare\"",
         "\"kuaishu\"",
         "catalog.toml:17: there is no profile of a medium `kuaishu`; did you mean `kuaishou`? There are: ",
     ),
+    ("\"kuaishou\"", "\"zzz\"", "catalog.toml:17: there is no profile of a medium `zzz`. There are: alimama"),
     ("\"kuaishou\"", "7", "catalog.toml:17: `profile` is integer, expected a text in quotes"),
     ("\"trial\"", "\"trail\"", "catalog.toml:18: `trail` is no state of a placement: live or trial"),
     (

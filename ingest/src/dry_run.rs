@@ -168,7 +168,11 @@ mod tests {
         let text = "[[campaign]]\nid = \"k\"\nname = \"K\"\ntime_zone = \"UTC\"\n[[campaign.placement]]\nid = \"p\"\nname = \"P\"\nmedium = \"M\"\n\
                     [[campaign.placement]]\nid = \"video\"\nname = \"V\"\nmedium = \"M\"\nvast_tag = \"https://ads.example/tag\"\nsigned_links = true\n";
         let catalog = Catalog::parse(text, "c").expect("a catalog");
-        let keys = KeyRing::generate(|bytes| bytes.fill(7));
+        let keys = KeyRing::generate(|bytes| {
+            for (at, byte) in bytes.iter_mut().enumerate() {
+                *byte = at as u8;
+            }
+        });
         let link_keys = LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]);
         let link_keys = link_keys.expect("a key");
         let run = DryRun {

@@ -278,6 +278,11 @@ pub(crate) fn check(servers: &[Server]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Reads every key file, and keeps nothing.
+pub(crate) fn check_keys(servers: &[Server]) -> Result<(), Error> {
+    servers.iter().try_for_each(|server| Registered::load(server).map(drop))
+}
+
 fn read_key(name: &str, path: &Path) -> Result<KeyDigest, Error> {
     let text = key_file::read(path).map_err(|source| Error::KeyFile { name: name.to_owned(), source })?;
     let key = text.trim().as_bytes();

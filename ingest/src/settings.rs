@@ -186,6 +186,14 @@ impl Settings {
         senders::check(&self.server)?;
         self.limits.check()
     }
+
+    /// Reads the key files of the registered servers, as a start would.
+    ///
+    /// # Errors
+    /// A file that is missing, that others may read, or that holds no key.
+    pub fn check_keys(&self) -> Result<(), Error> {
+        senders::check_keys(&self.server)
+    }
 }
 
 /// Refuses a value outside its range.

@@ -12,6 +12,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::address::Cidr;
+use crate::apps::Apps;
+use crate::key_file::KeyFileError;
 use crate::record::AppName;
 
 /// Longest time that a setting may give, seconds: a day.
@@ -114,6 +116,14 @@ pub struct App {
 }
 
 impl Settings {
+    /// Reads the key files of the registered apps, as a start would.
+    ///
+    /// # Errors
+    /// A file that is missing, that others may read, or that holds no key.
+    pub fn check_keys(&self) -> Result<(), KeyFileError> {
+        Apps::load(&self.app).map(drop)
+    }
+
     /// Holds each value against what is allowed.
     ///
     /// # Errors

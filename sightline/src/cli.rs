@@ -113,10 +113,11 @@ pub(crate) enum Command {
     /// Look into a journal that no process is writing.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Check a configuration file, and the catalog that it names, without starting anything.
-    #[command(after_help = "Example:\n  sightline check-config deploy/full.toml")]
+    /// Check a configuration file with the key files and the catalog that it names, or a catalog, without starting anything.
+    #[command(after_help = "Example:\n  sightline check-config deploy/full.toml\n  \
+        sightline check-config sightline-data/catalog.toml")]
     CheckConfig {
-        /// The configuration file.
+        /// The configuration or catalog file.
         file: PathBuf,
     },
     /// The catalog of a cluster: publish it to every node, or print the one in force.
@@ -300,7 +301,7 @@ pub(crate) struct PlaceArgs {
 /// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The URL as a medium fires it; `-` reads it from standard input.
+    /// The URL as a medium fires it; `-` reads one from each line of standard input.
     pub(crate) url: String,
     /// When it is received, such as `2026-11-22T12:00:00Z`, or Unix seconds or milliseconds. By default now.
     #[arg(long, value_name = "TIME")]

@@ -39,7 +39,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use catalog::Catalog;
 use clap::Parser;
+use event::profile::Profiles;
 
 use catalog_topic::Published;
 use cli::{CatalogCommand, Cli, Command, JournalCommand};
@@ -56,11 +58,25 @@ fn main() -> ExitCode {
         // Whoever read the output has seen enough: `sightline journal dump … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", said(&error));
             // Wrong usage and a wrong configuration are the caller's to mend before trying again.
             ExitCode::from(if error.downcast_ref::<ConfigError>().is_some() { 2 } else { 1 })
         }
     }
+}
+
+/// An error and its causes. Some say their cause themselves; it is not said twice.
+fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut said, cause| {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            if !said.is_empty() {
+                said.push_str(": ");
+            }
+            said.push_str(&cause);
+        }
+        said
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -96,9 +112,15 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
     }
 }
 
-/// Checks a configuration and, if it is there, the catalog that it names.
+/// Checks a configuration, the key files that it names and, if it is there, the catalog. A catalog is checked as one.
 fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    if is_catalog(&config::read_text(file)?) {
+        let catalog = catalog_file::read(file, Profiles::built_in())?;
+        writeln!(out, "{}: a catalog, and right, {}", file.display(), contents(&catalog))?;
+        return Ok(());
+    }
     let config = Config::load(Some(file), None)?;
+    check_keys(&config).map_err(|problem| ConfigError::in_file(file, problem))?;
     writeln!(out, "{}: right", file.display())?;
     if config.kafka.is_on() {
         writeln!(
@@ -112,17 +134,30 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let path = config.catalog_path();
     if config.catalog.is_some() || path.exists() {
         let catalog = catalog_file::read(&path, &grammars.profiles)?;
-        let placements: usize = catalog.campaigns.values().map(|campaign| campaign.placements.len()).sum();
-        writeln!(
-            out,
-            "{}: right, {} campaigns, {placements} placements",
-            path.display(),
-            catalog.campaigns.len()
-        )?;
+        writeln!(out, "{}: right, {}", path.display(), contents(&catalog))?;
     } else {
         writeln!(out, "{}: not there yet; the first start writes an example", path.display())?;
     }
     Ok(())
+}
+
+/// Reads the key files of registered servers, apps and signed links, as a start would.
+fn check_keys(config: &Config) -> Result<(), String> {
+    config.tracker.check_keys().map_err(|error| format!("[[tracker.server]] {error}"))?;
+    config.opt_out.check_keys().map_err(|error| format!("[[opt_out.app]] {error}"))?;
+    let links = link_keys::load(&config.links.key_files, &config.data_dir());
+    links.map(drop).map_err(|error| said(&error))
+}
+
+/// Whether this is a catalog, given where a configuration was asked for: campaigns stand in no configuration.
+fn is_catalog(text: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with("[[campaign"))
+}
+
+/// What a catalog holds.
+fn contents(catalog: &Catalog) -> String {
+    let placements: usize = catalog.campaigns.values().map(|campaign| campaign.placements.len()).sum();
+    format!("{} campaigns, {placements} placements", catalog.campaigns.len())
 }
 
 /// The way to the cluster of a configuration.
@@ -159,5 +194,25 @@ fn show(config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
             "no catalog was published yet: run `sightline catalog publish FILE --config {}`",
             config.display()
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_says_itself_is_not_said_twice() {
+        let error = Err::<(), _>(anyhow::anyhow!("no such file")).context("cannot read k: no such file");
+        let error = error.context("cannot start").expect_err("an error");
+        assert_eq!(said(&error), "cannot start: cannot read k: no such file");
+    }
+
+    #[test]
+    fn a_catalog_is_told_from_a_configuration() {
+        assert!(is_catalog("# mine\n [[campaign]]\nid = \"a\"\n"));
+        assert!(!is_catalog("catalog = \"campaigns.toml\"\n[tracker]\n"));
     }
 }

@@ -68,8 +68,8 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         for hit in fresh {
             let today = received(hit).map(|at| at.date_naive());
             if today != day {
-                let date = today.map(|today| today.to_string()).unwrap_or_default();
-                writeln!(out, "{date} (times in UTC)")?;
+                let shown = today.map(|today| today.to_string()).unwrap_or_default();
+                writeln!(out, "{shown} (times in UTC)")?;
                 day = today;
             }
             writeln!(out, "{}", line(hit))?;

@@ -69,6 +69,10 @@ fn mistakes_are_answered_with_what_to_do_and_code_two() {
         );
         assert!(!folder.path().join("sightline-data").exists(), "nothing was begun");
     }
+    fs::write(&config, "[tracker]\nlisten = \"8080\"\n").expect("written");
+    let output = run(folder.path(), &["check-config", "sightline.toml"]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    assert!(err(&output).contains("such as \"127.0.0.1:8080\""), "{}", err(&output));
     for words in [
         &["no-such-command"][..],
         &["report"],
@@ -77,12 +81,50 @@ fn mistakes_are_answered_with_what_to_do_and_code_two() {
     ] {
         assert_eq!(code(&run(folder.path(), words)), 2, "{words:?}");
     }
+    let output = run(folder.path(), &["replay", "nowhere"]);
+    assert_eq!(code(&output), 2);
+    assert!(err(&output).contains("nowhere: there is no such file"), "{}", err(&output));
     let output = run(folder.path(), &["report", "reach"]);
     assert_eq!(code(&output), 1);
     assert!(err(&output).contains("no instance runs on the data folder sightline-data"), "{}", err(&output));
     let output = run(folder.path(), &["--help"]);
     assert_eq!(code(&output), 0);
     assert!(out(&output).contains("standalone"), "{}", out(&output));
+}
+
+#[test]
+fn a_key_file_that_cannot_be_used_is_found_and_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("the.key");
+    let sections = [
+        "[[tracker.server]]\nname = \"stitcher\"\nsigning_key_files = [\"the.key\"]\n",
+        "[[opt_out.app]]\nname = \"app\"\nkey_files = [\"the.key\"]\n",
+        "[links]\nkey_files = [\"the.key\"]\n",
+    ];
+    for section in sections {
+        fs::write(folder.path().join("sightline.toml"), section).expect("written");
+        let check = || run(folder.path(), &["check-config", "sightline.toml"]);
+        let _ = fs::remove_file(&key);
+        let absent = check();
+        assert_eq!(code(&absent), 2, "{}", err(&absent));
+        assert_eq!(err(&absent).matches("No such file").count(), 1, "{}", err(&absent));
+        for (text, mode, wanted) in
+            [("", 0o600, "the.key"), ("too-short\n", 0o600, "the.key"), ("x", 0o644, "chmod 600")]
+        {
+            fs::write(&key, text).expect("written");
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("chmod");
+            let output = check();
+            assert_eq!(code(&output), 2, "{section}{mode:o} {}", err(&output));
+            assert!(err(&output).contains(wanted) && !err(&output).contains("too-short"), "{}", err(&output));
+        }
+    }
+    fs::write(folder.path().join("sightline.toml"), sections[0]).expect("written");
+    fs::remove_file(&key).expect("is there");
+    let output = run(folder.path(), &["standalone", "--config", "sightline.toml"]);
+    assert_ne!(code(&output), 0);
+    let said = err(&output);
+    let said = said.lines().find(|line| line.starts_with("error:")).unwrap_or_default();
+    assert!(said.matches("No such file").count() == 1 && !said.contains("listen"), "{said}");
 }
 
 #[test]
@@ -95,7 +137,13 @@ fn a_catalog_that_is_wrong_is_refused_with_its_line() {
     let output = run(folder.path(), &["check-config", "sightline.toml"]);
     assert_eq!(code(&output), 2, "{}", err(&output));
     assert!(err(&output).contains("catalog.toml:4:"), "{}", err(&output));
+    // A catalog is checked as one.
+    let output = run(folder.path(), &["check-config", "catalog.toml"]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    assert!(err(&output).contains("catalog.toml:4:"), "{}", err(&output));
     fs::write(&catalog, CATALOG).expect("written");
+    let output = run(folder.path(), &["check-config", "catalog.toml"]);
+    assert!(out(&output).contains("a catalog, and right, 1 campaigns"), "{}", out(&output));
     let output = run(folder.path(), &["check-config", "sightline.toml"]);
     assert_eq!(code(&output), 0, "{}", err(&output));
     assert!(out(&output).contains("1 campaigns, 3 placements"), "{}", out(&output));
@@ -243,8 +291,16 @@ fn a_catalog_that_changes_is_taken_and_a_wrong_one_leaves_the_old_in_force() {
 #[test]
 fn reports_and_settle_say_what_to_do() {
     let instance = Instance::start(Options::default());
+    let mut connection = Connection::open(instance.tracker()).expect("connects");
+    let program = [("user-agent", "curl/8.5.0")];
+    connection.get("/i?c=demo&p=p1&rid=program&cookie=b", &program).expect("answers");
+    let output = instance.command(&["report", "reach", "--settle"]);
+    let said = "1 impression was received, and all removed: see `sightline report delivery";
+    assert!(out(&output).contains(said), "{}", out(&output));
+    assert!(!out(&output).contains("--settle"), "it was settled: {}", out(&output));
     get(instance.tracker(), "/i?c=demo&p=p1&rid=a&cookie=b");
     let output = instance.command(&["report", "reach", "--settle"]);
+    assert!(!out(&output).contains("removed"), "{}", out(&output));
     assert_eq!(code(&output), 0, "{}", err(&output));
     let text = out(&output);
     assert!(
@@ -265,6 +321,16 @@ fn reports_and_settle_say_what_to_do() {
     let output = instance.command(&["report", "reach", "--filter", "total_net"]);
     assert_eq!(code(&output), 2, "{}", err(&output));
     assert!(err(&output).contains("possible values: gross, net"), "{}", err(&output));
+    for (campaign, placement, wanted) in [
+        ("demo", "p1", "placement p1 is live"),
+        ("demo", "p9", "there is no placement p9"),
+        ("demmo", "p1", "there is no campaign demmo; did you mean demo?"),
+    ] {
+        let words = ["watch", "--campaign", campaign, "--placement", placement, "--once"];
+        let output = instance.command(&words);
+        assert_eq!(code(&output), 2, "{}", err(&output));
+        assert!(err(&output).contains(wanted), "{}", err(&output));
+    }
     let tracker = format!("http://{}", instance.tracker());
     let output = instance.command(&["report", "reach", "--url", &tracker]);
     assert_eq!(code(&output), 2, "{}", err(&output));

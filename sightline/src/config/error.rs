@@ -122,7 +122,13 @@ fn reword(message: &str, section: Option<String>) -> String {
         let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return format!("unknown {what} `{wrong}`{place}{meant}\n  allowed here: {allowed}");
     }
-    format!("{}{place}", message.trim_end())
+    // What an address has to look like is said in no reader's own words.
+    let example = if message.contains("invalid socket address") {
+        "; an address and a port, such as \"127.0.0.1:8080\""
+    } else {
+        ""
+    };
+    format!("{}{place}{example}", message.trim_end())
 }
 
 #[cfg(test)]

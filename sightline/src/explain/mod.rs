@@ -268,7 +268,7 @@ impl Ground<'_> {
         let remap = placement.map_or(Remap::none(), |placement| placement.remap(entry.number));
         let parts = parts::explain(entry, hit, remap, platform, self.show_values);
         let outcome = verdict.outcome;
-        let (hint, counted) = self.ending(&verdict);
+        let (ending, counted) = self.ending(&verdict);
         Ok(Explanation {
             found: None,
             dialect: Some(format!("{}, {}", entry.table.name(), entry.table.title())),
@@ -286,7 +286,7 @@ impl Ground<'_> {
             missing: parts::missing(entry, hit, &parts, placement),
             notes: notes(placement, self.catalog.is_some().then_some(&verdict)),
             outcome: outcome.name(),
-            hint,
+            hint: ending,
             counted,
             parts,
         })

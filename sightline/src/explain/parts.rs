@@ -67,8 +67,11 @@ pub(super) fn explain(
             };
             let field = match part.meaning {
                 PartMeaning::Field(field) => Some(field),
-                PartMeaning::Fields(_) | PartMeaning::Mark | PartMeaning::Signals => None,
-                PartMeaning::Dropped | PartMeaning::Unknown => None,
+                PartMeaning::Fields(_)
+                | PartMeaning::Mark
+                | PartMeaning::Signals
+                | PartMeaning::Dropped
+                | PartMeaning::Unknown => None,
             };
             // The name of what no table knows may be a value that has none.
             let name = if part.meaning == PartMeaning::Unknown && part.name.len() > 24 && !show_values {

@@ -95,6 +95,9 @@ fn format_of(args: &ReplayArgs) -> anyhow::Result<FileFormat> {
         Some("tsv" | "tab") => Ok(FileFormat::Tsv),
         Some("ndjson" | "jsonl" | "json") => Ok(FileFormat::Ndjson),
         Some("log") => Ok(FileFormat::Nginx),
+        _ if !is_stdin(&args.file) && !args.file.exists() => {
+            Err(ConfigError::in_file(&args.file, "there is no such file").into())
+        }
         _ => Err(ConfigError::usage(format!(
             "cannot tell how {} is written: give --format tsv, ndjson or nginx",
             args.file.display()
@@ -103,8 +106,12 @@ fn format_of(args: &ReplayArgs) -> anyhow::Result<FileFormat> {
     }
 }
 
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 fn open(path: &Path, format: FileFormat) -> anyhow::Result<Input> {
-    let (reader, bytes): (Box<dyn BufRead>, _) = if path.as_os_str() == "-" {
+    let (reader, bytes): (Box<dyn BufRead>, _) = if is_stdin(path) {
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin())), None)
     } else {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;

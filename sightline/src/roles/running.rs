@@ -340,7 +340,13 @@ fn start_tracker(
         lanes: ground.lanes.iter().take(threads).cloned().collect(),
         clock: ground.clock.clone(),
     };
-    ingest::start(settings, parts).context("cannot start the tracker; its address stands in [tracker] listen")
+    ingest::start(settings, parts).map_err(|error| {
+        let hint = match error.key() {
+            Some("tracker.listen") => ": stop what listens there, or set another address in [tracker] listen",
+            Some(_) | None => "",
+        };
+        anyhow!("cannot start the tracker: {error}{hint}")
+    })
 }
 
 fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
