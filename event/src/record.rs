@@ -169,7 +169,7 @@ pub struct Event<'a> {
     /// The time by which the event counts: the client's if plausible, else receipt. Purpose: day and hour of the figures, order of the
     /// hits of one view. Not sensitive by itself.
     pub time_ms: UnixMs,
-    /// The client's time as sent, where it was a number before [`crate::time::TIME_MS_END`]; else `None`. Purpose: duplicate key, checks of
+    /// The client's time as sent, where it was a time ([`crate::time::TIME_MS_BEGIN`] to [`crate::time::TIME_MS_END`]); else `None`. Purpose: duplicate key, checks of
     /// clocks. Not sensitive by itself.
     pub client_time_ms: Option<UnixMs>,
     /// Campaign-local day, days since 1970-01-01. `None` while unresolved. Purpose: figures by day. Not sensitive.

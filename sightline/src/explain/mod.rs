@@ -381,8 +381,8 @@ impl Ground<'_> {
             });
         }
         if lines.is_empty() {
-            let what = if entry.is_click { "a click" } else { "a hit" };
-            lines.push(format!("none: it counts as {what} without a device, and is in no reach"));
+            let what = hit.stage.map_or("hit", event::stage::Stage::name);
+            lines.push(format!("none: the {what} counts without a device, and is in no reach"));
         }
         lines
     }

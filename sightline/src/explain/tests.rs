@@ -407,7 +407,7 @@ fn what_a_click_lacks_is_said_of_a_click() {
     has(
         &text,
         &[
-            "it counts as a click without a device",
+            "none: the click counts without a device",
             "landing asked for what does not begin with https:// or http://: redirected",
         ],
     );

@@ -256,8 +256,7 @@ fn columns(known: &[Column], rows: &[&Value], with_n_plus: bool, out: &mut dyn W
         })
     };
     let known: Vec<&Column> = known.iter().filter(|column| is_shown(column)).collect();
-    let widest =
-        if with_n_plus { rows.iter().map(|row| numbers(row, "n_plus").len()).max().unwrap_or(0) } else { 0 };
+    let widest = if with_n_plus { rows.iter().map(|row| n_plus_columns(row)).max().unwrap_or(0) } else { 0 };
     let n_plus: Vec<String> = (1..=widest).map(|n| format!("{n}+")).collect();
     let heads: Vec<&str> =
         known.iter().map(|column| column.head).chain(n_plus.iter().map(String::as_str)).collect();
@@ -270,6 +269,12 @@ fn columns(known: &[Column], rows: &[&Value], with_n_plus: bool, out: &mut dyn W
     }
     table::right_align(&mut shown, &(1..heads.len()).collect::<Vec<_>>());
     table::print(&shown, out)
+}
+
+/// Columns that show all of a row's N+: up to the first that is 0, for so are those behind it.
+fn n_plus_columns(row: &Value) -> usize {
+    let n_plus = numbers(row, "n_plus");
+    n_plus.iter().position(|devices| *devices == 0).map_or(n_plus.len(), |first| first + 1)
 }
 
 /// A table for each key, a line for each frequency up to the highest that occurs.
@@ -382,6 +387,9 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains("so far"), "only by day: {text}");
+        let row = |n_plus: [u64; 4]| json!({"key": "k", "impressions": 3, "n_plus": n_plus});
+        let text = printed(ReportKind::Reach, &json!({"rows": [row([2, 0, 0, 0]), row([2, 1, 0, 0])]}));
+        assert!(text.contains("3+") && !text.contains("4+"), "nothing but zeros: {text}");
     }
 
     #[test]
