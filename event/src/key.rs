@@ -8,7 +8,7 @@
 //!
 //! Both are stored for years: `tests.rs` holds golden values. A CAID's value is itself 32 hex of a digest that no other version shares,
 //! so an opt-out need not know the version; the device key does, so that two versions of one device are never taken for one value.
-//! The opt-out key never rotates: lodged identifiers are not kept, so the list could not be made anew.
+//! The opt-out key never rotates: lodged identifiers are not kept, so the list could not be made anew. The keys of request ids are made from it ([`view`]).
 //!
 //! Nothing in here may print, copy out or serialise a key. The one way out is [`KeyRing::to_file_text`], for the key file.
 
@@ -17,6 +17,7 @@ pub(crate) mod hmac;
 pub mod signature;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use zeroize::Zeroizing;
 
@@ -58,6 +59,8 @@ pub struct KeyRing {
     /// Former epochs, oldest first.
     sealed: Vec<Epoch>,
     opt_out: Secret,
+    /// Made from the opt-out key.
+    views: view::ViewKeys,
 }
 
 struct Epoch {
@@ -103,14 +106,17 @@ impl KeyRing {
     /// # Panics
     /// When `random` gives the same byte 32 times.
     pub fn generate(mut random: impl FnMut(&mut [u8])) -> Self {
-        Self {
-            current: Epoch { number: 1, secret: Secret::random(&mut random) },
-            sealed: Vec::new(),
-            opt_out: Secret::random(&mut random),
-        }
+        let current = Epoch { number: 1, secret: Secret::random(&mut random) };
+        Self::of(current, Vec::new(), Secret::random(&mut random))
     }
 
-    /// The same keys with a new current epoch; the one that was current is sealed. The opt-out key stays.
+    fn of(current: Epoch, sealed: Vec<Epoch>, opt_out: Secret) -> Self {
+        let views = view::ViewKeys::of(&opt_out);
+        Self { current, sealed, opt_out, views }
+    }
+
+    /// The same keys with a new current epoch; the one that was current is sealed. The opt-out key stays, and the
+    /// hashes of views with it.
     ///
     /// # Errors
     /// [`KeyError::TooManyEpochs`] when no epoch number or no room is left: destroy sealed ones whose last event has expired.
@@ -123,11 +129,9 @@ impl KeyRing {
             return Err(KeyError::TooManyEpochs);
         }
         let copy = |epoch: &Epoch| Epoch { number: epoch.number, secret: epoch.secret.copy() };
-        Ok(Self {
-            current: Epoch { number, secret: Secret::random(&mut random) },
-            sealed: self.sealed.iter().chain([&self.current]).map(copy).collect(),
-            opt_out: self.opt_out.copy(),
-        })
+        let sealed = self.sealed.iter().chain([&self.current]).map(copy).collect();
+        let current = Epoch { number, secret: Secret::random(&mut random) };
+        Ok(Self::of(current, sealed, self.opt_out.copy()))
     }
 
     /// The current epoch: stamped on every device.

@@ -12,10 +12,7 @@ use crate::key::DeviceKey;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
-pub use codec::{
-    DecodeError, Record, batch_item_hash, decode, encode_event, encode_outcomes, encode_trial_hit,
-    signed_item_hash, view_hash,
-};
+pub use codec::{DecodeError, Record, decode, encode_event, encode_outcomes, encode_trial_hit};
 pub use fields::{ERASABLE_RETENTION, EVENT_RETENTION, FIELDS, FieldNote, Sensitivity};
 
 /// How the beacon reached us, as the placement declares it (DOMAIN §5). Stored number.
@@ -197,8 +194,10 @@ pub struct Event<'a> {
     /// The device, if the hit has a usable id and no signal withholds it. Purpose: reach and frequency. Pseudonym: links the events of
     /// one device for whoever holds them; cannot be tested against guesses without the key. Blanked by an erasure.
     pub device: Option<Device>,
-    /// Hash of the request or group id that ties the hits of one view, or of what a hit without one is called; 0 = none. See [`view_hash`],
-    /// [`batch_item_hash`] and [`signed_item_hash`]. Purpose: duplicates, clicks and viewability of a view. Pseudonym of one ad view, not of a device.
+    /// Keyed hash of the request or group id that ties the hits of one view, or of what a hit without one is called; 0 = none. See
+    /// [`KeyRing::view_hash`](crate::key::KeyRing::view_hash), [`batch_item_hash`](crate::key::KeyRing::batch_item_hash) and
+    /// [`signed_item_hash`](crate::key::KeyRing::signed_item_hash). Purpose: duplicates, clicks and viewability of a view. Pseudonym of one ad view; if a
+    /// medium puts a device's identifier there, of a device, which cannot be tested against guesses without the key.
     pub view: u64,
     /// Address cut to /24 (3 bytes) or /48 (6 bytes); empty = none. Purpose: robot and data-centre lists of later months. Personal.
     /// Blanked by an erasure.

@@ -7,8 +7,7 @@ use event::key::DeviceKey;
 use event::outcome::Outcome;
 use event::record::{
     AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, SourceKind,
-    TrialHit, batch_item_hash, decode, encode_event, encode_outcomes, encode_trial_hit, flag,
-    signed_item_hash, view_hash,
+    TrialHit, decode, encode_event, encode_outcomes, encode_trial_hit, flag,
 };
 use event::stage::Stage;
 use proptest::prelude::*;
@@ -251,41 +250,6 @@ fn a_number_has_one_encoding() {
     assert_eq!(decode(&more), Err(DecodeError::Malformed("received")));
     let endless = [&[1, 2, 0][..], &[0xff; 20]].concat();
     assert_eq!(decode(&endless), Err(DecodeError::Malformed("received")));
-}
-
-/// Stored for years; computed with another implementation (Python's hashlib).
-#[test]
-fn golden_view_hashes() {
-    assert_eq!(view_hash(b"317e8e08fed2b2d352e5fc3aca41ff1a"), 3_338_442_855_951_120_394);
-    assert_eq!(view_hash(b"r-1"), 261_953_975_962_479_163);
-    assert_ne!(view_hash(b""), 0);
-}
-
-/// Likewise: lengths and places by Python's struct.
-#[test]
-fn golden_hashes_of_items_that_name_no_view() {
-    assert_eq!(batch_item_hash("stitcher", b"2026-11-21-0001", 0), 4_791_480_680_386_226_524);
-    assert_eq!(batch_item_hash("stitcher", b"2026-11-21-0001", 4_999), 1_474_953_322_260_668_423);
-    assert_eq!(batch_item_hash("", b"k", 1), 2_329_755_102_332_723_662);
-    assert_eq!(signed_item_hash("stitcher", &[b'a'; 64], 0), 6_353_085_829_025_814_549);
-}
-
-#[test]
-fn no_two_names_of_an_item_are_one() {
-    let names = [
-        batch_item_hash("a", b"b/c", 0),
-        batch_item_hash("a/b", b"c", 0),
-        batch_item_hash("a", b"b/c/0", 0),
-        batch_item_hash("ab", b"/c", 0),
-        batch_item_hash("", b"ab/c", 0),
-        batch_item_hash("a", b"b/c", 1),
-        signed_item_hash("a", b"b/c", 0),
-        view_hash(b"a/b/c/0"),
-        view_hash(b"a/b/c"),
-    ];
-    for (place, name) in names.iter().enumerate() {
-        assert!(!names[..place].contains(name), "{place}");
-    }
 }
 
 #[test]

@@ -184,7 +184,7 @@ async fn decide_all(
                 Ok(fields) => said(fields),
                 Err(outcome) => Said::defective(*outcome),
             };
-            let caller = &Caller { view: repeat.view(fates.len(), &said.hit), ..*caller };
+            let caller = &Caller { view: repeat.view(&lane.keys, fates.len(), &said.hit), ..*caller };
             lane.tally.read(lane.native, &said.hit);
             let given = id_cookie::recognise(&mut said, caller, &lane.settings);
             cookie = if fates.is_empty() { given } else { given.and(cookie) };

@@ -33,7 +33,7 @@ use event::key::KeyRing;
 use event::link::{LinkKeys, Signed};
 use event::outcome::Outcome;
 use event::profile::Remap;
-use event::record::{Device, Event, Platform, SITE_BYTES_MAX, SourceKind, encode_event, flag, view_hash};
+use event::record::{Device, Event, Platform, SITE_BYTES_MAX, SourceKind, encode_event, flag};
 use event::time::{self, Judged};
 use smallvec::SmallVec;
 
@@ -234,7 +234,7 @@ fn weigh(
             region: "",
             catalog_version: rules.catalog.version,
             device: device(&identity, flags),
-            view: view_id(hit).map_or(caller.view, view_hash),
+            view: view_id(hit).map_or(caller.view, |id| rules.keys.view_hash(id)),
             network: &viewer.address.map(address::cut).unwrap_or_default(),
             agent: agent::cut(viewer.agent),
             site: std::str::from_utf8(&viewer.site).unwrap_or_default(),

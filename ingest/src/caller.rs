@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 
 use event::key::signature::{DEVICE_AGENT_HEADER, DEVICE_IP_HEADER};
-use event::record::signed_item_hash;
 use hyper::header::HeaderMap;
 use hyper::{Method, Uri};
 use memchr::memmem;
@@ -130,7 +129,8 @@ impl<'a> Caller<'a> {
             let claim = lane.senders.claim(headers, lane.clock.now_ms());
             let known = claim.verify(asked(&Method::GET, uri, headers), &NO_BODY_SHA256);
             self.sender = known.sender;
-            self.view = known.signature.map_or(0, |signature| signed_item_hash(known.name, &signature, 0));
+            let view = |signature: [u8; 64]| lane.keys.signed_item_hash(known.name, &signature, 0);
+            self.view = known.signature.map_or(0, view);
         }
         self
     }

@@ -25,7 +25,7 @@ const BASE: &str = "https://t.example";
 pub struct DryRun<'a> {
     /// The catalog.
     pub catalog: &'a Catalog,
-    /// Any keys: the device key says no more than whether there is one.
+    /// Any keys: device key and view say no more than whether there is one.
     pub keys: &'a KeyRing,
     /// What signed links are held against; `None` where nobody has the keys: then every link is taken as it is.
     pub link_keys: Option<&'a LinkKeys>,

@@ -97,15 +97,15 @@ fn load_and_kill(
     let is_killed = AtomicBool::new(false);
     let times = [now_seconds(), now_seconds() - 86_400];
     let creative = format!("round-{round}");
-    let address = instance.tracker();
+    let (address, keys) = (instance.tracker(), instance.key_ring());
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..SENDERS)
             .map(|number| {
                 let random = Random::new(random.next());
-                let (is_killed, creative) = (&is_killed, &creative);
+                let (is_killed, creative, keys) = (&is_killed, &creative, &keys);
                 scope.spawn(move || {
                     let name = format!("v{round}-{number}");
-                    let mut sender = Sender::open(address, debug_key, &name, random)
+                    let mut sender = Sender::open(address, debug_key, keys, &name, random)
                         .expect("the tracker takes a connection")
                         .sending(creative, DEVICES, &times);
                     if let Err(error) = sender.run(is_killed) {
@@ -218,7 +218,8 @@ fn killed_at_each_rename_of_an_insert_and_of_a_generation_switch_the_figures_are
 /// A few beacons of two days.
 fn send_some(instance: &Instance, debug_key: &str, name: &str, random: &mut Random) -> Ledger {
     let times = [now_seconds(), now_seconds() - 86_400];
-    let mut sender = Sender::open(instance.tracker(), debug_key, name, Random::new(random.next()))
+    let (keys, own) = (instance.key_ring(), Random::new(random.next()));
+    let mut sender = Sender::open(instance.tracker(), debug_key, &keys, name, own)
         .expect("the tracker takes a connection")
         .sending(name, DEVICES, &times);
     for step in 0..RENAME_STEPS {

@@ -91,6 +91,7 @@ fn send(node: &Instance, number: usize, seed: u64, times: &[i64]) -> Ledger {
     let mut sender = Sender::open(
         node.tracker(),
         &node.secret("debug.key"),
+        &node.key_ring(),
         &format!("known-{number}"),
         Random::new(seed),
     )
@@ -318,11 +319,11 @@ impl Load {
             let target = Arc::clone(&load.targets[number % load.targets.len()]);
             let (stop, times, refused) =
                 (Arc::clone(&load.stop), Arc::clone(&load.times), Arc::clone(&load.refused));
-            let random = Random::new(random.next());
+            let (keys, random) = (cluster.ingest[0].key_ring(), Random::new(random.next()));
             load.threads.push(std::thread::spawn(move || {
                 let (address, debug_key) = locked(&target).clone();
                 let client_times = [now_seconds(), now_seconds() - 86_400];
-                let mut sender = Sender::open(address, &debug_key, &format!("load-{number}"), random)
+                let mut sender = Sender::open(address, &debug_key, &keys, &format!("load-{number}"), random)
                     .expect("the tracker takes a connection")
                     .sending(&format!("creative-{}", number % 3), DEVICES, &client_times);
                 while !stop.load(Ordering::Acquire) {
@@ -469,7 +470,8 @@ fn publish_another_catalog(cluster: &Cluster, sent: &dyn Fn(&Instance, &str, &st
     for (number, node) in cluster.ingest.iter().enumerate() {
         assert_eq!(sent(node, &format!("renamed-{number}"), "33333333-2222-4333-8444-555555555555"), 200);
         let versions = journal::catalog_versions(&node.data());
-        let at = |request: String| versions.get(&event::record::view_hash(request.as_bytes())).copied();
+        let keys = node.key_ring();
+        let at = |request: String| versions.get(&keys.view_hash(request.as_bytes())).copied();
         assert_eq!(at(format!("before-{number}")), Some(before));
         assert_eq!(at(format!("renamed-{number}")), Some(after));
     }

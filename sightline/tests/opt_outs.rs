@@ -8,9 +8,10 @@
 mod support;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use event::key::KeyRing;
 use event::outcome::Outcome;
-use event::record::view_hash;
 use event::stage::Stage;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ struct Receipt {
 struct Sender {
     connection: Connection,
     debug_key: String,
+    keys: Arc<KeyRing>,
     sent: usize,
     stored: HashSet<u64>,
     left_out: HashSet<u64>,
@@ -265,6 +267,7 @@ impl Sender {
         Self {
             connection: Connection::open(instance.tracker()).expect("a connection"),
             debug_key: instance.secret("debug.key"),
+            keys: instance.key_ring(),
             sent: 0,
             stored: HashSet::new(),
             left_out: HashSet::new(),
@@ -356,7 +359,7 @@ impl Sender {
         self.sent += 1;
         let request = format!("request-{}", self.sent);
         let noted = if is_stored { &mut self.stored } else { &mut self.left_out };
-        noted.insert(view_hash(request.as_bytes()));
+        noted.insert(self.keys.view_hash(request.as_bytes()));
         request
     }
 }

@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
@@ -16,6 +17,8 @@ use aggregator::engine::{Engine, find_library};
 use base64::Engine as _;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::Sha256;
 
 use support::http::{Connection, Response, hex, percent};
 use support::load::APP;
@@ -42,6 +45,7 @@ fn no_identifier_that_was_sent_is_found_anywhere() {
     let mut caller = Caller::new(&instance);
     send_pixels(&mut caller, &people);
     send_in_other_grammars(&mut caller, &people);
+    send_as_request_ids(&mut caller, &people);
     send_batches(&mut caller, &people);
     send_in_odd_places(&mut caller, &people);
     send_broken_requests(&mut caller, &people);
@@ -115,7 +119,9 @@ fn the_search_looks_for_what_others_compute() {
     let secret = Secret { name: "id".to_owned(), text: "0f8fad5b-d9cb-469f-a165-70867728950e".to_owned() };
     let mut scanner = Scanner::new(std::slice::from_ref(&secret));
     let text = secret.text.as_bytes();
-    let md5 = Md5::digest(text);
+    let (md5, sha1, sha256) = (Md5::digest(text), Sha1::digest(text), Sha256::digest(text));
+    let word = u64::from_le_bytes(*sha256.first_chunk().expect("it has 32 bytes"));
+    let labelled = Sha256::digest([b"sightline view 1\0", text].concat());
     let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes).into_bytes();
     let json = format!("{{\"oaid\":\"{}\",\"n\":1}}", secret.text);
     let utf16: Vec<u8> = secret.text.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -124,6 +130,11 @@ fn the_search_looks_for_what_others_compute() {
         ("upper case without dashes", b"0F8FAD5BD9CB469FA16570867728950E".to_vec()),
         ("md5", md5.to_vec()),
         ("md5 hex", hex(&md5).to_uppercase().into_bytes()),
+        ("sha-1 hex", hex(&sha1).into_bytes()),
+        ("the number that a sha-256 begins with", word.to_le_bytes().to_vec()),
+        ("the same in hex digits", format!("{word:016x}").into_bytes()),
+        ("the same in decimal digits", format!("view={word}").into_bytes()),
+        ("the same behind a label", labelled[..8].to_vec()),
         ("base64 inside of a text", base64(json.as_bytes())),
         ("base64 of the md5", base64(&md5)),
         ("percent-encoded dashes", b"x=0f8fad5b%2dd9cb%2D469f%2Da165%2d70867728950e".to_vec()),
@@ -354,6 +365,40 @@ fn send_in_other_grammars(caller: &mut Caller<'_>, people: &Identifiers) {
         }
     }
     assert!(accepted > 300, "only {accepted} hits were accepted: the run shows little");
+}
+
+/// Every spelling and every digest of every identifier where the id of a view belongs, which is stored as a hash: nothing else of the hit names a device,
+/// so each of them is stored, and what is stored must not be a digest that anybody can compute.
+fn send_as_request_ids(caller: &mut Caller<'_>, people: &Identifiers) {
+    let address = caller.instance.tracker();
+    let key = caller.server_key.clone();
+    let ids: BTreeSet<String> = people.parameters().into_iter().map(|(_, value)| value).collect();
+    for id in &ids {
+        let value = percent(id.as_bytes());
+        for target in [
+            format!("/i?c=demo&p=p1&cr={MARK}&rid={value}"),
+            format!("/i?c=demo&p=p1&cr={MARK}&gid={value}"),
+            format!("/c?c=demo&p=p1&rid={value}&u={}", percent(LANDING.as_bytes())),
+            format!("/x/k=demo&p=p1&vf={value}&o="),
+            format!("/vast/start?c=demo&p=p1&rid={value}"),
+        ] {
+            let outcome = caller.pixel(&target, &[]);
+            assert_eq!(outcome.as_deref(), Some("accepted"), "{target}");
+        }
+        let item = json!({"stage": "impression", "c": "demo", "p": "s1", "cr": MARK});
+        let mut named = item.clone();
+        named["rid"] = json!(id);
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", key.as_str()),
+            ("idempotency-key", id.as_str()),
+        ];
+        let body = json!([named, item]).to_string();
+        let answer =
+            caller.ask(address, ("POST", "/v1/events"), &headers, body.as_bytes()).expect("an answer");
+        assert_eq!(answer.text().matches("\"accepted\"").count(), 2, "{}", answer.text());
+    }
+    println!("{} ids of views", ids.len());
 }
 
 /// The same in batches: JSON and NDJSON, with server rights and without, good and refused items.

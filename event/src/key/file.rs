@@ -162,11 +162,9 @@ impl Found {
 
     fn finish(mut self) -> Result<KeyRing, KeyError> {
         let last = self.epochs.pop().filter(|epoch| Some(epoch.number) == self.current);
-        Ok(KeyRing {
-            current: last.ok_or(KeyError::Missing("current epoch as the highest one"))?,
-            sealed: self.epochs,
-            opt_out: self.opt_out.ok_or(KeyError::Missing("opt-out key"))?,
-        })
+        let current = last.ok_or(KeyError::Missing("current epoch as the highest one"))?;
+        let opt_out = self.opt_out.ok_or(KeyError::Missing("opt-out key"))?;
+        Ok(KeyRing::of(current, self.epochs, opt_out))
     }
 }
 

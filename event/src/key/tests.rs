@@ -2,7 +2,7 @@
 
 use ::hmac::{Hmac, KeyInit, Mac as _};
 use proptest::prelude::*;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::identifier::{IdField, RawId};
@@ -227,4 +227,132 @@ fn a_device_is_found_under_every_epoch_that_is_still_here() {
     }
     assert_eq!(keys.last().map(|(_, key)| *key), Some(ring.device_key(&id)));
     assert!(keys[0].1 != keys[1].1 && keys[1].1 != keys[2].1 && keys[0].1 != keys[2].1);
+}
+
+/// Stored for months. Computed with another implementation (hmac, hashlib and a `SipHash` of its own in Python): a change here would count each view
+/// twice that began before it.
+#[test]
+fn golden_hashes_of_views() {
+    let keys = ring();
+    assert_eq!(keys.view_hash(b"317e8e08fed2b2d352e5fc3aca41ff1a"), 996_959_206_671_419_172);
+    assert_eq!(keys.view_hash(b"r-1"), 10_298_298_490_713_674_177);
+    assert_eq!(keys.view_hash(b""), 3_750_299_047_935_182_086);
+    assert_eq!(keys.batch_item_hash("stitcher", b"2026-11-21-0001", 0), 14_140_132_769_956_371_297);
+    assert_eq!(keys.batch_item_hash("stitcher", b"2026-11-21-0001", 4_999), 12_622_836_672_738_008_995);
+    assert_eq!(keys.batch_item_hash("", b"k", 1), 9_258_533_091_799_646_581);
+    assert_eq!(keys.signed_item_hash("stitcher", &[b'a'; 64], 0), 15_884_160_624_416_740_801);
+}
+
+/// The three hashes of one name.
+fn views(keys: &KeyRing, name: &[u8]) -> [u64; 3] {
+    [keys.view_hash(name), keys.batch_item_hash("s", name, 0), keys.signed_item_hash("s", name, 0)]
+}
+
+/// A ring of keys that `seed` alone decides.
+fn drawn(mut seed: u64) -> KeyRing {
+    KeyRing::generate(|bytes| {
+        bytes.fill_with(|| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u8
+        });
+    })
+}
+
+#[test]
+fn a_view_is_the_same_over_rotations_and_on_every_node() {
+    let first = drawn(1);
+    let mut next = 0_u8;
+    let random = |bytes: &mut [u8]| {
+        bytes.fill_with(|| {
+            next = next.wrapping_add(1);
+            next
+        });
+    };
+    let rotated = first.rotated(random).unwrap();
+    let other_node = KeyRing::from_file_text(&rotated.to_file_text()).unwrap();
+    for name in [&b"r-1"[..], b"868049039501257", b""] {
+        assert_eq!(views(&rotated, name), views(&first, name));
+        assert_eq!(views(&other_node, name), views(&first, name));
+    }
+    let id = || RawId::new(IdField::Imei, b"868049039501257", None).reduce().ok().unwrap();
+    assert_ne!(rotated.device_key(&id()), first.device_key(&id()), "it did rotate");
+}
+
+proptest! {
+    /// Whoever has what is stored and guesses an id gets nothing that meets it: another ring gives another hash, and so does each digest without a key.
+    #[test]
+    fn a_view_cannot_be_computed_without_the_key(name in proptest::collection::vec(any::<u8>(), 0..200), seeds in any::<[u64; 2]>()) {
+        prop_assume!(seeds[0] as u32 != seeds[1] as u32);
+        let [one, other] = seeds.map(drawn);
+        let views = views(&one, &name);
+        for (ours, others) in views.iter().zip(self::views(&other, &name)) {
+            prop_assert_ne!(*ours, others);
+        }
+        let labelled = |label: &[u8]| [label, &name].concat();
+        for message in [name.clone(), labelled(b"sightline view 1\0"), labelled(view::REQUEST)] {
+            let sip = view_without_a_key(&message);
+            let digests = [md5::Md5::digest(&message).to_vec(), sha1::Sha1::digest(&message).to_vec(), Sha256::digest(&message).to_vec()];
+            for digest in digests.iter().chain([&sip]) {
+                let first = *digest.first_chunk::<8>().unwrap();
+                for word in [u64::from_le_bytes(first), u64::from_be_bytes(first)] {
+                    prop_assert!(!views.contains(&word), "a digest without a key is stored");
+                }
+            }
+        }
+    }
+}
+
+/// `SipHash` under a key of nothing.
+fn view_without_a_key(message: &[u8]) -> Vec<u8> {
+    siphasher::sip::SipHasher24::new_with_key(&[0; 16]).hash(message).to_le_bytes().to_vec()
+}
+
+#[test]
+fn no_two_names_of_a_view_are_one() {
+    let keys = ring();
+    let names = [
+        keys.batch_item_hash("a", b"b/c", 0),
+        keys.batch_item_hash("a/b", b"c", 0),
+        keys.batch_item_hash("a", b"b/c/0", 0),
+        keys.batch_item_hash("ab", b"/c", 0),
+        keys.batch_item_hash("", b"ab/c", 0),
+        keys.batch_item_hash("a", b"b/c", 1),
+        keys.signed_item_hash("a", b"b/c", 0),
+        keys.view_hash(b"a/b/c/0"),
+        keys.view_hash(b"a/b/c"),
+    ];
+    for (place, name) in names.iter().enumerate() {
+        assert!(!names[..place].contains(name), "{place}");
+    }
+}
+
+/// An id that is, byte for byte, the message of a batch's or a signed request's item: their keys keep them apart, and from one another.
+#[test]
+fn a_request_id_cannot_be_made_to_meet_an_item() {
+    let keys = ring();
+    for (server, name, place) in [("s", &b"k"[..], 0_usize), ("stitcher", &[b'a'; 64], 4_999), ("", b"", 0)] {
+        let length = |part: &[u8]| (part.len() as u64).to_le_bytes();
+        let message = [
+            &length(server.as_bytes()),
+            server.as_bytes(),
+            &length(name),
+            name,
+            &(place as u64).to_le_bytes(),
+        ]
+        .concat();
+        let hashes = [
+            keys.view_hash(&message),
+            keys.batch_item_hash(server, name, place),
+            keys.signed_item_hash(server, name, place),
+        ];
+        assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
+    }
+}
+
+/// The keys of views are hashes under the opt-out key: none of them may be the hash of an identifier, which is stored.
+#[test]
+fn the_keys_of_views_are_the_hash_of_no_identifier() {
+    for label in [view::REQUEST, view::BATCH_ITEM, view::SIGNED_ITEM] {
+        assert_ne!(label[0], MESSAGE_VERSION);
+    }
 }

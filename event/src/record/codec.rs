@@ -27,8 +27,6 @@
 //! `varint` is LEB128 of at most 10 bytes without superfluous zeros; `zigzag` maps 0, −1, 1, −2 … to 0, 1, 2, 3 … first.
 //! Fewer outcomes than today are read as zeros for the rest; more mean a newer writer and are refused.
 
-use sha2::{Digest, Sha256};
-
 use super::{
     AGENT_BYTES_MAX, DIALECT_BYTES_MAX, DROPPED_BYTES_MAX, Device, Event, OutcomeCounts, Platform,
     SITE_BYTES_MAX, SourceKind, TrialHit,
@@ -190,45 +188,6 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         0 => Ok(record),
         left => Err(DecodeError::Trailing(left)),
     }
-}
-
-/// The request or group id that ties the hits of one view, as it is kept: the first 8 bytes, little-endian, of
-/// SHA-256 over `sightline view 1`, a zero byte and the id as it was sent (decoded, without blanks around it). Never 0: that says
-/// *no view*, and the one id in 2⁶⁴ that would give it gets 1.
-///
-/// Stable and without a key: what is hashed names one view of an ad, not a device. Two of 10⁹ views of a campaign collide with
-/// probability 0.03.
-pub fn view_hash(request_id: &[u8]) -> u64 {
-    view_of(Sha256::new().chain_update(b"sightline view 1\0").chain_update(request_id))
-}
-
-/// The view of an item that names none, in a batch that a registered server sends under an `Idempotency-Key`: as [`view_hash`], but over
-/// `sightline batch item 1`, a zero byte, and the server's name, the key and the item's place in the batch. Name and key each stand behind their length;
-/// lengths and place are 8 bytes, little-endian. So no request id, and no other name, key or place, gives the same.
-pub fn batch_item_hash(server: &str, key: &[u8], index: usize) -> u64 {
-    item_hash(b"sightline batch item 1\0", server, key, index)
-}
-
-/// The view of a hit that names none, in a request that is recognised by its signature: as [`batch_item_hash`], but over `sightline signed item 1`, with
-/// the signature in place of the key. A single hit stands at place 0.
-pub fn signed_item_hash(server: &str, signature: &[u8], index: usize) -> u64 {
-    item_hash(b"sightline signed item 1\0", server, signature, index)
-}
-
-fn item_hash(domain: &[u8], server: &str, key: &[u8], index: usize) -> u64 {
-    let mut sha256 = Sha256::new().chain_update(domain);
-    for part in [server.as_bytes(), key] {
-        sha256.update((part.len() as u64).to_le_bytes());
-        sha256.update(part);
-    }
-    view_of(sha256.chain_update((index as u64).to_le_bytes()))
-}
-
-fn view_of(sha256: Sha256) -> u64 {
-    let digest = sha256.finalize();
-    let mut first = [0_u8; 8];
-    first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    u64::from_le_bytes(first).max(1)
 }
 
 fn put_varint(into: &mut Vec<u8>, mut value: u64) {

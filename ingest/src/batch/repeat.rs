@@ -1,20 +1,20 @@
 //! What an item is called that names no view of its own, so that a batch which comes again repeats nothing that counts.
 //!
 //! ```text
-//! Idempotency-Key given         server, key, index         (event::record::batch_item_hash)
-//! none, but the batch is signed server, signature, index   (event::record::signed_item_hash)
+//! Idempotency-Key given         server, key, index         (KeyRing::batch_item_hash)
+//! none, but the batch is signed server, signature, index   (KeyRing::signed_item_hash)
 //! neither                       no view: nothing is a repeat of it
 //! ```
 //!
-//! Both are hashed apart from request ids, so nobody can say an id that meets them. Repeats are found by stage and view where figures are made: so no node
+//! Both are hashed apart from request ids, under keys of their own, so nobody can say an id that meets them. Repeats are found by stage and view where figures are made: so no node
 //! keeps a list of keys, none has to ask another, and a restart forgets nothing. The server's name keeps the keys of different servers apart. Whoever is
 //! no registered server has none, and could only share one with all others like it: its key is refused.
 //!
 //! It owns the key's form and the names. It must never name an item that says a view itself: a retry in another batch must still meet it.
 
 use event::hit::Hit;
+use event::key::KeyRing;
 use event::key::signature::IDEMPOTENCY_HEADER;
-use event::record::{batch_item_hash, signed_item_hash};
 use hyper::header::HeaderMap;
 
 use crate::batch::body::Refusal;
@@ -72,13 +72,13 @@ impl<'a> Repeat<'a> {
     }
 
     /// The view of the item at this index; 0 where it has none but its own.
-    pub(crate) fn view(&self, index: usize, hit: &Hit<'_>) -> u64 {
+    pub(crate) fn view(&self, keys: &KeyRing, index: usize, hit: &Hit<'_>) -> u64 {
         if hit.request_id.is_some() || hit.group_id.is_some() {
             return 0;
         }
         match self {
-            Self::Key { server, key } => batch_item_hash(server, key.as_bytes(), index),
-            Self::Signature { server, signature } => signed_item_hash(server, signature, index),
+            Self::Key { server, key } => keys.batch_item_hash(server, key.as_bytes(), index),
+            Self::Signature { server, signature } => keys.signed_item_hash(server, signature, index),
             Self::Unknown => 0,
         }
     }
@@ -95,25 +95,40 @@ mod tests {
         Known { sender: Sender::Server(Rights::default()), name, signature }
     }
 
+    fn keys() -> KeyRing {
+        let mut seed = 0_u8;
+        KeyRing::generate(|bytes| {
+            bytes.fill_with(|| {
+                seed = seed.wrapping_mul(31).wrapping_add(7);
+                seed
+            });
+        })
+    }
+
     #[test]
     fn an_item_is_called_by_server_key_and_index() {
-        let hit = Hit::default();
+        let (keys, hit) = (keys(), Hit::default());
         let repeat = Repeat::of(&known("s", None), Some("k"));
         for index in [0, 4999, 7] {
-            assert_eq!(repeat.view(index, &hit), batch_item_hash("s", b"k", index));
+            assert_eq!(repeat.view(&keys, index, &hit), keys.batch_item_hash("s", b"k", index));
         }
         let signed = Repeat::of(&known("s", Some([b'a'; 64])), None);
-        assert_eq!(signed.view(1, &hit), signed_item_hash("s", &[b'a'; 64], 1));
+        assert_eq!(signed.view(&keys, 1, &hit), keys.signed_item_hash("s", &[b'a'; 64], 1));
         let both = Repeat::of(&known("s", Some([b'a'; 64])), Some("k"));
-        assert_eq!(both.view(0, &hit), batch_item_hash("s", b"k", 0), "a retry may be signed anew");
-        assert_eq!(Repeat::of(&known("s", None), None).view(0, &hit), 0);
+        assert_eq!(
+            both.view(&keys, 0, &hit),
+            keys.batch_item_hash("s", b"k", 0),
+            "a retry may be signed anew"
+        );
+        assert_eq!(Repeat::of(&known("s", None), None).view(&keys, 0, &hit), 0);
     }
 
     #[test]
     fn what_names_its_view_keeps_it() {
+        let keys = keys();
         let repeat = Repeat::of(&known("s", None), Some("k"));
-        assert_eq!(repeat.view(0, &Hit { request_id: Some(b"r"), ..Hit::default() }), 0);
-        assert_eq!(repeat.view(0, &Hit { group_id: Some(b"g"), ..Hit::default() }), 0);
+        assert_eq!(repeat.view(&keys, 0, &Hit { request_id: Some(b"r"), ..Hit::default() }), 0);
+        assert_eq!(repeat.view(&keys, 0, &Hit { group_id: Some(b"g"), ..Hit::default() }), 0);
     }
 
     #[test]

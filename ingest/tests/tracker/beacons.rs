@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use event::address;
 use event::outcome::Outcome;
-use event::record::{Platform, SourceKind, flag, view_hash};
+use event::record::{Platform, SourceKind, flag};
 use event::stage::Stage;
 
 use crate::rig::{DEBUG_KEY, NOW_MS, PLAIN_SERVER_KEY, Rig, SERVER_KEY};
@@ -37,7 +37,7 @@ fn an_impression_is_stored_with_all_that_it_said() {
     );
     assert_eq!((event.received_ms, event.time_ms), (NOW_MS, NOW_MS - 5_000));
     assert_eq!(event.client_time_ms, Some(NOW_MS - 5_000));
-    assert_eq!(event.view, view_hash(b"r-1"));
+    assert_eq!(event.view, Rig::keys().view_hash(b"r-1"));
     assert!(event.device.is_some());
     assert_eq!(event.agent, ANDROID);
     assert_eq!(event.network, address::cut([127, 0, 0, 1].into()).to_vec());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use event::outcome::Outcome;
-use event::record::{Platform, flag, view_hash};
+use event::record::{Platform, flag};
 use event::stage::Stage;
 
 use crate::rig::{NOW_MS, Rig, SERVER_KEY};
@@ -52,7 +52,7 @@ fn an_ad_view_of_the_sdk_is_stored_stage_by_stage() {
     assert_eq!(stages, VIEW.map(|(_, _, stage)| stage));
     for event in &stored.events {
         assert_eq!((event.campaign.as_str(), event.placement.as_str()), ("2070777", "7CmBF"));
-        assert_eq!((event.view, event.time_ms), (view_hash(b"7B3C9D21-5E0F"), seconds * 1000));
+        assert_eq!((event.view, event.time_ms), (Rig::keys().view_hash(b"7B3C9D21-5E0F"), seconds * 1000));
         assert_eq!(event.platform, Platform::Android);
         assert!(event.device.is_some());
         let expected = flag::DUPLICATE_BY_TIME | flag::MACRO_UNREPLACED | flag::ID_USABLE;
@@ -220,7 +220,7 @@ fn a_word_that_stands_for_nothing_names_no_view() {
     }
     let stored = rig.stop();
     let views: Vec<_> = stored.events.iter().map(|event| event.view).collect();
-    assert_eq!(views, [0, 0, 0, view_hash(b"r-1")]);
+    assert_eq!(views, [0, 0, 0, Rig::keys().view_hash(b"r-1")]);
     assert!(stored.events.iter().all(|event| event.flags & flag::DUPLICATE_BY_TIME == 0));
 }
 

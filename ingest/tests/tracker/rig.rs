@@ -195,13 +195,6 @@ impl Rig {
             ..journal::Settings::default()
         };
         change(&mut settings, &mut journal);
-        let mut seed = 0_u8;
-        let keys = Arc::new(KeyRing::generate(|bytes| {
-            for byte in bytes {
-                seed = seed.wrapping_mul(31).wrapping_add(7);
-                *byte = seed;
-            }
-        }));
         let catalog = Catalog::parse(CATALOG, "catalog.toml").expect("a sound catalog").into_shared();
         let mut rig = Self {
             address: settings.listen,
@@ -210,7 +203,7 @@ impl Rig {
             catalog,
             opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
             grant: opt_out::Grant::new(),
-            keys,
+            keys: Arc::new(Self::keys()),
             handle: None,
             journal,
             writers: Vec::new(),
@@ -249,6 +242,17 @@ impl Rig {
         let handle = ingest::start(settings, parts).expect("the tracker starts");
         self.address = handle.address();
         self.handle = Some(handle);
+    }
+
+    /// The device keys of every rig.
+    pub(crate) fn keys() -> KeyRing {
+        let mut seed = 0_u8;
+        KeyRing::generate(|bytes| {
+            for byte in bytes {
+                seed = seed.wrapping_mul(31).wrapping_add(7);
+                *byte = seed;
+            }
+        })
     }
 
     /// The keys of signed links.

@@ -7,7 +7,7 @@ use event::key::signature::{
     TIME_HEADER, sign,
 };
 use event::outcome::Outcome;
-use event::record::{SourceKind, batch_item_hash, view_hash};
+use event::record::SourceKind;
 use proptest::prelude::*;
 
 use crate::rig::{
@@ -211,8 +211,9 @@ fn repeats_of_a_batch_have_the_views_of_the_first() {
         assert_eq!(outcomes(&post(&rig, headers, body)), ["accepted"; 3]);
     }
     let views: Vec<u64> = rig.stop().events.iter().map(|event| event.view).collect();
+    let keys = Rig::keys();
     let expected = sendings.iter().flat_map(|(_, server, key)| {
-        [batch_item_hash(server, key, 0), view_hash(b"own"), batch_item_hash(server, key, 2)]
+        [keys.batch_item_hash(server, key, 0), keys.view_hash(b"own"), keys.batch_item_hash(server, key, 2)]
     });
     assert_eq!(views, expected.collect::<Vec<_>>());
 }
@@ -325,7 +326,8 @@ fn an_idempotency_key_is_of_registered_servers_and_no_request_id_meets_it() {
     let forged: &[u8] = br#"[{"c":"demo","p":"p1","rid":"all/day-1/0"}]"#;
     assert_eq!(outcomes(&post(&rig, &vec![], forged)), ["accepted"]);
     let views: Vec<u64> = rig.stop().events.iter().map(|event| event.view).collect();
-    assert_eq!(views, [batch_item_hash("all", b"day-1", 0), view_hash(b"all/day-1/0")]);
+    let keys = Rig::keys();
+    assert_eq!(views, [keys.batch_item_hash("all", b"day-1", 0), keys.view_hash(b"all/day-1/0")]);
     assert_ne!(views[0], views[1]);
 
     let rig = Rig::start();

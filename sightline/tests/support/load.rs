@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use event::record::view_hash;
+use event::key::KeyRing;
 use event::stage::Stage;
 use serde_json::{Value, json};
 
@@ -24,6 +25,8 @@ const BATCH_ITEMS_MAX: u64 = 20;
 pub(crate) struct View {
     /// Request id.
     pub(crate) request: String,
+    /// Hash of it, as it is stored.
+    pub(crate) hash: u64,
     /// Number of the device among all devices of the load.
     pub(crate) device: u64,
     /// Creative.
@@ -76,9 +79,8 @@ impl Ledger {
     }
 
     fn note(&mut self, view: &View, stage: Stage) -> usize {
-        let hash = view_hash(view.request.as_bytes());
-        self.views.entry(hash).or_insert_with(|| view.clone());
-        self.sent.push(Sent { view: hash, stage, is_answered: false });
+        self.views.entry(view.hash).or_insert_with(|| view.clone());
+        self.sent.push(Sent { view: view.hash, stage, is_answered: false });
         self.sent.len() - 1
     }
 }
@@ -93,6 +95,8 @@ pub(crate) fn oaid(device: u64) -> String {
 pub(crate) struct Sender {
     connection: Connection,
     debug_key: String,
+    /// The instance's: what it stores is known by them.
+    keys: Arc<KeyRing>,
     random: Random,
     /// Begins every request id of this sender.
     name: String,
@@ -107,10 +111,17 @@ pub(crate) struct Sender {
 
 impl Sender {
     /// Connects. `name` must be unique in a test.
-    pub(crate) fn open(address: SocketAddr, debug_key: &str, name: &str, random: Random) -> io::Result<Self> {
+    pub(crate) fn open(
+        address: SocketAddr,
+        debug_key: &str,
+        keys: &Arc<KeyRing>,
+        name: &str,
+        random: Random,
+    ) -> io::Result<Self> {
         Ok(Self {
             connection: Connection::open(address)?,
             debug_key: debug_key.to_owned(),
+            keys: Arc::clone(keys),
             random,
             name: name.to_owned(),
             creative: String::new(),
@@ -231,8 +242,10 @@ impl Sender {
 
     /// A view that nobody has sent yet.
     pub(crate) fn new_view(&mut self) -> View {
+        let request = format!("{}-{}", self.name, self.mine.len());
         let view = View {
-            request: format!("{}-{}", self.name, self.mine.len()),
+            hash: self.keys.view_hash(request.as_bytes()),
+            request,
             device: self.random.below(self.devices),
             creative: self.creative.clone(),
             time: self.times[self.random.below(self.times.len() as u64) as usize],
@@ -250,7 +263,7 @@ impl Sender {
 }
 
 fn query(view: &View) -> String {
-    let View { request, device, creative, time } = view;
+    let View { request, hash: _, device, creative, time } = view;
     format!("c=demo&p=p1&cr={creative}&rid={request}&t={time}&os=android&oaid={}", oaid(*device))
 }
 

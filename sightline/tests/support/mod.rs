@@ -28,8 +28,10 @@ use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event::key::KeyRing;
 use serde_json::Value;
 
 use http::{Connection, Response};
@@ -243,6 +245,17 @@ impl Instance {
         let path = self.data().join("keys").join(name);
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         text.trim().to_owned()
+    }
+
+    /// The key ring: of the file that the first lines of the configuration name, or of the data folder.
+    pub(crate) fn key_ring(&self) -> Arc<KeyRing> {
+        let named = self.options.head.lines().find_map(|line| line.strip_prefix("key_file = "));
+        let path = named.map_or_else(
+            || self.data().join("keys").join("device.keys"),
+            |name| PathBuf::from(name.trim_matches('"')),
+        );
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Arc::new(KeyRing::from_file_text(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
     }
 
     /// Ends the process at once, as `kill -9` does, and waits until it is gone.

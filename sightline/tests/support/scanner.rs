@@ -1,6 +1,6 @@
 //! A search for secrets in every form that they could leak in: as text in any case, without its separators, percent-encoded, as UTF-16, in hex,
 //! in base64 at any offset, as the bytes that a hexadecimal or decimal number stands for, and the MD5, SHA-1 and SHA-256 of each spelling as hex,
-//! bytes and base64.
+//! bytes and base64, and their first or last eight bytes alone, which is what a number of 64 bits keeps of them.
 //!
 //! Everything is compared in lower case, binary forms too: a form is at least [`FORM_BYTES_MIN`] bytes long, so that none is met by chance.
 
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use md5::{Digest, Md5};
+use sha1::Sha1;
 use sha2::Sha256;
 
 use super::http::{hex, percent};
@@ -171,6 +172,9 @@ fn forms_of(secret: &Secret) -> Vec<Form> {
             for (what, form) in encodings(&digest).into_iter().chain(encodings(digest_hex.as_bytes())) {
                 add(&format!("{what} of {digest_name}"), form);
             }
+            for (what, form) in words(&digest) {
+                add(&format!("{what} of {digest_name}"), form);
+            }
         }
     }
     for number in numbers(text, &bare) {
@@ -197,8 +201,29 @@ fn encodings(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     forms
 }
 
-fn digests(bytes: &[u8]) -> [(&'static str, Vec<u8>); 2] {
-    [("md5", Md5::digest(bytes).to_vec()), ("sha-256", Sha256::digest(bytes).to_vec())]
+/// The digests that anybody can compute. A label before the text keeps nobody from it, who can read it in our code: `sightline view 1` was one.
+fn digests(bytes: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+    let labelled = [b"sightline view 1\0", bytes].concat();
+    [
+        ("md5", Md5::digest(bytes).to_vec()),
+        ("sha-1", Sha1::digest(bytes).to_vec()),
+        ("sha-256", Sha256::digest(bytes).to_vec()),
+        ("sha-256 behind a label", Sha256::digest(labelled).to_vec()),
+    ]
+}
+
+/// The number of 64 bits that a digest begins or ends with: its bytes in both orders, and what they read as in hex and in decimal digits.
+fn words(digest: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut forms = Vec::new();
+    for (what, word) in [("first word", digest.first_chunk::<8>()), ("last word", digest.last_chunk::<8>())] {
+        let word = *word.expect("a digest has eight bytes");
+        for number in [u64::from_be_bytes(word), u64::from_le_bytes(word)] {
+            forms.push((what, number.to_be_bytes().to_vec()));
+            forms.push((what, format!("{number:016x}").into_bytes()));
+            forms.push((what, number.to_string().into_bytes()));
+        }
+    }
+    forms
 }
 
 /// What a hexadecimal or decimal text or an address stands for, numbers in both orders of bytes; a UUID also as a store keeps it, in two
