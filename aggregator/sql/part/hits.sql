@@ -1,6 +1,9 @@
 -- Every hit that may count on the wanted days, once, with three findings: the last day before or on which an earlier hit of the same key,
--- placement and device stands (this one repeats it), the day of the hit just before it with the same key but another placement or
--- device (a conflict), and whether it is a verdict that another one of the same view stands above. Day 0 says that there is none.
+-- placement and party stands (this one repeats it), the day of the hit just before it with the same key but another placement or
+-- party (a conflict), and whether it is a verdict that another one of the same view stands above. Day 0 says that there is none.
+--
+-- The party is the device where a view was seen on two, and 0 where it was not: a repeat whose device is withheld or not yet known (a signal of
+-- privacy, a cookie just given), or that was hashed after a change of keys, is a repeat and no second device.
 --
 -- Of a view's verdicts within three hours of each other one counts: viewable before not viewable before not measurable, then the first.
 --
@@ -15,30 +18,36 @@ SELECT day, hour, time, campaign, placement, creative, region, stage, source, pl
         SELECT day, hour, time, campaign, placement, creative, region, stage, source, platform, device_kind, flags, device, view, network,
             agent, journal, seq,
             if(view = 0, toDate(0), max(day) OVER (
-                PARTITION BY campaign, stage, view, hit_time, placement, device
+                PARTITION BY campaign, stage, view, hit_time, placement, party
                 ORDER BY {{order}}
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS repeats,
-            if(view = 0 OR (before.1 = placement AND before.2 = device), toDate(0), before.3) AS conflicts,
+            if(view = 0 OR (before.1 = placement AND before.2 = party), toDate(0), before.3) AS conflicts,
             {{is_verdict}} AND (
                 minIf(stage, {{is_verdict}}) OVER (
-                    PARTITION BY campaign, view, placement, device
+                    PARTITION BY campaign, view, placement, party
                     ORDER BY moment
                     RANGE BETWEEN 10800000 PRECEDING AND 10800000 FOLLOWING) < stage
                 OR moment <= 10800000 + any(moment) OVER (
-                    PARTITION BY campaign, stage, view, placement, device
+                    PARTITION BY campaign, stage, view, placement, party
                     ORDER BY {{order}}
                     ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)) AS is_outdone
         FROM (
-            SELECT *, any((placement, device, day)) OVER (
+            SELECT *, any((placement, party, day)) OVER (
                 PARTITION BY campaign, stage, view, hit_time
                 ORDER BY {{order}}
                 ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS before
             FROM (
-                SELECT *, if(bitTest(flags, 11), client_time, 0) AS hit_time, toUnixTimestamp64Milli(time) AS moment
-                FROM events
-                WHERE {{scope}} AND {{comparable}} AND {{key}} IN (
+                SELECT *, if(
+                    max(device) OVER view_of_epoch = min(if(device = 0, 18446744073709551615, device)) OVER view_of_epoch,
+                    0, device) AS party
+                FROM (
+                    SELECT *, if(bitTest(flags, 11), client_time, 0) AS hit_time, toUnixTimestamp64Milli(time) AS moment
+                    FROM events
+                    WHERE {{scope}} AND {{comparable}} AND {{key}} IN (
             {{shared_keys}}
+                    )
+                    LIMIT 1 BY journal, seq
                 )
-                LIMIT 1 BY journal, seq
+                WINDOW view_of_epoch AS (PARTITION BY campaign, view, placement, epoch)
             )
         )

@@ -81,6 +81,62 @@ fn conflicts_are_kept_and_counted() {
     assert_eq!((&row["conflicts"], &row["removed_impressions"]["duplicate"]), (&2.into(), &1.into()));
 }
 
+/// A browser sends the cookie that it was just given, a phone's owner turns a signal on, keys change between a hit and its retry.
+#[test]
+fn a_repeat_whose_device_is_withheld_or_new_is_a_repeat() {
+    let of = |view: u64, after_ms: i64, device: Option<u64>, epoch: u16| Hit {
+        view,
+        device,
+        epoch,
+        ..hit(NOON_MS - DAY_MS + after_ms)
+    };
+    let rig = Rig::new();
+    rig.push(&[
+        // Without a device first, and the other way round.
+        of(1, 0, None, 1),
+        of(1, 1, Some(1), 1),
+        of(2, 0, Some(2), 1),
+        of(2, 1, None, 1),
+        of(2, 2, Some(2), 1),
+        // Under the next epoch's key.
+        of(3, 0, Some(3), 1),
+        of(3, 1, Some(1_003), 2),
+        of(3, 2, None, 2),
+        // Two devices under one key are a conflict all the same, and which of them the one without is nobody knows.
+        of(4, 0, Some(4), 1),
+        of(4, 1, Some(104), 1),
+        of(4, 2, None, 1),
+        of(4, 3, Some(4), 1),
+    ]);
+    rig.load();
+    for _ in ["live", "settled"] {
+        let row = rig.row("utc/delivery");
+        assert_eq!((&row["gross_impressions"], &row["net_impressions"]), (&12.into(), &6.into()));
+        assert_eq!((&row["conflicts"], &row["removed_impressions"]["duplicate"]), (&2.into(), &6.into()));
+        rig.settle();
+    }
+}
+
+/// A verdict without the device is one on the view all the same.
+#[test]
+fn a_verdict_without_device_does_not_count_beside_one_with_it() {
+    let rig = Rig::new();
+    let of = |stage: Stage, after_ms: i64, device: Option<u64>| Hit {
+        stage,
+        view: 8,
+        device,
+        ..hit(NOON_MS - DAY_MS + after_ms)
+    };
+    rig.push(&[
+        of(Stage::Impression, 0, Some(8)),
+        of(Stage::NotViewable, 1_000, None),
+        of(Stage::Viewable, 2_000, Some(8)),
+    ]);
+    rig.settle();
+    let row = rig.row("utc/delivery");
+    assert_eq!((&row["stages"]["viewable"], &row["stages"]["not_viewable"]), (&1.into(), &0.into()));
+}
+
 #[test]
 fn one_request_id_in_two_campaigns_ties_nothing() {
     let catalog = format!("{}{}", crate::rig::CATALOG, crate::rig::CATALOG.replace("\"utc\"", "\"other\""));

@@ -63,6 +63,8 @@ pub(crate) struct Hit {
     pub client_time_ms: Option<i64>,
     pub device: Option<u64>,
     pub kind: IdKind,
+    /// Of the device's key.
+    pub epoch: u16,
     pub view: u64,
     pub flags: u32,
     pub agent: String,
@@ -83,6 +85,7 @@ pub(crate) fn hit(time_ms: i64) -> Hit {
         client_time_ms: None,
         device: None,
         kind: IdKind::Oaid,
+        epoch: 1,
         view: 0,
         flags: 0,
         agent: PHONE.to_owned(),
@@ -314,7 +317,7 @@ impl Rig {
             device: hit.device.map(|device| {
                 let mut key = [0; 16];
                 key[..8].copy_from_slice(&device.to_be_bytes());
-                Device { key: DeviceKey(key), kind: hit.kind, epoch: 1 }
+                Device { key: DeviceKey(key), kind: hit.kind, epoch: hit.epoch }
             }),
             view: hit.view,
             network: &hit.network,

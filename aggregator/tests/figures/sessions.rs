@@ -125,12 +125,13 @@ impl World {
             truth.gross_impressions += times;
         });
         if random.below(25) == 0 {
-            // The same id, stage and time on another device: something else, kept apart.
+            // The same id, stage and time on another device: something else, kept apart. Where no device was known, it is the view's.
             self.hits.push(Hit { device: Some(5_000 + view.id), ..view.at(Stage::Impression, 0) });
+            let conflicts = u64::from(view.device.is_some());
             self.count(view.placement, view.begin, |truth| {
-                truth.net_impressions += 1;
+                truth.net_impressions += conflicts;
                 truth.gross_impressions += 1;
-                truth.conflicts += 1;
+                truth.conflicts += conflicts;
             });
         }
     }
