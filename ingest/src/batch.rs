@@ -186,10 +186,11 @@ async fn decide_all(
             };
             let caller = &Caller { view: repeat.view(&lane.keys, fates.len(), &said.hit), ..*caller };
             lane.tally.read(lane.native, &said.hit);
-            let given = id_cookie::recognise(&mut said, caller, &lane.settings);
-            cookie = if fates.is_empty() { given } else { given.and(cookie) };
+            let given = id_cookie::recognise(&mut said, caller, &lane.settings, rules.catalog);
             let now_ms = lane.clock.now_ms();
             let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);
+            let given = id_cookie::allowed(given, decision, &findings);
+            cookie = if fates.is_empty() { given } else { given.and(cookie) };
             fates.push(lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed));
             lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
         }

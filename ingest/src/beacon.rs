@@ -145,6 +145,11 @@ pub(crate) fn decide(
     (decision, findings)
 }
 
+/// How a hit reached us: as its placement declares it, or by who sent it while the placement is unknown.
+pub(crate) fn source(catalog: &Catalog, hit: &Hit<'_>, sender: Sender) -> SourceKind {
+    Place::find(catalog, hit).source(sender)
+}
+
 /// What a decision is about.
 struct Case<'a, 'r> {
     said: &'a Said<'a>,
@@ -393,17 +398,19 @@ fn view_id<'a>(hit: &Hit<'a>) -> Option<&'a [u8]> {
     [hit.group_id, hit.request_id].into_iter().find(|id| is_named(*id)).flatten()
 }
 
-fn is_named(id: Option<&[u8]>) -> bool {
+pub(crate) fn is_named(id: Option<&[u8]>) -> bool {
     id.is_some_and(|id| !identifier::stands_for_nothing(id))
 }
 
+/// Every flag of a signal that withholds the device key.
+pub(crate) const WITHHELD: u32 = flag::WITHHELD_GPC
+    | flag::WITHHELD_LMT
+    | flag::WITHHELD_CONSENT
+    | flag::WITHHELD_CHILD
+    | flag::WITHHELD_DNT;
+
 /// The device, unless a signal withholds it.
 fn device(identity: &Identity, flags: u32) -> Option<Device> {
-    const WITHHELD: u32 = flag::WITHHELD_GPC
-        | flag::WITHHELD_LMT
-        | flag::WITHHELD_CONSENT
-        | flag::WITHHELD_CHILD
-        | flag::WITHHELD_DNT;
     identity.device.filter(|_| flags & WITHHELD == 0)
 }
 

@@ -56,7 +56,7 @@ pub(crate) async fn serve(
         lane.tally.read(entry.number, &said.hit);
         let (destination, is_landing_refused) = land(catalog, &said.hit);
         said.is_landing_refused = is_landing_refused;
-        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings);
+        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog);
         let now_ms = lane.clock.now_ms();
         let mut rules = lane.rules(catalog, opt_outs, now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
@@ -67,7 +67,7 @@ pub(crate) async fn serve(
         };
         let fate = lane.carry_out(Books::receive(), decision, record, failed);
         lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
-        (destination, fate, cookie)
+        (destination, fate, id_cookie::allowed(cookie, decision, &findings))
     };
     let headers = emptied(headers);
     if matches!(destination, Destination::Nowhere) {

@@ -2,18 +2,20 @@
 //!
 //! It owns the cookie's life; its name and form are the vocabulary's ([`event::id_cookie`]). It must never be read or given against a signal (`beacon::may_be_recognised`), and never depend
 //! on whether a device's id is in the list of opt-outs: who may be told apart by an answer would be found out by it. (A browser that sends the
-//! opt-out cookie knows that it does.)
+//! opt-out cookie knows that it does.) Of a placement whose hits come from servers the cookie is the server's own, and no device.
 //!
 //! Only a cookie that came back is a device: a browser that keeps none would be a new one with each ad and swell the reach. So the first hit of
 //! a browser has none.
 
+use catalog::Catalog;
 pub(crate) use event::id_cookie::find;
 use event::id_cookie::{DIGITS, NAME};
 use event::identifier::IdField;
+use event::record::SourceKind;
 use hyper::header::{HeaderValue, SET_COOKIE};
 
 use crate::answer::Answer;
-use crate::beacon::{self, Said};
+use crate::beacon::{self, Decision, Findings, Said};
 use crate::caller::Caller;
 use crate::senders::Sender;
 use crate::settings::Settings;
@@ -22,15 +24,20 @@ use crate::settings::Settings;
 const SECONDS: u32 = 190 * 24 * 60 * 60;
 
 /// Takes the browser's id into a hit that has no cookie id of its own, where nothing speaks against it. The cookie to give to a browser that has
-/// none.
+/// none, if what is found out about the hit [allows](allowed) it.
 pub(crate) fn recognise<'a>(
     said: &mut Said<'a>,
     caller: &Caller<'a>,
     settings: &Settings,
+    catalog: &Catalog,
 ) -> Option<HeaderValue> {
-    // A hit with a defect may have said no where it could not be read.
-    let says_no = said.defect.is_some() || !beacon::may_be_recognised(&said.hit, caller);
-    if !settings.id_cookie || caller.sender != Sender::Viewer || says_no {
+    if !settings.id_cookie
+        || caller.sender != Sender::Viewer
+        // A hit with a defect may have said no where it could not be read.
+        || said.defect.is_some()
+        || !beacon::may_be_recognised(&said.hit, caller)
+        || beacon::source(catalog, &said.hit, caller.sender) != SourceKind::Client
+    {
         return None;
     }
     let hit = &mut said.hit;
@@ -43,6 +50,18 @@ pub(crate) fn recognise<'a>(
         }
         None => fresh(),
     }
+}
+
+/// The cookie, if its hit counts and no identifier in it (zeros) asks for no tracking. An opted-out hit looks like one that counts.
+pub(crate) fn allowed(
+    cookie: Option<HeaderValue>,
+    decision: Decision,
+    findings: &Findings,
+) -> Option<HeaderValue> {
+    cookie.filter(|_| {
+        matches!(decision, Decision::Store(_) | Decision::OptOut { .. })
+            && findings.flags & beacon::WITHHELD == 0
+    })
 }
 
 /// Puts the cookie on an answer.

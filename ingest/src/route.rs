@@ -186,17 +186,18 @@ async fn pixel(
     let (fate, cookie) = {
         let mut desk = lane.desk();
         let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
+        let catalog = catalog.load();
         let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders)
             .proved(lane, &headers, uri);
         let mut said = Said::of(entry, entry.read(scratch));
         lane.tally.read(entry.number, &said.hit);
-        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings);
+        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog);
         let now_ms = lane.clock.now_ms();
-        let mut rules = lane.rules(catalog.load(), opt_outs, now_ms);
+        let mut rules = lane.rules(catalog, opt_outs, now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         let fate = lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed);
         lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
-        (fate, cookie)
+        (fate, id_cookie::allowed(cookie, decision, &findings))
     };
     let mut answer = finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await;
     id_cookie::give(&mut answer, cookie);

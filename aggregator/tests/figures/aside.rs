@@ -87,6 +87,22 @@ fn an_id_over_the_ceiling_is_no_device_on_that_day() {
     assert_eq!(rig.get("/v1/set-aside")["devices"][0]["impressions"], 60);
 }
 
+/// An SDK that retries without an end sends one view again and again.
+#[test]
+fn repeats_do_not_lift_a_device_over_the_ceiling() {
+    let rig = Rig::with(&catalog(), settings());
+    let storm = seen(7, 3 * CEILING, 1).map(|hit| Hit { view: 70, ..hit });
+    rig.push(
+        &storm
+            .chain(seen(8, CEILING, 1).map(|hit| Hit { view: 80 + hit.time_ms as u64, ..hit }))
+            .collect::<Vec<_>>(),
+    );
+    rig.settle();
+    assert_eq!(rig.get("/v1/set-aside")["devices"], json!([]));
+    let row = rig.row("utc/reach?from=2026-11-19&to=2026-11-19");
+    assert_eq!((&row["reach"], &row["impressions"]), (&2.into(), &(CEILING + 1).into()));
+}
+
 #[test]
 fn another_ceiling_judges_past_days_anew() {
     let mut rig = Rig::with(&catalog(), settings());

@@ -18,6 +18,7 @@ use event::key::signature::IDEMPOTENCY_HEADER;
 use hyper::header::HeaderMap;
 
 use crate::batch::body::Refusal;
+use crate::beacon::is_named;
 use crate::senders::Known;
 
 /// Longest `Idempotency-Key`, bytes.
@@ -73,7 +74,7 @@ impl<'a> Repeat<'a> {
 
     /// The view of the item at this index; 0 where it has none but its own.
     pub(crate) fn view(&self, keys: &KeyRing, index: usize, hit: &Hit<'_>) -> u64 {
-        if hit.request_id.is_some() || hit.group_id.is_some() {
+        if is_named(hit.request_id) || is_named(hit.group_id) {
             return 0;
         }
         match self {

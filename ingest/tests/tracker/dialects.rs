@@ -172,6 +172,11 @@ fn a_browser_is_recognised_by_our_cookie_only_where_that_is_set_and_nothing_spea
         ("/i?c=demo&p=p1&coppa=1", ("accept", "*/*")),
         ("/i?c=demo&p=p1&gdpr=1", ("accept", "*/*")),
         ("/i?c=demo&p=p1&gpp_sid=7", ("accept", "*/*")),
+        // Zeros ask for no tracking too, and a server's cookies are its own.
+        ("/i?c=demo&p=p1&oaid=00000000-0000-0000-0000-000000000000", ("accept", "*/*")),
+        ("/i?c=demo&p=p1&idfa=00000000-0000-0000-0000-000000000000", ("accept", "*/*")),
+        ("/x/k=2070777&p=7CmBF&m11=00000000-0000-0000-0000-000000000000&o=", ("accept", "*/*")),
+        ("/i?c=demo&p=s2s", ("accept", "*/*")),
     ] {
         assert_eq!(client.get(target, &[header]).header("set-cookie"), "", "{target} {header:?}");
         let both = format!("{cookie}; {}", if header.0 == "cookie" { header.1 } else { "a=b" });

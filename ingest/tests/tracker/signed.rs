@@ -325,9 +325,14 @@ fn an_idempotency_key_is_of_registered_servers_and_no_request_id_meets_it() {
     assert_eq!(outcomes(&post(&rig, &key(), item)), ["accepted"], "known by its network");
     let forged: &[u8] = br#"[{"c":"demo","p":"p1","rid":"all/day-1/0"}]"#;
     assert_eq!(outcomes(&post(&rig, &vec![], forged)), ["accepted"]);
+    // Ids that stand for nothing are none: the key names the items.
+    let nameless: &[u8] =
+        br#"[{"c":"demo","p":"p1","rid":"null"},{"c":"demo","p":"p1","gid":"0","rid":"-1"}]"#;
+    assert_eq!(outcomes(&post(&rig, &key(), nameless)), ["accepted", "accepted"]);
     let views: Vec<u64> = rig.stop().events.iter().map(|event| event.view).collect();
     let keys = Rig::keys();
-    assert_eq!(views, [keys.batch_item_hash("all", b"day-1", 0), keys.view_hash(b"all/day-1/0")]);
+    let named = |index| keys.batch_item_hash("all", b"day-1", index);
+    assert_eq!(views, [named(0), keys.view_hash(b"all/day-1/0"), named(0), named(1)]);
     assert_ne!(views[0], views[1]);
 
     let rig = Rig::start();
