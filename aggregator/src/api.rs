@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `GET /v1/campaigns` | the campaigns |
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
-//! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `format`, `sign`, `days`, `base`) |
+//! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |

@@ -14,6 +14,9 @@ use event::profile::{Profile, Profiles};
 use event::record::SourceKind;
 use event::stage::Stage;
 
+mod wanted;
+
+pub use self::wanted::{Purpose, Purposes, UnknownPurpose, Wanted};
 use crate::{Campaign, Placement, landing};
 
 /// Longest URL of the strictest medium known: Huawei takes 3,800 characters (DOMAIN §2.4).
@@ -22,6 +25,8 @@ pub const URL_CHARS_MAX: usize = 3_800;
 const PROFILE: &str = "standard";
 /// The dialect of video players, and the profile that says how they fill its macros.
 const PLAYERS: &str = "vast";
+/// Where the tracker serves a placement's VAST wrapper.
+const WRAPPER: &str = "/vast";
 /// Dialects in the order in which they are offered; others follow in that of their set.
 const ORDER: [&str; 4] = ["native", "miaozhen", "admaster", "vast"];
 /// Stages that get a URL of their own besides impression and click, in a dialect that names the stage in its path.
@@ -46,6 +51,8 @@ pub struct LinkMaker<'a> {
     pub dialects: &'a Dialects,
     /// The profiles of media.
     pub profiles: &'a Profiles,
+    /// Which URLs of each dialect.
+    pub purposes: &'a Purposes,
     /// Keys of signed links.
     pub keys: &'a LinkKeys,
     /// Whether to sign links of placements that do not ask for it.
@@ -54,24 +61,13 @@ pub struct LinkMaker<'a> {
     pub expires: Option<i64>,
 }
 
-/// Which dialects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Those that media ask for most: native and Miaozhen's, and VAST where the placement is stitched or has a VAST tag.
-    Usual,
-    /// Every one that can carry the placement.
-    All,
-    /// This one.
-    Named(String),
-}
-
 /// One URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Name of the dialect.
     pub dialect: String,
-    /// What a hit on it says.
-    pub stage: Stage,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The URL.
     pub url: String,
 }
@@ -81,7 +77,7 @@ pub struct Link {
 pub struct DialectLinks {
     /// Name of the dialect.
     pub dialect: String,
-    /// The URLs: impression, click, then other stages.
+    /// The URLs: impression, click, the VAST wrapper, then other stages.
     pub links: Vec<Link>,
     /// What whoever hands them out should know.
     pub warnings: Vec<String>,
@@ -131,7 +127,8 @@ pub enum LinksError {
 }
 
 impl LinkMaker<'_> {
-    /// The URLs of a placement. A dialect that cannot carry it is left out; one that was asked for by name then has a warning and no URL.
+    /// The URLs of a placement. A dialect that cannot carry it, or has no URL for what is wanted, is left out; one that was asked for by name
+    /// then has a warning and no URL.
     ///
     /// # Errors
     /// See [`LinksError`].
@@ -150,6 +147,7 @@ impl LinkMaker<'_> {
         let mut made = Vec::new();
         for table in tables {
             match self.of_dialect(campaign, placement, table, is_signed) {
+                Ok(links) if links.links.is_empty() && !is_named => {}
                 Ok(links) => made.push(links),
                 // The other placements shall have theirs.
                 Err(error @ LinksError::CannotCarry { .. }) if is_named => made.push(DialectLinks {
@@ -223,17 +221,16 @@ impl LinkMaker<'_> {
             signature,
             expires: self.expires.filter(|_| is_signed).map(|seconds| seconds.to_string()),
         };
-        let mut links = Vec::new();
-        for stage in [Stage::Impression, Stage::Click] {
-            links.extend(maker.link(stage));
-        }
-        if !links.iter().any(|link| link.stage == Stage::Impression) {
-            return Err(cannot_carry());
-        }
+        let impression = maker.link(Stage::Impression).ok_or_else(cannot_carry)?;
+        let mut links = vec![impression];
+        links.extend(maker.link(Stage::Click));
+        links.extend(maker.vast_tag());
         // Where marks say the stage, it is the SDK that sets them: it is given the impression's URL alone.
         let by_path = table.names_stages_in_path();
         links.extend(STAGES.into_iter().filter(|_| by_path).filter_map(|stage| maker.link(stage)));
-        let warnings = maker.warnings(&links);
+        let has_click = links.iter().any(|link| link.purpose == Purpose::Stage(Stage::Click));
+        links.retain(|link| self.purposes.has(link.purpose));
+        let warnings = maker.warnings(&links, has_click);
         Ok(DialectLinks { dialect: table.name().to_owned(), links, warnings })
     }
 
@@ -268,7 +265,7 @@ impl One<'_> {
         let target = self.table.link_with(wanted, |parameter, field| self.value(parameter, field))?;
         let link = Link {
             dialect: self.table.name().to_owned(),
-            stage,
+            purpose: Purpose::Stage(stage),
             url: format!("{}{target}", self.maker.base),
         };
         self.is_read_back(&target, stage, landing.as_deref()).then_some(link)
@@ -370,8 +367,35 @@ impl One<'_> {
             && hit.ids.iter().all(Option::is_none)
     }
 
-    fn warnings(&self, links: &[Link]) -> Vec<String> {
+    /// The placement's VAST wrapper: it asks the player for the other URLs of this dialect.
+    fn vast_tag(&self) -> Option<Link> {
+        if self.table.name() != PLAYERS || self.placement.vast_tag.is_none() {
+            return None;
+        }
+        // Both ids are of A-Za-z0-9._- (catalog); the names are those of the native grammar.
+        let mut url = format!("{}{WRAPPER}?c={}&p={}", self.maker.base, self.campaign.id, self.placement.id);
+        for (name, value) in [("exp", &self.expires), ("sig", &self.signature)] {
+            if let Some(value) = value {
+                url.extend(["&", name, "=", value]);
+            }
+        }
+        Some(Link { dialect: self.table.name().to_owned(), purpose: Purpose::VastTag, url })
+    }
+
+    fn warnings(&self, links: &[Link], has_click: bool) -> Vec<String> {
         let mut warnings = Vec::new();
+        if links.is_empty() {
+            let why = if self.table.names_stages_in_path() {
+                "vast-tag takes the dialect vast, and a placement with a vast_tag"
+            } else {
+                "here the SDK says them by marks in the impression's"
+            };
+            warnings.push(format!(
+                "the dialect {} has no URL of its own for these stages: {why}",
+                self.table.name()
+            ));
+            return warnings;
+        }
         if let Some(longest) = links.iter().map(|link| link.url.chars().count()).max()
             && longest > URL_CHARS_MAX
         {
@@ -379,7 +403,13 @@ impl One<'_> {
                 "the longest of these URLs has {longest} characters; Huawei takes {URL_CHARS_MAX}: leave out identifiers that the medium does not fill"
             ));
         }
-        if !links.iter().any(|link| link.stage == Stage::Click) {
+        if links.len() > 1 && links.iter().any(|link| link.purpose == Purpose::VastTag) {
+            warnings.push(
+                "vast-tag asks the player for the impression, clicks and the rest itself: hand out that or the single URLs, not both"
+                    .to_owned(),
+            );
+        }
+        if !has_click && self.maker.purposes.has(Purpose::Stage(Stage::Click)) {
             warnings
                 .push("this dialect has no click URL for the placement: take another dialect's".to_owned());
         }
@@ -403,172 +433,4 @@ impl One<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Catalog;
-
-    const CATALOG: &str = r#"
-[[campaign]]
-id = "k1"
-name = "K"
-time_zone = "UTC"
-landing_hosts = [".example.org"]
-[[campaign.placement]]
-id = "app"
-name = "In an app"
-medium = "M"
-landing_page = "https://www.example.org/"
-[[campaign.placement]]
-id = "kuai"
-name = "Kuaishou"
-medium = "Kuaishou"
-profile = "kuaishou"
-[[campaign.placement]]
-id = "server"
-name = "From a server"
-medium = "M"
-source = "s2s"
-[[campaign.placement]]
-id = "signed"
-name = "Signed"
-medium = "M"
-signed_links = true
-"#;
-
-    fn keys() -> LinkKeys {
-        LinkKeys::from_texts([format!("sightline_link_{}0f", "5a".repeat(31))]).expect("a key")
-    }
-
-    fn links(
-        placement: &str,
-        wanted: &Wanted,
-        change: impl FnOnce(&mut LinkMaker<'_>),
-    ) -> Result<Vec<DialectLinks>, LinksError> {
-        let catalog = Catalog::parse(CATALOG, "c").expect("is right");
-        let keys = keys();
-        let mut maker = LinkMaker {
-            base: "https://t.example.com",
-            dialects: Dialects::built_in(),
-            profiles: Profiles::built_in(),
-            keys: &keys,
-            sign: false,
-            expires: None,
-        };
-        change(&mut maker);
-        let campaign = &catalog.campaigns["k1"];
-        maker.links(campaign, &campaign.placements[placement], wanted)
-    }
-
-    fn url(placement: &str, dialect: &str, stage: Stage) -> String {
-        let wanted = Wanted::Named(dialect.to_owned());
-        let made = links(placement, &wanted, |_| {}).expect("are made");
-        made[0].links.iter().find(|link| link.stage == stage).expect("there is one").url.clone()
-    }
-
-    #[test]
-    fn a_parameter_gets_the_macro_whose_form_it_takes() {
-        let native = url("kuai", "native", Stage::Impression);
-        assert!(
-            native.starts_with("https://t.example.com/i?c=k1&p=kuai&") && native.contains("&t=__TS__"),
-            "{native}"
-        );
-        for pair in
-            ["&imei_md5=__IMEI2__", "&oaid=__OAID__", "&android_id_md5=__ANDROIDID2__", "&mac_md5=__MAC3__"]
-        {
-            assert!(native.contains(pair), "{pair} in {native}");
-        }
-        assert!(!native.contains("&imei=") && !native.contains("&mac="), "the MD5 is enough: {native}");
-        let grammar = url("kuai", "miaozhen", Stage::Impression);
-        assert!(grammar.contains("&m2=__IMEI2__&") && !grammar.contains("&m3="), "{grammar}");
-        assert!(grammar.starts_with("https://t.example.com/x/k=k1&p=kuai&mt=__TS__&"), "{grammar}");
-        let plain = url("app", "miaozhen", Stage::Impression);
-        assert!(plain.contains("&m2=__IMEI__&") && plain.contains("&m11=__OAID__"), "{plain}");
-    }
-
-    #[test]
-    fn viewers_are_named_by_servers_alone() {
-        let client = url("app", "native", Stage::Impression);
-        let server = url("server", "native", Stage::Impression);
-        assert!(server.contains("&ip=__IP__") && server.contains("&ua=__UA__"), "{server}");
-        assert!(!client.contains("__IP__") && !client.contains("__UA__"), "{client}");
-    }
-
-    #[test]
-    fn a_click_says_where_to_only_where_no_page_is_registered() {
-        assert!(!url("app", "native", Stage::Click).contains("&u="));
-        assert!(url("kuai", "native", Stage::Click).ends_with("&u=https%3A%2F%2Fwww.example.org%2F"));
-        let grammar = url("kuai", "miaozhen", Stage::Click);
-        assert!(grammar.starts_with("https://t.example.com/r/k=k1"), "{grammar}");
-        assert!(grammar.ends_with("&o=https%3A%2F%2Fwww.example.org%2F"), "{grammar}");
-    }
-
-    #[test]
-    fn a_dialect_that_names_stages_has_a_url_for_each() {
-        let made = links("app", &Wanted::Named("native".to_owned()), |_| {}).expect("are made");
-        let stages: Vec<&str> = made[0].links.iter().map(|link| link.stage.name()).collect();
-        assert_eq!(stages.len(), 2 + STAGES.len(), "{stages:?}");
-        assert!(
-            url("app", "native", Stage::Viewable).starts_with("https://t.example.com/e/viewable?c=k1&p=app")
-        );
-        let made = links("app", &Wanted::Named("miaozhen".to_owned()), |_| {}).expect("are made");
-        assert_eq!(made[0].links.len(), 2, "the SDK sets the marks");
-    }
-
-    #[test]
-    fn signed_links_are_good_until_their_end() {
-        let keys = keys();
-        let end = 1_800_000_000;
-        for dialect in ["native", "miaozhen"] {
-            let wanted = Wanted::Named(dialect.to_owned());
-            let made = links("signed", &wanted, |maker| maker.expires = Some(end)).expect("are made");
-            for link in &made[0].links {
-                let target = &link.url["https://t.example.com".len()..];
-                let (path, query) =
-                    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-                let entry = Dialects::built_in().route(path, query).expect("is routed");
-                let mut scratch = Scratch::new();
-                let hit = entry.read(&mut scratch).hit;
-                let signed = event::link::Signed {
-                    campaign: hit.campaign.expect("has one"),
-                    placement: hit.placement.expect("has one"),
-                    expires: hit.link_expires,
-                    signature: hit.link_signature,
-                };
-                assert_eq!(keys.verify(&signed, end * 1000), Ok(()), "{}", link.url);
-                assert!(keys.verify(&signed, (end + 1) * 1000).is_err(), "{}", link.url);
-            }
-        }
-        let unsigned = links("app", &Wanted::Usual, |maker| maker.expires = Some(end)).expect("are made");
-        assert!(!unsigned[0].links[0].url.contains("exp="), "no end without a signature");
-        let none = LinkKeys::default();
-        let error = links("signed", &Wanted::Usual, |maker| maker.keys = Box::leak(Box::new(none)));
-        assert!(matches!(error, Err(LinksError::NoKey { .. })));
-    }
-
-    #[test]
-    fn every_url_of_every_dialect_is_read_back_by_it() {
-        // `link` refuses what is not; here it is that something is left.
-        for placement in ["app", "kuai", "server"] {
-            let made = links(placement, &Wanted::All, |_| {}).expect("are made");
-            let names: Vec<&str> = made.iter().map(|links| links.dialect.as_str()).collect();
-            assert_eq!(&names[..2], ["native", "miaozhen"]);
-            for links in &made {
-                assert!(links.links.iter().any(|link| link.stage == Stage::Impression), "{}", links.dialect);
-                assert!(links.links.iter().any(|link| link.stage == Stage::Click), "{}", links.dialect);
-            }
-        }
-    }
-
-    #[test]
-    fn a_grammar_of_numbers_carries_numbers_alone() {
-        let made = links("app", &Wanted::Named("admaster".to_owned()), |_| {}).expect("is answered");
-        assert!(made[0].links.is_empty() && made[0].warnings[0].contains("cannot carry"), "{made:?}");
-    }
-
-    #[test]
-    fn an_unknown_dialect_is_answered_with_the_known_ones() {
-        let error =
-            links("app", &Wanted::Named("nativ".to_owned()), |_| {}).expect_err("is unknown").to_string();
-        assert!(error.contains("native miaozhen"), "{error}");
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use catalog::Catalog;
-use catalog::links::{LinkMaker, Wanted};
+use catalog::links::{LinkMaker, Purposes, Wanted};
 use event::agent;
 use event::dialect::{Dialects, Scratch};
 use event::hit::{Field, Hit};
@@ -115,8 +115,15 @@ fn a_link_gives_the_device_of_the_raw_identifier() {
     let catalog = Catalog::parse(&text, "c").expect("is right");
     let campaign = &catalog.campaigns["1000"];
     let none = LinkKeys::default();
-    let maker =
-        LinkMaker { base: "https://t.example", dialects, profiles, keys: &none, sign: false, expires: None };
+    let maker = LinkMaker {
+        base: "https://t.example",
+        dialects,
+        profiles,
+        purposes: &Purposes::Usual,
+        keys: &none,
+        sign: false,
+        expires: None,
+    };
     let mut devices = 0;
     for (number, profile) in profiles.iter().enumerate() {
         let placement = &campaign.placements[&number.to_string()];

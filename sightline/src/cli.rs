@@ -69,7 +69,8 @@ pub(crate) enum Command {
     /// Print the tracking URLs to hand to media.
     #[command(after_help = "Example:\n  sightline links --campaign demo\n  \
         sightline links --base https://t.example.com --dialect admaster --format csv > links.csv\n  \
-        sightline links --campaign demo --sign --expires 90d\n\n\
+        sightline links --campaign demo --sign --expires 90d\n  \
+        sightline links --campaign demo --dialect vast --stages all\n\n\
         The macros are those of the placement's `profile` in the catalog. A signed link\n\
         counts until its end, by the time of receipt: leave room for the seven days that\n\
         offline queues may take.")]
@@ -267,6 +268,10 @@ pub(crate) struct LinksArgs {
     /// Only this dialect (native, miaozhen, admaster, vast …), or `all`. By default those that media ask for most.
     #[arg(long, value_name = "NAME")]
     pub(crate) dialect: Option<String>,
+    /// Which URLs: `all`, or stages with commas between them (`impression,viewable,complete`; `vast-tag` is the VAST wrapper). By default
+    /// impression, click and the VAST wrapper of a placement that has one.
+    #[arg(long, value_name = "STAGES")]
+    pub(crate) stages: Option<String>,
     /// Sign the links of every placement. Placements with `signed_links = true` are signed without being asked.
     #[arg(long)]
     pub(crate) sign: bool,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, bail};
-use catalog::links::{DialectLinks, LinkMaker, Wanted};
+use catalog::links::{DialectLinks, LinkMaker, Purposes, Wanted};
 use catalog::{Campaign, Catalog, Placement};
 use event::clock::Clock;
 use serde_json::json;
@@ -30,10 +30,17 @@ pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let base = place.base(args.base.as_deref())?;
     let now = Clock::System.now_ms().div_euclid(1000);
     let expires = args.expires.as_deref().map(|text| end(text, now)).transpose()?;
+    let purposes = match args.stages.as_deref() {
+        None => Purposes::Usual,
+        Some(text) => {
+            Purposes::parse(text).map_err(|error| ConfigError::usage(format!("--stages: {error}")))?
+        }
+    };
     let maker = LinkMaker {
         base: &base,
         dialects: &place.grammars.dialects,
         profiles: &place.grammars.profiles,
+        purposes: &purposes,
         keys: &place.link_keys()?,
         sign: args.sign,
         expires,
@@ -142,7 +149,7 @@ fn print_json(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
         .flat_map(|(row, links)| {
             links.links.iter().map(move |link| {
                 json!({"campaign": row.campaign.id, "placement": row.placement.id, "medium": row.placement.medium,
-                       "name": row.placement.name, "dialect": link.dialect, "stage": link.stage.name(),
+                       "name": row.placement.name, "dialect": link.dialect, "stage": link.purpose.name(),
                        "url": link.url, "warnings": links.warnings})
             })
         })
@@ -163,7 +170,7 @@ fn print_csv(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
                 &placement.medium,
                 &placement.name,
                 &link.dialect,
-                link.stage.name(),
+                link.purpose.name(),
                 &link.url,
             ]
             .map(table::csv_cell);
@@ -189,11 +196,11 @@ fn print_table(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
             placement.source.name()
         )?;
         if row.dialects.is_empty() {
-            writeln!(out, "  no dialect can carry these ids")?;
+            writeln!(out, "  no dialect has such a URL for these ids")?;
         }
         for links in &row.dialects {
             for link in &links.links {
-                writeln!(out, "  {} {}\n{}", link.dialect, link.stage.name(), link.url)?;
+                writeln!(out, "  {} {}\n{}", link.dialect, link.purpose.name(), link.url)?;
             }
         }
         writeln!(out)?;
@@ -240,6 +247,7 @@ landing_page = "https://www.example.org/"
             base: "https://t.example",
             dialects: Dialects::built_in(),
             profiles: Profiles::built_in(),
+            purposes: &Purposes::Usual,
             keys: &LinkKeys::default(),
             sign: false,
             expires: None,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use catalog::Placement;
-use catalog::links::{DialectLinks, LinkMaker, Wanted};
+use catalog::links::{DialectLinks, LinkMaker, Purposes, Wanted};
 use event::dialect::Dialects;
 use event::link::LinkKeys;
 use event::profile::Profiles;
@@ -45,6 +45,7 @@ impl Default for LinkParts {
 pub(super) struct Request {
     campaign: String,
     wanted: Wanted,
+    purposes: Purposes,
     base: Option<String>,
     sign: bool,
     days: Option<i64>,
@@ -76,12 +77,23 @@ impl Request {
     /// # Errors
     /// An unknown parameter, or a value that is not allowed.
     pub(super) fn parse(campaign: String, query: &[(String, String)]) -> Result<Self, Problem> {
-        let mut request =
-            Self { campaign, wanted: Wanted::Usual, base: None, sign: false, days: None, is_csv: false };
+        let mut request = Self {
+            campaign,
+            wanted: Wanted::Usual,
+            purposes: Purposes::Usual,
+            base: None,
+            sign: false,
+            days: None,
+            is_csv: false,
+        };
         for (name, value) in query {
             match (name.as_str(), value.as_str()) {
                 ("dialect", "all") => request.wanted = Wanted::All,
                 ("dialect", name) => request.wanted = Wanted::Named(name.to_owned()),
+                ("stages", stages) => {
+                    request.purposes =
+                        Purposes::parse(stages).map_err(|error| bad(&format!("stages: {error}")))?;
+                }
                 ("format", "json") => request.is_csv = false,
                 ("format", "csv") => request.is_csv = true,
                 ("sign", "true" | "false") => request.sign = value == "true",
@@ -94,8 +106,8 @@ impl Request {
                 }
                 _ => {
                     return Err(bad(
-                        "the parameters are dialect (a name or all), format (json, csv), sign (true, false), \
-                         days (until signed links end) and base (https://HOST)",
+                        "the parameters are dialect (a name or all), stages (all, or names with commas between them), \
+                         format (json, csv), sign (true, false), days (until signed links end) and base (https://HOST)",
                     ));
                 }
             }
@@ -120,6 +132,7 @@ impl Api {
             base: base.trim_end_matches('/'),
             dialects: &parts.dialects,
             profiles: &parts.profiles,
+            purposes: &request.purposes,
             keys: &parts.keys,
             sign: request.sign,
             expires: request.days.map(|days| now_ms.div_euclid(1000) + days * 86_400),
@@ -150,7 +163,7 @@ fn of(placement: &Placement, links: DialectLinks) -> Vec<Row> {
         medium: placement.medium.clone(),
         name: placement.name.clone(),
         dialect: link.dialect,
-        stage: link.stage.name(),
+        stage: link.purpose.name(),
         url: link.url,
         warnings: warnings.clone(),
     };
@@ -192,6 +205,9 @@ mod tests {
         let request = parse(&[("dialect", "all"), ("format", "csv"), ("sign", "true"), ("days", "30")])
             .expect("is one");
         assert!(request.wanted == Wanted::All && request.is_csv && request.sign && request.days == Some(30));
+        assert_eq!(request.purposes, Purposes::Usual);
+        let request = parse(&[("stages", "all")]).expect("is one");
+        assert_eq!(request.purposes, Purposes::All);
         let request = parse(&[("base", "https://t.example.com/"), ("dialect", "vast")]).expect("is one");
         assert_eq!(request.base.as_deref(), Some("https://t.example.com"));
         assert_eq!(request.wanted, Wanted::Named("vast".to_owned()));
@@ -201,6 +217,8 @@ mod tests {
             ("sign", "yes"),
             ("format", "xml"),
             ("base", "t.example"),
+            ("stages", "impresion"),
+            ("stages", ""),
             ("x", "1"),
         ] {
             assert!(parse(&[wrong]).is_none(), "{wrong:?}");
