@@ -417,6 +417,86 @@ fn of_the_device_s_flags_four_bits_are_kept() {
     assert!(fields(&reading.hit).iter().all(|(_, value)| !value.contains("iPhone")));
 }
 
+/// What cannot be read of the flags costs nothing else: neither the hit nor the flags beside it.
+#[test]
+fn flags_that_cannot_be_read_cost_no_impression() {
+    let long = format!("%7Bl1%3A1%2Ce1%3A{}%7D", "x".repeat(4_000));
+    for (value, flags) in [
+        ("{l1:1,l4:1}", risk::ROOT | risk::ADB),
+        ("{\"l2\":\"1\"}", risk::EMULATOR),
+        ("%7B+l3+%3A+1+%7D", risk::HOOK),
+        ("%7B%22l1%22%3A%221%22%2C%22e1%22%3A%22%E5%BC%A0%22%7D", risk::ROOT),
+        // A broken escape, half a character, a zero byte, a name of the phone with a percent sign: as SDKs of several ages send them.
+        ("{l1:1,e1:100%}", 0),
+        ("%7Bl1%3A1%2Ce1%3A%ZZ%7D", 0),
+        ("%7Bl1%3A1%2Ce1%3A%E5%BC%7D", 0),
+        ("%7Bl1%3A1%2Ce1%3A%00%7D", 0),
+        ("%7Bl1%3A1", risk::ROOT),
+        (long.as_str(), 0),
+        ("", 0),
+        ("%", 0),
+        ("null", 0),
+        ("__SVL__", 0),
+        ("%%SVL%%", 0),
+        ("[1,2]", 0),
+    ] {
+        for (before, after) in [("", "&m5=A"), ("&m5=A", "")] {
+            let target = format!("/x/k=1&p=2{before}&svl={value}{after}&o=");
+            let mut scratch = Scratch::new();
+            let reading = Dialects::built_in().route(&target, None).unwrap().read(&mut scratch);
+            assert_eq!((reading.defect, reading.hit.stage), (None, Some(Stage::Impression)), "{target}");
+            assert_eq!(reading.hit.device_risk, flags, "{target}");
+            let ids = [("campaign", "1"), ("placement", "2"), ("idfa", "A")]
+                .map(|(n, v)| (n.to_owned(), v.to_owned()));
+            assert_eq!(fields(&reading.hit), ids, "nothing of it is kept elsewhere: {target}");
+        }
+    }
+    // Any other parameter with the same defect costs the hit.
+    is_refused("/x/k=1&p=2&m5=%ZZ&o=", "miaozhen", Outcome::Malformed);
+}
+
+/// VAST 4 §6.1 in the grammars that players fill beside VAST's own: -1 is nothing, -2 is a refusal where an identifier was asked for.
+#[test]
+fn a_value_that_is_withheld_limits_tracking_and_one_that_is_unknown_does_not() {
+    let refused: &[(&str, &str)] = &[("limit_ad_tracking", "1")];
+    let cases: [(&str, &[(&str, &str)]); 12] = [
+        ("ID=-1", &[]),
+        ("ID=-2", refused),
+        ("ID=%2D2", refused),
+        ("ID=%20-2%20", refused),
+        ("ID=-2;LMT=0", refused),
+        ("LMT=0;ID=-2", refused),
+        ("LMT=-2", &[]),
+        ("LMT=-1", &[]),
+        ("LMT=1;ID=-1", refused),
+        ("gpp=-2;gdpr=-1;gdpr_consent=-2", &[]),
+        ("ID=-3", &[("ifa", "-3")]),
+        ("ID=a-2", &[("ifa", "a-2")]),
+    ];
+    for (items, more) in cases {
+        let native = items.replace("ID", "ifa").replace("LMT", "lmt").replace(';', "&");
+        is(&format!("/i?c=1&p=2&{native}"), "native", Stage::Impression, more);
+        is(&format!("/c?{native}&c=1&p=2"), "native", Stage::Click, more);
+        let cm360 = items.replace("ID", "dc_rdid").replace("LMT", "dc_lat");
+        is(&format!("/ddm/trackimp/N1/B1.2;{cm360}"), "cm360", Stage::Impression, more);
+        is(&format!("/ddm/trackclk/N1/B1.2;{cm360};ord=1"), "cm360", Stage::Click, more);
+    }
+    // Every identifier, whatever else the hit has: another one of the same person would go round the refusal.
+    for (name, field) in [("oaid", "oaid"), ("idfa_md5", "idfa_md5"), ("cookie", "cookie"), ("caid", "caid")]
+    {
+        is(&format!("/i?c=1&p=2&{name}=-2"), "native", Stage::Impression, refused);
+        is(
+            &format!("/i?c=1&p=2&aaid=A&{name}=-2"),
+            "native",
+            Stage::Impression,
+            &[("aaid", "A"), ("limit_ad_tracking", "1")],
+        );
+        is(&format!("/i?c=1&p=2&{name}=A"), "native", Stage::Impression, &[(field, "A")]);
+    }
+    // In a grammar of China -2 is a value like any other, and no device (see the known-bad values).
+    is("/x/k=1&p=2&m5=-2&o=", "miaozhen", Stage::Impression, &[("idfa", "-2")]);
+}
+
 #[test]
 fn every_part_of_a_target_is_explained() {
     let entry = Dialects::built_in()
