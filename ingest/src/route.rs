@@ -58,10 +58,14 @@ pub(crate) enum RouteKind {
     Pixel,
     /// Clicks that are redirected.
     Click,
-    /// The batch, and the description of the API.
+    /// The batch.
     Batch,
-    /// The page tag, and the configuration of the SDK: what pages and apps begin with.
+    /// The page tag.
     Tag,
+    /// The configuration of the MMA China SDK.
+    SdkConfig,
+    /// The description of the API.
+    Description,
     /// VAST wrappers.
     Vast,
     /// None of ours.
@@ -70,7 +74,8 @@ pub(crate) enum RouteKind {
 
 impl RouteKind {
     /// Names in the metrics, in the order of the kinds.
-    pub(crate) const NAMES: [&'static str; 6] = ["pixel", "click", "batch", "tag", "vast", "unknown"];
+    pub(crate) const NAMES: [&'static str; 8] =
+        ["pixel", "click", "batch", "tag", "sdk_config", "description", "vast", "unknown"];
 }
 
 impl<'r> Route<'r> {
@@ -89,8 +94,10 @@ impl<'r> Route<'r> {
         match self {
             Self::Beacon(entry) if entry.is_click => RouteKind::Click,
             Self::Beacon(_) => RouteKind::Pixel,
-            Self::Batch | Self::Description => RouteKind::Batch,
-            Self::Tag | Self::SdkConfig => RouteKind::Tag,
+            Self::Batch => RouteKind::Batch,
+            Self::Tag => RouteKind::Tag,
+            Self::SdkConfig => RouteKind::SdkConfig,
+            Self::Description => RouteKind::Description,
             Self::Vast(_) => RouteKind::Vast,
             Self::Unknown => RouteKind::Unknown,
         }
@@ -296,9 +303,9 @@ mod tests {
             ("/r.gif?k=1&p=2", RouteKind::Click),
             ("/r?k=1&p=2", RouteKind::Click),
             ("/v1/events", RouteKind::Batch),
-            ("/openapi.yaml", RouteKind::Batch),
+            ("/openapi.yaml", RouteKind::Description),
             ("/tag.js", RouteKind::Tag),
-            ("/sdkconfig.xml", RouteKind::Tag),
+            ("/sdkconfig.xml", RouteKind::SdkConfig),
             ("/vast?c=demo", RouteKind::Vast),
             ("/vast/impression?c=demo", RouteKind::Pixel),
             ("/e", RouteKind::Unknown),
