@@ -277,6 +277,11 @@ impl One<'_> {
             Field::LinkExpires => self.expires.clone(),
             Field::LinkSignature => self.signature.clone(),
             Field::Id(id) if self.is_told_by_digest(id) => None,
+            // A list of signals has no field of its own: the medium fills the macro of its name, or none.
+            _ if parameter.list_of.is_some() => {
+                let (profile, name) = self.profile.zip(parameter.template_macro)?;
+                profile.get(name).map(|_| profile.written(name))
+            }
             _ => self.macro_of(parameter, field),
         }
     }

@@ -15,6 +15,8 @@ pub struct ParameterOf<'t> {
     pub name: &'t str,
     /// The field that it fills; `None` where it holds several fields, is a mark, or is dropped.
     pub field: Option<Field>,
+    /// The field that the first word of a list of privacy signals fills; `None` where it is no such list.
+    pub list_of: Option<Field>,
     /// The macro that stands for it in templates, without the signs around it.
     pub template_macro: Option<&'t str>,
     /// It is dropped unread.
@@ -47,10 +49,18 @@ impl Table {
                 Meaning::Field(field) => Some(field),
                 _ => None,
             },
+            list_of: match parameter.meaning {
+                Meaning::Words(list) => self.first_of(list),
+                _ => None,
+            },
             template_macro: parameter.template_macro.as_deref(),
             is_dropped: matches!(parameter.meaning, Meaning::Dropped(_)),
             is_json_only: parameter.json_only,
         })
+    }
+
+    fn first_of(&self, list: u8) -> Option<Field> {
+        self.words.get(usize::from(list))?.first().map(|(_, field)| *field)
     }
 
     /// The macros of templates and the fields that the parameters with them fill.
@@ -87,7 +97,7 @@ impl Table {
 
     /// The path and query of a tracking URL. `value_of` says what to put for a parameter with a field, as it is to stand in the URL, or that
     /// the parameter is left out; campaign, placement and landing URL are not asked for. Of several parameters with one field the first that
-    /// gets something is taken. `None` if the dialect has no path for the stage, or its grammar cannot carry the ids.
+    /// gets something is taken; a list of privacy signals stands beside those of its fields, and is asked for with the first of them. `None` if the dialect has no path for the stage, or its grammar cannot carry the ids.
     pub fn link_with(
         &self,
         wanted: LinkFor<'_>,
@@ -124,7 +134,7 @@ impl Table {
     fn values(&self, value_of: impl Fn(ParameterOf<'_>, Field) -> Option<String>) -> Vec<String> {
         let mut parameters: Vec<(ParameterOf<'_>, Field)> = self
             .parameters()
-            .filter_map(|parameter| Some((parameter, parameter.field?)))
+            .filter_map(|parameter| Some((parameter, parameter.field.or(parameter.list_of)?)))
             .filter(|(parameter, field)| {
                 !parameter.is_json_only
                     && !matches!(field, Field::Campaign | Field::Placement | Field::LandingUrl | Field::Stage)
@@ -135,8 +145,11 @@ impl Table {
         let mut written: Vec<Field> = Vec::new();
         let mut items = Vec::new();
         for (parameter, field) in parameters {
-            if let Some(value) = value_of(parameter, field).filter(|_| !written.contains(&field)) {
-                written.push(field);
+            let is_list = parameter.list_of.is_some();
+            if let Some(value) = value_of(parameter, field).filter(|_| is_list || !written.contains(&field)) {
+                if !is_list {
+                    written.push(field);
+                }
                 items.push(format!("{}{equalizer}{value}", parameter.name));
             }
         }

@@ -2,8 +2,13 @@
 
 use std::collections::HashSet;
 
+use catalog::links::{LinkMaker, Purposes, Wanted};
+use event::dialect::Dialects;
 use event::identifier::IdKind;
+use event::link::LinkKeys;
 use event::outcome::Outcome;
+use event::profile::Profiles;
+use event::record::flag;
 
 use crate::rig::Rig;
 
@@ -86,4 +91,63 @@ fn an_opt_out_holds_whatever_the_medium_fills_in() {
     }
     let stored = rig.stop();
     assert_eq!((stored.count(Outcome::OptedOut), stored.events.len()), (7, 0));
+}
+
+/// The impression URL that is handed out for players, as a path.
+fn handed_out_to_players() -> String {
+    let text = "[[campaign]]\nid = \"demo\"\nname = \"Demo\"\ntime_zone = \"UTC\"\n\
+                [[campaign.placement]]\nid = \"plain\"\nname = \"P\"\nmedium = \"M\"\n";
+    let catalog = catalog::Catalog::parse(text, "catalog.toml").expect("sound");
+    let campaign = &catalog.campaigns["demo"];
+    let maker = LinkMaker {
+        base: "",
+        dialects: Dialects::built_in(),
+        profiles: Profiles::built_in(),
+        purposes: &Purposes::Usual,
+        keys: &LinkKeys::default(),
+        sign: false,
+        expires: None,
+    };
+    let made = maker.links(campaign, &campaign.placements["plain"], &Wanted::Named("vast".to_owned()));
+    made.expect("are made")[0].links[0].url.clone()
+}
+
+#[test]
+fn a_player_s_privacy_signals_are_asked_for_and_obeyed() {
+    const IFA_OF_PLAYER: &str = "38400000-8cf0-41bd-b23e-10b96e40000d";
+    let url = handed_out_to_players();
+    assert!(url.starts_with("/vast/impression?c=demo&p=plain&"), "{url}");
+    // The macros that the player fills, and why the device is then left out.
+    let cases: [(&[(&str, &str)], u32); 9] = [
+        (&[], 0),
+        (&[("LIMITADTRACKING", "0"), ("REGULATIONS", "-1"), ("GPPSTRING", "-1")], 0),
+        (&[("LIMITADTRACKING", "1")], flag::WITHHELD_LMT),
+        (&[("REGULATIONS", "coppa")], flag::WITHHELD_CHILD),
+        (&[("REGULATIONS", "gdpr")], flag::WITHHELD_CONSENT),
+        (&[("REGULATIONS", "gdpr%2Ccoppa")], flag::WITHHELD_CONSENT | flag::WITHHELD_CHILD),
+        (&[("REGULATIONS", "gdpr"), ("GDPRCONSENT", "-1")], flag::WITHHELD_CONSENT),
+        (&[("GPPSTRING", "DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA")], flag::WITHHELD_CONSENT),
+        (&[("GPPSECTIONID", "7")], flag::WITHHELD_CONSENT),
+    ];
+    let rig = rig();
+    let mut client = rig.connect();
+    for (number, (filled, _)) in cases.iter().enumerate() {
+        let own = format!("view-{number}");
+        let mut target = url.clone();
+        let always = [("IFA", IFA_OF_PLAYER), ("IFATYPE", "aaid"), ("ADSERVINGID", own.as_str())];
+        for (name, value) in always.into_iter().chain(filled.iter().copied()) {
+            assert!(target.contains(&format!("=[{name}]")), "{name} is not asked for: {target}");
+            target = target.replace(&format!("[{name}]"), value);
+        }
+        assert!(client.get(&target, &[("user-agent", ANDROID)]).is_pixel());
+    }
+    let stored = rig.stop();
+    assert_eq!(stored.count(Outcome::Accepted), cases.len() as u64);
+    let withheld = flag::WITHHELD_LMT | flag::WITHHELD_CHILD | flag::WITHHELD_CONSENT;
+    for (event, (filled, expected)) in stored.events.iter().zip(cases) {
+        assert_eq!(event.flags & withheld, expected, "{filled:?}");
+        assert_eq!(event.device.is_some(), expected == 0, "{filled:?}");
+    }
+    let views: HashSet<_> = stored.events.iter().map(|event| event.view).collect();
+    assert_eq!(views.len(), cases.len(), "each has its own request id");
 }
