@@ -1,6 +1,6 @@
 //! A batch of decoded records on its way into the store: rows in RowBinary, by table and day.
 //!
-//! Owns the byte form of a row (the columns in the order of `schema/events.sql`) and what a batch changes. Must never guess: a record that
+//! Owns the byte form of a row (the columns in the order of `sql/part/event_fields.sql`) and what a batch changes. Must never guess: a record that
 //! cannot be decoded is set aside as it is.
 //!
 //! RowBinary: integers little-endian; `Date` as u16 days; `DateTime64(3)` as i64 milliseconds; `String` as a LEB128 length and its bytes.

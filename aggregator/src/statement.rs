@@ -196,6 +196,8 @@ statements! { "sql/part", PARTS,
     MEDIUM = "medium",
     /// Columns of the tables of events.
     EVENT_COLUMNS = "event_columns",
+    /// The same with their types, for the definitions of those tables.
+    EVENT_FIELDS = "event_fields",
     /// Unresolved hits as events.
     ADOPT_ROWS = "adopt_rows",
     /// Whether a hit is a verdict on a view.
@@ -302,6 +304,16 @@ mod tests {
         let columns: Vec<_> = SETTLED.columns().collect();
         assert_eq!(columns.first(), Some(&("day", "Date")));
         assert_eq!(columns.last(), Some(&("oldest", "DateTime64(3, 'UTC')")));
+        let events: Vec<_> = EVENTS.columns().collect();
+        assert_eq!((events.len(), events[0]), (24, ("journal", "UInt64 CODEC(ZSTD(1))")));
+        for table in [UNRESOLVED, TRIAL_EVENTS] {
+            assert_eq!(
+                table.columns().collect::<Vec<_>>(),
+                events,
+                "{}: rows move from one to the other",
+                table.file
+            );
+        }
         assert_eq!(RULES.target(), "rules (one, at, lists, campaigns, seconds)");
         for table in TABLES {
             assert!(table.columns().count() > 3, "{}", table.file);
