@@ -426,12 +426,13 @@ fn flags_that_cannot_be_read_cost_no_impression() {
         ("{\"l2\":\"1\"}", risk::EMULATOR),
         ("%7B+l3+%3A+1+%7D", risk::HOOK),
         ("%7B%22l1%22%3A%221%22%2C%22e1%22%3A%22%E5%BC%A0%22%7D", risk::ROOT),
-        // A broken escape, half a character, a zero byte, a name of the phone with a percent sign: as SDKs of several ages send them.
+        // Half a character, a zero byte, an object that was cut off: the flags stand before it.
+        ("%7Bl1%3A1%2Ce1%3A%E5%BC%7D", risk::ROOT),
+        ("%7Bl1%3A1%2Ce1%3A%00%7D", risk::ROOT),
+        ("%7Bl1%3A1", risk::ROOT),
+        // A name of the phone with a percent sign, a broken escape, more than is read: nothing of it.
         ("{l1:1,e1:100%}", 0),
         ("%7Bl1%3A1%2Ce1%3A%ZZ%7D", 0),
-        ("%7Bl1%3A1%2Ce1%3A%E5%BC%7D", 0),
-        ("%7Bl1%3A1%2Ce1%3A%00%7D", 0),
-        ("%7Bl1%3A1", risk::ROOT),
         (long.as_str(), 0),
         ("", 0),
         ("%", 0),
