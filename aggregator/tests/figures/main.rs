@@ -10,6 +10,7 @@ mod api;
 mod aside;
 mod duplicates;
 mod ids;
+mod links;
 mod loading;
 mod oracle;
 mod rig;

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use aggregator::engine::{Engine, find_library};
-use aggregator::{Handle, Parts, Settings, Source, StoreAt, Token, Tokens};
+use aggregator::{Handle, LinkParts, Parts, Settings, Source, StoreAt, Token, Tokens};
 use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::IdKind;
 use event::key::DeviceKey;
+use event::link::LinkKeys;
 use event::outcome::Outcome;
 use event::record::{
     Device, Event, OutcomeCounts, Platform, SourceKind, encode_event, encode_outcomes, flag,
@@ -101,6 +102,9 @@ pub(crate) struct Rig {
     kafka: Option<kafka::Cluster>,
     pub database: String,
     pub settings: Settings,
+    /// The tracker's address and the keys by which links are made, from the next start on.
+    pub public_url: Option<String>,
+    pub link_keys: Arc<LinkKeys>,
     handle: Option<Handle>,
     base: String,
     drops_database: bool,
@@ -210,6 +214,8 @@ impl Rig {
             kafka,
             database,
             settings,
+            public_url: None,
+            link_keys: Arc::default(),
             handle: None,
             base: String::new(),
             drops_database: false,
@@ -228,7 +234,11 @@ impl Rig {
             },
             catalog: Arc::clone(&self.catalog),
             tokens: Tokens { operator: Token::new(TOKEN) },
-            links: aggregator::LinkParts::default(),
+            links: LinkParts {
+                base: self.public_url.clone(),
+                keys: Arc::clone(&self.link_keys),
+                ..LinkParts::default()
+            },
             listener,
             clock: self.clock.clone(),
             store: store(&self.database),

@@ -1,5 +1,5 @@
 //! The tests of `figures` once more, with the store on a ClickHouse server: the stand-in over the engine, or the one that `CLICKHOUSE_URL` names.
-//! `alone` is left out: servers are shared.
+//! `alone` is left out: servers are shared; and `links`: they are made without the store.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that fails panics")]
 #![allow(clippy::print_stdout, reason = "seeds are printed")]

@@ -1,0 +1,163 @@
+//! Tracking URLs over the report API. That signed ones count is shown end to end, where a tracker runs.
+
+use std::sync::Arc;
+
+use event::link::LinkKeys;
+use serde_json::Value;
+
+use crate::rig::{CATALOG, NOON_MS, Rig, TOKEN};
+
+const PATH: &str = "/v1/campaigns/utc/links";
+const BASE: &str = "https://t.example.com";
+
+/// The campaign, with a placement that takes signed links, one with a comma in its name, and one with a VAST tag.
+fn catalog() -> String {
+    format!(
+        "{CATALOG}[[campaign.placement]]\nid = \"signed\"\nname = \"Signed, always\"\nmedium = \"=A\"\nsigned_links = true\n\
+         [[campaign.placement]]\nid = \"film\"\nname = \"Film\"\nmedium = \"B\"\nvast_tag = \"https://ads.example.com/vast\"\n\
+         [[campaign]]\nid = \"empty\"\nname = \"E\"\ntime_zone = \"UTC\"\n"
+    )
+}
+
+/// A report API that knows the tracker's address and has a key.
+fn rig() -> Rig {
+    let mut rig = Rig::with(&catalog(), aggregator::Settings::default());
+    rig.public_url = Some(format!("{BASE}/"));
+    let key = format!("sightline_link_{}0f", "5a".repeat(31));
+    rig.link_keys = Arc::new(LinkKeys::from_texts([key]).expect("a key"));
+    rig.restart(|_| {});
+    rig
+}
+
+fn links(rig: &Rig, query: &str) -> Vec<Value> {
+    rig.get(&format!("{PATH}{query}"))["links"].as_array().expect("links").clone()
+}
+
+fn text<'v>(link: &'v Value, name: &str) -> &'v str {
+    link[name].as_str().expect("text")
+}
+
+/// The stages of one placement's URLs in one dialect.
+fn stages(links: &[Value], placement: &str, dialect: &str) -> Vec<String> {
+    let of = |link: &&Value| link["placement"] == placement && link["dialect"] == dialect;
+    links.iter().filter(of).map(|link| text(link, "stage").to_owned()).collect()
+}
+
+#[test]
+fn every_placement_has_an_impression_and_a_click_and_more_by_name() {
+    let rig = rig();
+    let usual = links(&rig, "");
+    for placement in ["p1", "p2", "p3", "signed", "film"] {
+        for dialect in ["native", "miaozhen"] {
+            assert_eq!(stages(&usual, placement, dialect), ["impression", "click"], "{placement} {dialect}");
+        }
+    }
+    assert_eq!(stages(&usual, "film", "vast"), ["impression", "click", "vast-tag"]);
+    assert_eq!(stages(&usual, "p1", "vast"), [""; 0]);
+    let first = &usual[0];
+    assert_eq!(
+        ["placement", "medium", "name", "dialect", "stage"].map(|name| text(first, name)),
+        ["film", "B", "Film", "native", "impression"]
+    );
+    assert!(usual.iter().all(|link| text(link, "url").starts_with(&format!("{BASE}/"))), "{usual:?}");
+
+    let some = links(&rig, "?stages=complete,viewable");
+    assert_eq!(stages(&some, "p1", "native"), ["complete", "viewable"]);
+    assert_eq!(stages(&some, "p1", "miaozhen"), [""; 0], "its SDK says them by marks");
+    let all = links(&rig, "?dialect=all&stages=all");
+    assert!(stages(&all, "p1", "native").len() > 10 && stages(&all, "film", "vast").len() > 10);
+    assert!(stages(&all, "p1", "talkingdata").contains(&"click".to_owned()));
+    let one = links(&rig, "?dialect=cm360&stages=impression");
+    assert!(one.len() == 5 && one.iter().all(|link| link["dialect"] == "cm360"), "{one:?}");
+
+    // What a grammar of numbers cannot say is told, for each placement.
+    let answer = rig.get(&format!("{PATH}?dialect=admaster"));
+    assert_eq!(answer["links"], Value::Array(Vec::new()));
+    let left_out = answer["left_out"].as_array().expect("reasons");
+    assert!(
+        left_out.len() == 5 && left_out[0].as_str().is_some_and(|why| why.contains("numbers")),
+        "{answer}"
+    );
+    assert_eq!(rig.get("/v1/campaigns/empty/links")["links"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn csv_has_the_rows_of_json_and_runs_no_formula() {
+    let rig = rig();
+    let (status, body) = rig.call("GET", &format!("{PATH}?format=csv&stages=all"));
+    assert_eq!(status, 200, "{body}");
+    let lines: Vec<&str> = body.split_terminator("\r\n").collect();
+    assert_eq!(lines[0], "\u{feff}placement,medium,name,dialect,stage,url");
+    let rows = links(&rig, "?format=json&stages=all");
+    assert_eq!(lines.len(), rows.len() + 1);
+    for (line, row) in lines[1..].iter().zip(&rows) {
+        assert!(line.ends_with(&format!(",{}", text(row, "url"))), "{line}");
+    }
+    assert!(
+        lines.iter().any(|line| line.starts_with("signed, =A,\"Signed, always\",native,impression,")),
+        "{body}"
+    );
+}
+
+#[test]
+fn a_signature_and_its_end_are_put_where_they_are_asked_for() {
+    let rig = rig();
+    for link in links(&rig, "") {
+        let is_signed = text(&link, "url").contains("sig=");
+        assert_eq!(is_signed, link["placement"] == "signed", "{link}");
+        assert!(!text(&link, "url").contains("exp="), "no end was asked for: {link}");
+    }
+    let end = format!("exp={}", NOON_MS / 1000 + 30 * 86_400);
+    for link in links(&rig, "?sign=true&days=30&stages=all") {
+        let url = text(&link, "url");
+        assert!(url.contains(&end) && url.contains("sig="), "{url}");
+    }
+    for link in links(&rig, "?sign=false&days=30") {
+        assert_eq!(text(&link, "url").contains(&end), link["placement"] == "signed", "{link}");
+    }
+    // A key that is not there is told, and no URL is handed out that would not count.
+    let none = Rig::with(&catalog(), aggregator::Settings::default());
+    let (status, body) = none.call("GET", &format!("{PATH}?base={BASE}"));
+    assert!(status == 422 && body.contains("[links] key_files") && !body.contains("/i?"), "{status} {body}");
+}
+
+#[test]
+fn links_take_the_token_and_are_asked_for_strictly() {
+    let rig = rig();
+    for authorization in [None, Some("Bearer wrong"), Some(TOKEN)] {
+        let (status, body) = rig.call_as("GET", PATH, authorization);
+        assert!(status == 401 && !body.contains("p1"), "{authorization:?}: {status} {body}");
+    }
+    for (method, path, status, words) in [
+        ("GET", "/v1/campaigns/none/links", 404, &["unknown_campaign"][..]),
+        ("POST", PATH, 405, &["GET"]),
+        ("GET", "?dialect=nativ", 422, &["nativ", "native miaozhen"]),
+        ("GET", "?dialect=", 422, &["native miaozhen"]),
+        ("GET", "?stages=viewabel", 400, &["stages: ", "viewabel", "first-quartile", "vast-tag"]),
+        ("GET", "?stages=", 400, &["stages: ", "all"]),
+        ("GET", "?format=table", 400, &["format (json, csv)"]),
+        ("GET", "?sign=1", 400, &["sign (true, false)"]),
+        ("GET", "?days=0", 400, &["1 to 3650"]),
+        ("GET", "?days=3651", 400, &["1 to 3650"]),
+        ("GET", "?base=ftp://t.example", 400, &["base (https://HOST)"]),
+        ("GET", "?placement=p1", 400, &["the parameters are"]),
+        ("GET", "?base=%ff", 400, &["UTF-8"]),
+    ] {
+        let path = if path.starts_with('?') { format!("{PATH}{path}") } else { path.to_owned() };
+        let (answered, body) = rig.call(method, &path);
+        assert_eq!(answered, status, "{path}: {body}");
+        assert!(words.iter().all(|word| body.contains(word)), "{path}: {body}");
+    }
+    // Without a public address the question has to say it.
+    let mut rig = rig;
+    rig.public_url = None;
+    rig.restart(|_| {});
+    let (status, body) = rig.call("GET", PATH);
+    assert!(status == 400 && body.contains("public_url") && body.contains("base="), "{body}");
+    let asked = links(&rig, "?base=http://127.0.0.1:8080/&stages=click");
+    assert!(asked.iter().all(|link| text(link, "url").starts_with("http://127.0.0.1:8080/")), "{asked:?}");
+    assert!(
+        !asked.is_empty() && asked.iter().all(|link| !text(link, "url").contains(":8080//")),
+        "{asked:?}"
+    );
+}
