@@ -24,7 +24,7 @@ use support::http::{Connection, Response, hex, percent};
 use support::load::APP;
 use support::random::Random;
 use support::scanner::{Form, Scanner, Secret};
-use support::{Instance, Options};
+use support::{CATALOG, Instance, Options};
 
 /// A creative: stored, so it has to be found.
 const MARK: &str = "creative-that-may-be-kept";
@@ -35,7 +35,13 @@ const LANDING: &str = "https://www.example.com/";
 fn no_identifier_that_was_sent_is_found_anywhere() {
     let mut random = Random::announced("no_identifier_that_was_sent_is_found_anywhere");
     let people = Identifiers::draw(&mut random);
+    let trial = format!(
+        "{CATALOG}[[campaign.placement]]\nid = \"trial\"\nname = \"In trial\"\nmedium = \"Four\"\nstate = \"trial\"\n\
+         landing_page = \"https://www.example.com/\"\n"
+    );
     let mut instance = Instance::start(Options {
+        catalog: trial,
+        reports: "device_day_impressions_max = 3".to_owned(),
         tracker: "trusted_proxies = [\"127.0.0.1/32\"]".to_owned(),
         opt_out: "trusted_proxies = [\"127.0.0.1/32\"]\n[opt_out.limits]\nrequests_burst_max = 100000"
             .to_owned(),
@@ -52,10 +58,7 @@ fn no_identifier_that_was_sent_is_found_anywhere() {
     lodge_opt_outs(&mut caller, &people);
     ask_elsewhere(&mut caller, &people);
     caller.instance.settle();
-    for kind in ["delivery", "reach", "frequency"] {
-        let report = caller.instance.report(&format!("demo/{kind}"), "filter=gross");
-        caller.answers.extend(report.to_string().into_bytes());
-    }
+    ask_reports(&mut caller);
     let metrics =
         Connection::open(instance.admin()).and_then(|mut c| c.get("/metrics", &[])).expect("metrics");
     assert_eq!(metrics.status, 200);
@@ -297,6 +300,28 @@ impl<'a> Caller<'a> {
     }
 }
 
+/// Every answer of the report API that is made from hits, and that there is something in each.
+fn ask_reports(caller: &mut Caller<'_>) {
+    let place = "/v1/campaigns/demo";
+    for (target, list) in [
+        ("/v1/campaigns".to_owned(), "/campaigns"),
+        (format!("{place}/delivery?filter=gross&by=placement"), "/rows"),
+        (format!("{place}/reach?filter=gross&by=creative"), "/rows"),
+        (format!("{place}/frequency?filter=gross"), "/rows"),
+        (format!("{place}/ids?filter=gross&by=placement"), "/rows"),
+        (format!("{place}/placements/trial/hits"), "/hits"),
+        (format!("{place}/placements/p1/hits"), ""),
+        (format!("{place}/links?base=https://t.example&dialect=all&stages=all"), "/links"),
+        ("/v1/set-aside".to_owned(), "/devices"),
+        ("/v1/books".to_owned(), ""),
+    ] {
+        let answer = caller.instance.ask("GET", &target);
+        let has_rows = answer.pointer(list).and_then(Value::as_array).is_none_or(|rows| !rows.is_empty());
+        assert!(has_rows, "{target} shows nothing, so it shows little: {answer}");
+        caller.answers.extend(answer.to_string().into_bytes());
+    }
+}
+
 /// Every identifier in every parameter that takes it, plain and percent-encoded, as pixels of several stages and as clicks.
 fn send_pixels(caller: &mut Caller<'_>, people: &Identifiers) {
     let landing = percent(format!("{LANDING}{}?id={}", people.landing, people.devices[0].1).as_bytes());
@@ -304,7 +329,7 @@ fn send_pixels(caller: &mut Caller<'_>, people: &Identifiers) {
     for (number, (name, value)) in people.parameters().iter().enumerate() {
         let address = &people.addresses[number % people.addresses.len()];
         let value = if number % 2 == 0 { percent(value.as_bytes()) } else { value.replace(':', "%3a") };
-        let place = if number % 3 == 0 { "p2" } else { "p1" };
+        let place = ["p2", "p1", "trial", "p1", "p2"][number % 5];
         let query = format!("c=demo&p={place}&cr={MARK}&rid={}-{number}&{name}={value}", people.request);
         let headers = [("x-forwarded-for", address.as_str()), ("referer", landing.as_str())];
         for path in ["/i", "/e/viewable", "/e/tracked"] {
