@@ -23,7 +23,7 @@ use support::scanner::{Scanner, Secret};
 use support::{CATALOG, Instance, Options, signal, wait_for};
 
 /// Longest wait for something that takes a second or two.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 const PHONE: &str = "Dalvik/2.1.0 (Linux; U; Android 14; M2102J2SC Build/UKQ1.230804.001)";
 /// SIGINT, what Ctrl-C sends.
 const INTERRUPT: i32 = 2;
