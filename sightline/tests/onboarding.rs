@@ -253,7 +253,8 @@ fn hits_of_a_trial_placement_are_watched_live_and_tell_no_value() {
     line_with(&watch, &["native", "unknown_stage"]);
     let limited = format!("/vast/start?{trial}&ifa=-2&lmt=1");
     assert_eq!(outcome(&limited), "accepted");
-    line_with(&watch, &["vast", "start", "withheld_lmt", "ids: none"]);
+    let limited = line_with(&watch, &["vast", "start", "ids: none"]);
+    assert!(limited.contains("no device: limits ad tracking"), "{limited}");
 
     // Another look at the same hits, and Ctrl-C: whole lines, no complaint, nobody's identifier.
     let once = instance.command(&["watch", "--campaign", "demo", "--placement", "trial", "--once"]);
@@ -262,7 +263,10 @@ fn hits_of_a_trial_placement_are_watched_live_and_tell_no_value() {
     let ended = watch.end();
     assert!(ended.success() || ended.signal() == Some(INTERRUPT), "{ended}");
     let printed = watch.printed();
-    let hits = |text: &str| text.lines().filter(|line| !line.starts_with("    ")).count();
+    // Each hit begins with its time; above the first stands the day.
+    let is_hit = |line: &&str| line.as_bytes().get(2) == Some(&b':');
+    let hits = |text: &str| text.lines().filter(is_hit).count();
+    assert!(printed.lines().next().is_some_and(|day| day.ends_with(" (times in UTC)")), "{printed}");
     assert!(printed.ends_with('\n') && hits(&printed) == 5, "{printed}");
     assert_eq!(hits(&out(&once)), 5, "{}", out(&once));
     assert_eq!(watch.told().lines().count(), 1, "{}", watch.told());
@@ -287,9 +291,9 @@ fn a_watch_that_cannot_go_on_says_why() {
     fs::set_permissions(&wrong_token, Permissions::from_mode(0o600)).expect("chmod");
     let wrong_token = wrong_token.to_str().expect("a name of ASCII");
     for (words, code, told) in [
-        (&["none", "--placement", "trial"][..], 1, &["404", "no campaign of that id"][..]),
-        (&["demo", "--placement", "nowhere"], 0, &["the catalog has no such placement"]),
-        (&["demo", "--placement", "p1"], 0, &["the placement is live", "state = \"trial\""]),
+        (&["none", "--placement", "trial"][..], 2, &["there is no campaign none", "campaigns: demo"][..]),
+        (&["demo", "--placement", "nowhere"], 2, &["there is no placement nowhere", "trial"]),
+        (&["demo", "--placement", "p1"], 2, &["placement p1 is live", "state = \"trial\""]),
         (&["demo", "--placement", "trial", "--token-file", wrong_token], 1, &["401", "token"]),
         (&["demo", "--placement", "trial", "--token-file", "no.token"], 1, &["no.token"]),
         (

@@ -168,7 +168,7 @@ impl Api {
         let note = match state {
             _ if !rows.is_empty() => None,
             Some(PlacementState::Trial) => {
-                Some("no hit in the last seven days; a new one is listed within a few seconds")
+                Some("no hit has come in the last seven days; a new one is listed within a few seconds")
             }
             Some(PlacementState::Live) => Some(
                 "the placement is live: single hits are shown only for placements with state = \"trial\" in the catalog",
