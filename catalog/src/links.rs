@@ -17,6 +17,7 @@ use event::stage::Stage;
 mod wanted;
 
 pub use self::wanted::{Purpose, Purposes, UnknownPurpose, Wanted};
+use crate::parse::nearest;
 use crate::{Campaign, Placement, landing};
 
 /// Longest URL of the strictest medium known: Huawei takes 3,800 characters (DOMAIN §2.4).
@@ -87,10 +88,12 @@ pub struct DialectLinks {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinksError {
     /// No such dialect.
-    #[error("there is no dialect {name}; there are {known}")]
+    #[error("there is no dialect {name:?}{meant}; there are {known}")]
     UnknownDialect {
         /// As asked for.
         name: String,
+        /// The one that is probably meant, in words; or nothing.
+        meant: String,
         /// The names of all.
         known: String,
     },
@@ -124,6 +127,15 @@ pub enum LinksError {
         /// Placement id.
         placement: String,
     },
+}
+
+/// The public address of a tracker as links begin with it: scheme, host and port, without a slash at the end. `None` for anything more or less:
+/// links are paths of the host itself.
+pub fn base_of(text: &str) -> Option<&str> {
+    let (base, _) = landing::host_of(text.trim_end_matches('/').as_bytes())?;
+    let (_, authority) = base.split_once("://")?;
+    let is_bare = !authority.contains(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace());
+    is_bare.then_some(base)
 }
 
 impl LinkMaker<'_> {
@@ -181,7 +193,10 @@ impl LinkMaker<'_> {
                 tables.retain(|table| table.name() == name);
                 if tables.is_empty() {
                     let known: Vec<&str> = self.dialects.tables().iter().map(Table::name).collect();
-                    return Err(LinksError::UnknownDialect { name: name.clone(), known: known.join(" ") });
+                    let meant = nearest(name, known.iter().copied())
+                        .map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
+                    let known = known.join(" ");
+                    return Err(LinksError::UnknownDialect { name: name.clone(), meant, known });
                 }
             }
         }
@@ -431,9 +446,36 @@ impl One<'_> {
             })
         });
         if !has_id {
-            warnings.push("no identifier: this medium fills none of the dialect's".to_owned());
+            let helping = self.profiles_with_an_id();
+            let helping = if helping.is_empty() {
+                "and neither does any other profile".to_owned()
+            } else {
+                format!("and these profiles do: {}", helping.join(" "))
+            };
+            warnings.push(format!("no identifier: this medium fills none of the dialect's, {helping}"));
+        }
+        let has_view = self.table.parameters().any(|parameter| {
+            parameter.field == Some(Field::RequestId) && self.macro_of(parameter, Field::RequestId).is_some()
+        });
+        // Where marks say the stage, an SDK fires the URL and sets the view's id too.
+        if !has_view && self.table.mark_names().next().is_none() {
+            warnings.push(
+                "no request id: this medium has no macro for one that the dialect takes, so a hit that is sent again counts twice"
+                    .to_owned(),
+            );
         }
         warnings
+    }
+
+    /// The profiles by which a medium would fill an identifier of the dialect.
+    fn profiles_with_an_id(&self) -> Vec<&str> {
+        let fills = |profile: &Profile| {
+            self.table.parameters().any(|parameter| {
+                let id = parameter.field.filter(|field| matches!(field, Field::Id(_)));
+                id.is_some_and(|id| profile.macro_for(parameter.template_macro, id).is_some())
+            })
+        };
+        self.maker.profiles.iter().filter(|profile| fills(profile)).map(|profile| profile.name()).collect()
     }
 }
 

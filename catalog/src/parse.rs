@@ -403,7 +403,7 @@ fn is_not<T>(span: Range<usize>, key: &str, value: &DeValue<'_>, expected: &str)
 }
 
 /// The known name that a person most likely meant: at most a third of its letters mistyped.
-fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let distance = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase());
     let (near, distance) =
         known.map(|known| (known, distance(known))).min_by_key(|(_, distance)| *distance)?;

@@ -51,6 +51,10 @@ pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(name) => Wanted::Named(name.to_owned()),
     };
     let rows = rows(&catalog, args, &maker, &wanted)?;
+    if expires.is_some() && !args.sign && !rows.iter().any(|row| row.placement.signed_links) {
+        let why = "none of these links is signed, so none would end: add --sign, or signed_links = true in the catalog";
+        return Err(ConfigError::usage(format!("--expires: {why}")).into());
+    }
     match args.format {
         OutputFormat::Json => print_json(&rows, out),
         OutputFormat::Csv => print_csv(&rows, out),
@@ -58,17 +62,46 @@ pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     .context("cannot print")?;
     // For people and in a stream of their own: the output of a program stays what it is.
-    for row in &rows {
-        for links in &row.dialects {
-            for warning in &links.warnings {
-                eprintln!(
-                    "warning: {} / {} ({}): {warning}",
-                    row.campaign.id, row.placement.id, links.dialect
-                );
-            }
+    for warning in warnings(&rows) {
+        eprintln!("warning: {warning}");
+    }
+    if wanted == Wanted::All && purposes == Purposes::Usual {
+        let left_out = left_out(&rows, &maker);
+        if !left_out.is_empty() {
+            eprintln!(
+                "warning: left out where their grammar takes other ids (AdMaster's and Adbug's are numbers), or no signature: {}",
+                left_out.join(" ")
+            );
         }
     }
     Ok(())
+}
+
+/// What whoever hands the links out should know: each warning of a dialect once, with the first placement that it is of.
+fn warnings(rows: &[Row<'_>]) -> Vec<String> {
+    let mut found: Vec<(&Row<'_>, &str, &str, usize)> = Vec::new();
+    for (row, links) in rows.iter().flat_map(|row| row.dialects.iter().map(move |links| (row, links))) {
+        for warning in &links.warnings {
+            let same = |(_, dialect, text, _): &&mut (_, &str, &str, usize)| {
+                *dialect == links.dialect && *text == warning
+            };
+            match found.iter_mut().find(same) {
+                Some((_, _, _, more)) => *more += 1,
+                None => found.push((row, &links.dialect, warning, 0)),
+            }
+        }
+    }
+    let line = |(row, dialect, warning, more): (&Row<'_>, &str, &str, usize)| {
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{} / {}{more} ({dialect}): {warning}", row.campaign.id, row.placement.id)
+    };
+    found.into_iter().map(line).collect()
+}
+
+/// Dialects that some placement got no link of.
+fn left_out<'m>(rows: &[Row<'_>], maker: &LinkMaker<'m>) -> Vec<&'m str> {
+    let lacks = |name: &str| rows.iter().any(|row| row.dialects.iter().all(|links| links.dialect != name));
+    maker.dialects.tables().iter().map(event::dialect::Table::name).filter(|name| lacks(name)).collect()
 }
 
 /// The end of links: the last second of a day in UTC, or a time from `now` on; Unix seconds.
@@ -289,6 +322,29 @@ landing_page = "https://www.example.org/"
         assert!(error.contains("did you mean spring?") && error.contains("campaigns: spring"), "{error}");
         let error = printed(&["--placement", "c"], print_table).expect_err("is unknown");
         assert!(error.contains("placements: a b"), "{error}");
+    }
+
+    #[test]
+    fn a_warning_is_said_once_and_a_dialect_that_is_left_out_too() {
+        let catalog = Catalog::parse(CATALOG, "c").expect("is right");
+        let cli = Cli::try_parse_from(["sightline", "links"]).expect("parses");
+        let Command::Links(args) = cli.command else { panic!("another command") };
+        let maker = LinkMaker {
+            base: "https://t.example",
+            dialects: Dialects::built_in(),
+            profiles: Profiles::built_in(),
+            purposes: &Purposes::Usual,
+            keys: &LinkKeys::default(),
+            sign: false,
+            expires: None,
+        };
+        let rows = rows(&catalog, &args, &maker, &Wanted::All).expect("are made");
+        let left_out = left_out(&rows, &maker);
+        assert!(left_out.contains(&"admaster") && !left_out.contains(&"native"), "{left_out:?}");
+        let warnings = warnings(&rows);
+        let of_cm360: Vec<_> =
+            warnings.iter().filter(|text| text.contains("(cm360): no identifier")).collect();
+        assert!(of_cm360.len() == 1 && of_cm360[0].starts_with("spring / a and 1 more"), "{warnings:?}");
     }
 
     #[test]

@@ -75,13 +75,12 @@ impl Place {
     /// None is known.
     pub(crate) fn base(&self, given: Option<&str>) -> anyhow::Result<String> {
         if let Some(base) = given {
-            if !base.starts_with("https://") && !base.starts_with("http://") {
-                return Err(ConfigError::usage(format!(
-                    "--base {base} has to begin with https:// or http://"
+            let found = catalog::links::base_of(base).ok_or_else(|| {
+                ConfigError::usage(format!(
+                    "--base {base}: scheme and host, such as https://t.example.com, without a path"
                 ))
-                .into());
-            }
-            return Ok(base.trim_end_matches('/').to_owned());
+            })?;
+            return Ok(found.to_owned());
         }
         if let Some(url) = &self.config.public_url {
             return Ok(url.trim_end_matches('/').to_owned());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use catalog::Placement;
-use catalog::links::{DialectLinks, LinkMaker, Purposes, Wanted};
+use catalog::links::{DialectLinks, LinkMaker, Purposes, Wanted, base_of};
 use event::dialect::Dialects;
 use event::link::LinkKeys;
 use event::profile::Profiles;
@@ -101,8 +101,11 @@ impl Request {
                     let days = days.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
                     request.days = Some(days.ok_or_else(|| bad(&format!("days must be 1 to {DAYS_MAX}")))?);
                 }
-                ("base", base) if base.starts_with("https://") || base.starts_with("http://") => {
-                    request.base = Some(base.trim_end_matches('/').to_owned());
+                ("base", base) => {
+                    let base = base_of(base).ok_or_else(|| {
+                        bad("base must be scheme and host, such as https://t.example.com, without a path")
+                    })?;
+                    request.base = Some(base.to_owned());
                 }
                 _ => {
                     return Err(bad(
@@ -217,6 +220,8 @@ mod tests {
             ("sign", "yes"),
             ("format", "xml"),
             ("base", "t.example"),
+            ("base", "https://"),
+            ("base", "https://t.example/i"),
             ("stages", "impresion"),
             ("stages", ""),
             ("x", "1"),

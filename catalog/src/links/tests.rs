@@ -233,6 +233,48 @@ fn a_grammar_of_numbers_carries_numbers_alone() {
 
 #[test]
 fn an_unknown_dialect_is_answered_with_the_known_ones() {
-    let error = links("app", &Wanted::Named("nativ".to_owned()), |_| {}).expect_err("is unknown").to_string();
-    assert!(error.contains("native miaozhen"), "{error}");
+    let said = |name: &str| {
+        links("app", &Wanted::Named(name.to_owned()), |_| {}).expect_err("is unknown").to_string()
+    };
+    let error = said("nativ");
+    assert!(
+        error.contains("\"nativ\", did you mean native?; there are ") && error.contains("miaozhen"),
+        "{error}"
+    );
+    assert!(said("").starts_with("there is no dialect \"\"; there are "), "{}", said(""));
+}
+
+#[test]
+fn a_link_without_an_identifier_or_a_request_id_is_warned_of() {
+    let warnings = |placement: &str, dialect: &str| -> String {
+        let made = links(placement, &Wanted::Named(dialect.to_owned()), |_| {}).expect("are made");
+        made.iter().flat_map(|links| links.warnings.clone()).collect::<Vec<_>>().join("\n")
+    };
+    let plain = warnings("app", "cm360");
+    assert!(plain.contains("no identifier: this medium fills none of the dialect's, and "), "{plain}");
+    let kuaishou = warnings("kuai", "native");
+    assert!(kuaishou.contains("no request id") && !kuaishou.contains("no identifier"), "{kuaishou}");
+    assert!(!warnings("app", "native").contains("no request id"));
+    assert!(!warnings("kuai", "miaozhen").contains("no request id"), "the SDK says it");
+}
+
+#[test]
+fn a_base_is_scheme_and_host() {
+    for (text, base) in [
+        ("https://t.example.com", Some("https://t.example.com")),
+        ("https://t.example.com/", Some("https://t.example.com")),
+        ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+        ("https://[2001:db8::1]:8443", Some("https://[2001:db8::1]:8443")),
+        ("https://", None),
+        ("t.example.com", None),
+        ("ftp://t.example.com", None),
+        ("https://t.example.com/i", None),
+        ("https://t.example.com?c=1", None),
+        ("https://t.example.com#a", None),
+        ("https://t.example.com:port", None),
+        ("https://a@t.example.com", None),
+        ("https://t.example .com", None),
+    ] {
+        assert_eq!(base_of(text), base, "{text}");
+    }
 }
