@@ -23,6 +23,7 @@
 //! state = "live"                    # optional: live (default), or trial: hits are shown to the operator and not counted
 //! signed_links = false              # optional: whether only links that we signed are measured
 //! vast_tag = "https://ads.example.com/vast?id=7"        # optional: the ad's own VAST tag, to which our wrapper points
+//! dialect = "admaster"              # optional: the grammar of the URLs that are handed out; hits may come in any
 //! ```
 
 mod landing;
@@ -99,6 +100,8 @@ pub struct Placement {
     pub signed_links: bool,
     /// The ad's own VAST tag, to which the wrapper points: an absolute http or https URL, macros in its query included.
     pub vast_tag: Option<String>,
+    /// Name of the dialect of the links that are handed out where none is asked for; its hits may come in any.
+    pub dialect: Option<String>,
 }
 
 /// Whether a placement's hits count.

@@ -138,6 +138,20 @@ pub fn base_of(text: &str) -> Option<&str> {
     is_bare.then_some(base)
 }
 
+/// Whether there is a dialect of this name.
+///
+/// # Errors
+/// [`LinksError::UnknownDialect`].
+pub fn known_dialect(dialects: &Dialects, name: &str) -> Result<(), LinksError> {
+    let known: Vec<&str> = dialects.tables().iter().map(Table::name).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let meant = nearest(name, known.iter().copied())
+        .map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
+    Err(LinksError::UnknownDialect { name: name.to_owned(), meant, known: known.join(" ") })
+}
+
 impl LinkMaker<'_> {
     /// The URLs of a placement. A dialect that cannot carry it, or has no URL for what is wanted, is left out; one that was asked for by name
     /// then has a warning and no URL.
@@ -181,6 +195,12 @@ impl LinkMaker<'_> {
         tables.sort_by_key(place);
         match wanted {
             Wanted::All => {}
+            Wanted::Usual if placement.dialect.is_some() => {
+                let name = placement.dialect.as_deref().unwrap_or_default();
+                let plays = placement.vast_tag.is_some();
+                self.known(name)?;
+                tables.retain(|table| table.name() == name || (plays && table.name() == PLAYERS));
+            }
             Wanted::Usual => {
                 let plays = placement.vast_tag.is_some() || placement.source == SourceKind::Stitching;
                 tables.retain(|table| match table.name() {
@@ -190,17 +210,16 @@ impl LinkMaker<'_> {
                 });
             }
             Wanted::Named(name) => {
+                self.known(name)?;
                 tables.retain(|table| table.name() == name);
-                if tables.is_empty() {
-                    let known: Vec<&str> = self.dialects.tables().iter().map(Table::name).collect();
-                    let meant = nearest(name, known.iter().copied())
-                        .map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
-                    let known = known.join(" ");
-                    return Err(LinksError::UnknownDialect { name: name.clone(), meant, known });
-                }
             }
         }
         Ok(tables)
+    }
+
+    /// Refuses a dialect that there is not.
+    fn known(&self, name: &str) -> Result<(), LinksError> {
+        known_dialect(self.dialects, name)
     }
 
     fn of_dialect(

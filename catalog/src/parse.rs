@@ -27,6 +27,8 @@ pub mod limit {
     pub const LANDING_HOSTS_MAX: usize = 1_000;
     /// Longest landing page, bytes: as for a URL that a click asks for.
     pub const LANDING_PAGE_BYTES_MAX: usize = event::dialect::limit::LANDING_URL_BYTES_MAX;
+    /// Longest name of a dialect, bytes.
+    pub const DIALECT_BYTES_MAX: usize = 64;
     /// Longest VAST tag, bytes.
     pub const VAST_TAG_BYTES_MAX: usize = 4096;
     /// Longest double-click window, seconds: a day.
@@ -59,6 +61,7 @@ const PLACEMENT_KEYS: &[&str] = &[
     "state",
     "signed_links",
     "vast_tag",
+    "dialect",
 ];
 
 /// What is wrong, and where in the text.
@@ -170,7 +173,19 @@ fn read_placement(
         },
         signed_links: table.flag("signed_links")?,
         vast_tag: read_vast_tag(table)?,
+        dialect: read_dialect(table)?,
     })
+}
+
+/// The dialects themselves are not known here: whoever makes links, or checks the file, holds the name against them.
+fn read_dialect(table: &Table<'_>) -> Checked<Option<String>> {
+    let Some((name, at)) = table.text("dialect")? else { return Ok(None) };
+    let is_name =
+        |name: &str| name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+    if name.is_empty() || name.len() > limit::DIALECT_BYTES_MAX || !is_name(name) {
+        return wrong(at, format!("`{name}` is no name of a dialect, such as native or admaster"));
+    }
+    Ok(Some(name.to_owned()))
 }
 
 fn read_profile(table: &Table<'_>, profiles: &Profiles) -> Checked<Option<Arc<Profile>>> {

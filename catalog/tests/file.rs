@@ -159,6 +159,7 @@ id = \"bare\"",
     ),
     ("\"kuaishou\"", "\"zzz\"", "catalog.toml:17: there is no profile of a medium `zzz`. There are: alimama"),
     ("\"kuaishou\"", "7", "catalog.toml:17: `profile` is integer, expected a text in quotes"),
+    ("state = \"trial\"", "dialect = \"Ad Master\"", "catalog.toml:18: `Ad Master` is no name of a dialect"),
     ("\"trial\"", "\"trail\"", "catalog.toml:18: `trail` is no state of a placement: live or trial"),
     (
         "signed_links = true",

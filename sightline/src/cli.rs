@@ -265,7 +265,7 @@ pub(crate) struct LinksArgs {
     /// Only this placement.
     #[arg(long, value_name = "ID")]
     pub(crate) placement: Option<String>,
-    /// Only this dialect (native, miaozhen, admaster, vast …), or `all`. By default those that media ask for most.
+    /// Only this dialect (native, miaozhen, admaster, vast …), or `all`. By default the placement's `dialect`, else those that media ask for most.
     #[arg(long, value_name = "NAME")]
     pub(crate) dialect: Option<String>,
     /// Which URLs: `all`, or stages with commas between them (`impression,viewable,complete`; `vast-tag` is the VAST wrapper). By default

@@ -40,7 +40,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use catalog::Catalog;
+use catalog::links::known_dialect;
 use clap::Parser;
+use event::dialect::Dialects;
 use event::profile::Profiles;
 
 use catalog_topic::Published;
@@ -116,6 +118,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
 fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     if is_catalog(&config::read_text(file)?) {
         let catalog = catalog_file::read(file, Profiles::built_in())?;
+        check_dialects(file, &catalog, Dialects::built_in())?;
         writeln!(out, "{}: a catalog, and right, {}", file.display(), contents(&catalog))?;
         return Ok(());
     }
@@ -134,6 +137,7 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let path = config.catalog_path();
     if config.catalog.is_some() || path.exists() {
         let catalog = catalog_file::read(&path, &grammars.profiles)?;
+        check_dialects(&path, &catalog, &grammars.dialects)?;
         writeln!(out, "{}: right, {}", path.display(), contents(&catalog))?;
     } else {
         writeln!(out, "{}: not there yet; the first start writes an example", path.display())?;
@@ -147,6 +151,18 @@ fn check_keys(config: &Config) -> Result<(), String> {
     config.opt_out.check_keys().map_err(|error| format!("[[opt_out.app]] {error}"))?;
     let links = link_keys::load(&config.links.key_files, &config.data_dir());
     links.map(drop).map_err(|error| said(&error))
+}
+
+/// Holds the dialects that placements name for their links against those that there are.
+fn check_dialects(path: &Path, catalog: &Catalog, dialects: &Dialects) -> Result<(), ConfigError> {
+    for placement in catalog.campaigns.values().flat_map(|campaign| campaign.placements.values()) {
+        if let Some(name) = &placement.dialect {
+            known_dialect(dialects, name).map_err(|error| {
+                ConfigError::in_file(path, format!("placement {}: {error}", placement.id))
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether this is a catalog, given where a configuration was asked for: campaigns stand in no configuration.

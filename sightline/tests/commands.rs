@@ -142,6 +142,11 @@ fn a_catalog_that_is_wrong_is_refused_with_its_line() {
     assert_eq!(code(&output), 2, "{}", err(&output));
     assert!(err(&output).contains("catalog.toml:4:"), "{}", err(&output));
     fs::write(&catalog, CATALOG).expect("written");
+    fs::write(&catalog, format!("{CATALOG}dialect = \"admastr\"\n")).expect("written");
+    let output = run(folder.path(), &["check-config", "sightline.toml"]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    assert!(err(&output).contains("did you mean admaster?"), "{}", err(&output));
+    fs::write(&catalog, CATALOG).expect("written");
     let output = run(folder.path(), &["check-config", "catalog.toml"]);
     assert!(out(&output).contains("a catalog, and right, 1 campaigns"), "{}", out(&output));
     let output = run(folder.path(), &["check-config", "sightline.toml"]);

@@ -33,6 +33,16 @@ name = "Film"
 medium = "M"
 vast_tag = "https://ads.example.com/vast"
 signed_links = true
+[[campaign.placement]]
+id = "own"
+name = "Of a grammar of its own"
+medium = "M"
+dialect = "talkingdata"
+[[campaign.placement]]
+id = "slip"
+name = "Of none"
+medium = "M"
+dialect = "nativ"
 "#;
 
 fn keys() -> LinkKeys {
@@ -256,6 +266,21 @@ fn a_link_without_an_identifier_or_a_request_id_is_warned_of() {
     assert!(kuaishou.contains("no request id") && !kuaishou.contains("no identifier"), "{kuaishou}");
     assert!(!warnings("app", "native").contains("no request id"));
     assert!(!warnings("kuai", "miaozhen").contains("no request id"), "the SDK says it");
+}
+
+#[test]
+fn a_placement_names_the_dialect_of_its_links() {
+    let dialects = |wanted: &Wanted| -> Vec<String> {
+        links("own", wanted, |_| {}).expect("are made").into_iter().map(|links| links.dialect).collect()
+    };
+    assert_eq!(dialects(&Wanted::Usual), ["talkingdata"]);
+    assert_eq!(
+        dialects(&Wanted::Named("native".to_owned())),
+        ["native"],
+        "what is asked for stands above it"
+    );
+    let error = links("slip", &Wanted::Usual, |_| {}).expect_err("is unknown").to_string();
+    assert!(error.contains("did you mean native?"), "{error}");
 }
 
 #[test]

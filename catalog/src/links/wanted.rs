@@ -5,7 +5,8 @@ use event::stage::Stage;
 /// Which dialects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Those that media ask for most: native and Miaozhen's, and VAST where the placement is stitched or has a VAST tag.
+    /// The placement's own, if it names one; else those that media ask for most: native and Miaozhen's, and VAST where the placement is stitched
+    /// or has a VAST tag.
     Usual,
     /// Every one that can carry the placement.
     All,
