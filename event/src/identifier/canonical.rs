@@ -365,6 +365,32 @@ fn uuid(value: &[u8], case: impl Fn(&mut [u8])) -> Option<Raw<'_>> {
     Some(Raw::Rewritten(text))
 }
 
+/// Whether this is a UUID with its dashes.
+pub(super) fn is_uuid(value: &[u8]) -> bool {
+    uuid(value, |_| {}).is_some()
+}
+
+/// The UUID whose digits these are, if identifiers of this kind are UUIDs.
+pub(super) fn uuid_of_digits(kind: IdKind, digits: &[u8]) -> Option<Raw<'static>> {
+    let case = match kind {
+        IdKind::Aaid => <[u8]>::make_ascii_lowercase,
+        IdKind::Idfa | IdKind::Idfv => <[u8]>::make_ascii_uppercase,
+        _ => return None,
+    };
+    if digits.len() != 32 || !is_hex(digits) {
+        return None;
+    }
+    let mut text = Text::default();
+    for (place, digit) in digits.iter().enumerate() {
+        if matches!(place, 8 | 12 | 16 | 20) {
+            text.push(b'-');
+        }
+        text.push(*digit);
+    }
+    case(text.bytes.get_mut(..text.len)?);
+    Some(Raw::Rewritten(text))
+}
+
 /// Hex of one case, filled up with the leading zeros that it lost.
 fn hex_text(value: &[u8], len: usize, case: impl Fn(&mut [u8])) -> Option<Raw<'_>> {
     if !is_hex(value) {

@@ -19,6 +19,8 @@
 //! Media also put a digest where the raw value belongs, and for an OAID, a CAID, an OpenUDID or a cookie id it then looks like a raw one and
 //! is hashed once more. The columns hold there too: with every text goes the MD5 of each of its digests that has the raw shape, its hex
 //! in either case.
+//!
+//! A UUID whose dashes somebody took out looks like an MD5 and is taken for one: it goes with the UUID, and the UUID with it.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -231,8 +233,20 @@ impl Lodging<'_> {
             | IdKind::OpenUdid
             | IdKind::Cookie => self.raw_text(kind, bytes),
         }
+        self.without_dashes(kind, bytes);
         self.is_bad |= bad::of_sent(kind, value).is_some();
         self.readings.push(RAW);
+    }
+
+    /// A UUID as it arrives where its dashes were taken out: like an MD5, and in an OAID's own field like another OAID.
+    fn without_dashes(&mut self, kind: IdKind, text: &[u8]) {
+        if !canonical::is_uuid(text) {
+            return;
+        }
+        let bare: SmallVec<[u8; 32]> = text.iter().copied().filter(|byte| *byte != b'-').collect();
+        if let Some(id) = canonical::digest(kind, &bare) {
+            self.digest_in_either_field(&id);
+        }
     }
 
     /// Every digest of one canonical raw text.
@@ -275,6 +289,11 @@ impl Lodging<'_> {
                 Form::Md5 => self.md5(&id),
                 Form::Sha1 | Form::Sha256 => self.digest_in_either_field(&id),
             }
+        }
+        if form == Form::Md5
+            && let Some(raw) = canonical::uuid_of_digits(kind, value)
+        {
+            self.raw_text(kind, raw.bytes());
         }
         self.readings.push(match form {
             Form::Md5 => &[ArrivingForm::Raw, ArrivingForm::Md5, ArrivingForm::Sha256OfMd5],
