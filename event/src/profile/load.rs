@@ -157,7 +157,8 @@ fn head(text: &Text) -> Result<Vec<Style>, String> {
 fn check_name(name: &str, styles: &[Style]) -> Result<(), String> {
     let is_seen =
         |style: &Style| is_unreplaced_macro(format!("{}{name}{}", style.open, style.close).as_bytes());
-    if name.len() <= MACRO_BYTES_MAX && styles.iter().all(is_seen) {
+    let is_one_word = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+    if name.len() <= MACRO_BYTES_MAX && is_one_word && styles.iter().all(is_seen) {
         return Ok(());
     }
     Err(format!(
