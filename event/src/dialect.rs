@@ -13,7 +13,8 @@
 //! * An empty value is an absent one. So is an unreplaced macro of any style ([`is_unreplaced_macro`]), which is counted.
 //! * ASCII blanks around a value are not part of it.
 //! * The same parameter twice with one value is fine. With two values it is [`Outcome::Contradictory`], or, where the table says
-//!   `repeats = "last"`, the last usable one counts. Two parameters of one privacy signal are or-ed: whichever says yes wins.
+//!   `repeats = "last"`, the last usable one counts; of identifiers the others are kept beside it, to be looked up for opt-out. A privacy
+//!   signal that stands twice there, or in two parameters, is or-ed: whichever says yes wins.
 //! * A broken escape in a known parameter, or a value that its field cannot take, is [`Outcome::Malformed`]; a value over its field's
 //!   limit is [`Outcome::TooLong`].
 //! * The whole string is read even after a defect, because a click lands whatever else is wrong with it ([`Table::read`]).
@@ -29,6 +30,7 @@ mod pattern;
 mod risk;
 mod route;
 mod rules;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -45,6 +47,7 @@ use names::Names;
 use pattern::Pattern;
 use route::{Path, PathStage};
 use rules::{Marks, Rule};
+use shape::Shape;
 
 use crate::hit::{Field, Hit};
 use crate::outcome::Outcome;
@@ -94,7 +97,6 @@ struct Grammar {
 }
 
 /// What a table says of one parameter.
-#[expect(clippy::struct_excessive_bools, reason = "what a table says of one parameter, each by itself")]
 #[derive(Clone, Debug)]
 struct Parameter {
     meaning: Meaning,
@@ -106,8 +108,8 @@ struct Parameter {
     repeats: field::Repeats,
     /// Where a value of 32 hexadecimal digits goes instead.
     digest: Option<Field>,
-    /// Its value is a number: where names are glued to values, an item that goes on otherwise is another one.
-    is_number: bool,
+    /// What its value looks like: where names are glued to values, an item that goes on otherwise is another one.
+    shape: Shape,
     /// The macro that stands for it in templates.
     template_macro: Option<Box<str>>,
 }
@@ -244,7 +246,7 @@ impl Table {
     pub fn set<'a>(&self, hit: &mut Hit<'a>, name: &str, value: &'a [u8]) -> Result<(), Outcome> {
         let parameter = self.names.find(name.as_bytes()).and_then(|number| self.parameters.get(number));
         match parameter.map(|parameter| (parameter, parameter.meaning)) {
-            Some((parameter, Meaning::Field(field))) => field::fill(hit, field, value, parameter.repeats),
+            Some((parameter, Meaning::Field(field))) => self.fill(hit, parameter, field, value),
             Some((_, Meaning::Dropped(number))) => {
                 hit.parameters_dropped.insert(number);
                 Ok(())
@@ -280,13 +282,13 @@ impl Table {
                 }
                 Ok(())
             }
+            Meaning::Field(Field::LandingUrl) => {
+                let Some(value) = self.landing_url(hit, item, parameter)? else { return Ok(()) };
+                self.fill(hit, parameter, Field::LandingUrl, value)
+            }
             Meaning::Field(field) => {
                 let Some(value) = decoded(hit, item, parameter)? else { return Ok(()) };
-                if !self.missing.is_empty() && self.is_absent(hit, field, value) {
-                    return Ok(());
-                }
-                let field = parameter.digest.filter(|_| value::is_md5(value.trim_ascii())).unwrap_or(field);
-                field::fill(hit, field, value, parameter.repeats)
+                self.fill(hit, parameter, field, value)
             }
             Meaning::Words(number) => {
                 if let Some(value) = decoded(hit, item, parameter)? {
@@ -303,6 +305,41 @@ impl Table {
             }
             Meaning::Pattern(number) => self.take_apart(hit, usize::from(number), item),
         }
+    }
+
+    /// A landing URL as it is to be gone to. As it stands if it takes the rest of the string and is plain (`&amp;` of what was copied out of HTML
+    /// is `&`); else with its escapes undone, twice if it was encoded twice.
+    fn landing_url<'a>(
+        &self,
+        hit: &mut Hit<'a>,
+        item: Item<'a>,
+        parameter: &Parameter,
+    ) -> Result<Option<&'a [u8]>, Outcome> {
+        let Item { value, .. } = item;
+        if is_escape_like_macro(hit, value) {
+            return Ok(None);
+        }
+        if parameter.is_rest && value::is_plain_url(value) {
+            return Ok(Some(if self.grammar.amp_entity { value::decode_amp(value) } else { value }));
+        }
+        let value = value::decode_mut(value, parameter.plus_is_space).ok_or(Outcome::Malformed)?;
+        Ok(Some(value::decode_again(value)))
+    }
+
+    /// Puts a decoded value where its parameter says: of a URL and of JSON alike.
+    #[inline]
+    fn fill<'a>(
+        &self,
+        hit: &mut Hit<'a>,
+        parameter: &Parameter,
+        field: Field,
+        value: &'a [u8],
+    ) -> Result<(), Outcome> {
+        if !(self.missing.is_empty() && self.withheld.is_empty()) && self.is_absent(hit, field, value) {
+            return Ok(());
+        }
+        let field = parameter.digest.filter(|_| value::is_md5(value.trim_ascii())).unwrap_or(field);
+        field::fill(hit, field, value, parameter.repeats)
     }
 
     /// Fills the fields of a value that holds several.
@@ -338,8 +375,12 @@ impl Table {
         }
     }
 
-    /// Whether the value says that there is none. One that is withheld from an identifier's field is taken as the wish not to be tracked.
+    /// Whether the value says that there is none. One that is withheld from an identifier's field is taken as the wish not to be tracked. To
+    /// `gpp_sid` -1 says something itself, and sections that may not be told are sections that apply.
     fn is_absent(&self, hit: &mut Hit<'_>, field: Field, value: &[u8]) -> bool {
+        if field == Field::GppSid {
+            return false;
+        }
         let is_one_of = |values: &[Box<[u8]>]| values.iter().any(|known| **known == *value.trim_ascii());
         let is_withheld = is_one_of(&self.withheld);
         if is_withheld && matches!(field, Field::Id(_)) {
@@ -362,9 +403,6 @@ fn decoded<'a>(
     }
     if is_escape_like_macro(hit, value) {
         return Ok(None);
-    }
-    if parameter.is_rest && value::is_plain_url(value) {
-        return Ok(Some(value));
     }
     value::decode(value, parameter.plus_is_space).map(Some).ok_or(Outcome::Malformed)
 }

@@ -156,6 +156,23 @@ impl NumberSet {
     }
 }
 
+/// The `gpp_sid` that says that no section of GPP applies.
+pub const NO_GPP_SECTION: &[u8] = b"-1";
+
+/// Whether the value of a flag (`lmt`, `gdpr`, …) says yes: `true` in any case, or a number that is 1, however it is written (`1.0`). In a URL
+/// and in JSON alike.
+pub fn is_yes(value: &[u8]) -> bool {
+    match value {
+        b"1" => true,
+        b"0" | b"" => false,
+        _ => {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            text.eq_ignore_ascii_case("true")
+                || text.parse::<f64>().is_ok_and(|number| number.total_cmp(&1.0).is_eq())
+        }
+    }
+}
+
 /// Whether this can be a campaign's or placement's id: 1 to 64 bytes of `A-Za-z0-9._-`. The catalog takes no other, so a hit with
 /// another can never be adopted.
 pub fn is_catalog_id(id: &[u8]) -> bool {
@@ -215,6 +232,9 @@ pub struct Hit<'a> {
     pub link_signature: Option<&'a [u8]>,
     /// Identifiers by field, `IdField as usize`.
     pub ids: [Option<&'a [u8]>; IdField::COUNT],
+    /// Identifiers that stood in a field before the one in `ids`, where the last of a repeated parameter counts; oldest first. An opt-out by
+    /// one of them holds as well. Empty, without an allocation, in nearly every hit.
+    pub overwritten: Vec<(IdField, &'a [u8])>,
     /// How many values were unreplaced macros.
     pub macros_unreplaced: u8,
     /// Parameters that the dialect knows and nobody needs: they were dropped. Numbers of names in [`crate::dialect::Table::dropped_names`].

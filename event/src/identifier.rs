@@ -112,39 +112,51 @@ fn preference(platform: Platform) -> &'static [IdKind; 11] {
 /// * The device is the usable identifier that comes first in the platform's order. A digest that can meet no other form (SHA-1,
 ///   SHA-256) is chosen only when there is nothing else, and flagged. Of one kind the first in the order of [`IdField::ALL`] is taken (the raw
 ///   value, where it came raw and as MD5), of CAIDs the newest version.
-/// * Every usable identifier gives an opt-out hash; a raw MAC gives two, because its digests with and without colons are two spaces.
+/// * Every usable identifier gives an opt-out hash; a raw MAC gives two, because its digests with and without colons are two spaces. So does
+///   each value that another of the same parameter took the place of ([`Hit::overwritten`]); it stands for the device only if none behind it is usable.
 /// * A zero OAID or IDFA says that the person limits tracking (DOMAIN §7): no device, whatever else was sent. It says so only where
-///   that identifier belongs: a server that fills `idfa` with zeros for an Android phone has said nothing about the phone.
+///   that identifier belongs: a server that fills `idfa` with zeros for an Android phone has said nothing about the phone. A zero `ifa` is that
+///   of the device itself and says so wherever it stands, unless its type says that it is Android's.
 /// * An `ifa` is read as the kind that `ifa_type` says, and looked up for opt-out as every kind that it may be; other kinds than ours (those of consoles and televisions: `rida`, `tifa`, `afai`, …)
 ///   have no key space here and are not usable.
+/// * What goes by the system of the device (Tencent's one macro) is looked up as each that it may be, and stands for no device where the
+///   system is not known and the looks do not tell.
 pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing, remap: &Remap) -> Identity {
-    let mut finder = Finder::new(keys, platform);
-    for (slot, (value, field)) in hit.ids.iter().zip(remap.on(platform)).enumerate() {
-        let (Some(value), Some(field)) = (*value, *field) else { continue };
+    let mut finder = Finder::new(hit, keys, platform);
+    for (slot, (value, held)) in hit.ids.iter().zip(remap.on(platform)).enumerate() {
+        let Some(value) = *value else { continue };
+        let reading = match (remap.by_system(slot), *held) {
+            (Some(fields), held) => Reading::BySystem(fields, held),
+            (None, Some(held)) => Reading::Held(held),
+            (None, None) => continue,
+        };
         let bit = 1 << slot;
         finder.present |= bit;
-        let is_usable = match field {
-            IdField::Caid | IdField::CaidMd5 => {
-                let mut is_usable = false;
-                for part in caid::parts(field, value, hit.caid_version) {
-                    is_usable |= finder.take(part.field, part.value, part.version);
-                }
-                is_usable
-            }
-            IdField::Ifa => {
-                let taken = ifa_field(hit.ifa_type, platform);
-                let is_usable = taken.is_some_and(|field| finder.take(field, value, None));
-                // What it is said to be may be wrong: an opt-out of the person holds whichever it is.
-                for field in IFA_FIELDS.into_iter().filter(|field| Some(*field) != taken) {
-                    finder.look_up_as(field, value);
-                }
-                is_usable
-            }
-            _ => finder.take(field, value, None),
-        };
-        finder.usable |= if is_usable { bit } else { 0 };
+        let mut worth = finder.read(reading, value);
+        if !hit.overwritten.is_empty() {
+            worth = finder.read_overwritten(slot, reading, worth);
+        }
+        finder.usable |= if worth == Worth::Usable { bit } else { 0 };
     }
-    finder.finish(platform)
+    finder.finish()
+}
+
+/// How the values of one field are read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// As this field.
+    Held(IdField),
+    /// By the system of the device: on Android, on iOS, elsewhere; and what holds for this hit's.
+    BySystem([Option<IdField>; 3], Option<IdField>),
+}
+
+/// What a value is good for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Nothing,
+    /// The system withholds the identifier.
+    Zero,
+    Usable,
 }
 
 /// Every field in which an advertising id may be understood.
@@ -166,9 +178,16 @@ fn ifa_field(ifa_type: Option<&[u8]>, platform: Platform) -> Option<IdField> {
     known.iter().find(|(name, _)| declared.eq_ignore_ascii_case(name)).map(|(_, field)| *field)
 }
 
+/// Whether an `ifa` is said to be Android's own, of which zeros say nothing.
+fn is_declared_aaid(ifa_type: Option<&[u8]>) -> bool {
+    ifa_type.is_some() && ifa_field(ifa_type, Platform::Unknown) == Some(IdField::Aaid)
+}
+
 /// Goes through the identifiers of one hit.
-struct Finder<'k, 'a> {
+struct Finder<'k, 'h, 'a> {
+    hit: &'h Hit<'a>,
     keys: &'k KeyRing,
+    platform: Platform,
     order: &'static [IdKind; 11],
     /// The best so far, with its place in the order.
     best: Option<(usize, Canonical<'a>)>,
@@ -179,10 +198,12 @@ struct Finder<'k, 'a> {
     seen: Seen,
 }
 
-impl<'k, 'a> Finder<'k, 'a> {
-    fn new(keys: &'k KeyRing, platform: Platform) -> Self {
+impl<'k, 'h, 'a> Finder<'k, 'h, 'a> {
+    fn new(hit: &'h Hit<'a>, keys: &'k KeyRing, platform: Platform) -> Self {
         Self {
+            hit,
             keys,
+            platform,
             order: preference(platform),
             best: None,
             opt_out: SmallVec::new(),
@@ -192,22 +213,100 @@ impl<'k, 'a> Finder<'k, 'a> {
         }
     }
 
-    /// Takes one value; gives whether it is usable.
-    fn take(&mut self, field: IdField, value: &'a [u8], caid_version: Option<&'a [u8]>) -> bool {
+    /// Takes the value of a field.
+    #[inline]
+    fn read(&mut self, reading: Reading, value: &'a [u8]) -> Worth {
+        match reading {
+            Reading::Held(field) => self.read_as(field, value),
+            Reading::BySystem(fields, held) => self.read_by_system(fields, held, value),
+        }
+    }
+
+    fn read_as(&mut self, field: IdField, value: &'a [u8]) -> Worth {
+        match field {
+            IdField::Caid | IdField::CaidMd5 => {
+                let parts = caid::parts(field, value, self.hit.caid_version).into_iter();
+                parts.fold(Worth::Nothing, |worth, part| {
+                    worth.max(self.take(part.field, part.value, part.version))
+                })
+            }
+            IdField::Ifa => {
+                let taken = ifa_field(self.hit.ifa_type, self.platform);
+                let worth = taken.map_or(Worth::Nothing, |field| self.take(field, value, None));
+                // What it is said to be may be wrong: an opt-out of the person holds whichever it is.
+                for field in IFA_FIELDS.into_iter().filter(|field| Some(*field) != taken) {
+                    self.look_up_as(field, value);
+                }
+                self.seen.zero_ifa |= worth == Worth::Zero && !is_declared_aaid(self.hit.ifa_type);
+                worth
+            }
+            _ => self.take(field, value, None),
+        }
+    }
+
+    /// Takes a value that is one thing on one system and another on the next.
+    #[cold]
+    fn read_by_system(
+        &mut self,
+        fields: [Option<IdField>; 3],
+        held: Option<IdField>,
+        value: &'a [u8],
+    ) -> Worth {
+        for field in fields.into_iter().flatten() {
+            self.look_up_in(field, value);
+        }
+        if matches!(self.platform, Platform::Android | Platform::Tv | Platform::Ios) {
+            return held.map_or(Worth::Nothing, |field| self.read_as(field, value));
+        }
+        let mut only: Option<IdField> = None;
+        let mut worth = Worth::Nothing;
+        for field in fields.into_iter().flatten() {
+            match RawId::new(field, value, None).reduce() {
+                Ok(_) if only.is_some_and(|only| !only.kind().is_same_id(field.kind())) => {
+                    return Worth::Nothing;
+                }
+                Ok(_) => only = Some(field),
+                Err(Unusable::Zero) => {
+                    self.seen.zero |= bit(field.kind());
+                    worth = Worth::Zero;
+                }
+                Err(Unusable::Bad | Unusable::Shape) => {}
+            }
+        }
+        only.map_or(worth, |field| self.read_as(field, value))
+    }
+
+    /// Takes the values that the one of a field took the place of. One that stands for nothing (a word, the hash of nothing) took nobody's place.
+    #[cold]
+    fn read_overwritten(&mut self, slot: usize, reading: Reading, mut worth: Worth) -> Worth {
+        let hit = self.hit;
+        for (_, value) in hit.overwritten.iter().rev().filter(|(field, _)| *field as usize == slot) {
+            if worth == Worth::Nothing {
+                worth = self.read(reading, value);
+                continue;
+            }
+            match reading {
+                Reading::Held(field) => self.look_up_in(field, value),
+                Reading::BySystem(fields, _) => {
+                    fields.into_iter().flatten().for_each(|field| self.look_up_in(field, value));
+                }
+            }
+        }
+        worth
+    }
+
+    /// Takes one value; gives what it is good for.
+    fn take(&mut self, field: IdField, value: &'a [u8], caid_version: Option<&'a [u8]>) -> Worth {
         let id = match RawId::new(field, value, caid_version).reduce() {
             Ok(id) => id,
-            Err(unusable) => {
-                self.seen.zero |= if unusable == Unusable::Zero { bit(field.kind()) } else { 0 };
-                return false;
+            Err(Unusable::Zero) => {
+                self.seen.zero |= bit(field.kind());
+                return Worth::Zero;
             }
+            Err(Unusable::Bad | Unusable::Shape) => return Worth::Nothing,
         };
         self.seen.usable |= bit(id.kind());
-        self.look_up(&id);
-        if id.kind() == IdKind::Mac
-            && let Ok(colons) = RawId::new(field, value, None).reduce_mac_with_colons()
-        {
-            self.look_up(&colons);
-        }
+        self.look_up_in_its_spaces(&id, field, value);
         let place = self.order.iter().position(|kind| *kind == id.kind()).unwrap_or(self.order.len());
         let rank = if id.form() == Form::Md5 { place } else { place + self.order.len() };
         let is_better = self.best.as_ref().is_none_or(|(best_rank, best)| {
@@ -217,13 +316,36 @@ impl<'k, 'a> Finder<'k, 'a> {
         if is_better {
             self.best = Some((rank, id));
         }
-        true
+        Worth::Usable
+    }
+
+    /// Looks the value of a field up for opt-out, and takes nothing else from it.
+    fn look_up_in(&mut self, field: IdField, value: &[u8]) {
+        match field {
+            IdField::Caid | IdField::CaidMd5 => {
+                for part in caid::parts(field, value, None) {
+                    self.look_up_as(part.field, part.value);
+                }
+            }
+            IdField::Ifa => IFA_FIELDS.into_iter().for_each(|field| self.look_up_as(field, value)),
+            _ => self.look_up_as(field, value),
+        }
     }
 
     /// Looks a value up for opt-out as if its field held it, and takes nothing else from it.
     fn look_up_as(&mut self, field: IdField, value: &[u8]) {
         if let Ok(id) = RawId::new(field, value, None).reduce() {
-            self.look_up(&id);
+            self.look_up_in_its_spaces(&id, field, value);
+        }
+    }
+
+    /// Looks up an identifier, and a raw MAC also in the space of those with colons.
+    fn look_up_in_its_spaces(&mut self, id: &Canonical<'_>, field: IdField, value: &[u8]) {
+        self.look_up(id);
+        if id.kind() == IdKind::Mac
+            && let Ok(colons) = RawId::new(field, value, None).reduce_mac_with_colons()
+        {
+            self.look_up(&colons);
         }
     }
 
@@ -234,8 +356,8 @@ impl<'k, 'a> Finder<'k, 'a> {
         }
     }
 
-    fn finish(self, platform: Platform) -> Identity {
-        let limited = self.seen.limits_tracking(platform);
+    fn finish(self) -> Identity {
+        let limited = self.seen.limits_tracking(self.platform);
         let mut flags = if limited { flag::WITHHELD_LMT } else { 0 };
         flags |= match (self.present, self.seen.usable) {
             (0, _) => 0,
@@ -265,6 +387,8 @@ pub(crate) fn prepare() {
 struct Seen {
     usable: u16,
     zero: u16,
+    /// An `ifa` of zeros that may be any system's.
+    zero_ifa: bool,
 }
 
 impl Seen {
@@ -276,7 +400,9 @@ impl Seen {
         let zero = self.zero & !self.usable;
         let is_android = platform == Platform::Android || (platform != Platform::Ios && android);
         let is_ios = platform == Platform::Ios || (platform != Platform::Android && ios);
-        (zero & bit(IdKind::Oaid) != 0 && !is_ios) || (zero & bit(IdKind::Idfa) != 0 && !is_android)
+        (zero & bit(IdKind::Oaid) != 0 && !is_ios)
+            || (zero & bit(IdKind::Idfa) != 0 && !is_android)
+            || (self.zero_ifa && self.usable & bit(IdKind::Idfa) == 0)
     }
 }
 

@@ -343,6 +343,8 @@ pub struct Remap {
     android: [Option<IdField>; IdField::COUNT],
     ios: [Option<IdField>; IdField::COUNT],
     other: [Option<IdField>; IdField::COUNT],
+    /// The fields that hold something else on iOS than on Android: bit n for the [`IdField`] with number n.
+    by_system: u32,
 }
 
 impl Default for Remap {
@@ -369,7 +371,7 @@ impl Remap {
             }
             at += 1;
         }
-        Self { android: fields, ios: fields, other: fields }
+        Self { android: fields, ios: fields, other: fields, by_system: 0 }
     };
 
     /// What a field of the dialect holds on a platform; `None` when the medium puts something there that is no identifier.
@@ -388,6 +390,16 @@ impl Remap {
         }
     }
 
+    /// What a field holds on Android, on iOS and elsewhere, where that goes by the system. Which system a hit is from may be wrong or
+    /// unknown: an opt-out has to hold whichever it is.
+    #[inline]
+    pub(crate) fn by_system(&self, slot: usize) -> Option<[Option<IdField>; 3]> {
+        if self.by_system >> slot & 1 == 0 {
+            return None;
+        }
+        Some([&self.android, &self.ios, &self.other].map(|held| held.get(slot).copied().flatten()))
+    }
+
     /// The fields that are not read as the dialect says: the field, and what it holds on Android, on iOS and elsewhere.
     pub fn changes(&self) -> impl Iterator<Item = (IdField, [Option<IdField>; 3])> {
         let held = self.android.iter().zip(&self.ios).zip(&self.other);
@@ -404,6 +416,7 @@ impl Remap {
         ios: Option<IdField>,
         other: Option<IdField>,
     ) {
+        self.by_system |= u32::from(android != ios) << field as u32;
         for (fields, held) in [(&mut self.android, android), (&mut self.ios, ios), (&mut self.other, other)] {
             if let Some(slot) = fields.get_mut(field as usize) {
                 *slot = held;

@@ -141,22 +141,39 @@ fn miaozhen_as_apps_browsers_and_televisions_write_it() {
 }
 
 #[test]
+fn an_item_of_others_that_begins_with_a_letter_of_ours_is_none_of_ours() {
+    let imp = Stage::Impression;
+    is(
+        "/i/a1,b2,t1795348000,type2,zone4,zzoocdni,z3E0046F7,nadbe,number5,feed,f%31.2.3.4,format2,other1,odd,0cimage3,0dnull,0jx1",
+        "admaster",
+        imp,
+        &[("time", "1795348000"), ("idfa", "3E0046F7"), ("ip", "1.2.3.4"), ("android_id_md5", "null")],
+    );
+    is(
+        "/i/a1,b2,n00%3A1A%3a2B,t2026-11-21T12:00:00Z",
+        "admaster",
+        imp,
+        &[("mac_md5", "00:1A:2B"), ("time", "2026-11-21T12:00:00Z")],
+    );
+}
+
+#[test]
 fn admaster_as_the_sdk_and_pages_write_it() {
     let imp = Stage::Impression;
     is("/i/a1,b2,c3,i0,m202,h", "admaster", imp, &[("creative", "0")]);
     is(
-        "/i/a1,b2,0a0,0cX,0dY,0jZ,0iS,0b1,2gG,nM,oU,zI,f1.2.3.4,t1700000000,w1,h",
+        "/i/a1,b2,0a0,0cA1,0dA2,0jA3,0iS,0b1,2gG,n00:A4,oA5,zA-6,f1.2.3.4,t1700000000,w1,h",
         "admaster",
         imp,
         &[
             ("os", "0"),
-            ("imei_md5", "X"),
-            ("android_id_md5", "Y"),
-            ("idfa_md5", "Z"),
+            ("imei_md5", "A1"),
+            ("android_id_md5", "A2"),
+            ("idfa_md5", "A3"),
             ("group_id", "G"),
-            ("mac_md5", "M"),
-            ("openudid", "U"),
-            ("idfa", "I"),
+            ("mac_md5", "00:A4"),
+            ("openudid", "A5"),
+            ("idfa", "A-6"),
             ("ip", "1.2.3.4"),
             ("time", "1700000000"),
         ],
@@ -201,7 +218,7 @@ fn admaster_as_the_sdk_and_pages_write_it() {
     is("/c/a1,b2,u,h", "admaster", Stage::Click, &[]);
     is("/c/a1,unknown,b2", "admaster", Stage::Click, &[]);
     is("/i/a1%2Cb2%2Ch", "admaster", imp, &[]);
-    is("/i/a1,b2,zA,z,z__IDFA__,zB,[NEP],h[X]", "admaster", imp, &[("idfa", "B")]);
+    is("/i/a1,b2,zA1,z,z__IDFA__,zB2,[NEP],h[X]", "admaster", imp, &[("idfa", "B2")]);
     let mut scratch = Scratch::new();
     let reading = Dialects::built_in().route("/i/a1,b2,t20261121200000", None).unwrap().read(&mut scratch);
     let hit = &reading.hit;
@@ -260,7 +277,16 @@ fn campaign_manager_as_publishers_write_it() {
 #[test]
 fn nielsen_and_gridsum_as_pages_and_apps_write_them() {
     // "C&2&1&2&3" and bytes that only Nielsen knows, in every way of writing base64.
-    for info in ["QyYyJjEmMiYz_w8", "QyYyJjEmMiYz%2Fw8%3D", "QyYyJjEmMiYz/w8=", "QyYyJjEmMiYz"] {
+    for info in [
+        "QyYyJjEmMiYz_w8",
+        "QyYyJjEmMiYz%2Fw8%3D",
+        "QyYyJjEmMiYz/w8=",
+        "QyYyJjEmMiYz",
+        "QyYyJjEmMiYz%20",
+        "%20QyYyJjEmMiYz/w8=%20%20",
+        "QyYyJjEmMiYz+",
+        "QyYyJjEmMiYz/w8=+",
+    ] {
         is(&format!("/hat?_t=i&_htsinfo={info}&rnd=1"), "nielsen", Stage::Impression, &[]);
         is(
             &format!("/hat?_htsinfo={info}&_t=r&ref=http://a.example/?_t=i"),
@@ -278,10 +304,16 @@ fn nielsen_and_gridsum_as_pages_and_apps_write_them() {
     for broken in ["_htsinfo=%%%", "_htsinfo=QyYy", "_htsinfo=*", "_htsinfo=QyYyJ", "_htsinfo=QyYyJi8mMiYz"] {
         is_refused(&format!("/hat?_t=i&{broken}"), "nielsen", Outcome::Malformed);
     }
-    assert!(
-        Dialects::built_in().route("/hat", Some("_htsinfo=QyYyJjEmMiYz")).is_none(),
-        "no kind of request"
-    );
+    // No kind of request: answered as a pixel that is rejected.
+    for query in
+        ["", "?_htsinfo=QyYyJjEmMiYz", "?_t=x&_htsinfo=QyYyJjEmMiYz", "?ref=http://a.example/?a=1&_t=r"]
+    {
+        let target = format!("/hat{query}");
+        is_refused(&target, "nielsen", Outcome::UnknownStage);
+        let (path, query) = split(&target);
+        assert!(!Dialects::built_in().route(path, query).unwrap().is_click, "{target}");
+    }
+    assert!(Dialects::built_in().route("/hat/", Some("_t=x")).is_none());
     is(
         "/v/?gscmd=impress&gid=gad_1_2&oa=AbC-d&m=x&aaid=y&ua=a+b&if=${IDFA}",
         "gridsum",
@@ -299,6 +331,18 @@ fn nielsen_and_gridsum_as_pages_and_apps_write_them() {
         &[("landing_url", "http://a.example/?gid=gad_3_4")],
     );
     is("/r/?k=1&p=2&o=", "miaozhen", Stage::Click, &[]);
+    // What stands behind a landing URL's beginning is its own.
+    for landing in [
+        "https://a.example/?x=1&gid=9",
+        "https://a.example/?x=1&amp;gid=gad_3_4&u=b",
+        "https%3A%2F%2Fa.example&gid=9",
+    ] {
+        let target = format!("/r/?k=1&p=2&o={landing}");
+        let (path, query) = split(&target);
+        assert_eq!(Dialects::built_in().route(path, query).unwrap().table.name(), "miaozhen", "{target}");
+    }
+    is("/r/?o=&gid=gad_1_2", "gridsum", Stage::Click, &[]);
+    is("/r/?o=__URL__&amp;gid=gad_1_2", "gridsum", Stage::Click, &[]);
     is_refused("/v/?gid=gax_1_2", "gridsum", Outcome::Malformed);
     is_refused("/v/?gid=gad_1_2&gscmd=click", "gridsum", Outcome::UnknownStage);
     assert_eq!(said("/v/?gid=__GID__").2, []);
@@ -336,8 +380,13 @@ fn the_sdk_s_other_companies_are_understood() {
         Stage::Click,
         &[("landing_url", "http://a.example")],
     );
-    is("/adbug/i/a1&b2&0dX&null1&2f", "adbug", Stage::Impression, &[("android_id", "X")]);
-    is("/adbug/i?a1&amp;b2&amp;zI&2f1", "adbug", Stage::Viewable, &[("idfa", "I")]);
+    is(
+        "/adbug/i/a1&b2&0dA1&null1&2f&t5&type2",
+        "adbug",
+        Stage::Impression,
+        &[("android_id", "A1"), ("time", "5")],
+    );
+    is("/adbug/i?a1&amp;b2&amp;zA1&2f1&zone", "adbug", Stage::Viewable, &[("idfa", "A1")]);
     is(
         "/adbug/c?a1&b2&uhttp://a.example/?a=3&b=4",
         "adbug",
@@ -668,8 +717,8 @@ proptest! {
         };
         let head = if table.name() == "cm360" { "N1/B1.2;" } else { "" };
         let item = |index: usize, also: u64| {
-            // Campaign, placement and creative are numbers where names are glued to values.
-            let is_number = equalizer.is_empty() && ["a", "b", "i"].contains(&names[index].as_str());
+            // Most values have a shape of their own where names are glued to them: digits fit in each.
+            let is_number = equalizer.is_empty() && !["0a", "2g", "exp", "sig"].contains(&names[index].as_str());
             let value = if is_number { values[index].len().to_string() } else { values[index].clone() };
             let value: String = value
                 .bytes()

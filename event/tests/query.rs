@@ -60,6 +60,8 @@ fn fits(field: Field, value: &[u8]) -> bool {
     !value.is_empty()
         && value.trim_ascii() == value
         && !is_unreplaced_macro(value)
+        // The dialect's words for what is not known, and for what is withheld.
+        && !matches!(value, b"-1" | b"-2")
         && match field {
             Field::Campaign | Field::Placement => event::hit::is_catalog_id(value),
             Field::Creative => {

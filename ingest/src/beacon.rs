@@ -27,7 +27,7 @@ use event::agent;
 use event::clock::UnixMs;
 use event::dialect::{Entry, Reading};
 use event::givt::{self, Automated};
-use event::hit::{Hit, risk};
+use event::hit::{Hit, NO_GPP_SECTION, is_yes, risk};
 use event::identifier::{self, Identity};
 use event::key::KeyRing;
 use event::link::{LinkKeys, Signed};
@@ -424,15 +424,15 @@ pub(crate) fn may_be_recognised(hit: &Hit<'_>, caller: &Caller<'_>) -> bool {
         && !is_consent_missing(hit)
 }
 
-/// Whether a flag parameter is set: `1` or `true`.
+/// Whether a flag parameter is set.
 fn is_on(value: Option<&[u8]>) -> bool {
-    value.is_some_and(|value| value == b"1" || value.eq_ignore_ascii_case(b"true"))
+    value.is_some_and(is_yes)
 }
 
 /// Whether a consent regime applies from which no consent for us can be read.
 fn is_consent_missing(hit: &Hit<'_>) -> bool {
     let has_gpp = hit.gpp.is_some() || hit.gpp_sid.is_some();
-    is_on(hit.gdpr) || (has_gpp && hit.gpp_sid != Some(b"-1"))
+    is_on(hit.gdpr) || (has_gpp && hit.gpp_sid != Some(NO_GPP_SECTION))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Outcome> {

@@ -1,7 +1,7 @@
 //! From a decoded value to its place in the hit: trimming, macros, limits, contradictions.
 
 use super::{is_unreplaced_macro, risk};
-use crate::hit::{Field, Hit, is_catalog_id};
+use crate::hit::{Field, Hit, NO_GPP_SECTION, is_catalog_id, is_yes};
 use crate::identifier::IdField;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
@@ -46,6 +46,8 @@ pub mod limit {
     pub const ID_BYTES_MAX: usize = 128;
     /// CAIDs, which may be a list with versions and digests as JSON: a real one of two versions has 411 bytes.
     pub const CAID_BYTES_MAX: usize = 1024;
+    /// Identifiers that others of the same parameter took the place of, in one hit: each of Miaozhen's may stand twice.
+    pub const OVERWRITTEN_IDS_MAX: usize = 16;
 }
 
 /// What a second value of a field does.
@@ -96,11 +98,27 @@ pub(super) fn fill<'a>(
         _ => {}
     }
     let Some(slot) = slot(hit, field) else { return Ok(()) };
-    match (&*slot, repeats) {
+    let first = match (&*slot, repeats) {
         (Some(first), Repeats::Equal) if *first != value => return Err(Outcome::Contradictory),
-        (Some(first), Repeats::Either) if is_on(first) => {}
-        (None | Some(_), _) => *slot = Some(value),
+        (Some(first), Repeats::Either) if says_yes(field, first) => return Ok(()),
+        (None | Some(_), _) => slot.replace(value),
+    };
+    match (first, field) {
+        (Some(first), Field::Id(id)) if first != value => keep_overwritten(hit, id, first),
+        _ => Ok(()),
     }
+}
+
+/// Keeps an identifier that another took the place of: whoever opted out by it is not to be measured by doubling the parameter.
+#[cold]
+fn keep_overwritten<'a>(hit: &mut Hit<'a>, id: IdField, value: &'a [u8]) -> Result<(), Outcome> {
+    if hit.overwritten.contains(&(id, value)) {
+        return Ok(());
+    }
+    if hit.overwritten.len() == limit::OVERWRITTEN_IDS_MAX {
+        return Err(Outcome::Contradictory);
+    }
+    hit.overwritten.push((id, value));
     Ok(())
 }
 
@@ -115,9 +133,9 @@ fn fill_stage(hit: &mut Hit<'_>, value: &[u8]) -> Result<(), Outcome> {
     }
 }
 
-/// Whether a privacy signal says yes.
-fn is_on(value: &[u8]) -> bool {
-    value == b"1" || value.eq_ignore_ascii_case(b"true")
+/// Whether a privacy signal says yes. Of the sections of GPP any but -1, which says that none applies.
+fn says_yes(field: Field, value: &[u8]) -> bool {
+    if field == Field::GppSid { value != NO_GPP_SECTION } else { is_yes(value) }
 }
 
 /// What a field takes, where that can be said of the value alone. Identifiers are judged later: a bad one rejects no hit.

@@ -148,7 +148,7 @@ impl<'t, 'a> Lexer<'t, 'a> {
             let (name, value) = item.split_at_checked(name_len)?;
             let number = self.table.names.find(name)?;
             let parameter = self.table.parameters.get(number);
-            let fits = !parameter.is_some_and(|parameter| parameter.is_number) || is_number(value);
+            let fits = parameter.is_none_or(|parameter| parameter.shape.fits(value));
             fits.then_some((name_len, number))
         });
         let nameless = Span { name_len: end, number: None, value_at: end, end, is_clean: true };
@@ -205,7 +205,7 @@ impl<'t, 'a> Lexer<'t, 'a> {
 
 /// Whether the value of a parameter that takes the rest of the text is empty or a macro: then others may follow it, from somebody who appends
 /// to what he does not know.
-fn says_nothing(value: &[u8]) -> bool {
+pub(super) fn says_nothing(value: &[u8]) -> bool {
     value.is_empty() || is_unreplaced_macro(value)
 }
 
@@ -217,17 +217,4 @@ fn first_of(word: u64, one: u8, other: u8) -> usize {
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let hits = zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
     (hits.trailing_zeros() / 8) as usize
-}
-
-/// Whether a glued value is a number, or nothing, or the macro for one.
-fn is_number(value: &[u8]) -> bool {
-    let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii();
-    let mut rest = value;
-    loop {
-        rest = match rest {
-            [] => return true,
-            [b'0'..=b'9', tail @ ..] | [b'%', b'3', b'0'..=b'9', tail @ ..] => tail,
-            _ => return is_unreplaced_macro(value),
-        };
-    }
 }

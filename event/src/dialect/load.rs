@@ -9,6 +9,7 @@ use super::names::Names;
 use super::pattern::Pattern;
 use super::route::{Path, PathStage, QueryUse, Tail};
 use super::rules::{Condition, MARKS_MAX, Rule};
+use super::shape::Shape;
 use super::{Grammar, Meaning, Parameter, Table, Words};
 use crate::hit::Field;
 use crate::stage::Stage;
@@ -154,7 +155,7 @@ impl Builder {
             Some(pattern) => Some(self.pattern(pattern, false)?),
         };
         if grammar.last_wins {
-            self.parameters.iter_mut().for_each(|parameter| parameter.repeats = field::Repeats::Last);
+            self.parameters.iter_mut().for_each(|parameter| parameter.repeats = on_repeat(parameter.meaning));
         }
         self.mark_ored(!text.withheld.is_empty());
         let landing = self.landing(&text)?;
@@ -200,7 +201,7 @@ impl Builder {
             is_rest: false,
             repeats: field::Repeats::Equal,
             digest: None,
-            is_number: false,
+            shape: Shape::Any,
             template_macro: None,
         });
     }
@@ -215,7 +216,10 @@ impl Builder {
         if let Some(parameter) = self.parameters.last_mut() {
             parameter.json_only = long.json_only;
             parameter.digest = long.digest.as_deref().map(|field| check::field(name, field)).transpose()?;
-            parameter.is_number = long.number;
+            parameter.shape = match meaning {
+                Meaning::Field(field) => Shape::of(field, long.number),
+                _ => Shape::of(Field::Os, long.number),
+            };
             parameter.is_rest = text.rest.as_deref() == Some(name);
             parameter.template_macro = long.template_macro.as_deref().map(Into::into);
         }
@@ -298,10 +302,20 @@ impl Builder {
             is_rest: true,
             repeats: field::Repeats::Equal,
             digest: None,
-            is_number: false,
+            shape: Shape::Any,
             template_macro: None,
         });
         Ok(Some(self.parameters.len() - 1))
+    }
+}
+
+/// What a second value of a parameter does where the last one counts. A yes to a privacy signal is not taken back by what somebody appends.
+fn on_repeat(meaning: Meaning) -> field::Repeats {
+    match meaning {
+        Meaning::Field(Field::LimitAdTracking | Field::ChildDirected | Field::Gdpr | Field::GppSid) => {
+            field::Repeats::Either
+        }
+        _ => field::Repeats::Last,
     }
 }
 

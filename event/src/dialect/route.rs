@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::load::{self, TableError};
-use super::{Joint, Reading, Scratch, Table, value};
+use super::{Joint, Reading, Scratch, Table, lexer, value};
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
@@ -81,6 +81,8 @@ pub(super) struct When {
     pub(super) name: Box<str>,
     /// `None`: any value.
     pub(super) value: Option<Box<str>>,
+    /// Parameters that take the rest of the query, in this table or in another of the same path: what stands behind them is a landing URL's own.
+    pub(super) until: Box<[Box<str>]>,
 }
 
 /// An immutable set of tables.
@@ -145,7 +147,8 @@ impl Dialects {
 
     fn of(files: Vec<(String, Table)>) -> Result<Self, TableError> {
         load::check_paths(&files)?;
-        let tables: Vec<Table> = files.into_iter().map(|(_, table)| table).collect();
+        let mut tables: Vec<Table> = files.into_iter().map(|(_, table)| table).collect();
+        bound_markers(&mut tables);
         let mut heads: ahash::HashMap<Box<str>, Vec<(usize, usize)>> = ahash::HashMap::default();
         for (number, table) in tables.iter().enumerate() {
             for (place, path) in table.paths.iter().enumerate() {
@@ -180,10 +183,14 @@ impl Dialects {
 
     /// The dialect of a target, given its path as it stands and the query behind the `?`; `None` if the path is of none.
     pub fn route<'d, 'u>(&'d self, path: &'u str, query: Option<&'u str>) -> Option<Entry<'d, 'u>> {
-        self.heads.get(head(path))?.iter().find_map(|(number, place)| {
-            let table = self.tables.get(*number)?;
-            table.paths.get(*place)?.entry(table, *number, path, query)
-        })
+        let places = self.heads.get(head(path))?;
+        let find = |of: fn(&Path, &'d Table, usize, &'u str, Option<&'u str>) -> Option<Entry<'d, 'u>>| {
+            places.iter().find_map(|(number, place)| {
+                let table = self.tables.get(*number)?;
+                of(table.paths.get(*place)?, table, *number, path, query)
+            })
+        };
+        find(Path::entry).or_else(|| find(Path::unmarked_entry))
     }
 
     fn path(&self, table: usize, place: usize) -> Option<&Path> {
@@ -200,15 +207,7 @@ impl Path {
         path: &'u str,
         query: Option<&'u str>,
     ) -> Option<Entry<'d, 'u>> {
-        let tail = path.strip_prefix(&*self.literal)?;
-        let is_ours = match self.tail {
-            Tail::None => tail.is_empty(),
-            Tail::Parameters => true,
-            Tail::Stage | Tail::Event => !tail.contains('/'),
-        };
-        if !is_ours || !self.when.as_ref().is_none_or(|when| when.holds(query)) {
-            return None;
-        }
+        let tail = self.tail_of(path).filter(|_| self.when.as_ref().is_none_or(|when| when.holds(query)))?;
         let stage = match self.tail {
             Tail::Stage => Stage::from_name(tail.as_bytes())
                 .map_or(PathStage::Refused(Outcome::UnknownStage), PathStage::Fixed),
@@ -218,16 +217,61 @@ impl Path {
         let in_path = if self.tail == Tail::Parameters { tail } else { "" };
         Some(Entry { table, number, is_click: self.is_click, stage, in_path, query, query_use: self.query })
     }
+
+    /// The target, if its path is this one but for the marker: a hit that does not say what it is. It is answered with the pixel, as what is
+    /// rejected: its sender would send it again otherwise.
+    fn unmarked_entry<'d, 'u>(
+        &self,
+        table: &'d Table,
+        number: usize,
+        path: &'u str,
+        query: Option<&'u str>,
+    ) -> Option<Entry<'d, 'u>> {
+        let in_path = self.tail_of(path).filter(|_| self.when.is_some())?;
+        let stage = PathStage::Refused(Outcome::UnknownStage);
+        Some(Entry { table, number, is_click: false, stage, in_path, query, query_use: self.query })
+    }
+
+    /// What stands behind the literal, if the path is this one.
+    fn tail_of<'u>(&self, path: &'u str) -> Option<&'u str> {
+        path.strip_prefix(&*self.literal).filter(|tail| match self.tail {
+            Tail::None => tail.is_empty(),
+            Tail::Parameters => true,
+            Tail::Stage | Tail::Event => !tail.contains('/'),
+        })
+    }
+}
+
+/// Tells each marker where the query ends in which it is looked for.
+fn bound_markers(tables: &mut [Table]) {
+    let rests: Vec<(Box<str>, Box<str>)> = tables
+        .iter()
+        .flat_map(|table| {
+            let rest = table.parameters.iter().position(|parameter| parameter.is_rest);
+            let rest = rest.map(|number| table.name_of(number)).filter(|name| !name.is_empty());
+            table.paths.iter().filter_map(move |path| Some((path.literal.clone(), rest?.into())))
+        })
+        .collect();
+    for path in tables.iter_mut().flat_map(|table| table.paths.iter_mut()) {
+        let Some(when) = &mut path.when else { continue };
+        let of_path = rests.iter().filter(|(literal, _)| *literal == path.literal);
+        when.until = of_path.map(|(_, rest)| rest.clone()).collect();
+    }
 }
 
 impl When {
     fn holds(&self, query: Option<&str>) -> bool {
-        query.unwrap_or_default().split('&').any(|item| {
+        for item in query.unwrap_or_default().split('&') {
             let item = item.strip_prefix("amp;").unwrap_or(item);
-            item.strip_prefix(&*self.name)
-                .and_then(|rest| rest.strip_prefix('='))
-                .is_some_and(|value| self.value.as_ref().is_none_or(|known| **known == *value))
-        })
+            let Some((name, value)) = item.split_once('=') else { continue };
+            if name == &*self.name && self.value.as_ref().is_none_or(|known| **known == *value) {
+                return true;
+            }
+            if self.until.iter().any(|rest| **rest == *name) && !lexer::says_nothing(value.as_bytes()) {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -274,7 +318,7 @@ impl Entry<'_, '_> {
         text.push(grammar.separator);
         text.extend_from_slice(query.as_bytes());
         Joint {
-            bytes_after: query.len() + super::lexer::PAD_BYTES,
+            bytes_after: query.len() + lexer::PAD_BYTES,
             is_landing: self.query_use == QueryUse::LandingUrl,
         }
     }

@@ -156,6 +156,17 @@ fn macros_of_every_style_are_missing_values() {
         "__HASH_OAID__",
         "%5F%5FOAID%5F%5F",
         " __OAID__ ",
+        "%257BOAID%257D",
+        "%257B%257BOAID%257D%257D",
+        "{{%20OAID%20}}",
+        "{{%2520OAID%2520}}",
+        "{{+OAID+}}",
+        "%5F%255FOAID__",
+        "{OPEN%20AD%20ID}",
+        "%3COAID%3E",
+        "%253COAID%253E",
+        "%23OAID%23",
+        "%2523OAID%2523",
     ];
     for style in styles {
         reading(&format!("c=demo&p={style}&oaid={style}&gdpr={style}"), |hit| {
@@ -163,6 +174,10 @@ fn macros_of_every_style_are_missing_values() {
             assert_eq!((hit.placement, hit.gdpr, hit.ids[0]), (None, None, None), "{style}");
         });
     }
+}
+
+#[test]
+fn what_only_resembles_a_macro_is_a_value() {
     for value in [
         "",
         "_",
@@ -186,7 +201,19 @@ fn macros_of_every_style_are_missing_values() {
         "X}",
         "[X",
         "{{X}",
-        "{X Y}",
+        "{ }",
+        "$X Y",
+        "{ 1 }",
+        "{300 x 250}",
+        "<1>",
+        "<X",
+        "#X",
+        "#f00",
+        "#1#",
+        "%7B%7D",
+        "%7B1%7D",
+        "%257BX%257D",
+        "%X",
         "__",
         "$-1",
         "http://x/?a=__X__",
@@ -432,7 +459,7 @@ fn the_landing_url_is_split_off_first() {
         ("/r/k=1&p=2&o=http%3A%2F%2Fa.example%2F%3Fx%3D%2520", Some("http://a.example/?x=%20")),
         ("/r/k=1&p=2&o=https://a.example/%E5%B9%BF?x=%20", Some("https://a.example/%E5%B9%BF?x=%20")),
         ("/r?k=1&p=2&o=https://a.example/&x=?y", Some("https://a.example/&x=?y")),
-        ("/r/k=1&amp;p=2&amp;o=http://a.example/?b=1&amp;k=7", Some("http://a.example/?b=1&amp;k=7")),
+        ("/r/k=1&amp;p=2&amp;o=http://a.example/?b=1&amp;k=7", Some("http://a.example/?b=1&k=7")),
         (
             "/r/k%3D1%26p%3D2%26o%3Dhttp%253A%252F%252Fa.example%253Fx%253D%252520",
             Some("http://a.example?x=%20"),
@@ -440,6 +467,16 @@ fn the_landing_url_is_split_off_first() {
         ("/r/k%3d1%26p%3d2%26o%3dhttp://a.example/?k=9", Some("http://a.example/?k=9")),
         ("/r/?k=1&p=2&o=http://a.example", Some("http://a.example")),
         ("/r/k=1?p=2&o=http://a.example", Some("http://a.example")),
+        (
+            "/r/k=1&p=2&o=https%253A%252F%252Fa.example%252F%253Fx%253D%252520",
+            Some("https://a.example/?x=%20"),
+        ),
+        ("/r/k=1&p=2&o=HTTP%253a//a.example/%25zz", Some("HTTP://a.example/%zz")),
+        (
+            "/r/k=1&p=2&o=http%3A%2F%2Fa.example%2F%3Fu%3Dhttp%253A%252F%252Fb",
+            Some("http://a.example/?u=http%3A%2F%2Fb"),
+        ),
+        ("/r/k=1&p=2&o=http://a.example/?u=http%3A%2F%2Fb", Some("http://a.example/?u=http%3A%2F%2Fb")),
         ("/r/k=1&p=2&o=", None),
         ("/r/k=1&p=2&o", None),
         ("/r/k=1&p=2&o=__CLICK__", None),

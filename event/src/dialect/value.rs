@@ -62,6 +62,29 @@ pub(super) fn has_escaped(text: &[u8], byte: u8) -> bool {
     })
 }
 
+/// `&amp;` as the `&` that it stands for, where it stands.
+pub(super) fn decode_amp(text: &mut [u8]) -> &[u8] {
+    const AMP: &[u8] = b"&amp;";
+    let Some(first) = memchr::memmem::find(text, AMP) else { return text };
+    let (mut from, mut to) = (first, first);
+    while let Some(&byte) = text.get(from) {
+        let is_entity = text.get(from..).is_some_and(|rest| rest.starts_with(AMP));
+        if let Some(place) = text.get_mut(to) {
+            *place = byte;
+        }
+        from += if is_entity { AMP.len() } else { 1 };
+        to += 1;
+    }
+    text.get(..to).unwrap_or_default()
+}
+
+/// A web address whose escapes were undone, with a second layer undone if its colon still stands escaped.
+pub(super) fn decode_again(text: &mut [u8]) -> &[u8] {
+    let begins = |head: &[u8]| text.get(..head.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(head));
+    let len = if begins(b"http%3a") || begins(b"https%3a") { decode_whole(text) } else { text.len() };
+    text.get(..len).unwrap_or_default()
+}
+
 /// Whether the text begins as an absolute web address.
 pub(super) fn is_plain_url(text: &[u8]) -> bool {
     let begins =
@@ -79,9 +102,20 @@ pub(super) fn is_md5(value: &[u8]) -> bool {
     value.len() == 32 && value.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Undoes base64 where it stands: the standard and the URL-safe alphabet, with or without padding. `None` when it is neither, or when one
-/// digit is left over.
+/// Undoes base64 where it stands: the standard and the URL-safe alphabet, with or without padding, blanks around it left out. `None` when it is
+/// neither, or when one digit is left over.
 pub(super) fn decode_base64(value: &mut [u8]) -> Option<&[u8]> {
+    let begin = value.len() - value.trim_ascii_start().len();
+    let end = begin + value.get(begin..)?.trim_ascii().len();
+    let value = value.get_mut(begin..end)?;
+    // A plus behind the padding, or one digit too many, is a blank that nobody decoded.
+    let is_blank = match &*value {
+        [.., b'=', b'+'] => true,
+        [.., b'+'] => value.len() % 4 == 1,
+        _ => false,
+    };
+    let len = value.len() - usize::from(is_blank);
+    let value = value.get_mut(..len)?;
     let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
     let digits = value.len() - padding;
     if padding > 2 || digits % 4 == 1 {

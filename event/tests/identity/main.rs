@@ -11,6 +11,7 @@ mod bad;
 mod good;
 mod kinds;
 mod lodged;
+mod urls;
 mod vectors;
 
 use event::dialect::{Scratch, Table};

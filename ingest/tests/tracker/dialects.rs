@@ -298,3 +298,93 @@ fn a_placement_that_takes_signed_links_only_refuses_all_others() {
     );
     assert_eq!(rig.stop().count(Outcome::BadSignature), 5);
 }
+
+#[test]
+fn a_signal_withholds_the_device_however_it_is_written() {
+    const ID: &str = "868049039501257";
+    let rig = Rig::start();
+    let mut client = rig.connect();
+    let zero = "00000000-0000-0000-0000-000000000000";
+    let cases = [
+        ("lmt", "1.0", flag::WITHHELD_LMT),
+        ("lmt", "true", flag::WITHHELD_LMT),
+        ("coppa", "1.0", flag::WITHHELD_CHILD),
+        ("gdpr", "1", flag::WITHHELD_CONSENT),
+        ("gpp_sid", "7", flag::WITHHELD_CONSENT),
+        ("gpp", "DBAA", flag::WITHHELD_CONSENT),
+        ("gpp_sid", "-1", 0),
+        ("idfa", "-2", flag::WITHHELD_LMT),
+        ("idfa", "-1", 0),
+        ("lmt", "0", 0),
+        ("ifa", zero, flag::WITHHELD_LMT),
+    ];
+    for (name, value, _) in cases {
+        let target = format!("/i?c=demo&p=p1&imei={ID}&{name}={value}");
+        assert!(client.get(&target, &[]).is_pixel());
+        let is_bare = value.parse::<f64>().is_ok() || value == "true";
+        let value = if is_bare { value.to_owned() } else { format!("\"{value}\"") };
+        let body = format!("[{{\"c\":\"demo\",\"p\":\"p1\",\"imei\":\"{ID}\",\"{name}\":{value}}}]");
+        let reply =
+            client.request("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(reply.status, 200, "{body}");
+    }
+    for target in [
+        "/ddm/trackimp/N1/Bdemo.p1;dc_rdid=7268ceb0-5411-4004-b7cb-bd1fee4b6277;gdpr=1;gdpr=0",
+        "/ddm/trackimp/N1/Bdemo.p1;dc_rdid=00000000-0000-0000-0000-000000000000",
+        "/vast/start?c=demo&p=p1&ifa=00000000-0000-0000-0000-000000000000&ifa_type=idfa&oaid=abcdefgh",
+    ] {
+        assert!(client.get(target, &[("user-agent", SDK)]).is_pixel());
+    }
+    let stored = rig.stop();
+    assert_eq!(stored.events.len(), 2 * cases.len() + 3);
+    let (pairs, others) = stored.events.split_at(2 * cases.len());
+    for ((name, value, expected), events) in cases.iter().zip(pairs.chunks(2)) {
+        for (event, form) in events.iter().zip(["URL", "JSON"]) {
+            let withheld = flag::WITHHELD_LMT | flag::WITHHELD_CHILD | flag::WITHHELD_CONSENT;
+            assert_eq!(event.flags & withheld, *expected, "{form}: {name}={value}");
+            assert_eq!(event.device.is_none(), *expected != 0, "{form}: {name}={value}");
+        }
+    }
+    assert!(others.iter().all(|event| event.device.is_none()), "{others:?}");
+}
+
+#[test]
+fn what_somebody_did_not_fill_in_or_encoded_once_more_is_seen() {
+    let rig = Rig::start();
+    let mut client = rig.connect();
+    for macro_left in ["%257BX%257D", "{{%20X%20}}", "%3CX%3E", "%23X%23"] {
+        let target = format!("/x/k=2070777&p=7CmBF&tr={macro_left}&vf={macro_left}&m11={macro_left}&o=");
+        assert!(client.get(&target, &[]).is_pixel());
+        assert!(client.get(&format!("/i?c=demo&p=p1&cookie={macro_left}"), &[]).is_pixel());
+    }
+    for (target, location) in [
+        (
+            "/r/k=2070777&p=7CmBF&o=https%253A%252F%252Fwww.example.com%252Fx%253Fa%253D1",
+            "https://www.example.com/x?a=1",
+        ),
+        ("/r/k=2070777&p=7CmBF&o=https://www.example.com/x?a=1&amp;y=2", "https://www.example.com/x?a=1&y=2"),
+        ("/r/?k=2070777&p=7CmBF&o=https://www.example.com/?x=1&gid=9", "https://www.example.com/?x=1&gid=9"),
+        ("/c?c=demo&p=p1&u=https%253A%252F%252Fwww.example.com%252Fx", "https://www.example.com/x"),
+    ] {
+        let reply = client.get(target, &[]);
+        assert_eq!((reply.status, reply.header("location")), (302, location), "{target}");
+    }
+    let stored = rig.stop();
+    assert_eq!(stored.events.len(), 12);
+    for event in &stored.events[..8] {
+        assert_eq!((event.view, event.device), (0, None));
+        assert_ne!(event.flags & flag::MACRO_UNREPLACED, 0);
+    }
+}
+
+#[test]
+fn a_path_whose_marker_is_missing_is_a_rejected_pixel() {
+    let rig = Rig::start();
+    for target in ["/hat", "/hat?_htsinfo=QyYyJjEmMiYz", "/hat?_t=x&_htsinfo=QyYyJjEmMiYz"] {
+        assert!(rig.get(target).is_pixel(), "{target}");
+        assert_eq!(rig.outcome(target, &[]), "rejected; reason=unknown_stage", "{target}");
+    }
+    // A blank behind the base64 is no part of it: C&2&demo&p1&3.
+    assert_eq!(rig.outcome("/hat?_t=i&_htsinfo=QyYyJmRlbW8mcDEmMw%20", &[]), "accepted");
+    rig.stop();
+}

@@ -108,3 +108,44 @@ fn opting_in_again_is_in_force_at_once() {
     let stored = rig.stop();
     assert_eq!((stored.count(Outcome::OptedOut), stored.events.len()), (1, 1));
 }
+
+/// What a sender can write beside or around an identifier does not hide that its owner opted out.
+#[test]
+fn no_way_of_writing_a_url_hides_an_opt_out() {
+    const OTHER: &str = "aaaaaaaa-efbb-29e0-0bdd-f5dbbf751ab5";
+    const IDFA: &str = "3E0046F7-8BD4-4F3E-9F91-358B137D2BF0";
+    const IDFA_MD5: &str = "77d06cb28c1771e8019be4f4fb6e1938";
+    let rig = Rig::start();
+    let text = "[[campaign]]\nid = \"1\"\nname = \"One\"\ntime_zone = \"UTC\"\n\
+                [[campaign.placement]]\nid = \"2\"\nname = \"P\"\nmedium = \"M\"\n\
+                [[campaign.placement]]\nid = \"tx\"\nname = \"P\"\nmedium = \"M\"\nprofile = \"tencent\"\n";
+    rig.catalog.store(catalog::Catalog::parse(text, "catalog.toml").expect("sound").into());
+    let dashless = IDFA.replace('-', "");
+    let targets = [
+        format!("/x/k=1&p=2&mo=0&m11={OAID}&m11={OTHER}&o="),
+        format!("/x/k=1&p=2&mo=0&m11={OAID}&m11=null&m2=8d3ebd3654fb46a2832296669cf1b536&o="),
+        format!("/x?k=1&p=2&m11={OTHER}&m11={OAID}&m11=__OAID__"),
+        format!("/i/a1,b2,z{IDFA},0a1,m202,zzoocdni,h"),
+        format!("/i/a1,b2,z{IDFA},z7A0046F7-8BD4-4F3E-9F91-358B137D2BF0,h"),
+        format!("/ddm/trackimp/N1/B1.2;dc_rdid={IDFA};dc_rdid=null;ord=1"),
+        format!("/x/k=1&p=tx&m2={IDFA_MD5}&o="),
+        format!("/x/k=1&p=tx&mo=0&m2={IDFA_MD5}&o="),
+        format!("/x/k=1&p=tx&mo=3&m2={IDFA_MD5}&m2=null&o="),
+        format!("/x/k=1&p=2&mo=1&m5={dashless}&o="),
+        format!("/x/k=1&p=2&mo=1&m5b={}&o=", dashless.to_lowercase()),
+    ];
+    for target in &targets {
+        assert_eq!(rig.outcome(target, &[]), "accepted", "{target}");
+    }
+    rig.opt_out(IdKind::Oaid, OAID);
+    rig.opt_out(IdKind::Idfa, IDFA);
+    for target in &targets {
+        assert_eq!(rig.outcome(target, &[]), "accepted", "as it is shown: {target}");
+    }
+    // Nobody doubles one parameter more often than a limit.
+    let many = (10..40)
+        .fold(String::new(), |items, n| items + &format!("&m11=aaaaaaaa-efbb-29e0-0bdd-f5dbbf751a{n}"));
+    assert_eq!(rig.outcome(&format!("/x/k=1&p=2{many}&o="), &[]), "rejected; reason=contradictory");
+    let stored = rig.stop();
+    assert_eq!((stored.count(Outcome::OptedOut), stored.events.len()), (targets.len() as u64, targets.len()));
+}

@@ -13,8 +13,17 @@ use crate::stage::Stage;
 const TABLE_NAME_BYTES_MAX: usize = 32;
 
 /// Paths of the tracker that are no dialect's: a table's path that is or begins with one of them would never be reached.
-const RESERVED: [&str; 7] =
-    ["/v1/", "/tag.js", "/vast", "/opt-out", "/dsrdelete.json", "/robots.txt", "/favicon.ico"];
+const RESERVED: [&str; 9] = [
+    "/v1/",
+    "/tag.js",
+    "/vast",
+    "/sdkconfig.xml",
+    "/openapi.yaml",
+    "/opt-out",
+    "/dsrdelete.json",
+    "/robots.txt",
+    "/favicon.ico",
+];
 
 /// An error about a value, with what is allowed.
 pub(super) fn not_allowed(key: &str, value: &str, allowed: &str) -> Problem {
@@ -168,7 +177,7 @@ pub(super) fn when(text: &str) -> Result<When, Problem> {
             "`name` (the query has the parameter) or `name=value` (with this value)",
         ));
     }
-    Ok(When { name: name.into(), value: value.map(Into::into) })
+    Ok(When { name: name.into(), value: value.map(Into::into), until: Box::default() })
 }
 
 /// Whether every path of every table can be reached and is told apart from the others.
