@@ -206,7 +206,7 @@ fn main() {
             .into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         links: aggregator::LinkParts::default(),
-        listener,
+        listeners: listener.into(),
         clock: Clock::System,
         store: StoreAt::Embedded { engine: None, path: dir.path().join("store") },
         database: DATABASE.to_owned(),

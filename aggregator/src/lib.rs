@@ -34,7 +34,7 @@ mod statement;
 pub mod store;
 mod work;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -75,7 +75,7 @@ pub struct Parts {
     /// Who may read reports.
     pub tokens: Tokens,
     /// Where the report API listens.
-    pub listener: TcpListener,
+    pub listeners: tls::Listeners,
     /// What tracking URLs are made by.
     pub links: LinkParts,
     /// The time.
@@ -127,6 +127,7 @@ pub enum Readiness {
 /// The running aggregator. Call [`Handle::stop`]: dropping it leaves the threads running.
 pub struct Handle {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     progress: Arc<Progress>,
     worker: Arc<Worker>,
     stop_server: watch::Sender<bool>,
@@ -187,12 +188,12 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         reports: Arc::new(Semaphore::new(settings.reports_max)),
         settles: Arc::new(Semaphore::new(1)),
     });
-    let address = parts.listener.local_addr()?;
+    let listeners = parts.listeners;
+    let (address, tls_address) = (listeners.plain.local_addr()?, listeners.tls_address()?);
     let (stop_server, stopping) = watch::channel(false);
     let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let listener = parts.listener;
     let server = named("reports").spawn(move || {
-        if let Err(error) = server::serve(listener, api, stopping) {
+        if let Err(error) = server::serve(listeners, api, stopping) {
             tracing::error!(%error, "the report API cannot run");
         }
     })?;
@@ -201,13 +202,18 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         let worker = Arc::clone(&worker);
         move || worker.run()
     })?;
-    Ok(Handle { address, progress, worker, stop_server, server, loader, background })
+    Ok(Handle { address, tls_address, progress, worker, stop_server, server, loader, background })
 }
 
 impl Handle {
     /// Where the report API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens with TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Whether the work goes on.

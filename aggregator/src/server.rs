@@ -2,13 +2,12 @@
 //!
 //! Owns the runtime of its one thread. Work that waits for the store runs on the runtime's blocking threads, never on it.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use tls::{Acceptor, Listeners, Terms, Version};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -28,18 +27,13 @@ const DRAIN: Duration = Duration::from_secs(10);
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` turns true. Blocks: give it a thread.
-pub(crate) fn serve(
-    listener: TcpListener,
-    api: Arc<Api>,
-    stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    listener.set_nonblocking(true)?;
+pub(crate) fn serve(listeners: Listeners, api: Arc<Api>, stop: watch::Receiver<bool>) -> std::io::Result<()> {
     // Reports and a settle request at the same time.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build()?;
     runtime.block_on(async {
         // Inside, for a socket is registered with the runtime that it is made in.
-        accept(tokio::net::TcpListener::from_std(listener)?, api, stop).await;
+        accept(Doors::open(listeners)?, api, stop).await;
         Ok::<(), std::io::Error>(())
     })?;
     // A statement of the engine cannot be broken off; what still runs ends by itself.
@@ -47,20 +41,51 @@ pub(crate) fn serve(
     Ok(())
 }
 
-async fn accept(listener: tokio::net::TcpListener, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
+/// The API's sockets, open.
+struct Doors {
+    plain: TcpListener,
+    tls: Option<(TcpListener, Acceptor)>,
+}
+
+impl Doors {
+    fn open(listeners: Listeners) -> std::io::Result<Self> {
+        let open = |listener: std::net::TcpListener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        };
+        let tls =
+            listeners.tls.map(|secure| Ok::<_, std::io::Error>((open(secure.listener)?, secure.acceptor)));
+        Ok(Self { plain: open(listeners.plain)?, tls: tls.transpose()? })
+    }
+
+    async fn accept(&self) -> std::io::Result<(TcpStream, Option<Acceptor>)> {
+        let secure = async {
+            match &self.tls {
+                Some((listener, acceptor)) => (listener.accept().await, acceptor.clone()),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.plain.accept() => Ok((accepted?.0, None)),
+            (accepted, acceptor) = secure => Ok((accepted?.0, Some(acceptor))),
+        }
+    }
+}
+
+async fn accept(doors: Doors, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
         let place = Arc::clone(&places).acquire_owned();
         let accepted = tokio::select! {
-            accepted = async { (place.await, listener.accept().await) } => accepted,
+            accepted = async { (place.await, doors.accept().await) } => accepted,
             () = stopped(&mut stop) => break,
         };
         match accepted {
-            (Ok(place), Ok((stream, _))) => {
+            (Ok(place), Ok((stream, acceptor))) => {
                 let (api, stop) = (Arc::clone(&api), stop.clone());
                 connections.spawn(async move {
-                    connection(stream, api, stop).await;
+                    connection(stream, acceptor, api, stop).await;
                     drop(place);
                 });
             }
@@ -72,26 +97,46 @@ async fn accept(listener: tokio::net::TcpListener, api: Arc<Api>, mut stop: watc
         }
         while connections.try_join_next().is_some() {}
     }
-    drop(listener);
+    drop(doors);
     let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(stream: tokio::net::TcpStream, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
-    let service = service_fn(move |request| Arc::clone(&api).answer(request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+async fn connection(
+    stream: TcpStream,
+    acceptor: Option<Acceptor>,
+    api: Arc<Api>,
+    stop: watch::Receiver<bool>,
+) {
+    // A socket that refuses is served all the same.
+    let _ = stream.set_nodelay(true);
+    match acceptor {
+        None => converse(stream, Version::PLAIN, api, stop).await,
+        Some(acceptor) => {
+            if let Ok((stream, protocol)) = acceptor.accept(stream).await {
+                converse(stream, Version::secure(protocol), api, stop).await;
+            }
+        }
+    }
+}
+
+async fn converse<S>(stream: S, version: Version, api: Arc<Api>, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let terms = Terms {
+        head_bytes_max: HEAD_BYTES_MAX,
+        headers_max: HEADERS_MAX,
+        head_wait: HEAD_WAIT,
+        drain: DRAIN,
+    };
+    let answer = move |request| {
+        let api = Arc::clone(&api);
+        async move {
+            let Ok(answer) = api.answer(request).await;
+            answer
         }
     };
+    let ended = tls::converse(stream, version, terms, answer, stopped(&mut stop)).await;
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the report API ended early");
     }

@@ -13,6 +13,8 @@ use crate::store::Limits;
 pub struct Settings {
     /// Where the report API listens. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where it listens with TLS, beside `listen`; `[tls]` names the certificate. Port 0 takes a free one.
+    pub listen_tls: Option<SocketAddr>,
     /// Events of one insert. More make larger parts and fewer of them; from 1.
     pub batch_events_max: usize,
     /// Longest a read event waits for its insert, milliseconds. 0 inserts whatever one reading found.
@@ -43,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            listen_tls: None,
             batch_events_max: 200_000,
             batch_delay_ms_max: 500,
             settle_interval_seconds: 60,

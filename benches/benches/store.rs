@@ -43,7 +43,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
         catalog: Catalog::parse(&campaign, "catalog.toml").expect("a catalog").into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         links: aggregator::LinkParts::default(),
-        listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
+        listeners: TcpListener::bind("127.0.0.1:0").expect("a port").into(),
         clock: Clock::manual(FIRST_MS + 86_400_000),
         store: StoreAt::Embedded { engine: None, path: dir.join("store") },
         database: DATABASE.to_owned(),

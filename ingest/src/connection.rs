@@ -9,6 +9,8 @@
 //!                                           no waiting)
 //!  besides, at any time: an answer that the peer does not take for `write_seconds_max` cuts the connection off
 //! ```
+//!
+//! An HTTP/2 connection is listed once for itself and once for each of its requests, which have phases of their own: see [`crate::secure`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,7 +21,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::framing::{Framing, Verdict};
 use crate::settings::Limits;
@@ -44,12 +45,18 @@ pub(crate) enum Phase {
     Body,
     /// A request waits for the journal.
     Storage,
+    /// An HTTP/2 connection takes no more requests: the peer has its last answers still to take.
+    Closing,
 }
 
 /// What guard, service and sweep share about one connection.
 pub(crate) struct Connection {
     /// The other end.
     pub(crate) peer: IpAddr,
+    /// Whether it is inside TLS.
+    pub(crate) is_secure: bool,
+    /// Whether it is one request of an HTTP/2 connection, not a connection.
+    is_stream: bool,
     pace: Rc<Pace>,
     phase: Cell<Phase>,
     /// The second (of [`Pace`]) after which the phase is late.
@@ -69,6 +76,8 @@ pub(crate) struct Pace {
     is_draining: Cell<bool>,
     next_id: Cell<u64>,
     open: RefCell<HashMap<u64, Rc<Connection>>>,
+    /// How many of them are requests of HTTP/2 connections.
+    streams_open: Cell<usize>,
     bytes_received: Cell<u64>,
 }
 
@@ -78,9 +87,9 @@ pub(crate) struct Listed {
     connection: Rc<Connection>,
 }
 
-/// A socket whose bytes are judged before the HTTP library reads them.
-pub(crate) struct Guard {
-    stream: TcpStream,
+/// A socket, or what TLS makes of one, whose bytes are judged before the HTTP library reads them.
+pub(crate) struct Guard<S> {
+    stream: S,
     framing: Framing,
     connection: Rc<Connection>,
 }
@@ -93,17 +102,30 @@ impl Pace {
             is_draining: Cell::new(false),
             next_id: Cell::new(0),
             open: RefCell::default(),
+            streams_open: Cell::new(0),
             bytes_received: Cell::new(0),
         })
     }
 
     /// Lists a new connection; `None` if there are as many as there may be.
-    pub(crate) fn open(self: &Rc<Self>, peer: IpAddr) -> Option<Listed> {
-        if self.open.borrow().len() >= self.limits.connections_max {
+    pub(crate) fn open(self: &Rc<Self>, peer: IpAddr, is_secure: bool) -> Option<Listed> {
+        (self.open_count() < self.limits.connections_max).then(|| self.list(peer, is_secure, false))
+    }
+
+    /// Lists a request of an HTTP/2 connection; `None` if there are as many of them as there may be connections.
+    pub(crate) fn open_stream(self: &Rc<Self>, peer: IpAddr) -> Option<Listed> {
+        if self.streams_open.get() >= self.limits.connections_max {
             return None;
         }
+        self.streams_open.set(self.streams_open.get() + 1);
+        Some(self.list(peer, true, true))
+    }
+
+    fn list(self: &Rc<Self>, peer: IpAddr, is_secure: bool, is_stream: bool) -> Listed {
         let connection = Rc::new(Connection {
             peer,
+            is_secure,
+            is_stream,
             pace: Rc::clone(self),
             phase: Cell::new(Phase::Idle),
             deadline_seconds: Cell::new(0),
@@ -117,17 +139,22 @@ impl Pace {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
         self.open.borrow_mut().insert(id, Rc::clone(&connection));
-        Some(Listed { id, connection })
+        Listed { id, connection }
     }
 
     /// How many connections are open.
     pub(crate) fn open_count(&self) -> usize {
-        self.open.borrow().len()
+        self.open.borrow().len() - self.streams_open.get()
     }
 
     /// Bytes read from all connections since the lane began.
     pub(crate) fn bytes_received(&self) -> u64 {
         self.bytes_received.get()
+    }
+
+    /// So many bytes came.
+    fn note_received(&self, bytes: usize) {
+        self.bytes_received.set(self.bytes_received.get() + bytes as u64);
     }
 
     /// One second has passed: wakes what is late.
@@ -160,7 +187,11 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.connection.pace.open.borrow_mut().remove(&self.id);
+        let pace = &self.connection.pace;
+        pace.open.borrow_mut().remove(&self.id);
+        if self.connection.is_stream {
+            pace.streams_open.set(pace.streams_open.get() - 1);
+        }
     }
 }
 
@@ -174,6 +205,7 @@ impl Connection {
             Phase::Serving => u32::MAX,
             Phase::Body => limits.body_seconds_max,
             Phase::Storage => limits.storage_seconds_max,
+            Phase::Closing => limits.write_seconds_max,
         };
         self.phase.set(phase);
         self.is_late.set(false);
@@ -188,6 +220,11 @@ impl Connection {
     /// Whether the connection ends with the request that is under way.
     pub(crate) fn ends_after_request(&self) -> bool {
         self.is_last_request.get() || self.pace.is_draining.get()
+    }
+
+    /// Whether the lane stops.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.pace.is_draining.get()
     }
 
     /// Whether the phase is late. If it is not, the task is woken once it is.
@@ -208,6 +245,25 @@ impl Connection {
         self.phase.get() == Phase::Idle && self.pace.is_draining.get()
     }
 
+    /// Notes whether the peer takes what is written; `Err` once it has not for too long.
+    fn mark_write<T>(&self, context: &Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.write_deadline_seconds.set(None);
+            return poll;
+        }
+        let now = self.pace.now_seconds.get();
+        match self.write_deadline_seconds.get() {
+            Some(end) if now > end => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Some(_) => poll,
+            None => {
+                let end = now.saturating_add(self.pace.limits.write_seconds_max);
+                self.write_deadline_seconds.set(Some(end));
+                self.remember(context);
+                poll
+            }
+        }
+    }
+
     fn remember(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
@@ -222,8 +278,8 @@ impl Connection {
     }
 }
 
-impl Guard {
-    pub(crate) fn new(stream: TcpStream, connection: Rc<Connection>) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+    pub(crate) fn new(stream: S, connection: Rc<Connection>) -> Self {
         let framing = Framing::new(connection.pace.limits.head_bytes_max());
         Self { stream, framing, connection }
     }
@@ -234,8 +290,7 @@ impl Guard {
         if fresh.is_empty() {
             return;
         }
-        let received = &self.connection.pace.bytes_received;
-        received.set(received.get() + fresh.len() as u64);
+        self.connection.pace.note_received(fresh.len());
         if let Verdict::Refuse(place) = self.framing.feed(fresh) {
             if let Some(byte) = buf.filled_mut().get_mut(before + place) {
                 *byte = 0;
@@ -250,40 +305,22 @@ impl Guard {
     }
 
     /// Whether the connection is to be closed, for the next request has not come in time; says so to a peer that has begun one.
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
         let phase = self.connection.phase.get();
         if !matches!(phase, Phase::Idle | Phase::Head) || !self.connection.is_late.get() {
             return false;
         }
         if phase == Phase::Head {
             // If the socket takes none of it the peer learns no reason: it is closed either way.
-            let _ = self.stream.try_write(REQUEST_TIMEOUT);
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = Pin::new(&mut self.stream).poll_write(&mut context, REQUEST_TIMEOUT);
+            let _ = Pin::new(&mut self.stream).poll_flush(&mut context);
         }
         true
     }
-
-    /// Notes whether the peer takes what is written; `Err` once it has not for too long.
-    fn mark_write<T>(&self, context: &Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let connection = &self.connection;
-        if poll.is_ready() {
-            connection.write_deadline_seconds.set(None);
-            return poll;
-        }
-        let now = connection.pace.now_seconds.get();
-        match connection.write_deadline_seconds.get() {
-            Some(end) if now > end => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Some(_) => poll,
-            None => {
-                let end = now.saturating_add(connection.pace.limits.write_seconds_max);
-                connection.write_deadline_seconds.set(Some(end));
-                connection.remember(context);
-                poll
-            }
-        }
-    }
 }
 
-impl AsyncRead for Guard {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -299,6 +336,9 @@ impl AsyncRead for Guard {
                 self.judge(buf, before);
                 Poll::Ready(Ok(()))
             }
+            // TLS calls it an error when the peer leaves without its parting word, as many do. Every request says its own length, so nothing can be
+            // cut short by that.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // What has come is served even in a drain; what has not will find another instance.
             Poll::Pending if self.connection.is_drained() => Poll::Ready(Ok(())),
@@ -310,18 +350,70 @@ impl AsyncRead for Guard {
     }
 }
 
-impl AsyncWrite for Guard {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.mark_write(context, poll)
+        self.connection.mark_write(context, poll)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        // TLS takes what is written into a buffer of its own: whether the peer takes it shows here.
+        let poll = Pin::new(&mut self.stream).poll_flush(context);
+        self.connection.mark_write(context, poll)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The same without a judgement, for HTTP/2: its frames have one meaning.
+pub(crate) struct Meter<S> {
+    stream: S,
+    connection: Rc<Connection>,
+}
+
+impl<S> Meter<S> {
+    pub(crate) fn new(stream: S, connection: Rc<Connection>) -> Self {
+        Self { stream, connection }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.stream).poll_read(context, buf) {
+            Poll::Ready(Ok(())) => {
+                self.connection.pace.note_received(buf.filled().len() - before);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.connection.mark_write(context, poll)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_flush(context);
+        self.connection.mark_write(context, poll)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

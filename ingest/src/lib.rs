@@ -3,7 +3,8 @@
 //! # The path of a beacon
 //!
 //! 1. `listener` — a lane (one thread, one runtime, one socket, one journal lane) accepts the connection. Its bytes pass the guard of
-//!    `connection`, which keeps the deadlines and refuses heads that two readers could understand in two ways, into the HTTP library.
+//!    `connection`, which keeps the deadlines and refuses heads that two readers could understand in two ways, into the HTTP library. `secure`
+//!    puts TLS and HTTP/2 between the two.
 //! 2. `route` — path and method say what the request is, and in which dialect. A pixel's parameters are read by the dialect's table, its headers by
 //!    `caller`; a `click` first decides where it lands, a `batch` takes its body apart and does the rest for each item.
 //! 3. `beacon` — *the* decision, one pure function: rejected for a reason, opted out, or stored as this event, whose bytes it encodes.
@@ -39,6 +40,7 @@ mod listener;
 pub mod metrics;
 mod route;
 mod sdk_config;
+mod secure;
 mod senders;
 pub mod settings;
 mod tag;
@@ -86,6 +88,8 @@ pub struct Parts {
     pub lanes: Vec<Writer>,
     /// The time.
     pub clock: Clock,
+    /// TLS, for `listen_tls`.
+    pub tls: Option<tls::Acceptor>,
 }
 
 /// Why the tracker could not start, or did not stop well.
@@ -178,6 +182,7 @@ pub(crate) struct Shared {
     opt_outs: opt_out::List,
     standing: opt_out::Standing,
     clock: Clock,
+    tls: Option<tls::Acceptor>,
 }
 
 /// Whether the tracker should get traffic.
@@ -194,6 +199,7 @@ pub struct Readiness {
 /// A running tracker. Dropped, it stops taking connections and drains by itself; [`Handle::stop`] waits for that.
 pub struct Handle {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     lanes: Vec<Writer>,
     standing: opt_out::Standing,
     clock: Clock,
@@ -213,12 +219,11 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
     settings.check()?;
     let senders = Arc::new(Senders::load(&settings)?);
     let settings = Arc::new(settings);
-    let listeners = listener::bind(settings.listen, parts.lanes.len())?;
-    let address = match listeners.first().map(std::net::TcpListener::local_addr) {
-        Some(Ok(address)) => address,
-        Some(Err(source)) => return Err(Error::Bind { address: settings.listen, source }),
-        None => return Err(Error::NoLanes),
-    };
+    if let (Some(address), None) = (settings.listen_tls, &parts.tls) {
+        let allowed = "none without a certificate and its key in [tls]".to_owned();
+        return Err(Error::Setting { key: "tracker.listen_tls", value: address.to_string(), allowed });
+    }
+    let (sockets, address, tls_address) = listener::bind(&settings, parts.lanes.len())?;
     metrics::declare();
     let shared = Arc::new(Shared {
         settings,
@@ -230,30 +235,36 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
         opt_outs: parts.opt_outs,
         standing: parts.standing.clone(),
         clock: parts.clock.clone(),
+        tls: parts.tls,
     });
     let (stop, stopping) = watch::channel(false);
     let (count, running) = watch::channel(0);
     let count = Arc::new(count);
     let mut threads = Vec::with_capacity(parts.lanes.len());
-    for (number, (writer, listener)) in parts.lanes.iter().cloned().zip(listeners).enumerate() {
+    for (number, (writer, sockets)) in parts.lanes.iter().cloned().zip(sockets).enumerate() {
         let shared = Arc::clone(&shared);
         let stopping = stopping.clone();
         let running = Running::begin(&count);
         let thread = std::thread::Builder::new().name(format!("ingest-{number}")).spawn(move || {
             let _running = running;
-            listener::run(&shared, writer, listener, stopping)
+            listener::run(&shared, writer, sockets, stopping)
         });
         threads.push(thread.map_err(Error::Thread)?);
     }
-    tracing::info!(%address, lanes = threads.len(), "tracker_started");
+    tracing::info!(%address, lanes = threads.len(), has_tls = tls_address.is_some(), "tracker_started");
     let Parts { lanes, standing, clock, .. } = parts;
-    Ok(Handle { address, lanes, standing, clock, stop, running, threads })
+    Ok(Handle { address, tls_address, lanes, standing, clock, stop, running, threads })
 }
 
 impl Handle {
     /// The address that is listened on, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that is listened on with TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Whether the tracker should get traffic, as of now.

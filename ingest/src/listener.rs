@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use journal::Writer;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, LocalSet, spawn_local};
@@ -24,7 +25,8 @@ use crate::connection::{Guard, Listed, READ_BYTES_MAX};
 use crate::lane::Lane;
 use crate::metrics::{End, Tally};
 use crate::route::serve;
-use crate::{Error, Shared};
+use crate::settings::Settings;
+use crate::{Error, Shared, secure};
 
 /// Connections that the kernel keeps for a lane that has not accepted them yet.
 const BACKLOG_CONNECTIONS: i32 = 4096;
@@ -35,11 +37,31 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// The lane's tick: see [`Lane::tick`].
 const TICK: Duration = Duration::from_secs(1);
 
-/// Binds one listening socket for each lane; the first takes a free port if none is given.
+/// The listening sockets of a lane.
+pub(crate) struct Sockets {
+    plain: StdListener,
+    tls: Option<StdListener>,
+}
+
+/// Binds the sockets of each lane. Besides them: the address in plain, and the one with TLS.
 ///
 /// # Errors
-/// The address is in use, or not ours.
-pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<Vec<StdListener>, Error> {
+/// An address is in use, or not ours.
+pub(crate) fn bind(
+    settings: &Settings,
+    lanes: usize,
+) -> Result<(Vec<Sockets>, SocketAddr, Option<SocketAddr>), Error> {
+    let (plain, address) = bind_all(settings.listen, lanes)?;
+    let Some(listen_tls) = settings.listen_tls else {
+        return Ok((plain.into_iter().map(|plain| Sockets { plain, tls: None }).collect(), address, None));
+    };
+    let (tls, tls_address) = bind_all(listen_tls, lanes)?;
+    let both = plain.into_iter().zip(tls).map(|(plain, tls)| Sockets { plain, tls: Some(tls) });
+    Ok((both.collect(), address, Some(tls_address)))
+}
+
+/// Binds one listening socket for each lane; the first takes a free port if none is given.
+fn bind_all(address: SocketAddr, count: usize) -> Result<(Vec<StdListener>, SocketAddr), Error> {
     let error = |source| Error::Bind { address, source };
     // Not held: only to learn whether somebody else listens there.
     drop(socket(address, false).map_err(error)?);
@@ -50,7 +72,7 @@ pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<Vec<StdListener>
         address = listener.local_addr().map_err(error)?;
         listeners.push(listener);
     }
-    Ok(listeners)
+    Ok((listeners, address))
 }
 
 fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
@@ -70,13 +92,13 @@ fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
 pub(crate) fn run(
     shared: &Shared,
     writer: Writer,
-    listener: StdListener,
+    sockets: Sockets,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     let lane = Lane::new(shared, writer, Tally::new(&shared.dialects));
-    local.block_on(&runtime, live(Rc::clone(&lane), listener, stop))?;
+    local.block_on(&runtime, live(Rc::clone(&lane), sockets, shared.tls.clone(), stop))?;
     // Whatever is still open has used up its time. What it leaves in the journal is settled by `finish`.
     drop(local);
     let drive = lane.writer.drive();
@@ -92,8 +114,13 @@ pub(crate) fn run(
     Ok(())
 }
 
-async fn live(lane: Rc<Lane>, listener: StdListener, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+async fn live(
+    lane: Rc<Lane>,
+    sockets: Sockets,
+    acceptor: Option<tls::Acceptor>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let doors = Doors::open(sockets, acceptor)?;
     spawn_local(lane.writer.drive());
     let ticking = Rc::clone(&lane);
     spawn_local(async move {
@@ -112,15 +139,52 @@ async fn live(lane: Rc<Lane>, listener: StdListener, mut stop: watch::Receiver<b
         tokio::select! {
             biased;
             _ = &mut stopping => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => open(&lane, &http, stream, peer, &mut connections),
+            accepted = doors.accept() => match accepted {
+                Ok(caller) => open(&lane, &http, caller, &mut connections),
                 Err(error) => accept_failed(&lane, &error).await,
             },
             Some(ended) = connections.join_next(), if !connections.is_empty() => report_panic(ended),
         }
     }
-    drain(&lane, &http, listener, connections).await;
+    drain(&lane, &http, doors, connections).await;
     Ok(())
+}
+
+/// The sockets of a lane, open.
+struct Doors {
+    plain: TcpListener,
+    tls: Option<(TcpListener, tls::Acceptor)>,
+}
+
+/// Who came in.
+struct Caller {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// What is agreed on with him first, where he came in for TLS.
+    tls: Option<tls::Acceptor>,
+}
+
+impl Doors {
+    fn open(sockets: Sockets, acceptor: Option<tls::Acceptor>) -> io::Result<Self> {
+        let tls = sockets.tls.zip(acceptor);
+        let tls =
+            tls.map(|(socket, acceptor)| Ok::<_, io::Error>((TcpListener::from_std(socket)?, acceptor)));
+        Ok(Self { plain: TcpListener::from_std(sockets.plain)?, tls: tls.transpose()? })
+    }
+
+    async fn accept(&self) -> io::Result<Caller> {
+        let Some((secure, acceptor)) = &self.tls else {
+            let (stream, peer) = self.plain.accept().await?;
+            return Ok(Caller { stream, peer, tls: None });
+        };
+        // In no fixed order: neither door keeps callers of the other out.
+        tokio::select! {
+            accepted = self.plain.accept() => accepted.map(|(stream, peer)| Caller { stream, peer, tls: None }),
+            accepted = secure.accept() => {
+                accepted.map(|(stream, peer)| Caller { stream, peer, tls: Some(acceptor.clone()) })
+            }
+        }
+    }
 }
 
 /// The HTTP library's settings. Time limits are not among them: see [`crate::connection`].
@@ -138,11 +202,10 @@ fn http() -> http1::Builder {
 fn open(
     lane: &Rc<Lane>,
     http: &http1::Builder,
-    stream: TcpStream,
-    peer: SocketAddr,
+    Caller { stream, peer, tls }: Caller,
     connections: &mut JoinSet<()>,
 ) {
-    let Some(listed) = lane.pace.open(peer.ip()) else {
+    let Some(listed) = lane.pace.open(peer.ip(), tls.is_some()) else {
         lane.tally.ended(End::Refused);
         return;
     };
@@ -151,11 +214,18 @@ fn open(
     let head_bytes_max = lane.settings.limits.head_bytes_max();
     let mut http = http.clone();
     http.max_header_size(head_bytes_max).max_buf_size(head_bytes_max + READ_BYTES_MAX);
-    connections.spawn_local(converse(Rc::clone(lane), http, stream, listed));
+    let lane = Rc::clone(lane);
+    match tls {
+        None => connections.spawn_local(converse(lane, http, stream, listed)),
+        Some(acceptor) => connections.spawn_local(secure::converse(lane, http, (stream, acceptor), listed)),
+    };
 }
 
-/// Serves one connection to its end.
-async fn converse(lane: Rc<Lane>, http: http1::Builder, stream: TcpStream, listed: Listed) {
+/// Serves one connection of HTTP/1.1 to its end.
+pub(crate) async fn converse<S>(lane: Rc<Lane>, http: http1::Builder, stream: S, listed: Listed)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let connection = Rc::clone(listed.connection());
     let guard = Guard::new(stream, Rc::clone(&connection));
     let service = service_fn(|request| serve(Rc::clone(&lane), Rc::clone(&connection), request));
@@ -177,11 +247,11 @@ async fn accept_failed(lane: &Lane, error: &io::Error) {
 }
 
 /// Takes what the kernel has already accepted for us, then gives every request under way its time.
-async fn drain(lane: &Rc<Lane>, http: &http1::Builder, listener: TcpListener, mut connections: JoinSet<()>) {
-    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, listener.accept()).await {
-        open(lane, http, stream, peer, &mut connections);
+async fn drain(lane: &Rc<Lane>, http: &http1::Builder, doors: Doors, mut connections: JoinSet<()>) {
+    while let Ok(Ok(caller)) = timeout(Duration::ZERO, doors.accept()).await {
+        open(lane, http, caller, &mut connections);
     }
-    drop(listener);
+    drop(doors);
     let end = Instant::now() + Duration::from_secs(u64::from(lane.settings.limits.drain_seconds_max));
     lane.pace.drain();
     while lane.pace.open_count() > 0 && Instant::now() < end {

@@ -99,9 +99,11 @@ pub(crate) enum End {
     Broken,
     /// Closed unread: there were too many.
     Refused,
+    /// TLS was not agreed on.
+    NoHandshake,
 }
 
-const ENDS: [&str; 4] = ["done", "bad_http", "broken", "refused"];
+const ENDS: [&str; 5] = ["done", "bad_http", "broken", "refused", "no_handshake"];
 
 /// Upper ends of the buckets of waiting for the journal, and the names that stand for them.
 const WAITS: [(Duration, &str); 7] = [
@@ -162,7 +164,7 @@ const RECEIVED_BYTES: Metric = Metric {
     name: "ingest_received_bytes_total",
     kind: Kind::Counter,
     label: None,
-    help: "Bytes read from connections.",
+    help: "Bytes read from connections, without what TLS adds.",
 };
 const MACROS: Metric = Metric {
     name: "ingest_macros_unreplaced_total",
@@ -463,6 +465,7 @@ mod tests {
             assert_eq!(*name, format!("{route}_{}xx", index % CLASSES + 2));
         }
         assert_eq!(ENDS[End::Refused as usize], "refused");
+        assert_eq!(ENDS[End::NoHandshake as usize], "no_handshake");
         assert_eq!(WAITS.last().map(|(end, _)| *end), Some(Duration::MAX));
     }
 }

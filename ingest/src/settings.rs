@@ -24,6 +24,8 @@ const CLICK_WAIT_MS_MAX: u64 = 20;
 pub struct Settings {
     /// Address and port of the tracker. Port 0 takes a free one. Default 127.0.0.1:8080.
     pub listen: SocketAddr,
+    /// Address and port of the tracker with TLS, beside `listen`; `[tls]` names the certificate. Port 0 takes a free one. Default: none.
+    pub listen_tls: Option<SocketAddr>,
     /// Threads that serve beacons, each with its own listening socket and journal lane: 0–1,024. 0, the default, is one for each core.
     pub lanes: usize,
     /// Networks of our own proxies, as `10.0.0.0/8`. Only when one of them connects is `X-Forwarded-For` believed, and then its rightmost
@@ -50,6 +52,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen_tls: None,
             lanes: 0,
             trusted_proxies: Vec::new(),
             honour_dnt: false,
@@ -137,6 +140,9 @@ pub struct Limits {
     pub bodies_coming_bytes_max: usize,
     /// Open connections of one lane; more are closed at once and counted. Default 10,000, 1–1,000,000.
     pub connections_max: usize,
+    /// Requests of one HTTP/2 connection at the same time; more are refused by the protocol. Default 100 (the least that RFC 9113 recommends),
+    /// 1–1,000. Those of all connections of a lane are at most `connections_max`; more: 503 with `Retry-After`.
+    pub streams_max: u32,
     /// A request's head must be complete this long after its first byte; else 408. Seconds, default 10, 1–3,600.
     pub head_seconds_max: u32,
     /// A request's body must be complete this long after its head; else 408. Seconds, default 30, 1–3,600.
@@ -165,6 +171,7 @@ impl Default for Limits {
             batches_in_flight_max: 8,
             bodies_coming_bytes_max: 64 * 1024 * 1024,
             connections_max: 10_000,
+            streams_max: 100,
             head_seconds_max: 10,
             body_seconds_max: 30,
             idle_seconds_max: 60,
@@ -225,6 +232,7 @@ impl Limits {
             4 << 30,
         )?;
         within("tracker.limits.connections_max", self.connections_max, 1, 1_000_000)?;
+        within("tracker.limits.streams_max", self.streams_max, 1, 1000)?;
         within("tracker.limits.head_seconds_max", self.head_seconds_max, 1, SECONDS_MAX)?;
         within("tracker.limits.body_seconds_max", self.body_seconds_max, 1, SECONDS_MAX)?;
         within("tracker.limits.idle_seconds_max", self.idle_seconds_max, 1, SECONDS_MAX)?;

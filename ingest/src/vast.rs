@@ -61,7 +61,7 @@ const NOT_ASKED_FOR: [&str; 3] = ["rid", "ip", "ua"];
 
 /// Answers `GET` and `HEAD` of a wrapper.
 pub(crate) fn serve(lane: &Lane, connection: &Connection, query: &str, headers: HeaderMap) -> Answer {
-    let base = base(&lane.settings, connection.peer, &headers);
+    let base = base(&lane.settings, (connection.peer, connection.is_secure), &headers);
     let headers = emptied(headers);
     let Some(base) = base else {
         return answer::text(
@@ -194,7 +194,7 @@ fn push_safe(text: &mut String, bytes: &[u8]) {
 }
 
 /// What the tracker's URLs begin with, without a slash at the end; `None` where the request names no sound host.
-fn base(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Option<String> {
+fn base(settings: &Settings, (peer, is_secure): (IpAddr, bool), headers: &HeaderMap) -> Option<String> {
     if let Some(url) = &settings.public_url {
         let mut base = String::with_capacity(url.len());
         push_safe(&mut base, url.trim_end_matches('/').as_bytes());
@@ -205,10 +205,13 @@ fn base(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Option<String
     if hosts.next().is_some() {
         return None;
     }
-    let is_secure = address::is_trusted(peer.to_canonical(), &settings.trusted_proxies)
-        && headers
-            .get(X_FORWARDED_PROTO)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    let is_secure = match headers.get(X_FORWARDED_PROTO) {
+        // What the viewer spoke to the proxy, whatever the proxy speaks to us.
+        Some(proto) if address::is_trusted(peer.to_canonical(), &settings.trusted_proxies) => {
+            proto.as_bytes().eq_ignore_ascii_case(b"https")
+        }
+        _ => is_secure,
+    };
     let scheme = if is_secure { "https" } else { "http" };
     Some(format!("{scheme}://{host}"))
 }

@@ -2,20 +2,18 @@
 //!
 //! It owns sockets and time limits of connections. What is answered, `http` decides.
 
-use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use event::clock::Clock;
 use event::key::KeyRing;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tls::{Acceptor, Listeners, Terms, Version};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -29,6 +27,9 @@ use crate::settings::{Settings, SettingsError};
 
 /// Pause after the system could not hand a connection over (no file descriptors, no memory): it passes or it does not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Most headers of a request.
+const HEADERS_MAX: usize = 100;
 
 /// How often the registry's and the list's state goes into the metrics.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,6 +66,7 @@ pub enum ServiceError {
 /// A running service on a thread of its own. Dropping it stops the service without waiting.
 pub struct Handle {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,6 +75,11 @@ impl Handle {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens with TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Whether it still runs. It ends by itself only if its thread panics.
@@ -99,31 +106,31 @@ impl Drop for Handle {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn start(parts: Parts, listener: TcpListener) -> Result<Handle, ServiceError> {
+pub fn start(parts: Parts, listeners: impl Into<Listeners>) -> Result<Handle, ServiceError> {
     check(&parts)?;
-    let address = listener.local_addr()?;
+    let listeners = listeners.into();
+    let (address, tls_address) = (listeners.plain.local_addr()?, listeners.tls_address()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = watch::channel(false);
     let thread = std::thread::Builder::new().name("opt-out".into()).spawn(move || {
-        if let Err(error) = runtime.block_on(service(parts, listener, stopped)) {
+        if let Err(error) = runtime.block_on(service(parts, listeners, stopped)) {
             tracing::error!(%error, "opt-out service ended");
         }
     })?;
-    Ok(Handle { address, stop, thread: Some(thread) })
+    Ok(Handle { address, tls_address, stop, thread: Some(thread) })
 }
 
-/// Serves page and API on the listener until `stopped` turns true, then drains and closes the registry.
+/// Serves page and API on the listeners until `stopped` turns true, then drains and closes the registry.
 ///
 /// # Errors
 /// [`ServiceError`], before the first connection is taken.
 pub async fn service(
     parts: Parts,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), ServiceError> {
     let apps = check(&parts)?;
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let doors = Doors::open(listeners.into())?;
     let desk = Arc::new(Desk::new(parts.settings, parts.registry, parts.keys, parts.clock, apps));
     let places = Arc::new(Semaphore::new(desk.settings.limits.connections_max));
     let mut connections = JoinSet::new();
@@ -133,13 +140,10 @@ pub async fn service(
             () = ended(&mut stopped) => break,
             _ = observe.tick() => observe_now(&desk, connections.len()),
             Some(_) = connections.join_next() => {}
-            taken = take(&listener, &places) => match taken {
-                Ok((stream, peer, place)) => {
+            taken = doors.take(&places) => match taken {
+                Ok(taken) => {
                     let (desk, stopped) = (Arc::clone(&desk), stopped.clone());
-                    connections.spawn(async move {
-                        connection(desk, stream, peer, stopped).await;
-                        drop(place);
-                    });
+                    connections.spawn(connection(desk, taken, stopped));
                 }
                 Err(error) => {
                     desk.metrics.accept_failures.increment(1);
@@ -149,7 +153,7 @@ pub async fn service(
             },
         }
     }
-    drop(listener);
+    drop(doors);
     let drain = Duration::from_secs(desk.settings.limits.drain_seconds_max);
     let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
     if drained.is_err() {
@@ -184,35 +188,88 @@ async fn ended(stopped: &mut watch::Receiver<bool>) {
     }
 }
 
-/// The next connection, once there is a place for it: at the limit, connections wait in the system's queue.
-async fn take(
-    listener: &tokio::net::TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer.ip(), place))
+/// The service's sockets, open.
+struct Doors {
+    plain: TcpListener,
+    tls: Option<(TcpListener, Acceptor)>,
+}
+
+/// A connection that was taken.
+struct Taken {
+    stream: TcpStream,
+    peer: IpAddr,
+    tls: Option<Acceptor>,
+    /// Its place among those that may be open.
+    _place: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Doors {
+    fn open(listeners: Listeners) -> io::Result<Self> {
+        let open = |listener: std::net::TcpListener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        };
+        let tls = listeners.tls.map(|secure| Ok::<_, io::Error>((open(secure.listener)?, secure.acceptor)));
+        Ok(Self { plain: open(listeners.plain)?, tls: tls.transpose()? })
+    }
+
+    /// The next connection, once there is a place for it: at the limit, connections wait in the system's queue.
+    async fn take(&self, places: &Arc<Semaphore>) -> io::Result<Taken> {
+        let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+        let secure = async {
+            match &self.tls {
+                Some((listener, acceptor)) => (listener.accept().await, acceptor.clone()),
+                None => std::future::pending().await,
+            }
+        };
+        let ((stream, peer), tls) = tokio::select! {
+            accepted = self.plain.accept() => (accepted?, None),
+            (accepted, acceptor) = secure => (accepted?, Some(acceptor)),
+        };
+        Ok(Taken { stream, peer: peer.ip(), tls, _place: place })
+    }
 }
 
 /// Serves one connection to its end. Nothing is done about its errors: they are the peer's.
-async fn connection(desk: Arc<Desk>, stream: TcpStream, peer: IpAddr, mut stopped: watch::Receiver<bool>) {
-    let limits = desk.settings.limits;
-    let handler = service_fn(move |request| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(http::answer(&desk, peer, request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(limits.head_seconds_max))
-        .max_buf_size(limits.head_bytes_max);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = ended(&mut stopped) => {}
-        () = sleep(Duration::from_secs(limits.connection_seconds_max)) => {}
+async fn connection(desk: Arc<Desk>, taken: Taken, stopped: watch::Receiver<bool>) {
+    // A socket that refuses is served all the same.
+    let _ = taken.stream.set_nodelay(true);
+    match &taken.tls {
+        None => converse(desk, taken.stream, taken.peer, Version::PLAIN, stopped).await,
+        Some(acceptor) => {
+            if let Ok((stream, protocol)) = acceptor.accept(taken.stream).await {
+                converse(desk, stream, taken.peer, Version::secure(protocol), stopped).await;
+            }
+        }
     }
-    // What is under way is answered; an idle connection ends at once, and one that dawdles when the time is over.
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(Duration::from_secs(limits.drain_seconds_max), connection).await;
+}
+
+async fn converse<S>(
+    desk: Arc<Desk>,
+    stream: S,
+    peer: IpAddr,
+    version: Version,
+    mut stopped: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = desk.settings.limits;
+    let terms = Terms {
+        head_bytes_max: limits.head_bytes_max,
+        headers_max: HEADERS_MAX,
+        head_wait: Duration::from_secs(limits.head_seconds_max),
+        drain: Duration::from_secs(limits.drain_seconds_max),
+    };
+    let answer = move |request| {
+        let desk = Arc::clone(&desk);
+        async move { http::answer(&desk, peer, request).await }
+    };
+    let over = async {
+        tokio::select! {
+            () = ended(&mut stopped) => {}
+            () = sleep(Duration::from_secs(limits.connection_seconds_max)) => {}
+        }
+    };
+    // What is under way at the end is answered; an idle connection ends at once, and one that dawdles when the time is over.
+    let _ = tls::converse(stream, version, terms, answer, over).await;
 }

@@ -52,6 +52,8 @@ pub struct SettingsError {
 pub struct Settings {
     /// Address and port of the page and the API. Port 0 takes a free one. Default 127.0.0.1:8081.
     pub listen: SocketAddr,
+    /// Address and port of the same with TLS, beside `listen`; `[tls]` names the certificate. Port 0 takes a free one. Default: none.
+    pub listen_tls: Option<SocketAddr>,
     /// Who runs this installation, as the page names it. Default: none, the page says "the operator of this service".
     pub operator_name: String,
     /// Where a person can turn to: a telephone number, an address, a mail address. Shown on the page. Default: none, nothing is shown.
@@ -88,6 +90,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            listen_tls: None,
             operator_name: String::new(),
             operator_contact: String::new(),
             policy_version: 1,

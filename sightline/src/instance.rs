@@ -27,6 +27,18 @@ pub(crate) struct Instance {
     pub(crate) reports: Option<SocketAddr>,
     /// Admin port.
     pub(crate) admin: Option<SocketAddr>,
+    /// Tracker, with TLS.
+    #[serde(default)]
+    pub(crate) tracker_tls: Option<SocketAddr>,
+    /// Opt-out page, with TLS.
+    #[serde(default)]
+    pub(crate) opt_out_tls: Option<SocketAddr>,
+    /// Report API, with TLS.
+    #[serde(default)]
+    pub(crate) reports_tls: Option<SocketAddr>,
+    /// The one name that the certificate is for; absent where it is for none or several.
+    #[serde(default)]
+    pub(crate) certificate_name: Option<String>,
     /// Public address of the tracker, if one is configured.
     pub(crate) public_url: Option<String>,
 }
@@ -41,8 +53,30 @@ impl Instance {
             opt_out: None,
             reports: None,
             admin: None,
+            tracker_tls: None,
+            opt_out_tls: None,
+            reports_tls: None,
+            certificate_name: None,
             public_url: None,
         }
+    }
+
+    /// Public address of the tracker, without a slash at the end: as configured, else the one with TLS, else the plain one.
+    pub(crate) fn tracker_url(&self) -> Option<String> {
+        if let Some(url) = &self.public_url {
+            return Some(url.trim_end_matches('/').to_owned());
+        }
+        self.tracker_tls.map(|address| self.https_url(address)).or_else(|| self.tracker.map(http_url))
+    }
+
+    /// `https://` address of a listener, by the certificate's name: under any other no client trusts it.
+    pub(crate) fn https_url(&self, address: SocketAddr) -> String {
+        let host = match &self.certificate_name {
+            Some(name) => format!("{name}:{}", address.port()),
+            None => authority(address),
+        };
+        // The port that the scheme has by itself goes without saying.
+        format!("https://{}", host.strip_suffix(":443").unwrap_or(&host))
     }
 
     /// Writes the file whole.
@@ -84,10 +118,22 @@ impl Instance {
 
 /// `http://` address of a listener, as a person on this machine can open it.
 pub(crate) fn http_url(address: SocketAddr) -> String {
+    format!("http://{}", authority(address))
+}
+
+/// Address and port of a listener, as this machine can reach it.
+fn authority(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
-        return format!("http://127.0.0.1:{}", address.port());
+        return format!("127.0.0.1:{}", address.port());
     }
-    format!("http://{address}")
+    address.to_string()
+}
+
+/// The one name in a certificate that stands for one host.
+pub(crate) fn sole_name(names: &[String]) -> Option<String> {
+    let mut hosts =
+        names.iter().filter(|name| !name.starts_with("*.") && name.parse::<std::net::IpAddr>().is_err());
+    hosts.next().filter(|_| hosts.next().is_none()).cloned()
 }
 
 #[cfg(test)]
@@ -112,5 +158,29 @@ mod tests {
     fn an_address_for_everybody_is_shown_as_this_machine() {
         assert_eq!(http_url("0.0.0.0:8080".parse().expect("an address")), "http://127.0.0.1:8080");
         assert_eq!(http_url("127.0.0.1:81".parse().expect("an address")), "http://127.0.0.1:81");
+    }
+
+    #[test]
+    fn links_speak_https_where_the_tracker_does() {
+        let address = |text: &str| Some(text.parse::<SocketAddr>().expect("an address"));
+        let mut instance = Instance::this_process();
+        instance.tracker = address("0.0.0.0:80");
+        assert_eq!(instance.tracker_url().as_deref(), Some("http://127.0.0.1:80"));
+        instance.tracker_tls = address("0.0.0.0:8443");
+        assert_eq!(instance.tracker_url().as_deref(), Some("https://127.0.0.1:8443"));
+        instance.certificate_name = Some("t.example".to_owned());
+        assert_eq!(instance.tracker_url().as_deref(), Some("https://t.example:8443"));
+        instance.tracker_tls = address("[::]:443");
+        assert_eq!(instance.tracker_url().as_deref(), Some("https://t.example"));
+        instance.public_url = Some("https://t.example.com/".to_owned());
+        assert_eq!(instance.tracker_url().as_deref(), Some("https://t.example.com"));
+    }
+
+    #[test]
+    fn a_certificate_has_a_name_if_it_is_for_one_host() {
+        let of = |names: &[&str]| sole_name(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["t.example", "192.0.2.1", "*.example"]).as_deref(), Some("t.example"));
+        assert_eq!(of(&["t.example", "p.example"]), None);
+        assert_eq!(of(&["*.example", "2001:db8::1"]), None);
     }
 }

@@ -42,6 +42,7 @@ use std::process::ExitCode;
 use catalog::Catalog;
 use catalog::links::known_dialect;
 use clap::Parser;
+use event::clock::Clock;
 use event::dialect::Dialects;
 use event::profile::Profiles;
 
@@ -124,7 +125,13 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let config = Config::load(Some(file), None)?;
     check_keys(&config).map_err(|problem| ConfigError::in_file(file, problem))?;
+    let certificates = config.certificates(&Clock::System)?;
     writeln!(out, "{}: right", file.display())?;
+    if let Some(certificates) = certificates {
+        let until = chrono::DateTime::from_timestamp(certificates.expires_seconds(), 0);
+        let until = until.map_or_else(String::new, |until| until.format("%Y-%m-%d %H:%M UTC").to_string());
+        writeln!(out, "certificate: right, for {}, until {until}", certificates.names().join(" "))?;
+    }
     if config.kafka.is_on() {
         writeln!(
             out,

@@ -108,6 +108,8 @@ const OF_LANES: &[OfLane] = &[
         value: |s| s.queue_bytes as f64,
     },
 ];
+/// Roles that may listen with TLS, as their acceptors are named.
+pub(crate) const TLS_ROLES: [&str; 3] = ["tracker", "opt_out", "reports"];
 const LANE_READY: &str = "journal_ready_ratio";
 
 /// The installed exporter.
@@ -139,6 +141,7 @@ pub(crate) fn install() -> anyhow::Result<Exporter> {
     gauge!(PROCESS_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(PROCESS_UP, Unit::Seconds, "Time since the start of the process.");
     describe_gauge!(LANE_READY, Unit::Count, "1 while the lane takes records, else 0.");
+    tls::metrics::declare(&TLS_ROLES);
     for metric in OF_LANES {
         if metric.is_counter {
             describe_counter!(metric.name, metric.unit, metric.help);

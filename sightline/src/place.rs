@@ -11,7 +11,7 @@ use crate::cli::PlaceArgs;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::DataDir;
 use crate::grammars::Grammars;
-use crate::instance::{Instance, http_url};
+use crate::instance::Instance;
 use crate::link_keys;
 
 /// A data folder or a configuration, as a client looks at it.
@@ -87,12 +87,8 @@ impl Place {
         }
         let instance = Instance::read(&self.data)
             .context("the public address of the tracker is not known: give it with --base https://HOST")?;
-        if let Some(url) = instance.public_url {
-            return Ok(url.trim_end_matches('/').to_owned());
-        }
         instance
-            .tracker
-            .map(http_url)
+            .tracker_url()
             .context("the running instance has no tracker: give its public address with --base https://HOST")
     }
 }

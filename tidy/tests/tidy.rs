@@ -15,21 +15,23 @@ const ARROWS: &[Arrow] = &[
     ("journal", &[]),
     ("kafka", &[]),
     ("catalog", &["event"]),
-    ("opt-out", &["event", "journal", "kafka"]),
-    ("ingest", &["event", "catalog", "journal", "kafka", "opt-out"]),
-    ("aggregator", &["event", "catalog", "journal", "kafka", "test-server"]),
+    ("tls", &["event"]),
+    ("opt-out", &["event", "journal", "kafka", "tls"]),
+    ("ingest", &["event", "catalog", "journal", "kafka", "opt-out", "tls"]),
+    ("aggregator", &["event", "catalog", "journal", "kafka", "test-server", "tls"]),
     // Under the tests only: a server's HTTP interface over the embedded engine.
     ("test-server", &["aggregator"]),
     (
         "sightline",
-        &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"],
+        &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server", "tls"],
     ),
     ("benches", &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"]),
     ("tidy", &[]),
 ];
 
 /// What metric names begin with.
-const ROLES: [&str; 7] = ["ingest", "opt_out", "aggregator", "journal", "catalog", "store", "sightline"];
+const ROLES: [&str; 8] =
+    ["ingest", "opt_out", "aggregator", "journal", "catalog", "store", "sightline", "tls"];
 
 /// Things of the outside world that are named in one place.
 const ONE_PLACES: [OnePlace; 6] = [

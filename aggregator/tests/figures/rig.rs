@@ -239,7 +239,7 @@ impl Rig {
                 keys: Arc::clone(&self.link_keys),
                 ..LinkParts::default()
             },
-            listener,
+            listeners: listener.into(),
             clock: self.clock.clone(),
             store: store(&self.database),
             database: self.database.clone(),

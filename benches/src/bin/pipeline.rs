@@ -171,7 +171,7 @@ fn measure(options: &Options) -> Result<()> {
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         links: aggregator::LinkParts::default(),
-        listener: TcpListener::bind("127.0.0.1:0")?,
+        listeners: TcpListener::bind("127.0.0.1:0")?.into(),
         clock: Clock::System,
         store,
         database: DATABASE.to_owned(),

@@ -157,7 +157,7 @@ fn urls_begin_with_the_public_address_or_with_a_sound_host() {
         let headers = [(HOST, "t.example"), (X_FORWARDED_PROTO, proto)];
         base(
             &settings,
-            address,
+            (address, false),
             &headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect(),
         )
     };
@@ -169,9 +169,24 @@ fn urls_begin_with_the_public_address_or_with_a_sound_host() {
         "anybody can send that header"
     );
 
+    let inside_tls = |settings: &Settings, proto: Option<&'static str>| {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("t.example"));
+        if let Some(proto) = proto {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        }
+        base(settings, (address, true), &headers).expect("a sound host")
+    };
+    let behind =
+        Settings { trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")], ..Settings::default() };
+    assert_eq!(inside_tls(&Settings::default(), None), "https://t.example");
+    assert_eq!(inside_tls(&Settings::default(), Some("http")), "https://t.example");
+    assert_eq!(inside_tls(&behind, None), "https://t.example");
+    assert_eq!(inside_tls(&behind, Some("http")), "http://t.example", "the viewer spoke plain HTTP");
+
     let with = |settings: &Settings, hosts: &[&str]| {
         let pairs = hosts.iter().map(|host| (HOST, HeaderValue::from_str(host).expect("a header value")));
-        base(settings, address, &pairs.collect())
+        base(settings, (address, false), &pairs.collect())
     };
     let plain = Settings::default();
     for host in ["t.example", "T.example:8080", "127.0.0.1:80", "[2001:db8::1]", "[::1]:8080", "a_b.example"]

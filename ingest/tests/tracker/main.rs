@@ -16,4 +16,5 @@ mod rig;
 mod signed;
 mod smuggling;
 mod stopping;
+mod tls;
 mod unknown_opt_outs;

@@ -91,6 +91,8 @@ pub(crate) struct Rig {
     pub(crate) disk: MoodyDisk,
     pub(crate) catalog: catalog::Shared,
     pub(crate) opt_outs: opt_out::List,
+    /// Where TLS is spoken, if the settings say so.
+    pub(crate) tls_address: Option<SocketAddr>,
     /// Given for as long as any test runs, until a test takes it.
     pub(crate) grant: opt_out::Grant,
     pub(crate) keys: Arc<KeyRing>,
@@ -141,7 +143,19 @@ pub(crate) struct Reply {
 }
 
 /// A connection of a client.
-pub(crate) struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(BufReader<Box<dyn Wire>>);
+
+/// What a client speaks over.
+pub(crate) trait Wire: Read + Write + Send {
+    /// Says that nothing more will be sent.
+    fn shutdown_write(&mut self) -> std::io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn shutdown_write(&mut self) -> std::io::Result<()> {
+        self.shutdown(std::net::Shutdown::Write)
+    }
+}
 
 impl Rig {
     pub(crate) fn start() -> Self {
@@ -198,6 +212,7 @@ impl Rig {
         let catalog = Catalog::parse(CATALOG, "catalog.toml").expect("a sound catalog").into_shared();
         let mut rig = Self {
             address: settings.listen,
+            tls_address: None,
             clock: Clock::manual(NOW_MS),
             disk: MoodyDisk::new(),
             catalog,
@@ -238,9 +253,11 @@ impl Rig {
             standing: self.grant.standing(),
             lanes,
             clock: self.clock.clone(),
+            tls: settings.listen_tls.map(|_| self.acceptor()),
         };
         let handle = ingest::start(settings, parts).expect("the tracker starts");
         self.address = handle.address();
+        self.tls_address = handle.tls_address();
         self.handle = Some(handle);
     }
 
@@ -253,6 +270,49 @@ impl Rig {
                 *byte = seed;
             }
         })
+    }
+
+    /// Starts a second tracker beside this one, on a journal of its own.
+    pub(crate) fn start_another(&self, settings: Settings) -> Result<Handle, ingest::Error> {
+        let clock: journal::Clock = Arc::new(|| NOW_MS);
+        let (writer, _) =
+            Lane::open(&self.folder.path().join("another"), journal::Settings::default(), clock)
+                .expect("a lane opens");
+        let parts = Parts {
+            dialects: Arc::clone(event::dialect::Dialects::built_in()),
+            keys: Arc::clone(&self.keys),
+            link_keys: Arc::default(),
+            catalog: Arc::clone(&self.catalog),
+            opt_outs: self.opt_outs.clone(),
+            standing: opt_out::Standing::always(),
+            lanes: vec![writer],
+            clock: self.clock.clone(),
+            tls: None,
+        };
+        ingest::start(settings, parts)
+    }
+
+    /// TLS with a certificate of this test's own, which lies in `c.pem` of the folder.
+    fn acceptor(&self) -> tls::Acceptor {
+        let issued = rcgen::generate_simple_self_signed(vec![crate::tls::NAME.to_owned()]).expect("issued");
+        let put = |name: &str, text: String| {
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("set");
+            path
+        };
+        let settings = tls::Settings {
+            certificate_file: Some(put("c.pem", issued.cert.pem())),
+            key_file: Some(put("k.pem", issued.signing_key.serialize_pem())),
+            handshake_seconds_max: 1,
+        };
+        let certificates = tls::Certificates::load(&settings, &self.clock).expect("a good pair");
+        certificates.expect("is configured").acceptor("tracker")
+    }
+
+    /// The certificate that clients have to trust, PEM.
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("c.pem")).expect("TLS is configured")
     }
 
     /// The keys of signed links.
@@ -389,12 +449,23 @@ impl Client {
         let stream = TcpStream::connect(address).expect("connected");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
-        Self(BufReader::new(stream))
+        Self::over(Box::new(stream))
+    }
+
+    pub(crate) fn over(wire: Box<dyn Wire>) -> Self {
+        Self(BufReader::new(wire))
+    }
+
+    /// Reads exactly so many bytes; `None` at the end of the connection.
+    pub(crate) fn read_bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).ok().map(|()| bytes)
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         // A tracker that has refused us may have closed already: what it answered is what counts.
-        let _ = self.0.get_mut().write_all(bytes);
+        let wire = self.0.get_mut();
+        let _ = wire.write_all(bytes).and_then(|()| wire.flush());
     }
 
     pub(crate) fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> Reply {
@@ -446,8 +517,8 @@ impl Client {
         matches!(self.0.read(&mut byte), Ok(0) | Err(_))
     }
 
-    pub(crate) fn shutdown_write(&self) {
-        self.0.get_ref().shutdown(std::net::Shutdown::Write).expect("shut down");
+    pub(crate) fn shutdown_write(&mut self) {
+        self.0.get_mut().shutdown_write().expect("shut down");
     }
 }
 

@@ -2,14 +2,24 @@
 
 use proptest::prelude::*;
 
-use crate::rig::Rig;
+use crate::rig::{Client, Rig};
+use crate::tls;
 
 /// What the hidden request would be counted as.
 const HIDDEN: &str = "GET /i?c=demo&p=p1&rid=hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
 fn a_request_hidden_in_another_is_never_served() {
-    let rig = Rig::start();
+    hide_requests(&Rig::start, &Rig::connect);
+}
+
+#[test]
+fn nor_inside_tls() {
+    hide_requests(&tls::rig, &|rig| tls::connect(rig, b"http/1.1"));
+}
+
+fn hide_requests(start: &dyn Fn() -> Rig, connect: &dyn Fn(&Rig) -> Client) {
+    let rig = start();
     let hidden_bytes = HIDDEN.len();
     for (what, head, body) in [
         ("both lengths", "Content-Length: 5\r\nTransfer-Encoding: chunked", format!("0\r\n\r\n{HIDDEN}")),
@@ -60,7 +70,7 @@ fn a_request_hidden_in_another_is_never_served() {
             format!("2\r\n[]\r\n0\r\nContent-Length: 5\r\n\r\n{HIDDEN}"),
         ),
     ] {
-        let mut client = rig.connect();
+        let mut client = connect(&rig);
         client.send(format!("POST /v1/events HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{body}").as_bytes());
         client.shutdown_write();
         let mut answers = 0;

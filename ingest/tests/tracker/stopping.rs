@@ -1,6 +1,5 @@
 //! Stopping, leaving, and many at once: nothing answered is lost, and the books balance.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -104,21 +103,7 @@ fn connections_over_the_limit_are_closed() {
 fn an_address_in_use_is_refused() {
     let rig = Rig::start();
     let settings = ingest::Settings { listen: rig.address, ..ingest::Settings::default() };
-    let folder = tempfile::tempdir().expect("a folder");
-    let (writer, _) =
-        journal::Lane::open(folder.path(), journal::Settings::default(), Arc::new(|| crate::rig::NOW_MS))
-            .expect("a lane opens");
-    let parts = ingest::Parts {
-        dialects: Arc::clone(event::dialect::Dialects::built_in()),
-        keys: rig.keys.clone(),
-        link_keys: Arc::default(),
-        catalog: rig.catalog.clone(),
-        opt_outs: rig.opt_outs.clone(),
-        standing: opt_out::Standing::always(),
-        lanes: vec![writer],
-        clock: rig.clock.clone(),
-    };
-    let error = ingest::start(settings, parts).err().expect("refused");
+    let error = rig.start_another(settings).err().expect("refused");
     assert!(error.to_string().contains("cannot listen on"), "{error}");
     rig.stop();
 }

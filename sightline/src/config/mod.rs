@@ -6,9 +6,12 @@
 mod error;
 mod sections;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use event::clock::Clock;
 use serde::Deserialize;
+use tls::Certificates;
 
 pub(crate) use error::{ConfigError, nearest};
 pub(crate) use sections::{Admin, Journal, Links};
@@ -32,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) key_file: Option<PathBuf>,
     /// Public address of the tracker, such as `https://t.example.com`: what `sightline links` prints. Default: the listener's.
     pub(crate) public_url: Option<String>,
+    /// Certificate and key of the listeners with TLS.
+    pub(crate) tls: tls::Settings,
     /// The tracker.
     pub(crate) tracker: ingest::Settings,
     /// Signed links.
@@ -58,6 +63,7 @@ impl Default for Config {
             grammars: None,
             key_file: None,
             public_url: None,
+            tls: tls::Settings::default(),
             tracker: ingest::Settings::default(),
             links: Links::default(),
             journal: Journal::default(),
@@ -92,6 +98,8 @@ impl Config {
             toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
         let refused = |line, message| ConfigError { file: file.map(Path::to_path_buf), line, message };
         let of = |section, key| error::line_of_key(text, &format!("{section}.{key}"));
+        config.tls.check().map_err(|error| refused(of("tls", error.key), error.to_string()))?;
+        config.check_tls().map_err(|(section, message)| refused(of(section, "listen_tls"), message))?;
         config.kafka.check().map_err(|error| refused(of("kafka", error.key), error.to_string()))?;
         config.store.check().map_err(|error| refused(of("store", error.key), format!("[store] {error}")))?;
         config
@@ -115,16 +123,19 @@ impl Config {
         self.journal.check().map_err(|error| format!("[journal]: {error}"))?;
         self.links.check()?;
         self.check_cluster()?;
-        let listeners = [
+        let plain = [
             ("tracker", self.tracker.listen),
             ("opt_out", self.opt_out.listen),
             ("reports", self.reports.listen),
             ("admin", self.admin.listen),
         ];
+        let secure = self.listeners_with_tls();
+        let listeners: Vec<_> = plain.into_iter().chain(secure.iter().copied()).collect();
         for (index, (name, address)) in listeners.iter().enumerate() {
             let same =
                 listeners.iter().skip(index + 1).find(|(_, other)| address.port() != 0 && other == address);
             if let Some((other, _)) = same {
+                let other = if other == name { "the same with TLS" } else { other };
                 return Err(format!(
                     "[{name}] and [{other}] both listen on {address}: give one of them another port"
                 ));
@@ -136,6 +147,37 @@ impl Config {
             return Err(format!("public_url = \"{url}\" has to begin with https:// or http://"));
         }
         Ok(())
+    }
+
+    /// The sections that listen with TLS, and where.
+    fn listeners_with_tls(&self) -> Vec<(&'static str, SocketAddr)> {
+        [
+            ("tracker", self.tracker.listen_tls),
+            ("opt_out", self.opt_out.listen_tls),
+            ("reports", self.reports.listen_tls),
+        ]
+        .into_iter()
+        .filter_map(|(section, address)| Some((section, address?)))
+        .collect()
+    }
+
+    /// Whoever listens with TLS needs a certificate. The section at fault, and what is wrong.
+    fn check_tls(&self) -> Result<(), (&'static str, String)> {
+        match (self.listeners_with_tls().first(), self.tls.files()) {
+            (Some((section, _)), None) => {
+                let problem = "listen_tls needs a certificate: name certificate_file and key_file in [tls]";
+                Err((section, format!("[{section}] {problem}")))
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Certificate and key, read and judged; `None` where none are configured.
+    ///
+    /// # Errors
+    /// They cannot be used.
+    pub(crate) fn certificates(&self, clock: &Clock) -> Result<Option<Certificates>, ConfigError> {
+        Certificates::load(&self.tls, clock).map_err(|error| ConfigError::usage(format!("[tls] {error}")))
     }
 
     /// What the roles need when Kafka links them.

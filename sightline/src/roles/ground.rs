@@ -11,6 +11,7 @@ use event::link::LinkKeys;
 use event::profile::Profiles;
 use journal::{Lane, Writer};
 use kafka::Cluster;
+use tls::Certificates;
 
 use crate::catalog_file;
 use crate::catalog_topic::{self, Following};
@@ -60,6 +61,8 @@ pub(crate) struct Ground {
     pub(crate) catalog: catalog::Shared,
     /// What brings the catalog of a cluster.
     pub(crate) following: Option<Following>,
+    /// Certificate and key, where a listener speaks TLS.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// The operator's report token.
     pub(crate) operator_token: String,
     /// The journal's lanes, by number.
@@ -96,6 +99,9 @@ impl Ground {
             aggregator::engine::find_library(config.store.engine.as_deref())?;
         }
         let grammars = Grammars::load(config.grammars.as_deref())?;
+        let clock = Clock::System;
+        // Judged before anything is made; once more below, where its end can be told to the metrics.
+        config.certificates(&clock)?;
         let keys = key_ring(&config)?;
         let link_keys = if want.tracker || want.aggregator {
             link_keys::load_or_draw(&config, &data)?
@@ -107,15 +113,16 @@ impl Ground {
             enter_own_keys(&mut config, &data)?;
         }
         let exporter = metrics::install()?;
+        let certificates = config.certificates(&clock)?.map(Arc::new);
         let (catalog, following) = match &cluster {
             Some(cluster) => follow_catalog(cluster, &data, &grammars.profiles)?,
             None => (read_catalog(&config, &grammars.profiles)?, None),
         };
-        let clock = Clock::System;
         let reads_lanes = want.tracker || (want.aggregator && cluster.is_none());
         let lanes = if want.lanes && reads_lanes { open_lanes(&config, &data, &clock)? } else { Vec::new() };
         Ok(Self {
             exporter: exporter.with_lanes(lanes.clone()),
+            certificates,
             cluster,
             catalog,
             following,

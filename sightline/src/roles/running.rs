@@ -11,6 +11,7 @@ use journal::Writer;
 use opt_out::Registry;
 use tokio::task::JoinHandle;
 
+use super::certificates;
 use super::registry::{self, OptOuts};
 use super::{Ground, Roles, Signals, Want};
 use crate::admin::{self, Part, Readiness};
@@ -19,7 +20,7 @@ use crate::catalog_topic::Following;
 use crate::cli::RoleArgs;
 use crate::config::ConfigError;
 use crate::data_dir::{DataDir, Lock};
-use crate::instance::{Instance, http_url};
+use crate::instance::{Instance, http_url, sole_name};
 use crate::metrics::Exporter;
 
 /// How long a stop waits until Kafka has what the journal holds. What is left goes with the next start.
@@ -109,11 +110,13 @@ impl Running {
             if let Some(registry) = registry.filter(|_| want.page) {
                 let page = start_page(ground, registry)?;
                 self.instance.opt_out = Some(page.address());
+                self.instance.opt_out_tls = page.tls_address();
                 self.handles().page = Some(page);
             }
             if want.tracker {
                 let tracker = start_tracker(ground, list, standing)?;
                 self.instance.tracker = Some(tracker.address());
+                self.instance.tracker_tls = tracker.tls_address();
                 self.handles().tracker = Some(tracker);
             }
         }
@@ -127,6 +130,7 @@ impl Running {
         if want.aggregator {
             let aggregator = start_aggregator(ground)?;
             self.instance.reports = Some(aggregator.address());
+            self.instance.reports_tls = aggregator.tls_address();
             self.handles().aggregator = Some(aggregator);
         } else if ground.cluster.is_none() && want.lanes {
             hold_for_aggregator(&ground.lanes)?;
@@ -142,6 +146,10 @@ impl Running {
         }
         let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone());
         self.tasks.push(tokio::spawn(admin));
+        if let Some(certificates) = &ground.certificates {
+            self.instance.certificate_name = sole_name(&certificates.names());
+            self.tasks.push(tokio::spawn(certificates::follow(Arc::clone(certificates))?));
+        }
         self.instance.write(&ground.data)
     }
 
@@ -174,7 +182,11 @@ impl Running {
             ("reports", self.instance.reports, "/v1/campaigns"),
             ("admin", self.instance.admin, "/ready  /metrics"),
         ];
-        for (name, address, path) in shown {
+        let secure = [self.instance.tracker_tls, self.instance.opt_out_tls, self.instance.reports_tls, None];
+        for ((name, address, path), secure) in shown.into_iter().zip(secure) {
+            if let Some(address) = secure {
+                writeln!(out, "  {name:<8} {}{path}", self.instance.https_url(address))?;
+            }
             if let Some(address) = address {
                 writeln!(out, "  {name:<8} {}{path}", http_url(address))?;
             }
@@ -310,16 +322,33 @@ fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// The listeners of a role that has one in plain and perhaps one with TLS.
+fn listeners(
+    ground: &Ground,
+    section: &'static str,
+    listen: SocketAddr,
+    listen_tls: Option<SocketAddr>,
+) -> anyhow::Result<tls::Listeners> {
+    let plain = bind(section, listen)?;
+    let tls = match listen_tls.zip(ground.certificates.as_ref()) {
+        Some((address, certificates)) => {
+            Some(tls::Secure { listener: bind(section, address)?, acceptor: certificates.acceptor(section) })
+        }
+        None => None,
+    };
+    Ok(tls::Listeners { plain, tls })
+}
+
 fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("a listener has no address")
 }
 
 fn start_page(ground: &Ground, registry: Registry) -> anyhow::Result<opt_out::Handle> {
     let settings = ground.config.opt_out.clone();
-    let listener = bind("opt_out", settings.listen)?;
+    let listeners = listeners(ground, "opt_out", settings.listen, settings.listen_tls)?;
     let parts =
         opt_out::Parts { settings, registry, keys: Arc::clone(&ground.keys), clock: ground.clock.clone() };
-    opt_out::start(parts, listener).context("cannot start the opt-out page")
+    opt_out::start(parts, listeners).context("cannot start the opt-out page")
 }
 
 fn start_tracker(
@@ -339,6 +368,7 @@ fn start_tracker(
         standing,
         lanes: ground.lanes.iter().take(threads).cloned().collect(),
         clock: ground.clock.clone(),
+        tls: ground.certificates.as_ref().map(|certificates| certificates.acceptor("tracker")),
     };
     ingest::start(settings, parts).map_err(|error| {
         let hint = match error.key() {
@@ -374,7 +404,7 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
             profiles: Arc::clone(&ground.grammars.profiles),
             keys: Arc::clone(&ground.link_keys),
         },
-        listener: bind("reports", settings.listen)?,
+        listeners: listeners(ground, "reports", settings.listen, settings.listen_tls)?,
         clock: ground.clock.clone(),
         store: store
             .at(ground.data.store())
