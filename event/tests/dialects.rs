@@ -5,6 +5,7 @@ use event::dialect::{Dialects, LinkFor, PartMeaning, PartState, Scratch, Table};
 use event::hit::{Field, Hit, risk};
 use event::identifier::IdField;
 use event::outcome::Outcome;
+use event::profile::Profiles;
 use event::stage::Stage;
 use event::time;
 use proptest::prelude::*;
@@ -758,4 +759,30 @@ fn what_follows_an_empty_landing_url_is_read() {
     is("/x/k=1&o=&p=2", "miaozhen", Stage::Impression, &[]);
     is("/r/k=1&o=__URL__&p=2&m5=x", "miaozhen", Stage::Click, &[("idfa", "x")]);
     is("/c/a1,u,b2", "admaster", Stage::Click, &[]);
+}
+
+/// Without the id of the view no hit of it meets another, and a retry is a second one.
+#[test]
+fn every_vast_link_names_its_view_and_asks_for_signals() {
+    let (vast, medium) =
+        (Dialects::built_in().get("vast").unwrap(), Profiles::built_in().get("vast").unwrap());
+    let mut links = 0;
+    for stage in Stage::ALL {
+        let wanted = LinkFor { stage, campaign: "1", placement: "2", landing_url: None };
+        let macro_of = |template: &str, field| {
+            medium.macro_for(Some(template), field).map(|(name, _)| medium.written(name))
+        };
+        let Some(link) = vast.link(wanted, macro_of) else { continue };
+        for item in [
+            "rid=[ADSERVINGID]",
+            "lmt=[LIMITADTRACKING]",
+            "gdpr_consent=[GDPRCONSENT]",
+            "gpp=[GPPSTRING]",
+            "gpp_sid=[GPPSECTIONID]",
+        ] {
+            assert!(link.contains(&format!("&{item}")), "{item} in {link}");
+        }
+        links += 1;
+    }
+    assert!(links >= 9, "{links}");
 }
