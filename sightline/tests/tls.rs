@@ -3,6 +3,8 @@
 //! The client is hyper with rustls, which trusts the test's certificate alone. What lies below HTTP is tested where it is
 //! (`ingest/tests/tracker/tls.rs`).
 
+#![cfg(test)]
+
 mod support;
 
 use std::fs;

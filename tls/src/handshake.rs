@@ -44,14 +44,14 @@ pub enum Refusal {
 /// Turns the connections of one role into streams. Cheap to clone.
 #[derive(Clone)]
 pub struct Acceptor {
-    acceptor: TlsAcceptor,
+    tls: TlsAcceptor,
     wait: Duration,
     handshakes: Arc<Handshakes>,
 }
 
 impl Acceptor {
     pub(crate) fn new(config: Arc<ServerConfig>, wait: Duration, role: &'static str) -> Self {
-        Self { acceptor: TlsAcceptor::from(config), wait, handshakes: Arc::new(Handshakes::of(role)) }
+        Self { tls: TlsAcceptor::from(config), wait, handshakes: Arc::new(Handshakes::of(role)) }
     }
 
     /// Shakes hands. What did not work is closed, with TLS's own word about the reason where there is one.
@@ -62,7 +62,7 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let ended = match timeout(self.wait, self.acceptor.accept(socket)).await {
+        let ended = match timeout(self.wait, self.tls.accept(socket)).await {
             Ok(Ok(stream)) => {
                 let protocol = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Protocol::Http2,
