@@ -169,7 +169,7 @@ impl Certificates {
     /// Reads and judges the pair that the settings name; `None` where they name none.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`enum@Error`].
     pub fn load(settings: &Settings, clock: &Clock) -> Result<Option<Self>, Error> {
         let Some((certificate, key)) = settings.files() else { return Ok(None) };
         let provider = Arc::new(ring::default_provider());
