@@ -408,7 +408,9 @@ fn send_as_request_ids(caller: &mut Caller<'_>, people: &Identifiers) {
             format!("/vast/start?c=demo&p=p1&rid={value}"),
         ] {
             let outcome = caller.pixel(&target, &[]);
-            assert_eq!(outcome.as_deref(), Some("accepted"), "{target}");
+            // A click waits 20 ms for the disk and goes out: on a slow one it is counted as unconfirmed.
+            let is_kept = matches!(outcome.as_deref(), Some("accepted" | "unconfirmed_click"));
+            assert!(is_kept, "{target}: {outcome:?}");
         }
         let item = json!({"stage": "impression", "c": "demo", "p": "s1", "cr": MARK});
         let mut named = item.clone();
