@@ -85,9 +85,9 @@ fn conflicts_are_kept_and_counted() {
 #[test]
 fn a_repeat_whose_device_is_withheld_or_new_is_a_repeat() {
     let of = |view: u64, after_ms: i64, device: Option<u64>, epoch: u16| Hit {
-        view,
         device,
         epoch,
+        view,
         ..hit(NOON_MS - DAY_MS + after_ms)
     };
     let rig = Rig::new();
