@@ -122,6 +122,7 @@ fn preference(platform: Platform) -> &'static [IdKind; 11] {
 /// * What goes by the system of the device (Tencent's one macro) is looked up as each that it may be, and stands for no device where the
 ///   system is not known and the looks do not tell.
 pub fn identify(hit: &Hit<'_>, platform: Platform, keys: &KeyRing, remap: &Remap) -> Identity {
+    bad::fetch(hit.ids.iter().flatten().copied());
     let mut finder = Finder::new(hit, keys, platform);
     for (slot, (value, held)) in hit.ids.iter().zip(remap.on(platform)).enumerate() {
         let Some(value) = *value else { continue };

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use smallvec::SmallVec;
 
 use super::{Canonical, Form, IdKind, Unusable, canonical};
-use crate::dialect::{hex_digit, is_unreplaced_macro};
+use crate::dialect::is_unreplaced_macro;
 
 /// The values, by hand. See its head for the form.
 const FILE: &str = include_str!("bad_ids.tsv");
@@ -40,12 +40,55 @@ static TABLE: LazyLock<Table> = LazyLock::new(Table::make);
 
 #[derive(Default)]
 struct Table {
-    /// First 64 bits of every digest of a bad value. Nearly every identifier is looked for in here and not found: it is kept small.
+    /// Nearly every identifier is looked for and not found: this says so with one bit.
+    sieve: Sieve,
+    /// First 64 bits of every digest of a bad value.
     digests: ahash::HashSet<u64>,
     /// Those of zeros.
     zeros: ahash::HashSet<u64>,
     /// The values of the file, lower case.
     words: ahash::HashSet<Box<[u8]>>,
+}
+
+/// One bit for each digest, at the place that its first bits name; of other digests one in thirty hits a bit that is set.
+struct Sieve(Box<[u64]>);
+
+impl Sieve {
+    /// 128 KiB for some 38,000 digests.
+    const WORDS_BITS: u32 = 14;
+
+    fn add(&mut self, bits: u64) {
+        if let Some(word) = self.0.get_mut(Self::place(bits)) {
+            *word |= 1 << (bits & 63);
+        }
+    }
+
+    fn word(&self, bits: u64) -> u64 {
+        self.0.get(Self::place(bits)).copied().unwrap_or_default()
+    }
+
+    fn may_hold(&self, bits: u64) -> bool {
+        self.word(bits) >> (bits & 63) & 1 == 1
+    }
+
+    fn place(bits: u64) -> usize {
+        (bits >> (64 - Self::WORDS_BITS)) as usize
+    }
+}
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self(vec![0; 1 << Self::WORDS_BITS].into_boxed_slice())
+    }
+}
+
+/// Fetches what the values of a hit will be looked for in. Between two hits it leaves the processor's caches; fetched one by one, each look-up
+/// would wait for memory, fetched at once they wait together.
+pub(super) fn fetch<'a>(values: impl Iterator<Item = &'a [u8]>) {
+    let sieve = &TABLE.sieve;
+    let words = values.filter_map(first_bits).fold(0, |words, bits| words | sieve.word(bits));
+    // Nobody asks for the result: the reading is the purpose.
+    std::hint::black_box(words);
 }
 
 /// Makes the table now.
@@ -63,7 +106,7 @@ pub(super) fn of_digest(hex: &[u8]) -> Option<Unusable> {
     }
     let bits = first_bits(hex)?;
     let table = &*TABLE;
-    if !table.digests.contains(&bits) {
+    if !table.sieve.may_hold(bits) || !table.digests.contains(&bits) {
         return None;
     }
     Some(if table.zeros.contains(&bits) { Unusable::Zero } else { Unusable::Bad })
@@ -125,9 +168,21 @@ fn is_repeated(value: &[u8]) -> bool {
     }
 }
 
+/// The number that the first 16 digits are (hex of either case; of anything else some number).
 fn first_bits(hex: &[u8]) -> Option<u64> {
-    let first = hex.first_chunk::<16>()?;
-    first.iter().try_fold(0, |bits, byte| Some(bits << 4 | u64::from(hex_digit(*byte)?)))
+    let (digits, _) = hex.first_chunk::<16>()?.as_chunks::<8>();
+    Some(digits.iter().fold(0, |bits, eight| bits << 32 | u64::from(number_of(*eight))))
+}
+
+/// The number that eight digits of hex are, all of them at once.
+fn number_of(digits: [u8; 8]) -> u32 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let digits = u64::from_be_bytes(digits);
+    // A letter has the bit above those of the digits set, and counts nine more than its low bits.
+    let nibbles = (digits & (ONES * 0x0f)) + (digits >> 6 & ONES) * 9;
+    let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    (pairs | pairs >> 16) as u32
 }
 
 impl Table {
@@ -165,6 +220,7 @@ impl Table {
                 (Some("md5"), Some(hex)) => {
                     if let Some(bits) = first_bits(hex.as_bytes()) {
                         table.digests.insert(bits);
+                        table.sieve.add(bits);
                     }
                     table.add_digest::<Sha256>(hex.as_bytes(), Unusable::Bad);
                 }
@@ -228,9 +284,36 @@ impl Table {
         if let Some(first) = D::digest(value).first_chunk::<8>() {
             let bits = u64::from_be_bytes(*first);
             self.digests.insert(bits);
+            self.sieve.add(bits);
             if unusable == Unusable::Zero {
                 self.zeros.insert(bits);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_read_all_at_once() {
+        for number in
+            [0_u64, 1, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, u64::MAX, 0x9a00_000f_0f0f_0a90]
+        {
+            for hex in [format!("{number:016x}ffff"), format!("{number:016X}0000")] {
+                assert_eq!(first_bits(hex.as_bytes()), Some(number), "{hex}");
+            }
+        }
+        assert_eq!(first_bits(b"0123456789abcde"), None, "too short");
+    }
+
+    #[test]
+    fn the_sieve_lets_every_bad_digest_through_and_few_others() {
+        let table = &*TABLE;
+        assert!(table.digests.iter().all(|bits| table.sieve.may_hold(*bits)));
+        let set: u32 = table.sieve.0.iter().map(|word| word.count_ones()).sum();
+        let all = 64 << Sieve::WORDS_BITS;
+        assert!(set * 16 < all, "{set} of {all} bits are set: make it larger");
     }
 }

@@ -289,7 +289,20 @@ pub(super) fn md5_of<'a>(kind: IdKind, raw: &[u8]) -> Canonical<'a> {
 }
 
 /// A digest as it was sent, its form known by its length.
+#[inline]
 pub(super) fn digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
+    // Nearly all are whole MD5s: of a known length the check and the letter case are one look at all digits at once.
+    if let Some(value) = value.as_array::<32>() {
+        let lower = lower_hex(value).filter(|_| !is_padded(value))?;
+        let mut hex = [b'0'; 64];
+        *hex.first_chunk_mut::<32>()? = lower;
+        return Some(Canonical { kind, form: Form::Md5, hex, caid_version: b"" });
+    }
+    odd_digest(kind, value)
+}
+
+/// The same for one of any other length: SHA, or with lost zeros.
+fn odd_digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
     let form = [Form::Md5, Form::Sha1, Form::Sha256]
         .into_iter()
         .find(|form| (form.hex_len() - DIGEST_ZEROS_LOST_MAX..=form.hex_len()).contains(&value.len()))?;
@@ -301,6 +314,12 @@ pub(super) fn digest<'a>(kind: IdKind, value: &[u8]) -> Option<Canonical<'a>> {
     kept.copy_from_slice(value);
     kept.make_ascii_lowercase();
     Some(Canonical { kind, form, hex, caid_version: b"" })
+}
+
+/// The hexadecimal digits in lower case, if they are nothing else.
+fn lower_hex<const LEN: usize>(value: &[u8; LEN]) -> Option<[u8; LEN]> {
+    // The bit that parts the cases of letters is set in every digit.
+    is_hex(value).then(|| value.map(|byte| byte | 0x20))
 }
 
 /// Whether something was filled up with zeros to the length of a digest. Zeros alone are a digest's place left empty, which `bad` knows.

@@ -7,6 +7,8 @@ use zeroize::Zeroize;
 
 /// Block size of SHA-256, bytes.
 const BLOCK: usize = 64;
+/// Length of a hash, bytes.
+const HASH: usize = 32;
 /// Where the message's length stands in the last block.
 const LENGTH_AT: usize = BLOCK - 8;
 /// The initial hash value (FIPS 180-4, 5.3.3).
@@ -32,25 +34,65 @@ impl Keyed {
     }
 
     /// The first 16 bytes of the HMAC of the parts, one after the other.
+    #[inline]
     pub(crate) fn hash(&self, parts: &[&[u8]]) -> [u8; 16] {
-        let mut state = self.inner;
-        let mut block = Block::new();
-        for part in parts {
-            block.take(part, &mut state);
+        let mut inner = self.inner;
+        match short_block(parts) {
+            Some(block) => compress256(&mut inner, &[block]),
+            None => compress_parts(&mut inner, parts),
         }
-        block.finish(&mut state);
-        let mut block = Block::new();
-        for word in state {
-            block.take(&word.to_be_bytes(), &mut state);
+        let mut block = OUTER_PADDING;
+        for (bytes, word) in block.as_chunks_mut::<4>().0.iter_mut().zip(inner) {
+            *bytes = word.to_be_bytes();
         }
-        let mut state = self.outer;
-        block.finish(&mut state);
+        let mut outer = self.outer;
+        compress256(&mut outer, &[block]);
         let mut hash = [0; 16];
-        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(outer) {
             *bytes = word.to_be_bytes();
         }
         hash
     }
+}
+
+/// The block that follows the outer padded key, but for the inner hash at its beginning: the end mark behind that, and the length.
+const OUTER_PADDING: [u8; BLOCK] = {
+    let mut block = [0; BLOCK];
+    let [high, low] = (((BLOCK + HASH) * 8) as u16).to_be_bytes();
+    #[expect(clippy::indexing_slicing, reason = "a constant, checked when it is compiled")]
+    {
+        block[HASH] = 0x80;
+        block[BLOCK - 2] = high;
+        block[BLOCK - 1] = low;
+    }
+    block
+};
+
+/// The padded block of a message that fits into one: of every identifier's but those that came as SHA-256.
+#[inline]
+fn short_block(parts: &[&[u8]]) -> Option<[u8; BLOCK]> {
+    let mut block = [0; BLOCK];
+    let mut filled = 0;
+    for part in parts {
+        let end = filled + part.len();
+        if end >= LENGTH_AT {
+            return None;
+        }
+        block.get_mut(filled..end)?.copy_from_slice(part);
+        filled = end;
+    }
+    *block.get_mut(filled)? = 0x80;
+    *block.last_chunk_mut::<8>()? = ((BLOCK + filled) as u64 * 8).to_be_bytes();
+    Some(block)
+}
+
+/// The state after a message of any length.
+fn compress_parts(state: &mut [u32; 8], parts: &[&[u8]]) {
+    let mut block = Block::new();
+    for part in parts {
+        block.take(part, state);
+    }
+    block.finish(state);
 }
 
 /// The state after one block of the key xor `pad`.
