@@ -28,12 +28,14 @@ pub(crate) struct Group {
 struct Waiters {
     result: Option<Result<(), CommitError>>,
     wakers: Vec<Waker>,
+    /// Threads that sleep on `ended`: to wake none costs a call of the system all the same.
+    sleeping: usize,
 }
 
 impl Group {
     /// A group of about `records` records.
     pub(crate) fn new(records: usize) -> Arc<Group> {
-        let waiters = Waiters { result: None, wakers: Vec::with_capacity(records) };
+        let waiters = Waiters { result: None, wakers: Vec::with_capacity(records), sleeping: 0 };
         Arc::new(Group { state: AtomicU8::new(PENDING), waiters: Mutex::new(waiters), ended: Condvar::new() })
     }
 
@@ -43,8 +45,11 @@ impl Group {
         debug_assert!(waiters.result.is_none(), "a group ends once");
         waiters.result = Some(result);
         self.state.store(if result.is_ok() { STORED } else { ENDED }, Ordering::Release);
+        let is_slept_on = waiters.sleeping > 0;
         drop(waiters);
-        self.ended.notify_all();
+        if is_slept_on {
+            self.ended.notify_all();
+        }
     }
 
     /// Wakes the tasks that wait.
@@ -79,7 +84,9 @@ impl Group {
             if let Some(result) = waiters.result {
                 return result;
             }
+            waiters.sleeping += 1;
             waiters = self.ended.wait(waiters).unwrap_or_else(std::sync::PoisonError::into_inner);
+            waiters.sleeping -= 1;
         }
     }
 }

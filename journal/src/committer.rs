@@ -207,8 +207,11 @@ impl Committer {
             segment.file_bytes += added;
             self.shared.disk_bytes.fetch_add(added, Ordering::Relaxed);
         }
+        let is_awaited = inventory.readers_sleeping > 0;
         drop(inventory);
-        self.shared.news.notify_all();
+        if is_awaited {
+            self.shared.news.notify_all();
+        }
     }
 
     fn rotate_if_due(&mut self, bytes: u64, first_seq: u64) -> io::Result<()> {

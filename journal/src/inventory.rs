@@ -87,6 +87,8 @@ pub(crate) struct Inventory {
     pub(crate) cursors: BTreeMap<String, Cursor>,
     /// The lane was closed: nothing more will come.
     pub(crate) closed: bool,
+    /// Readers that sleep until there is news: to wake none costs a call of the system all the same.
+    pub(crate) readers_sleeping: usize,
 }
 
 /// A named cursor.

@@ -228,8 +228,10 @@ impl Reader {
             if left.is_zero() || inventory.closed {
                 return false;
             }
+            inventory.readers_sleeping += 1;
             let waited = self.shared.news.wait_timeout(inventory, left);
             inventory = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            inventory.readers_sleeping -= 1;
         }
     }
 
