@@ -8,8 +8,8 @@ use http_body_util::Full;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -23,10 +23,10 @@ pub(crate) const GIF: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x
 /// Seconds after which a caller whose beacon could not be stored may send it again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// No cache on the way may answer for us: a cached pixel is an impression that nobody counts (DOMAIN §5).
+/// No cache on the way may answer for us: a cached pixel is an impression that nobody counts (DOMAIN §5). `Pragma` says nothing more: it is
+/// a request's header, without a meaning in an answer (RFC 9111 §5.4).
 const NO_STORE: HeaderValue =
     HeaderValue::from_static("no-store, no-cache, must-revalidate, private, max-age=0");
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
 const IMAGE_GIF: HeaderValue = HeaderValue::from_static("image/gif");
@@ -101,7 +101,6 @@ pub(crate) fn script(status: StatusCode, headers: HeaderMap, bytes: Bytes) -> An
     let mut answer = body(status, headers, JAVASCRIPT, bytes);
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
-    headers.remove(PRAGMA);
     answer
 }
 
@@ -210,7 +209,6 @@ fn empty(status: StatusCode, headers: HeaderMap) -> Answer {
 /// On every answer: not to be kept, and to be had by pages of any origin, also those that isolate themselves.
 fn common(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.insert(PRAGMA, NO_CACHE);
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, CROSS_ORIGIN);
 }

@@ -5,14 +5,14 @@
 use std::net::IpAddr;
 
 use event::key::signature::{DEVICE_AGENT_HEADER, DEVICE_IP_HEADER};
-use hyper::header::HeaderMap;
+use hyper::header::{COOKIE, DNT, HeaderMap, REFERER, USER_AGENT};
 use hyper::{Method, Uri};
 use memchr::memmem;
 
 use crate::address;
 use crate::id_cookie;
 use crate::lane::Lane;
-use crate::senders::{Sender, Senders, asked};
+use crate::senders::{Sender, Senders, asked, names_sender};
 use crate::settings::Settings;
 
 /// SHA-256 of nothing (FIPS 180-4).
@@ -85,42 +85,49 @@ impl<'a> Caller<'a> {
 
     /// Reads a request's headers.
     pub(crate) fn read(headers: &'a HeaderMap, peer: IpAddr, settings: &Settings, senders: &Senders) -> Self {
-        let mut caller = Self {
-            sender: senders.sender(headers),
-            address: address::client(peer, headers, &settings.trusted_proxies),
-            referer: None,
-            id_cookie: None,
-            agent: b"",
-            device_ip: None,
-            device_agent: None,
-            signals: Signals::default(),
-            view: 0,
-        };
+        let mut caller =
+            Self { address: address::client(peer, headers, &settings.trusted_proxies), ..Self::viewer(b"") };
+        let mut is_sender_named = false;
+        for (name, value) in headers {
+            let bytes = value.as_bytes();
+            // What nearly all requests have is compared as what it is; only the few other names as text.
+            if *name == USER_AGENT {
+                caller.agent = bytes;
+            } else if *name == COOKIE {
+                caller.signals.set(Signals::OPTED_OUT, has_opt_out_cookie(bytes));
+                if settings.id_cookie {
+                    caller.id_cookie = caller.id_cookie.or(id_cookie::find(bytes));
+                }
+            } else if *name == REFERER {
+                caller.referer = Some(bytes);
+            } else if *name == DNT {
+                caller.signals.set(Signals::DNT, bytes.trim_ascii() == b"1");
+            } else if names_sender(name) {
+                is_sender_named = true;
+            } else {
+                caller.take(name.as_str(), bytes);
+            }
+        }
+        if is_sender_named {
+            caller.sender = senders.sender(headers);
+        }
         if let (Sender::Viewer, Some(address)) = (caller.sender, caller.address) {
             caller.sender = senders.by_network(address).sender;
         }
-        for (name, value) in headers {
-            let value = value.as_bytes();
-            match name.as_str() {
-                "user-agent" => caller.agent = value,
-                "cookie" => {
-                    caller.signals.set(Signals::OPTED_OUT, has_opt_out_cookie(value));
-                    if settings.id_cookie {
-                        caller.id_cookie = caller.id_cookie.or(id_cookie::find(value));
-                    }
-                }
-                "referer" => caller.referer = Some(value),
-                "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
-                    caller.signals.set(Signals::PREFETCH, is_ahead_of_time(value));
-                }
-                "sec-gpc" => caller.signals.set(Signals::GPC, value.trim_ascii() == b"1"),
-                "dnt" => caller.signals.set(Signals::DNT, value.trim_ascii() == b"1"),
-                DEVICE_IP_HEADER => caller.device_ip = Some(value).filter(|value| !value.is_empty()),
-                DEVICE_AGENT_HEADER => caller.device_agent = Some(value).filter(|value| !value.is_empty()),
-                _ => {}
-            }
-        }
         caller
+    }
+
+    /// Takes one of the rarer headers.
+    fn take(&mut self, name: &str, value: &'a [u8]) {
+        match name {
+            "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
+                self.signals.set(Signals::PREFETCH, is_ahead_of_time(value));
+            }
+            "sec-gpc" => self.signals.set(Signals::GPC, value.trim_ascii() == b"1"),
+            DEVICE_IP_HEADER => self.device_ip = Some(value).filter(|value| !value.is_empty()),
+            DEVICE_AGENT_HEADER => self.device_agent = Some(value).filter(|value| !value.is_empty()),
+            _ => {}
+        }
     }
 
     /// The same, once a signature was held against a `GET` of this target. A request without one stays what it is.

@@ -29,7 +29,7 @@ use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::id_cookie;
 use crate::lane::{Desk, Fate, Lane};
-use crate::route::{emptied, finish_pixel};
+use crate::route::{Pixel, emptied};
 
 /// Where a click goes.
 enum Destination {
@@ -71,9 +71,8 @@ pub(crate) async fn serve(
     };
     let headers = emptied(headers);
     if matches!(destination, Destination::Nowhere) {
-        let mut answer = finish_pixel(lane, connection, fate, headers, is_debugging).await;
-        id_cookie::give(&mut answer, cookie);
-        return answer;
+        let pixel = Pixel::new(lane, connection, fate, (headers, is_debugging, cookie));
+        return pixel.wait(lane, connection).await;
     }
     let outcome = wait_briefly(lane, fate).await;
     let mut answer = go(destination, headers);

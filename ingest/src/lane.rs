@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use arc_swap::ArcSwap;
 use catalog::Catalog;
@@ -306,20 +306,16 @@ impl Future for Waiting {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let Some((mut commit, settling)) = self.rest.take() else {
+        let Some((commit, _)) = &mut self.rest else {
             return Poll::Pending;
         };
-        match Pin::new(&mut commit).poll(context) {
-            Poll::Ready(result) => {
-                let outcome = if result.is_ok() { settling.stored } else { settling.failed };
-                self.lane.books.settle_pending(settling.beacon, outcome);
-                Poll::Ready(outcome)
-            }
-            Poll::Pending => {
-                self.rest = Some((commit, settling));
-                Poll::Pending
-            }
-        }
+        let result = ready!(Pin::new(commit).poll(context));
+        let Some((_, settling)) = self.rest.take() else {
+            return Poll::Pending;
+        };
+        let outcome = if result.is_ok() { settling.stored } else { settling.failed };
+        self.lane.books.settle_pending(settling.beacon, outcome);
+        Poll::Ready(outcome)
     }
 }
 
@@ -334,18 +330,34 @@ impl Drop for Waiting {
 /// Waits for the journal, until the connection's [`Phase::Storage`](crate::connection::Phase::Storage) is late. What was appended stays
 /// pending then.
 pub(crate) async fn wait(connection: &Connection, mut waiting: Waiting) -> Waited {
-    poll_fn(|context| match Pin::new(&mut waiting).poll(context) {
+    poll_fn(|context| poll_wait(connection, &mut waiting, context)).await
+}
+
+/// The same, for who polls.
+pub(crate) fn poll_wait(
+    connection: &Connection,
+    waiting: &mut Waiting,
+    context: &mut Context<'_>,
+) -> Poll<Waited> {
+    match Pin::new(waiting).poll(context) {
         Poll::Ready(outcome) => Poll::Ready(Waited::Outcome(outcome)),
         Poll::Pending => connection.poll_late(context).map(|()| Waited::TooLong),
-    })
-    .await
+    }
 }
 
 /// The same for an opted-out beacon, which has its outcome: whether the journal answered well and in time.
 pub(crate) async fn wait_masked(connection: &Connection, mut commit: Commit) -> bool {
-    poll_fn(|context| match Pin::new(&mut commit).poll(context) {
+    poll_fn(|context| poll_wait_masked(connection, &mut commit, context)).await
+}
+
+/// The same, for who polls.
+pub(crate) fn poll_wait_masked(
+    connection: &Connection,
+    commit: &mut Commit,
+    context: &mut Context<'_>,
+) -> Poll<bool> {
+    match Pin::new(commit).poll(context) {
         Poll::Ready(result) => Poll::Ready(result.is_ok()),
         Poll::Pending => connection.poll_late(context).map(|()| false),
-    })
-    .await
+    }
 }

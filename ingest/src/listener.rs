@@ -17,8 +17,9 @@ use journal::Writer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet, LocalSet, spawn_local};
+use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::connection::{Guard, Listed, READ_BYTES_MAX};
@@ -95,15 +96,14 @@ pub(crate) fn run(
     sockets: Sockets,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
     let lane = Lane::new(shared, writer, Tally::new(&shared.dialects));
-    local.block_on(&runtime, live(Rc::clone(&lane), sockets, shared.tls.clone(), stop))?;
+    // Both now: at the end nothing may be missing that settles what is still open.
+    let (serving, draining) = (runtime()?, runtime()?);
+    serving.block_on(live(Rc::clone(&lane), sockets, shared.tls.clone(), stop))?;
     // Whatever is still open has used up its time. What it leaves in the journal is settled by `finish`.
-    drop(local);
+    drop(serving);
     let drive = lane.writer.drive();
-    let drained = LocalSet::new();
-    drained.block_on(&runtime, async {
+    draining.block_on(async {
         spawn_local(drive);
         let wait_max = Duration::from_secs(u64::from(lane.settings.limits.storage_seconds_max));
         if timeout(wait_max, lane.finish()).await.is_err() {
@@ -112,6 +112,11 @@ pub(crate) fn run(
     });
     lane.writer.close();
     Ok(())
+}
+
+/// A runtime of this thread alone: its tasks are woken without a lock, as no other thread runs them.
+fn runtime() -> io::Result<LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
 }
 
 async fn live(
@@ -228,7 +233,7 @@ where
 {
     let connection = Rc::clone(listed.connection());
     let guard = Guard::new(stream, Rc::clone(&connection));
-    let service = service_fn(|request| serve(Rc::clone(&lane), Rc::clone(&connection), request));
+    let service = service_fn(|request| serve(&lane, &connection, request));
     let result = http.serve_connection(TokioIo::new(guard), service).await;
     lane.tally.ended(match result {
         Ok(()) => End::Done,

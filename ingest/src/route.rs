@@ -14,7 +14,11 @@
 //! ```
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn, ready};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use catalog::Catalog;
 use event::clock::UnixMs;
@@ -30,7 +34,7 @@ use crate::beacon::{self, Rules, Said};
 use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
-use crate::lane::{Desk, Fate, Lane, Waited, wait, wait_masked};
+use crate::lane::{Desk, Fate, Lane, Waited, poll_wait, poll_wait_masked};
 use crate::{batch, click, id_cookie, sdk_config, tag, vast};
 
 /// What a path is for.
@@ -130,49 +134,96 @@ impl<'r> Route<'r> {
     }
 }
 
-/// Answers a request.
-pub(crate) async fn serve(
+/// The answer to a request, on its way.
+///
+/// The library moves this once for each request, so it is small. What nearly every request is, a pixel, has been decided when this is made,
+/// and only its wait for the journal is left; anything else is a future of its own.
+pub(crate) struct Serving {
     lane: Rc<Lane>,
     connection: Rc<Connection>,
-    request: Request<Incoming>,
-) -> Result<Answer, Infallible> {
+    kind: RouteKind,
+    /// Who may read the answer, see [`Route::reader`].
+    reader: Option<HeaderValue>,
+    work: Work,
+}
+
+enum Work {
+    Pixel(Pixel),
+    Other(Pin<Box<dyn Future<Output = Answer>>>),
+}
+
+/// A pixel whose beacon is decided.
+pub(crate) struct Pixel {
+    fate: Fate,
+    /// When it began to wait for the journal, if that is measured.
+    timed: Option<Instant>,
+    /// An emptied map, for the answer.
+    headers: HeaderMap,
+    is_debugging: bool,
+    cookie: Option<HeaderValue>,
+}
+
+/// Answers a request.
+pub(crate) fn serve(lane: &Rc<Lane>, connection: &Rc<Connection>, request: Request<Incoming>) -> Serving {
     connection.enter(Phase::Serving);
     let (mut parts, body) = request.into_parts();
     let headers = std::mem::take(&mut parts.headers);
     let route = Route::of(&lane.dialects, &parts.uri);
     let kind = route.kind();
     let reader = route.reader(&parts.method, &headers);
-    let mut answer = if target_bytes(&parts.uri) > lane.settings.limits.url_bytes_max {
-        uri_too_long(&lane)
-    } else {
-        dispatch(&lane, &connection, route, &parts, (headers, body)).await
+    let work = match &route {
+        _ if target_bytes(&parts.uri) > lane.settings.limits.url_bytes_max => {
+            Work::Other(Box::pin(ready(uri_too_long(lane))))
+        }
+        Route::Beacon(entry) if parts.method == Method::GET && !entry.is_click => {
+            Work::Pixel(pixel(lane, connection, (&parts.uri, entry), headers))
+        }
+        _ => Work::Other(Box::pin(dispatch(Rc::clone(lane), Rc::clone(connection), parts, headers, body))),
     };
-    if let Some(origin) = reader {
-        answer::let_read(&mut answer, origin);
-    }
-    if connection.ends_after_request() {
-        answer::close(&mut answer);
-    }
-    lane.tally.answered(kind, answer.status());
-    connection.rest();
-    Ok(answer)
+    Serving { lane: Rc::clone(lane), connection: Rc::clone(connection), kind, reader, work }
 }
 
+impl Future for Serving {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { lane, connection, kind, reader, work } = self.get_mut();
+        let mut answer = match work {
+            Work::Pixel(pixel) => std::task::ready!(pixel.poll(lane, connection, context)),
+            Work::Other(work) => std::task::ready!(work.as_mut().poll(context)),
+        };
+        if let Some(origin) = reader.take() {
+            answer::let_read(&mut answer, origin);
+        }
+        if connection.ends_after_request() {
+            answer::close(&mut answer);
+        }
+        lane.tally.answered(*kind, answer.status());
+        connection.rest();
+        Poll::Ready(Ok(answer))
+    }
+}
+
+/// Everything but the pixels of [`serve`].
 async fn dispatch(
-    lane: &Rc<Lane>,
-    connection: &Connection,
-    route: Route<'_>,
-    parts: &Parts,
-    (headers, body): (HeaderMap, Incoming),
+    lane: Rc<Lane>,
+    connection: Rc<Connection>,
+    parts: Parts,
+    headers: HeaderMap,
+    body: Incoming,
 ) -> Answer {
+    let (lane, connection) = (&lane, &*connection);
+    let route = Route::of(&lane.dialects, &parts.uri);
     match (&route, &parts.method) {
         (Route::Beacon(entry), &Method::GET) if entry.is_click => {
             click::serve(lane, connection, (&parts.uri, entry), headers).await
         }
         (Route::Beacon(entry), &Method::HEAD) if entry.is_click => click::look(lane, entry, emptied(headers)),
-        (Route::Beacon(entry), &Method::GET) => pixel(lane, connection, (&parts.uri, entry), headers).await,
+        (Route::Beacon(entry), &Method::GET) => {
+            pixel(lane, connection, (&parts.uri, entry), headers).wait(lane, connection).await
+        }
         (Route::Beacon(_), &Method::HEAD) => answer::pixel(emptied(headers)),
-        (Route::Batch, &Method::POST) => batch::serve(lane, connection, parts, headers, body).await,
+        (Route::Batch, &Method::POST) => batch::serve(lane, connection, &parts, headers, body).await,
         (Route::Tag, &Method::GET | &Method::HEAD) => tag::serve(headers),
         (Route::SdkConfig, &Method::GET | &Method::HEAD) => sdk_config::serve(headers, &lane.dialects),
         (Route::Vast(query), &Method::GET | &Method::HEAD) => vast::serve(lane, connection, query, headers),
@@ -183,12 +234,13 @@ async fn dispatch(
     }
 }
 
-async fn pixel(
+/// Decides about a pixel's beacon and carries that out.
+fn pixel(
     lane: &Rc<Lane>,
     connection: &Connection,
     (uri, entry): (&Uri, &Entry<'_, '_>),
     headers: HeaderMap,
-) -> Answer {
+) -> Pixel {
     let is_debugging = lane.senders.is_debugging(&headers);
     let (fate, cookie) = {
         let mut desk = lane.desk();
@@ -206,44 +258,54 @@ async fn pixel(
         lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
         (fate, id_cookie::allowed(cookie, decision, &findings))
     };
-    let mut answer = finish_pixel(lane, connection, fate, emptied(headers), is_debugging).await;
-    id_cookie::give(&mut answer, cookie);
-    answer
+    Pixel::new(lane, connection, fate, (emptied(headers), is_debugging, cookie))
 }
 
-/// Waits for the journal and answers as a pixel does. Also for clicks that lead nowhere: no person waits for them.
-pub(crate) async fn finish_pixel(
-    lane: &Lane,
-    connection: &Connection,
-    fate: Fate,
-    headers: HeaderMap,
-    is_debugging: bool,
-) -> Answer {
-    connection.enter(Phase::Storage);
-    let (is_kept, outcome) = match fate {
-        Fate::Settled(outcome) => (true, outcome),
-        Fate::Refused(outcome) => (false, outcome),
-        Fate::Appended(waiting) => {
-            let timed = lane.tally.begin_wait();
-            let waited = wait(connection, waiting).await;
-            lane.tally.end_wait(timed);
-            match waited {
+impl Pixel {
+    /// Begins to wait for the journal. Also for clicks that lead nowhere: no person waits for them.
+    pub(crate) fn new(
+        lane: &Lane,
+        connection: &Connection,
+        fate: Fate,
+        (headers, is_debugging, cookie): (HeaderMap, bool, Option<HeaderValue>),
+    ) -> Self {
+        connection.enter(Phase::Storage);
+        let timed = match fate {
+            Fate::Appended(_) | Fate::Masked(..) => lane.tally.begin_wait(),
+            Fate::Settled(_) | Fate::Refused(_) => None,
+        };
+        Self { fate, timed, headers, is_debugging, cookie }
+    }
+
+    /// The answer, once the journal has the beacon.
+    pub(crate) async fn wait(mut self, lane: &Lane, connection: &Connection) -> Answer {
+        poll_fn(|context| self.poll(lane, connection, context)).await
+    }
+
+    fn poll(&mut self, lane: &Lane, connection: &Connection, context: &mut Context<'_>) -> Poll<Answer> {
+        let (is_kept, outcome) = match &mut self.fate {
+            Fate::Settled(outcome) => (true, *outcome),
+            Fate::Refused(outcome) => (false, *outcome),
+            Fate::Appended(waiting) => match std::task::ready!(poll_wait(connection, waiting, context)) {
                 Waited::Outcome(outcome) => (outcome.is_stored(), outcome),
                 Waited::TooLong => (false, Outcome::StorageFailed),
+            },
+            Fate::Masked(commit, shown) => {
+                match std::task::ready!(poll_wait_masked(connection, commit, context)) {
+                    true => (true, *shown),
+                    false => (false, Outcome::StorageFailed),
+                }
             }
+        };
+        lane.tally.end_wait(self.timed.take());
+        let headers = std::mem::take(&mut self.headers);
+        let mut answer = if is_kept { answer::pixel(headers) } else { answer::try_later(headers) };
+        if self.is_debugging {
+            answer::tell(&mut answer, outcome);
         }
-        Fate::Masked(commit, shown) => {
-            let timed = lane.tally.begin_wait();
-            let is_kept = wait_masked(connection, commit).await;
-            lane.tally.end_wait(timed);
-            (is_kept, if is_kept { shown } else { Outcome::StorageFailed })
-        }
-    };
-    let mut answer = if is_kept { answer::pixel(headers) } else { answer::try_later(headers) };
-    if is_debugging {
-        answer::tell(&mut answer, outcome);
+        id_cookie::give(&mut answer, self.cookie.take());
+        Poll::Ready(answer)
     }
-    answer
 }
 
 impl Lane {

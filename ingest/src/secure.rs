@@ -156,7 +156,7 @@ async fn answer(
     let Some(listed) = lane.pace.open_stream(branch.0.connection.peer) else {
         return Ok(answer::try_later(HeaderMap::new()));
     };
-    let answer = serve(lane, Rc::clone(listed.connection()), request).await;
+    let answer = serve(&lane, listed.connection(), request).await;
     drop((listed, branch));
     answer
 }

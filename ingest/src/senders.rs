@@ -171,9 +171,9 @@ impl Senders {
 
     /// Whether the request carries the debug key.
     pub(crate) fn is_debugging(&self, headers: &HeaderMap) -> bool {
-        let (Some(registered), Some(value)) = (&self.debug, headers.get(X_SIGHTLINE_DEBUG)) else {
-            return false;
-        };
+        // Without a key of ours, no header need be looked for.
+        let Some(registered) = &self.debug else { return false };
+        let Some(value) = headers.get(X_SIGHTLINE_DEBUG) else { return false };
         let key = value.as_bytes();
         key.len() <= KEY_BYTES_MAX && bool::from(registered.ct_eq(&digest(key)))
     }
@@ -302,9 +302,18 @@ pub(crate) fn asked<'a>(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap
     Asked::of(method.as_str(), target, |name| headers.get(name).map(HeaderValue::as_bytes))
 }
 
+/// Whether a header can say who sends a request. Most requests have none that does.
+pub(crate) fn names_sender(name: &HeaderName) -> bool {
+    *name == AUTHORIZATION || is_ours(name)
+}
+
+fn is_ours(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-sightline-")
+}
+
 /// The signature of a request, if it has any header of one. Most have none: they are asked for that in one go.
 fn signed(headers: &HeaderMap) -> Option<Result<Signed<'_>, Refused>> {
-    if !headers.keys().any(|name| name.as_str().starts_with("x-sightline-")) {
+    if !headers.keys().any(is_ours) {
         return None;
     }
     Signed::read(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes))

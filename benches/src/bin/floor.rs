@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::runtime::LocalOptions;
 
 /// The transparent pixel, 43 bytes.
 const GIF: &[u8] =
@@ -30,8 +31,9 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, serve(options.listen))
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
+    runtime.block_on(serve(options.listen))
 }
 
 async fn serve(address: SocketAddr) -> Result<()> {
