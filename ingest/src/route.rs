@@ -147,6 +147,10 @@ pub(crate) struct Serving {
     work: Work,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request is a pixel, which is not to be allocated"
+)]
 enum Work {
     Pixel(Pixel),
     Other(Pin<Box<dyn Future<Output = Answer>>>),
@@ -291,10 +295,8 @@ impl Pixel {
                 Waited::TooLong => (false, Outcome::StorageFailed),
             },
             Fate::Masked(commit, shown) => {
-                match std::task::ready!(poll_wait_masked(connection, commit, context)) {
-                    true => (true, *shown),
-                    false => (false, Outcome::StorageFailed),
-                }
+                let is_kept = std::task::ready!(poll_wait_masked(connection, commit, context));
+                (is_kept, if is_kept { *shown } else { Outcome::StorageFailed })
             }
         };
         lane.tally.end_wait(self.timed.take());

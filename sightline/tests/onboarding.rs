@@ -162,7 +162,9 @@ impl Watch {
     fn start(instance: &Instance, placement: &str) -> Self {
         let [out, err] = ["out", "err"].map(|name| instance.root().join(format!("watch-{placement}.{name}")));
         let file = |path: &PathBuf| File::create(path).expect("a file");
-        let child = Command::new(env!("CARGO_BIN_EXE_sightline"))
+        // Whoever runs the tests in the background of a script hands an ignored SIGINT down to them; a terminal does not.
+        let child = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_sightline")])
             .args(["watch", "--campaign", "demo", "--placement", placement])
             .current_dir(instance.root())
             .env("SIGHTLINE_DATA", instance.data())

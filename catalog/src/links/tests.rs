@@ -1,3 +1,5 @@
+//! What is asked of links, and that each placement gets those of its grammar.
+
 use super::*;
 use crate::Catalog;
 

@@ -59,12 +59,9 @@ impl Keyed {
 const OUTER_PADDING: [u8; BLOCK] = {
     let mut block = [0; BLOCK];
     let [high, low] = (((BLOCK + HASH) * 8) as u16).to_be_bytes();
-    #[expect(clippy::indexing_slicing, reason = "a constant, checked when it is compiled")]
-    {
-        block[HASH] = 0x80;
-        block[BLOCK - 2] = high;
-        block[BLOCK - 1] = low;
-    }
+    block[HASH] = 0x80;
+    block[BLOCK - 2] = high;
+    block[BLOCK - 1] = low;
     block
 };
 
