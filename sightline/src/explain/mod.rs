@@ -21,7 +21,7 @@ use event::clock::Clock;
 use event::dialect::{Entry, Scratch};
 use event::givt::{self, Automated};
 use event::hit::{Field, Hit};
-use event::identifier::{IdField, identify};
+use event::identifier::{IdField, identify, stands_for_nothing};
 use event::key::KeyRing;
 use event::link::{LinkKeys, Signed};
 use event::outcome::Outcome;
@@ -532,16 +532,15 @@ fn signals(hit: &Hit<'_>, flags: u32, verdict: &Verdict) -> Vec<String> {
 
 /// What ties the hit to others of its view and tells its repeats.
 fn view(hit: &Hit<'_>) -> String {
-    match (hit.group_id, hit.request_id) {
-        (Some(_), _) => {
-            "repeats are told by group id, stage and client time; the group id ties the hits of one view"
-        }
-        (None, Some(_)) => {
-            "repeats are told by request id and stage; the request id ties the hits of one view"
-        }
-        (None, None) => {
-            "neither group id nor request id: no repeat can be told, and nothing is tied to a view"
-        }
+    let is_named = |id: Option<&[u8]>| id.is_some_and(|id| !stands_for_nothing(id));
+    if is_named(hit.group_id) {
+        "repeats are told by group id, stage and client time; the group id ties the hits of one view"
+    } else if is_named(hit.request_id) {
+        "repeats are told by request id and stage; the request id ties the hits of one view"
+    } else if hit.group_id.or(hit.request_id).is_some() {
+        "its id is one that many send who have none: no repeat can be told, and nothing is tied to a view"
+    } else {
+        "neither group id nor request id: no repeat can be told, and nothing is tied to a view"
     }
     .to_owned()
 }

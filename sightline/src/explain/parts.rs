@@ -53,7 +53,10 @@ pub(super) fn explain(
         .map(|part| {
             let is_macro = part.state == PartState::Macro;
             let text = part.decoded.as_deref().unwrap_or(&part.value);
-            let value = if show_values || is_macro || is_open(&part.meaning) {
+            let value = if show_values
+                || is_macro
+                || (is_open(&part.meaning) && (is_ours(&part.meaning) || is_harmless(text)))
+            {
                 part.decoded.clone().unwrap_or_else(|| part.value.clone())
             } else {
                 redacted(text)
@@ -74,7 +77,8 @@ pub(super) fn explain(
                 | PartMeaning::Unknown => None,
             };
             // The name of what no table knows may be a value that has none.
-            let name = if part.meaning == PartMeaning::Unknown && part.name.len() > 24 && !show_values {
+            let is_unknown = part.meaning == PartMeaning::Unknown;
+            let name = if is_unknown && !show_values && (part.name.len() > 24 || !is_harmless(&part.name)) {
                 redacted(&part.name)
             } else {
                 part.name
@@ -92,7 +96,21 @@ pub(super) fn explain(
         .collect()
 }
 
-/// Whether a value says nothing of a person.
+/// Whether the value is one that we gave out.
+fn is_ours(meaning: &PartMeaning) -> bool {
+    matches!(meaning, PartMeaning::Field(Field::Campaign | Field::Placement | Field::LinkExpires))
+}
+
+/// Whether a value of an open meaning can be nobody's identifier: media put all kinds of things into all kinds of places. Words and short values are
+/// harmless, and so is a time: as many digits as one has in seconds, in milliseconds, or written out.
+fn is_harmless(text: &str) -> bool {
+    const SHORT: usize = 12;
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let is_time = digits == text.len() && matches!(digits, 10 | 13 | 14 | 17);
+    text.chars().count() < SHORT || digits == 0 || is_time
+}
+
+/// Whether a value is meant to say nothing of a person.
 fn is_open(meaning: &PartMeaning) -> bool {
     match meaning {
         PartMeaning::Mark | PartMeaning::Signals => true,

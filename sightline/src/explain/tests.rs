@@ -144,6 +144,35 @@ fn values_are_shown_on_request_alone() {
     has(&text, &[OAID, IMEI, "my-request-id-1"]);
 }
 
+/// Media put identifiers where times, marks and systems belong, and leave names away.
+#[test]
+fn an_identifier_in_an_open_place_is_not_shown() {
+    let desk = Desk::new();
+    for url in [
+        format!("/x/k=2148023&p=7V3Km&vx={IMEI}&o="),
+        format!("/x/k=2148023&p=7V3Km&{IMEI}&o="),
+        format!("/x/k=2148023&p=7V3Km&mo={IMEI}&mt={IMEI}&o="),
+        format!("/i?c=2148023&p=7V3Km&os={OAID}&lmt={OAID}&ifa_type={OAID}&cr={OAID}&t={IMEI}"),
+        format!("/i?c=2148023&p=7V3Km&{OAID}"),
+    ] {
+        for more in [&[][..], &["--json"][..]] {
+            let (text, _) = desk.say(&url, more);
+            assert!(!text.contains(IMEI) && !text.contains(OAID), "{url}\n{text}");
+        }
+    }
+    let text = desk.text("/x/k=2148023&p=7V3Km&mo=0&mt=1795348000000&v=12345&o=");
+    has(&text, &["1795348000000"]);
+}
+
+#[test]
+fn an_id_that_stands_for_nothing_tells_no_repeat() {
+    let desk = Desk::new();
+    for id in ["rid=null", "rid=-1&gid=0"] {
+        has(&desk.text(&format!("/i?c=2148023&p=7V3Km&{id}")), &["no repeat can be told"]);
+    }
+    has(&desk.text("/i?c=2148023&p=7V3Km&rid=r-77"), &["the request id ties the hits"]);
+}
+
 #[test]
 fn forms_are_recognised_and_read_as_the_medium_fills_them() {
     let desk = Desk::new();
