@@ -84,6 +84,8 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// Bytes in the forming batch now.
     pub queue_bytes: u64,
+    /// Records in the forming batch now.
+    pub queue_records: u64,
 }
 
 /// The counters behind [`Stats`].
@@ -147,6 +149,10 @@ impl Stats {
     pub(crate) fn of(shared: &Shared) -> Stats {
         let counters = &shared.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (queue_bytes, queue_records) = {
+            let forming = &lock(&shared.mailbox).forming;
+            (forming.bytes.len() as u64, forming.records())
+        };
         Stats {
             records: get(&counters.records),
             frames: get(&counters.frames),
@@ -168,7 +174,8 @@ impl Stats {
             damaged_bytes: get(&counters.damaged_bytes),
             segments: lock(&shared.inventory).segments.len() as u64,
             disk_bytes: get(&shared.disk_bytes),
-            queue_bytes: lock(&shared.mailbox).forming.bytes.len() as u64,
+            queue_bytes,
+            queue_records,
         }
     }
 }

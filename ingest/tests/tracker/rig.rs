@@ -332,6 +332,11 @@ impl Rig {
         })
     }
 
+    /// Records that wait behind the commit that runs.
+    pub(crate) fn queued(&self) -> u64 {
+        self.writers.iter().map(|writer| writer.stats().queue_records).sum()
+    }
+
     /// Where the first lane keeps its journal.
     pub(crate) fn lane_dir(&self) -> PathBuf {
         self.dirs[0].clone()

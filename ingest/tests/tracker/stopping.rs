@@ -64,11 +64,12 @@ fn a_caller_that_goes_away_is_still_counted() {
     rig.disk.set(Mood::Hung);
     let mut stays = rig.connect();
     stays.send(b"GET /i?c=demo&p=p1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("a request that waits for the disk", || !rig.is_disk_idle());
     for _ in 0..4 {
         let mut leaves = rig.connect();
         leaves.send(b"GET /i?c=demo&p=p1 HTTP/1.1\r\nHost: x\r\n\r\n");
     }
-    eventually("requests that wait for the disk", || !rig.is_disk_idle());
+    eventually("requests that wait behind it", || rig.queued() >= 4);
     // The drain's time passes with the disk hung: the connections are dropped, their beacons are not.
     rig.handle.as_ref().expect("running").begin_stop();
     assert!(stays.is_closed());
