@@ -4,6 +4,7 @@
 //! message    = version u8 (1) · kind u8 · form u8 · lower-case hex of the digest (32, 40 or 64 bytes) · [CAID's version]
 //! device key = first 16 bytes of HMAC-SHA-256(key of the epoch, message)
 //! opt-out    = first 16 bytes of HMAC-SHA-256(opt-out key, message without CAID's version)
+//! cookie tag = first 6 bytes of HMAC-SHA-256(opt-out key, 0xc0 · the id's 10 random bytes)
 //! ```
 //!
 //! Both are stored for years: `tests.rs` holds golden values. A CAID's value is itself 32 hex of a digest that no other version shares,
@@ -28,6 +29,8 @@ pub use file::KeyError;
 pub const KEY_BYTES: usize = 32;
 /// Version of the hashed message.
 const MESSAGE_VERSION: u8 = 1;
+/// First byte of the message that makes an id cookie's tag: no version of the other messages.
+const ID_COOKIE_MESSAGE: u8 = 0xc0;
 
 /// 16 bytes of HMAC-SHA-256 under the epoch's device key: what stands for a device in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,6 +162,13 @@ impl KeyRing {
     /// erasure or a copy looks for. An epoch whose key was destroyed is not among them: nothing of it can be found any more.
     pub fn device_keys(&self, id: &Canonical<'_>) -> impl Iterator<Item = (u16, DeviceKey)> {
         self.sealed.iter().chain([&self.current]).map(|epoch| (epoch.number, device_key(epoch, id)))
+    }
+
+    /// What shows that an id of the tracker's id cookie is one that we gave. Under the opt-out key, which does not rotate: a cookie lives longer
+    /// than an epoch.
+    pub(crate) fn id_cookie_tag(&self, random: &[u8]) -> [u8; 6] {
+        let hash = self.opt_out.state.hash(&[&[ID_COOKIE_MESSAGE], random]);
+        hash.first_chunk().copied().unwrap_or_default()
     }
 
     /// What stands for this identifier in the opt-out list.

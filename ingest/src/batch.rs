@@ -186,7 +186,7 @@ async fn decide_all(
             };
             let caller = &Caller { view: repeat.view(&lane.keys, fates.len(), &said.hit), ..*caller };
             lane.tally.read(lane.native, &said.hit);
-            let given = id_cookie::recognise(&mut said, caller, &lane.settings, rules.catalog);
+            let given = id_cookie::recognise(&mut said, caller, &lane.settings, rules.catalog, &lane.keys);
             let now_ms = lane.clock.now_ms();
             let (decision, findings) = beacon::decide(&said, caller, &mut rules, now_ms, record);
             let given = id_cookie::allowed(given, decision, &findings);

@@ -56,7 +56,7 @@ pub(crate) async fn serve(
         lane.tally.read(entry.number, &said.hit);
         let (destination, is_landing_refused) = land(catalog, &said.hit);
         said.is_landing_refused = is_landing_refused;
-        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog);
+        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog, &lane.keys);
         let now_ms = lane.clock.now_ms();
         let mut rules = lane.rules(catalog, opt_outs, now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);

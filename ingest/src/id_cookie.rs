@@ -9,8 +9,9 @@
 
 use catalog::Catalog;
 pub(crate) use event::id_cookie::find;
-use event::id_cookie::{DIGITS, NAME};
+use event::id_cookie::{NAME, RANDOM_BYTES, mint};
 use event::identifier::IdField;
+use event::key::KeyRing;
 use event::record::SourceKind;
 use hyper::header::{HeaderValue, SET_COOKIE};
 
@@ -30,6 +31,7 @@ pub(crate) fn recognise<'a>(
     caller: &Caller<'a>,
     settings: &Settings,
     catalog: &Catalog,
+    keys: &KeyRing,
 ) -> Option<HeaderValue> {
     if !settings.id_cookie
         || caller.sender != Sender::Viewer
@@ -48,7 +50,7 @@ pub(crate) fn recognise<'a>(
             }
             None
         }
-        None => fresh(),
+        None => fresh(keys),
     }
 }
 
@@ -72,11 +74,11 @@ pub(crate) fn give(answer: &mut Answer, cookie: Option<HeaderValue>) {
 }
 
 /// A new cookie; none if the system has no randomness to give.
-fn fresh() -> Option<HeaderValue> {
-    let mut random = [0; DIGITS / 2];
+fn fresh(keys: &KeyRing) -> Option<HeaderValue> {
+    let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).ok()?;
-    let id = u128::from_be_bytes(random);
-    let text = format!("{NAME}={id:032x}; Max-Age={SECONDS}; Path=/; Secure; HttpOnly; SameSite=None");
+    let id = mint(random, keys);
+    let text = format!("{NAME}={id}; Max-Age={SECONDS}; Path=/; Secure; HttpOnly; SameSite=None");
     HeaderValue::try_from(text).ok()
 }
 
@@ -86,12 +88,13 @@ mod tests {
 
     #[test]
     fn a_fresh_cookie_is_found_again_and_no_two_are_alike() {
-        let cookies: Vec<_> = (0..3).map(|_| fresh().expect("randomness")).collect();
+        let keys = KeyRing::generate(|bytes| getrandom::fill(bytes).expect("randomness"));
+        let cookies: Vec<_> = (0..3).map(|_| fresh(&keys).expect("randomness")).collect();
         for cookie in &cookies {
             let text = cookie.to_str().expect("ascii");
             assert!(text.ends_with("; Path=/; Secure; HttpOnly; SameSite=None"), "{text}");
             let pair = text.split(';').next().expect("a pair");
-            assert!(find(pair.as_bytes()).is_some());
+            assert!(event::id_cookie::is_ours(find(pair.as_bytes()).expect("an id"), &keys));
         }
         assert!(cookies[0] != cookies[1] && cookies[1] != cookies[2]);
     }

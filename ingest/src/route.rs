@@ -254,7 +254,7 @@ fn pixel(
             .proved(lane, &headers, uri);
         let mut said = Said::of(entry, entry.read(scratch));
         lane.tally.read(entry.number, &said.hit);
-        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog);
+        let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog, &lane.keys);
         let now_ms = lane.clock.now_ms();
         let mut rules = lane.rules(catalog, opt_outs, now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
