@@ -205,6 +205,7 @@ fn main() {
             .expect("a catalog")
             .into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
+        tombstones: Vec::new(),
         links: aggregator::LinkParts::default(),
         listeners: listener.into(),
         clock: Clock::System,

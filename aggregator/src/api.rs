@@ -21,6 +21,8 @@ mod links;
 mod problem;
 mod trial;
 
+pub(crate) use trial::flag_names;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,7 @@ const CATCH_UP_MAX: Duration = Duration::from_mins(10);
 const QUERY_BYTES_MAX: usize = 2048;
 
 /// The operator's token, as its hash: comparing takes the same time whatever was sent.
+#[derive(Clone)]
 pub struct Token([u8; 32]);
 
 impl Token {
@@ -60,7 +63,8 @@ impl Token {
         Self(Sha256::digest(token.trim().as_bytes()).into())
     }
 
-    fn is(&self, sent: &str) -> bool {
+    /// Whether this is the token. Takes as long for any that is not.
+    pub fn is(&self, sent: &str) -> bool {
         let sent: [u8; 32] = Sha256::digest(sent.as_bytes()).into();
         self.0.ct_eq(&sent).into()
     }

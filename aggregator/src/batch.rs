@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{Catalog, Found};
+use event::key::DeviceKey;
 use event::outcome::Outcome;
 use event::record::{self, Event, OutcomeCounts, Record, TrialHit, flag};
 use sha2::{Digest, Sha256};
 
 use crate::changed;
+use crate::rights::tombstones::Erased;
 use crate::rules::network_number;
 
 /// Portions in which a day is settled; see `schema/events.sql`.
@@ -53,6 +55,8 @@ pub(crate) struct Context<'a> {
     pub(crate) catalog: &'a Catalog,
     /// Dates what has to be set aside.
     pub(crate) now_ms: i64,
+    /// What may not be kept as it came.
+    pub(crate) erased: &'a Erased,
 }
 
 /// Keys a view by its campaign, so that one request id in two campaigns ties nothing.
@@ -102,7 +106,10 @@ impl Batch {
         self.records += 1;
         self.bytes += bytes.len();
         match record::decode(bytes) {
-            Ok(Record::Event(event)) => self.add_event(context, identity, &event),
+            Ok(Record::Event(event)) => {
+                let event = context.erased.blank(event);
+                self.add_event(context, identity, &event);
+            }
             Ok(Record::Outcomes(counts)) => {
                 let newest = self.books.entry(identity.0).or_default();
                 if newest.1.is_empty() || newest.0 < identity.1 {
@@ -141,6 +148,11 @@ impl Batch {
     }
 }
 
+/// What stands for a device in the store. 0 says "no device"; the one key in 2⁶⁴ that would read so gets 1.
+pub(crate) fn device_number(key: &DeviceKey) -> u64 {
+    first_eight(&key.0).max(1)
+}
+
 fn event_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), event: &Event<'_>, day: u16, view: u64) {
     put(out, journal);
     put(out, seq);
@@ -159,8 +171,7 @@ fn event_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), event: &Event<'_>, d
     out.extend_from_slice(&event.device.map_or(0, |device| device.epoch).to_le_bytes());
     out.extend_from_slice(&event.flags.to_le_bytes());
     out.extend_from_slice(&event.catalog_version.to_le_bytes());
-    // 0 says "no device"; the one key in 2⁶⁴ that would read so gets 1.
-    put(out, event.device.map_or(0, |device| first_eight(&device.key.0).max(1)));
+    put(out, event.device.map_or(0, |device| device_number(&device.key)));
     put(out, view);
     out.push(((if view == 0 { seq } else { view }) % BUCKETS) as u8);
     put(out, network_number(event.network));
@@ -236,7 +247,9 @@ mod tests {
     fn what_cannot_be_decoded_is_set_aside_whole() {
         let mut batch = Batch::default();
         let catalog = Catalog::parse("", "catalog.toml").expect("an empty catalog");
-        let context = &mut Context { keys: &mut ViewKeys::default(), catalog: &catalog, now_ms: 9 };
+        let erased = Erased::default();
+        let context =
+            &mut Context { keys: &mut ViewKeys::default(), catalog: &catalog, now_ms: 9, erased: &erased };
         batch.add(context, (1, 2), &[250, 1, 2, 3]);
         assert_eq!((batch.records, batch.records_set_aside), (1, 1));
         assert!(batch.set_aside.ends_with(&[250, 4, 250, 1, 2, 3]));

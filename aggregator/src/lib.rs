@@ -8,7 +8,7 @@
 //!    [`rules`]), next to those in force, and publishes them with one row.
 //! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer.
 //!
-//! [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
+//! [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
 //! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
 //!
 //! # What holds
@@ -26,6 +26,7 @@ mod judge;
 mod loader;
 pub mod metrics;
 mod report;
+mod rights;
 mod rules;
 mod server;
 mod settings;
@@ -45,6 +46,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::api::Api;
 use crate::loader::{Loader, Progress};
 use crate::report::Reporter;
+use crate::rights::tombstones::Tombstones;
 use crate::rules::Rules;
 use crate::settle::Settler;
 use crate::store::Store;
@@ -52,6 +54,7 @@ use crate::work::Worker;
 
 pub use api::{LinkParts, Token, Tokens};
 pub use loader::CURSOR;
+pub use rights::{COPY_BYTES_MAX, COPY_ROWS_MAX, Copied, Erased, Erasure, Rights, RightsError, Tombstone};
 pub use settings::{Settings, SettingsError};
 pub use store::{Password, ServerError, Servers, StoreAt, StoreError, StoreSettings};
 
@@ -82,6 +85,9 @@ pub struct Parts {
     pub clock: Clock,
     /// Where the store is.
     pub store: StoreAt,
+    /// Devices that are erased, as far as others remember it: at a start with an empty store what comes again from the journal must not bring
+    /// them back. The store has its own memory of what was erased in it.
+    pub tombstones: Vec<Tombstone>,
     /// The store's database: letters, digits and underscores. [`DATABASE`] unless several share an engine, as in tests.
     pub database: String,
 }
@@ -134,6 +140,7 @@ pub struct Handle {
     server: JoinHandle<()>,
     loader: JoinHandle<()>,
     background: JoinHandle<()>,
+    rights: Rights,
 }
 
 /// Opens the store and starts loading, settling and reporting. Blocks while the engine starts (about a second).
@@ -147,8 +154,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     // The engine holds its folder for one process; servers serve many.
     let is_alone = matches!(parts.store, StoreAt::Embedded { .. });
     let store = Arc::new(Store::open(parts.store, &parts.database, settings.limits())?);
-    store::migrate(&store, settings.retention_days)?;
-    changed::upgrade(&store)?;
+    let tombstones = prepare(&store, settings, &parts.tombstones, &parts.clock)?;
     let others_load = matches!(parts.source, Source::Kafka(_));
     let (loader, progress) = Loader::new(
         settings,
@@ -156,6 +162,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
             store: Arc::clone(&store),
             catalog: Arc::clone(&parts.catalog),
             clock: parts.clock.clone(),
+            tombstones: Arc::clone(&tombstones),
         },
         parts.source,
     )?;
@@ -171,6 +178,13 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     )?;
     let worker =
         Arc::new(Worker::new(settler, Arc::clone(&progress), settings.settle_interval(), others_load));
+    let rights = Rights::new(
+        Arc::clone(&store),
+        Arc::clone(&worker),
+        Arc::clone(&parts.catalog),
+        parts.clock.clone(),
+        tombstones,
+    );
     let reporter = Arc::new(Reporter {
         store,
         catalog: parts.catalog,
@@ -202,7 +216,20 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         let worker = Arc::clone(&worker);
         move || worker.run()
     })?;
-    Ok(Handle { address, tls_address, progress, worker, stop_server, server, loader, background })
+    Ok(Handle { address, tls_address, progress, worker, stop_server, server, loader, background, rights })
+}
+
+/// Brings the tables to what this program knows, and reads what may not come back into them.
+fn prepare(
+    store: &Store,
+    settings: &Settings,
+    remembered: &[Tombstone],
+    clock: &Clock,
+) -> Result<Arc<Tombstones>, Error> {
+    store::migrate(store, settings.retention_days)?;
+    changed::upgrade(store)?;
+    let retention_ms = settle::retention_ms(settings.retention_days);
+    Ok(Arc::new(Tombstones::open(store, remembered, clock.now_ms(), retention_ms)?))
 }
 
 impl Handle {
@@ -214,6 +241,11 @@ impl Handle {
     /// Where it listens with TLS.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.tls_address
+    }
+
+    /// Erasures and copies.
+    pub fn rights(&self) -> Rights {
+        self.rights.clone()
     }
 
     /// Whether the work goes on.

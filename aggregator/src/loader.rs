@@ -25,6 +25,7 @@ use self::topic::Topic;
 use crate::batch::{Batch, Context, ViewKeys};
 use crate::changed::{self, OpenMark};
 use crate::metrics;
+use crate::rights::tombstones::Tombstones;
 use crate::settings::Settings;
 use crate::statement::{self, Statement};
 use crate::store::{INSERT_DAYS_MAX, Store, StoreError, Work};
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) catalog: catalog::Shared,
     pub(crate) clock: Clock,
+    pub(crate) tombstones: Arc<Tombstones>,
 }
 
 /// The loader's own.
@@ -56,6 +58,7 @@ pub(crate) struct Loader {
     catalog: catalog::Shared,
     progress: Arc<Progress>,
     clock: Clock,
+    tombstones: Arc<Tombstones>,
     feed: Feed,
     batch: Batch,
     keys: ViewKeys,
@@ -109,7 +112,7 @@ impl Loader {
         parts: Parts,
         source: Source,
     ) -> Result<(Self, Arc<Progress>), Error> {
-        let Parts { store, catalog, clock } = parts;
+        let Parts { store, catalog, clock, tombstones } = parts;
         let feed = match source {
             Source::Lanes(writers) => Feed::Lanes(Lanes::open(&writers)?),
             Source::Kafka(cluster) => Feed::Topic(Box::new(Topic::join(cluster)?)),
@@ -123,6 +126,7 @@ impl Loader {
             catalog,
             progress: Arc::clone(&progress),
             clock,
+            tombstones,
             feed,
             batch: Batch::default(),
             keys: ViewKeys::default(),
@@ -185,7 +189,9 @@ impl Loader {
     /// Reads what the feed has, up to a full batch. True if it was read to its end.
     fn read(&mut self) -> bool {
         let catalog = self.catalog.load_full();
-        let context = Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms() };
+        let erased = self.tombstones.read();
+        let context =
+            Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms(), erased: &erased };
         let mut taker = Taker { batch: &mut self.batch, context, events_max: self.events_max };
         let reading = self.feed.read(&mut taker);
         if self.feed.has_taken() {

@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// Counters: name and help.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 15] = [
     (
         "aggregator_records_loaded_total",
         "Records of the journal that are in the store, repeats after a crash included",
@@ -20,6 +20,10 @@ const COUNTERS: [(&str, &str); 14] = [
     ),
     ("aggregator_rebalances_total", "Times that partitions of the events topic came or went"),
     ("aggregator_events_adopted_total", "Unresolved hits that became events"),
+    (
+        "aggregator_hits_erased_total",
+        "Stored hits that lost device, address and agent because a person asked for it",
+    ),
     ("aggregator_days_settled_total", "Settle steps that published a day"),
     ("aggregator_settles_failed_total", "Settle steps that failed and are tried again"),
     ("aggregator_generations_dropped_total", "Old or unfinished generations that were dropped"),
@@ -85,6 +89,7 @@ counters! {
     rebalances = "aggregator_rebalances_total";
     inserts_failed = "aggregator_inserts_failed_total";
     events_adopted = "aggregator_events_adopted_total";
+    hits_erased = "aggregator_hits_erased_total";
     days_settled = "aggregator_days_settled_total";
     settles_failed = "aggregator_settles_failed_total";
     generations_dropped = "aggregator_generations_dropped_total";

@@ -330,7 +330,8 @@ impl Settler {
         self.store.insert(Work::Settle, statement::SETTLED, &row)
     }
 
-    fn published(&self) -> Result<Vec<Published>, StoreError> {
+    /// What is in force.
+    pub(crate) fn published(&self) -> Result<Vec<Published>, StoreError> {
         self.store.rows(Work::Settle, statement::PUBLISHED, &Vec::new())
     }
 

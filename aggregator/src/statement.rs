@@ -48,6 +48,10 @@ statements! { "schema", TABLES,
     DEVICES_SET_ASIDE = "devices_set_aside",
     /// The rules by which days were settled last.
     RULES = "rules",
+    /// Devices that were erased.
+    TOMBSTONES = "tombstones",
+    /// What erasures found.
+    ERASURES = "erasures",
 }
 
 statements! { "sql", STATEMENTS,
@@ -57,6 +61,18 @@ statements! { "sql", STATEMENTS,
     ADOPT_TRIAL = "adopt_trial",
     /// Days that an adoption would change.
     ADOPT_DAYS = "adopt_days",
+    /// Devices that were erased.
+    TOMBSTONES_READ = "tombstones_read",
+    /// What an erasure found before.
+    ERASURES_READ = "erasures_read",
+    /// What an erasure finds.
+    ERASE_COUNT = "erase_count",
+    /// Settled days that are not made again and hold a device.
+    ERASE_SETTLED_DAYS = "erase_settled_days",
+    /// Makes a device unknown in settled days that are not made again.
+    ERASE_SETTLED = "erase_settled",
+    /// What is stored of a device.
+    COPY_ROWS = "copy_rows",
     /// Which of some campaigns have unresolved hits.
     UNRESOLVED_CAMPAIGNS = "unresolved_campaigns",
     /// Which of some placements of a campaign have unresolved hits.
@@ -133,7 +149,22 @@ statements! { "sql", STATEMENTS,
     REPORT_FREQUENCY_EVENTS = "report_frequency_events",
 }
 
+statements! { "sql/change", CHANGES,
+    /// Blanks rows of events.
+    ERASE_ROWS = "erase_rows",
+    /// Takes a device out of a settled table.
+    FORGET_DEVICE = "forget_device",
+    /// Takes the salt out of an erasure.
+    FORGET_SALT = "forget_salt",
+}
+
 statements! { "sql/part", PARTS,
+    /// Which rows an erasure blanks.
+    ERASABLE = "erasable",
+    /// What a copy holds of a row.
+    COPIED_COLUMNS = "copied_columns",
+    /// Which rows a copy holds.
+    COPIED_SCOPE = "copied_scope",
     /// Each writer's newest mark on each day.
     MARKS_BY_WRITER = "marks_by_writer",
     /// State of each day's marks.
@@ -259,6 +290,7 @@ impl Statement {
             let both = TABLES
                 .iter()
                 .chain(STATEMENTS)
+                .chain(CHANGES)
                 .flat_map(|statement| [(statement.text, false), (statement.text, true)]);
             both.map(|(text, settled)| ((text, settled), expand(text, settled, 0))).collect()
         });
@@ -316,17 +348,19 @@ mod tests {
         }
         assert_eq!(RULES.target(), "rules (one, at, lists, campaigns, seconds)");
         for table in TABLES {
-            assert!(table.columns().count() > 3, "{}", table.file);
+            assert!(table.columns().count() >= 3, "{}", table.file);
         }
     }
 
     #[test]
     fn every_part_that_is_named_exists_and_every_file_is_listed() {
-        for statement in TABLES.iter().chain(STATEMENTS) {
+        for statement in TABLES.iter().chain(STATEMENTS).chain(CHANGES) {
             let sql = statement.sql();
             assert!(!sql.trim().is_empty() && !sql.contains("{{"), "{}", statement.file);
         }
-        for (folder, listed) in [("schema", TABLES), ("sql", STATEMENTS), ("sql/part", PARTS)] {
+        for (folder, listed) in
+            [("schema", TABLES), ("sql", STATEMENTS), ("sql/change", CHANGES), ("sql/part", PARTS)]
+        {
             let found = std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))
                 .expect("the folder is in the tree")
                 .filter_map(|entry| {

@@ -252,11 +252,25 @@ impl Store {
     /// # Errors
     /// The store's.
     pub(crate) fn alter(&self, work: Work, table: &str, change: &str) -> Result<(), StoreError> {
+        self.alter_by(work, table, change, &Values::new())
+    }
+
+    /// The same with bound values: for changes of rows. Answers when they are done.
+    ///
+    /// # Errors
+    /// The store's: the change may go on by itself, and can be asked for again.
+    pub(crate) fn alter_by(
+        &self,
+        work: Work,
+        table: &str,
+        change: &str,
+        values: &Values,
+    ) -> Result<(), StoreError> {
         let name = match &self.cluster {
             None => table.to_owned(),
             Some(cluster) => Cluster::local(table) + &cluster.on(),
         };
-        self.execute_text(work, &format!("ALTER TABLE {name} {change}"), &Values::new())
+        self.execute_text(work, &format!("ALTER TABLE {name} {change}"), values)
     }
 
     /// Drops one generation of a day from a settled table.

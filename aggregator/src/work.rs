@@ -158,6 +158,12 @@ impl Worker {
         }
     }
 
+    /// Does something while nothing is adopted.
+    pub(crate) fn without_adoption<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _seen = self.seen_catalog.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
     /// Settles every day that changed, or only `day` if it did.
     pub(crate) fn settle_changed(&self, day: Option<u16>) -> Result<Vec<SettledDay>, StoreError> {
         self.settler.give_up_marks()?;

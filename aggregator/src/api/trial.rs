@@ -45,6 +45,11 @@ const FLAGS: [(u32, &str); 23] = [
     (flag::AGENT_NO_BROWSER, "agent_no_browser"),
 ];
 
+/// The names of flags that are set.
+pub(crate) fn flag_names(flags: u32) -> Vec<&'static str> {
+    FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect()
+}
+
 /// A checked request.
 pub(super) struct Request {
     campaign: String,
@@ -206,7 +211,7 @@ impl From<Row> for Hit {
             outcome: Outcome::from_number(row.outcome).map_or("unknown", Outcome::name),
             source: SourceKind::from_number(row.source).map_or("unknown", SourceKind::name),
             platform: Platform::from_number(row.platform).map_or("unknown", Platform::name),
-            flags: FLAGS.iter().filter(|(bit, _)| row.flags & bit != 0).map(|(_, name)| *name).collect(),
+            flags: flag_names(row.flags),
             identifiers: identifiers.map(identifier).collect(),
             macros_unreplaced: row.macros_unreplaced,
             parameters_unknown: row.parameters_unknown,

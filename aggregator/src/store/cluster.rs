@@ -38,6 +38,8 @@ const SHARDING: &[(&str, &str)] = &[
     ("marks", "cityHash64(day)"),
     ("settled", "cityHash64(day)"),
     ("rules", "one"),
+    ("tombstones", "device"),
+    ("erasures", "request"),
 ];
 
 /// How long a definition waits for the cluster's nodes, seconds.

@@ -9,6 +9,7 @@ mod alone;
 mod api;
 mod aside;
 mod duplicates;
+mod erasing;
 mod ids;
 mod links;
 mod loading;

@@ -105,6 +105,8 @@ pub(crate) struct Rig {
     /// The tracker's address and the keys by which links are made, from the next start on.
     pub public_url: Option<String>,
     pub link_keys: Arc<LinkKeys>,
+    /// What is erased, as others remember it at the next start.
+    pub tombstones: Vec<aggregator::Tombstone>,
     handle: Option<Handle>,
     base: String,
     drops_database: bool,
@@ -216,6 +218,7 @@ impl Rig {
             settings,
             public_url: None,
             link_keys: Arc::default(),
+            tombstones: Vec::new(),
             handle: None,
             base: String::new(),
             drops_database: false,
@@ -234,6 +237,7 @@ impl Rig {
             },
             catalog: Arc::clone(&self.catalog),
             tokens: Tokens { operator: Token::new(TOKEN) },
+            tombstones: self.tombstones.clone(),
             links: LinkParts {
                 base: self.public_url.clone(),
                 keys: Arc::clone(&self.link_keys),
@@ -258,6 +262,12 @@ impl Rig {
         self.handle.take().expect("it runs").stop();
         meanwhile(self);
         self.start();
+    }
+
+    /// Erasures and copies.
+    #[allow(dead_code, reason = "not for every binary of tests")]
+    pub(crate) fn rights(&self) -> aggregator::Rights {
+        self.handle.as_ref().expect("it runs").rights()
     }
 
     pub(crate) fn set_catalog(&self, text: &str) {

@@ -10,6 +10,8 @@ mod api;
 mod aside;
 #[path = "../figures/duplicates.rs"]
 mod duplicates;
+#[path = "../figures/erasing.rs"]
+mod erasing;
 mod faults;
 #[path = "../figures/ids.rs"]
 mod ids;

@@ -170,6 +170,7 @@ fn measure(options: &Options) -> Result<()> {
         source: Source::Kafka(cluster),
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
+        tombstones: Vec::new(),
         links: aggregator::LinkParts::default(),
         listeners: TcpListener::bind("127.0.0.1:0")?.into(),
         clock: Clock::System,

@@ -398,6 +398,7 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
         source,
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
+        tombstones: Vec::new(),
         links: aggregator::LinkParts {
             base: ground.config.public_url.clone(),
             dialects: Arc::clone(&ground.grammars.dialects),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{Bound, Engine, find_library};
-use crate::statement::{STATEMENTS, TABLES};
+use crate::statement::{CHANGES, STATEMENTS, TABLES};
 
 fn cluster() -> Cluster {
     Cluster { name: "main".to_owned(), database: "sightline".to_owned() }
@@ -133,6 +133,7 @@ fn the_engines_parser_takes_every_text_and_the_engine_knows_every_setting() {
         ),
         format!("ALTER TABLE events{on} ADD COLUMN IF NOT EXISTS site LowCardinality(String)"),
     ]);
+    texts.extend(CHANGES.iter().map(|change| format!("ALTER TABLE any_local{on} {}", change.sql())));
     for text in texts {
         // Servers take a form's field up to 128 KiB (`http_max_field_value_size`).
         assert!(text.len() < 100_000, "{} bytes: {}", text.len(), &text[..100]);

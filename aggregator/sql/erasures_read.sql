@@ -1,0 +1,2 @@
+SELECT version, events, unresolved, trial_events, salt, arrayMap(one -> toUInt16(one), erasures.days) AS days
+FROM erasures WHERE request = {request:UInt64} ORDER BY version DESC LIMIT 1
