@@ -25,12 +25,13 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat};
 use event::clock::UnixMs;
-use event::identifier::{ArrivingForm, IdKind};
+use event::identifier::{ArrivingForm, IdKind, LodgeError};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use crate::cookies::{self, Cookies};
 use crate::desk::{Desk, Done, DoneId};
+use crate::metrics::IdResult;
 use crate::origin;
 use crate::problem::Problem;
 use crate::receipt::{ReceiptId, Secret};
@@ -223,7 +224,7 @@ fn by_cookie<T>(from: origin::From, entitled: impl FnOnce() -> Option<T>) -> Res
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     // The library's own message may quote the body: only the place is passed on.
     serde_json::from_slice(body).map_err(|error| Problem::Json { line: error.line(), column: error.column() })
 }
@@ -237,6 +238,14 @@ fn parse_receipt(body: &[u8]) -> Result<(Option<ReceiptId>, Option<Secret>), Pro
     match (receipt, secret) {
         (None, Some(_)) => Err(Problem::UnknownReceipt),
         both => Ok(both),
+    }
+}
+
+/// How an identifier that cannot be taken is counted.
+pub(crate) fn id_result(why: LodgeError) -> IdResult {
+    match why {
+        LodgeError::Bad => IdResult::KnownBad,
+        LodgeError::Malformed(_) => IdResult::Malformed,
     }
 }
 

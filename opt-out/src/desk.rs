@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event::clock::{Clock, UnixMs};
-use event::identifier::{ArrivingForm, IdKind, LodgeError, lodge};
+use event::identifier::{ArrivingForm, IdKind, lodge};
 use event::key::signature::Refused;
 use event::key::{KeyRing, OptOutHash};
 
+use crate::api;
 use crate::apps::{self, Apps};
 use crate::metrics::{IdResult, Metrics};
 use crate::problem::{BadId, Problem};
@@ -18,6 +19,8 @@ use crate::rate::{Rate, Table};
 use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::registry::{Lodging, Registry, RegistryError, Status};
+use crate::requests::Requests;
+use crate::service::Parts;
 use crate::settings::Settings;
 use crate::used::Used;
 
@@ -25,8 +28,10 @@ use crate::used::Used;
 pub(crate) struct Desk {
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
+    /// Where this process can do what they ask for.
+    pub(crate) requests: Option<Requests>,
     pub(crate) metrics: Metrics,
-    keys: Arc<KeyRing>,
+    pub(crate) keys: Arc<KeyRing>,
     clock: Clock,
     rates: Mutex<Table>,
     pub(crate) apps: Apps,
@@ -57,13 +62,8 @@ pub(crate) struct DoneId {
 }
 
 impl Desk {
-    pub(crate) fn new(
-        settings: Settings,
-        registry: Registry,
-        keys: Arc<KeyRing>,
-        clock: Clock,
-        apps: Apps,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts, apps: Apps) -> Self {
+        let Parts { settings, registry, requests, keys, clock } = parts;
         let limits = settings.limits;
         let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
         let rates = Mutex::new(Table::new(rate, limits.addresses_max));
@@ -74,7 +74,7 @@ impl Desk {
             rates: Table::new(app_rate, 2 * settings.app.len()),
             used: settings.app.iter().map(|_| Used::new(app_rate)).collect(),
         });
-        Self { settings, registry, metrics: Metrics::new(), keys, clock, rates, apps, app_calls }
+        Self { settings, registry, requests, metrics: Metrics::new(), keys, clock, rates, apps, app_calls }
     }
 
     pub(crate) fn now_ms(&self) -> UnixMs {
@@ -85,6 +85,9 @@ impl Desk {
     pub(crate) fn observe(&self) {
         let may_measure = self.registry.standing().may_measure(self.clock.now_ms());
         self.metrics.observe(&self.registry.stats(), &self.registry.list().stats(), may_measure);
+        if let Some(requests) = &self.requests {
+            self.metrics.observe_persons(&requests.stats());
+        }
     }
 
     /// Counts a request against its sender's limit.
@@ -159,11 +162,7 @@ impl Desk {
                     });
                 }
                 Some((kind, Err(why))) => {
-                    let result = match why {
-                        LodgeError::Bad => IdResult::KnownBad,
-                        LodgeError::Malformed(_) => IdResult::Malformed,
-                    };
-                    self.metrics.id(kind, result);
+                    self.metrics.id(kind, api::id_result(why));
                     bad.push(BadId { index, why: Some((kind, why)) });
                 }
                 None => bad.push(BadId { index, why: None }),

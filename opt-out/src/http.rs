@@ -5,6 +5,8 @@
 //! | `/`, `/opt-out` | `GET`, `HEAD`: the page; `/opt-out` also `POST`: its form |
 //! | `/opt-out.css` | `GET`, `HEAD` |
 //! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
+//! | `/v1/erasures`, `/v1/copies` | `POST` |
+//! | `/v1/requests/{receipt}`, `/v1/requests/{receipt}/copy` | `GET`, `HEAD`: with the receipt's secret |
 //! | `/openapi.yaml` | `GET`, `HEAD`: the API described |
 //! | `/v1/heartbeat` | `GET`, `HEAD`: for the nodes of a cluster; on one machine there is none |
 //!
@@ -20,9 +22,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
-    SET_COOKIE, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -34,7 +37,8 @@ use crate::metrics::{Answer, Route};
 use crate::page::{self, Language, Notice};
 use crate::problem::Problem;
 use crate::record::Source;
-use crate::{address, api, heartbeat, origin};
+use crate::requests::Kind;
+use crate::{address, api, heartbeat, origin, rights};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -61,7 +65,10 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
         Route::Page => (Answer::Done, home(desk, &request)),
         Route::Style => (Answer::Done, style()),
         Route::Form => submit(desk, peer, request).await,
-        Route::OptOuts | Route::OptIns | Route::Status => call(desk, peer, route, request).await,
+        Route::OptOuts | Route::OptIns | Route::Status | Route::Erasures | Route::Copies => {
+            call(desk, peer, route, request).await
+        }
+        Route::Request | Route::RequestCopy => request_of(desk, peer, route, &request).await,
         Route::Heartbeat => beat(desk),
         Route::Description => (Answer::Done, description()),
         Route::Other => refused(&Problem::NotFound),
@@ -89,10 +96,22 @@ fn route(method: &Method, path: &str) -> (Route, Option<&'static str>) {
         "/v1/opt-outs" => (Route::OptOuts, Some("POST")),
         "/v1/opt-ins" => (Route::OptIns, Some("POST")),
         "/v1/status" => (Route::Status, Some("POST")),
+        "/v1/erasures" => (Route::Erasures, Some("POST")),
+        "/v1/copies" => (Route::Copies, Some("POST")),
         "/openapi.yaml" => (Route::Description, Some("GET, HEAD")),
         heartbeat::PATH => (Route::Heartbeat, Some("GET, HEAD")),
-        _ => (Route::Other, None),
+        _ => match receipt_of(path) {
+            Some((_, "")) => (Route::Request, Some("GET, HEAD")),
+            Some((_, "copy")) => (Route::RequestCopy, Some("GET, HEAD")),
+            Some(_) | None => (Route::Other, None),
+        },
     }
+}
+
+/// The receipt in the path of a request, and what is asked of it.
+fn receipt_of(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/v1/requests/")?;
+    Some(rest.split_once('/').unwrap_or((rest, "")))
 }
 
 fn home(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -138,7 +157,7 @@ async fn call(
 ) -> (Answer, Response<Full<Bytes>>) {
     let (head, body) = request.into_parts();
     let taken = match route {
-        Route::OptOuts => admitted_from_app(desk, peer, &head, body).await,
+        Route::OptOuts | Route::Erasures | Route::Copies => admitted_from_app(desk, peer, &head, body).await,
         _ => admitted(desk, peer, &head.headers, JSON, body).await.map(|body| (body, Source::Api)),
     };
     let (body, source) = match taken {
@@ -151,16 +170,53 @@ async fn call(
         Route::OptOuts => api::opt_outs(desk, &body, source).await,
         Route::OptIns => api::opt_ins(desk, &body, cookies, from).await,
         Route::Status => api::status(desk, &body, cookies, from),
-        Route::Page | Route::Style | Route::Form | Route::Heartbeat | Route::Description | Route::Other => {
-            Err(Problem::NotFound)
-        }
+        Route::Erasures => rights::ask(desk, Kind::Erasure, &body, source, (&head.headers, from)).await,
+        Route::Copies => rights::ask(desk, Kind::Copy, &body, source, (&head.headers, from)).await,
+        Route::Page
+        | Route::Style
+        | Route::Form
+        | Route::Request
+        | Route::RequestCopy
+        | Route::Heartbeat
+        | Route::Description
+        | Route::Other => Err(Problem::NotFound),
     };
     match done {
         Ok(done) => {
-            let mut response = data(StatusCode::OK, done.body);
+            let is_begun = matches!(route, Route::Erasures | Route::Copies);
+            let status = if is_begun { StatusCode::ACCEPTED } else { StatusCode::OK };
+            let mut response = data(status, done.body);
             done.cookies.into_iter().for_each(|cookie| {
                 response.headers_mut().append(SET_COOKIE, cookie);
             });
+            (Answer::Done, response)
+        }
+        Err(problem) => refused(&problem),
+    }
+}
+
+/// A person's request, asked after by its holder.
+async fn request_of(
+    desk: &Desk,
+    peer: IpAddr,
+    route: Route,
+    request: &Request<Incoming>,
+) -> (Answer, Response<Full<Bytes>>) {
+    let (receipt, _) = receipt_of(request.uri().path()).unwrap_or_default();
+    if let Err(problem) = admit_address(desk, peer, request.headers()) {
+        return refused(&problem);
+    }
+    let body = match route {
+        Route::RequestCopy => rights::copy(desk, receipt, request.headers()).await,
+        _ => rights::state(desk, receipt, request.headers()).map(|answer| answer.body),
+    };
+    match body {
+        Ok(body) => {
+            let mut response = data(StatusCode::OK, body);
+            if route == Route::RequestCopy {
+                let saved = HeaderValue::from_static("attachment; filename=\"sightline-copy.json\"");
+                response.headers_mut().insert(CONTENT_DISPOSITION, saved);
+            }
             (Answer::Done, response)
         }
         Err(problem) => refused(&problem),

@@ -16,6 +16,11 @@
 //! First [`Standing::may_measure`]: a node of a cluster that cannot know every opt-out measures nobody. Then [`List::contains`] or a thread's own
 //! [`Reader`]: overlay, then [`filter`], then [`exact`] set. No lock, no allocation.
 //!
+//! # The path of a request for erasure or a copy
+//!
+//! `rights` reads it and what proves it: the browser's id cookie, an app's signature, or nothing. [`requests`] keeps it, and says to whoever does
+//! the work what is to be done. Its state is for the holder of its secret.
+//!
 //! # Promises
 //!
 //! * Opted out means durable and in force before it is said. It survives restarts, and rotations of the device key: the opt-out key is another.
@@ -46,6 +51,8 @@ mod rate;
 pub mod receipt;
 pub mod record;
 pub mod registry;
+pub mod requests;
+mod rights;
 pub mod service;
 pub mod settings;
 pub mod standing;
@@ -56,8 +63,9 @@ mod used;
 pub use key_file::KeyFileError;
 pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{FollowParts, FollowState, Following, Registry, RegistryError, follow};
+pub use requests::{RequestError, Requests};
 pub use service::{Handle, Parts, ServiceError, service, start};
-pub use settings::{App, Limits, ListSettings, RegistrySettings, Settings, SettingsError};
+pub use settings::{App, Limits, ListSettings, RegistrySettings, RequestSettings, Settings, SettingsError};
 pub use standing::{Grant, Standing};
 
 /// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.

@@ -10,11 +10,16 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use crate::list::ListStats;
 use crate::registry::RegistryStats;
+use crate::requests::RequestStats;
 
 const REQUESTS: &str = "opt_out_requests_total";
 const IDS: &str = "opt_out_ids_total";
 const OPT_OUTS: &str = "opt_out_lodgings_total";
 const OPT_INS: &str = "opt_out_withdrawals_total";
+const PERSONS: &str = "opt_out_persons_requests_total";
+const PERSONS_WAITING: &str = "opt_out_persons_requests_waiting";
+const PERSONS_OVERDUE: &str = "opt_out_persons_requests_overdue";
+const PERSONS_RUNNING: &str = "opt_out_persons_requests_running";
 const CONNECTIONS: &str = "opt_out_connections";
 const ACCEPT_FAILURES: &str = "opt_out_accept_failures_total";
 const RECEIPTS: &str = "opt_out_registry_receipts";
@@ -67,6 +72,14 @@ labels! {
         OptIns = "opt_ins",
         /// `POST /v1/status`.
         Status = "status",
+        /// `POST /v1/erasures`.
+        Erasures = "erasures",
+        /// `POST /v1/copies`.
+        Copies = "copies",
+        /// `GET /v1/requests/{receipt}`.
+        Request = "request",
+        /// `GET /v1/requests/{receipt}/copy`.
+        RequestCopy = "request_copy",
         /// `GET /v1/heartbeat`.
         Heartbeat = "heartbeat",
         /// `GET /openapi.yaml`.
@@ -95,10 +108,34 @@ labels! {
     IdResult {
         /// In the registry.
         Lodged = "lodged",
+        /// Sought in what is stored: of a request for erasure or a copy.
+        Sought = "sought",
         /// A value that many devices send.
         KnownBad = "known_bad",
         /// Not of its kind's form.
         Malformed = "malformed",
+    }
+}
+
+labels! {
+    /// What a person asks for.
+    Asked {
+        /// To be erased.
+        Erasure = "erasure",
+        /// A copy.
+        Copy = "copy",
+    }
+}
+
+labels! {
+    /// What proves that it is the person's device.
+    Proved {
+        /// The browser's id cookie.
+        Browser = "browser",
+        /// An app's signature.
+        App = "app",
+        /// Nothing.
+        Nothing = "none",
     }
 }
 
@@ -112,6 +149,10 @@ pub(crate) struct Metrics {
     pub(crate) opt_outs_cookie: Counter,
     pub(crate) opt_ins_receipt: Counter,
     pub(crate) opt_ins_cookie: Counter,
+    persons: Vec<Vec<Counter>>,
+    persons_waiting: Gauge,
+    persons_overdue: Gauge,
+    persons_running: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) accept_failures: Counter,
     receipts: Gauge,
@@ -138,6 +179,9 @@ impl Metrics {
         let id = |kind: IdKind, result: IdResult| {
             zero_counter(counter!(IDS, "kind" => kind.name(), "result" => result.label()))
         };
+        let person = |asked: Asked, proved: Proved| {
+            zero_counter(counter!(PERSONS, "kind" => asked.label(), "proof" => proved.label()))
+        };
         Self {
             requests: Route::ALL.map(|route| Answer::ALL.map(|answer| request(route, answer)).into()).into(),
             ids: IdKind::ALL.map(|kind| IdResult::ALL.map(|result| id(kind, result)).into()).into(),
@@ -146,6 +190,10 @@ impl Metrics {
             opt_outs_cookie: zero_counter(counter!(OPT_OUTS, "by" => "cookie")),
             opt_ins_receipt: zero_counter(counter!(OPT_INS, "by" => "receipt")),
             opt_ins_cookie: zero_counter(counter!(OPT_INS, "by" => "cookie")),
+            persons: Asked::ALL.map(|asked| Proved::ALL.map(|proved| person(asked, proved)).into()).into(),
+            persons_waiting: zero_gauge(gauge!(PERSONS_WAITING)),
+            persons_overdue: zero_gauge(gauge!(PERSONS_OVERDUE)),
+            persons_running: zero_gauge(gauge!(PERSONS_RUNNING)),
             connections: zero_gauge(gauge!(CONNECTIONS)),
             accept_failures: zero_counter(counter!(ACCEPT_FAILURES)),
             receipts: zero_gauge(gauge!(RECEIPTS)),
@@ -183,6 +231,21 @@ impl Metrics {
         if let Some(counter) = results.and_then(|results| results.get(result as usize)) {
             counter.increment(1);
         }
+    }
+
+    /// Counts a person's request that was taken in.
+    pub(crate) fn person(&self, asked: Asked, proved: Proved) {
+        let counter = self.persons.get(asked as usize).and_then(|proofs| proofs.get(proved as usize));
+        if let Some(counter) = counter {
+            counter.increment(1);
+        }
+    }
+
+    /// Once a second: how persons' requests are.
+    pub(crate) fn observe_persons(&self, stats: &RequestStats) {
+        self.persons_waiting.set(stats.waiting as f64);
+        self.persons_overdue.set(stats.overdue as f64);
+        self.persons_running.set(stats.running as f64);
     }
 
     /// Once a second: how the registry and the list are, and whether a tracker may measure by that list.
@@ -299,6 +362,19 @@ fn describe() {
         "Opt-outs done: a receipt for identifiers, one for a signed call of an app, or the browser's cookie."
     );
     describe_counter!(OPT_INS, "Opt-outs taken back: by receipt, or the browser's cookie.");
+    describe_counter!(
+        PERSONS,
+        "Persons' requests that were taken in, by what is asked for and what proves it."
+    );
+    describe_gauge!(
+        PERSONS_WAITING,
+        "Persons' requests that wait for the operator: sightline requests list."
+    );
+    describe_gauge!(
+        PERSONS_OVERDUE,
+        "Those of them that wait longer than opt_out.requests.answer_working_days: answer them now."
+    );
+    describe_gauge!(PERSONS_RUNNING, "Persons' requests that are accepted and not done yet.");
     describe_gauge!(CONNECTIONS, "Open connections.");
     describe_counter!(ACCEPT_FAILURES, "Connections that the system could not hand over.");
     describe_gauge!(RECEIPTS, "Receipts in the registry, withdrawn ones included.");

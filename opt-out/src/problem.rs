@@ -8,6 +8,7 @@ use hyper::StatusCode;
 
 use crate::metrics::Answer;
 use crate::registry::RegistryError;
+use crate::requests::{KEYS_MAX, RequestError};
 
 /// Seconds after which a request that the registry could not take may come again.
 const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
@@ -45,6 +46,14 @@ pub(crate) enum Problem {
     /// A call that says to be an app's and is not shown to be.
     Signature(Refused),
     Unavailable,
+    /// No identifier, and no id cookie of ours.
+    NoProof,
+    /// More than one request can look for.
+    TooManyKeys(usize),
+    /// What only an aggregator in the same process can do.
+    NotOffered,
+    /// No copy to be fetched: not made yet, or deleted.
+    NoCopy,
 }
 
 /// An identifier that cannot be lodged: which, and why.
@@ -76,15 +85,19 @@ impl BadId {
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoCopy => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken | Self::Json { .. } | Self::Form => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoIds | Self::TooManyIds(_) | Self::BadIds(_) | Self::Version => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::NotOffered => StatusCode::NOT_IMPLEMENTED,
+            Self::NoIds
+            | Self::TooManyIds(_)
+            | Self::BadIds(_)
+            | Self::Version
+            | Self::NoProof
+            | Self::TooManyKeys(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
             Self::RateLimited(_) | Self::AppRateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
@@ -112,6 +125,10 @@ impl Problem {
             Self::RateLimited(_) | Self::AppRateLimited(_) => "rate_limited",
             Self::Signature(_) => "bad_signature",
             Self::Unavailable => "unavailable",
+            Self::NoProof => "no_proof",
+            Self::TooManyKeys(_) => "too_many_keys",
+            Self::NotOffered => "not_offered",
+            Self::NoCopy => "no_copy",
         }
     }
 
@@ -139,6 +156,14 @@ impl Problem {
                 format!("too many signed calls of this app (opt_out.limits.app_requests_per_minute): try again in {seconds} seconds")
             }
             Self::Signature(refused) => format!("nothing was done: {refused}"),
+            Self::NoProof => "the request names no identifier, and brings no id cookie that the tracker gave this browser: nothing is \
+                              recognised by this browser, so there is nothing to erase or to copy. For a device, name its identifier"
+                .into(),
+            Self::TooManyKeys(limit) => format!("these identifiers have more than {limit} stored forms together: send several requests"),
+            Self::NotOffered => "this installation runs the opt-out role apart from the store, and cannot do this over the network yet: turn to \
+                                 its operator. Nothing was done"
+                .into(),
+            Self::NoCopy => "there is no copy: it is not made yet, or it was deleted after the days for which it is kept".into(),
             Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later; it may yet be in force by itself. \
                                   The browser's opt-out cookie works all the same: the page /opt-out sets it"
                 .into(),
@@ -159,6 +184,28 @@ impl Problem {
             Self::RateLimited(_) | Self::AppRateLimited(_) => Answer::RateLimited,
             Self::Unavailable => Answer::Unavailable,
             _ => Answer::Refused,
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    /// What could not be done with a request. What is ours is logged here: it holds nothing of the request.
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Unknown => Self::UnknownReceipt,
+            RequestError::TooManyKeys => Self::TooManyKeys(KEYS_MAX),
+            RequestError::NotWaiting(_)
+            | RequestError::Why
+            | RequestError::Full { .. }
+            | RequestError::Unavailable(_)
+            | RequestError::Damaged(_)
+            | RequestError::Journal(_)
+            | RequestError::Read(_)
+            | RequestError::Io(_)
+            | RequestError::Random(_) => {
+                tracing::error!(%error, "a person's request was not taken");
+                Self::Unavailable
+            }
         }
     }
 }

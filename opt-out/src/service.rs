@@ -23,6 +23,7 @@ use crate::desk::Desk;
 use crate::http;
 use crate::key_file::KeyFileError;
 use crate::registry::{Registry, RegistryError};
+use crate::requests::Requests;
 use crate::settings::{Settings, SettingsError};
 
 /// Pause after the system could not hand a connection over (no file descriptors, no memory): it passes or it does not.
@@ -40,6 +41,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The opened registry.
     pub registry: Registry,
+    /// Requests for erasure and for copies, where somebody in this process does them; else they are answered with 501.
+    pub requests: Option<Requests>,
     /// The keys; only the opt-out key is used.
     pub keys: Arc<KeyRing>,
     /// Where the time comes from.
@@ -131,7 +134,7 @@ pub async fn service(
 ) -> Result<(), ServiceError> {
     let apps = check(&parts)?;
     let doors = Doors::open(listeners.into())?;
-    let desk = Arc::new(Desk::new(parts.settings, parts.registry, parts.keys, parts.clock, apps));
+    let desk = Arc::new(Desk::new(parts, apps));
     let places = Arc::new(Semaphore::new(desk.settings.limits.connections_max));
     let mut connections = JoinSet::new();
     let mut observe = tokio::time::interval(OBSERVE_INTERVAL);

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -33,6 +34,8 @@ const HEARTBEAT_URLS_MAX: usize = 16;
 /// Most apps, and most keys of one.
 const APPS_MAX: usize = 1_000;
 const APP_KEYS_MAX: usize = 8;
+/// Most days that may be named as holidays.
+const HOLIDAYS_MAX: usize = 1_000;
 /// Longest domain, bytes (RFC 1035).
 const DOMAIN_BYTES_MAX: usize = 253;
 
@@ -84,6 +87,8 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// The list that beacons are held against.
     pub list: ListSettings,
+    /// Requests for erasure and for copies.
+    pub requests: RequestSettings,
 }
 
 impl Default for Settings {
@@ -103,6 +108,7 @@ impl Default for Settings {
             limits: Limits::default(),
             registry: RegistrySettings::default(),
             list: ListSettings::default(),
+            requests: RequestSettings::default(),
         }
     }
 }
@@ -162,7 +168,8 @@ impl Settings {
         self.check_apps()?;
         self.limits.check()?;
         self.registry.check()?;
-        self.list.check()
+        self.list.check()?;
+        self.requests.check()
     }
 
     fn check_apps(&self) -> Result<(), SettingsError> {
@@ -365,6 +372,67 @@ impl RegistrySettings {
             ..journal::Settings::default()
         }
     }
+}
+
+/// Requests for erasure and for copies, and the clock of their answers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestSettings {
+    /// Requests of any state; at the limit new ones get 503. Erasures are remembered for good, so that nothing of them comes back: about 2 KiB of
+    /// memory each. Default 100,000.
+    pub requests_max: usize,
+    /// Requests by a typed identifier that wait for the operator; at the limit new ones get 503. Default 1,000.
+    pub waiting_max: usize,
+    /// Working days within which a request is to be answered, Monday to Friday; the day of asking is not counted. Default 15.
+    pub answer_working_days: u32,
+    /// Days that are no working days, as "2027-01-01": public holidays are not known by themselves. At most 1,000. Default: none.
+    #[serde(deserialize_with = "days")]
+    pub holidays: Vec<NaiveDate>,
+    /// Offset of the calendar on which working days are counted, minutes east of UTC, -720 to 840. Default 480, China.
+    pub utc_offset_minutes: i32,
+    /// Days for which the file of a copy can be fetched; then it is deleted. Default 7.
+    pub copy_days_max: u32,
+}
+
+impl Default for RequestSettings {
+    fn default() -> Self {
+        Self {
+            requests_max: 100_000,
+            waiting_max: 1_000,
+            answer_working_days: 15,
+            holidays: Vec::new(),
+            utc_offset_minutes: 480,
+            copy_days_max: 7,
+        }
+    }
+}
+
+impl RequestSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        within("opt_out.requests.requests_max", self.requests_max as u64, 1, 10_000_000)?;
+        within("opt_out.requests.waiting_max", self.waiting_max as u64, 1, 1_000_000)?;
+        within("opt_out.requests.answer_working_days", u64::from(self.answer_working_days), 1, 365)?;
+        within("opt_out.requests.copy_days_max", u64::from(self.copy_days_max), 1, 365)?;
+        if !(-720..=840).contains(&self.utc_offset_minutes) {
+            let problem = format!("= {} is not allowed: -720 to 840", self.utc_offset_minutes);
+            return Err(SettingsError { key: "opt_out.requests.utc_offset_minutes".into(), problem });
+        }
+        if self.holidays.len() > HOLIDAYS_MAX {
+            let problem = format!("has {} days, at most {HOLIDAYS_MAX} are allowed", self.holidays.len());
+            return Err(SettingsError { key: "opt_out.requests.holidays".into(), problem });
+        }
+        Ok(())
+    }
+}
+
+/// Days as texts.
+fn days<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<NaiveDate>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let day = |text: String| {
+        text.parse()
+            .map_err(|_| serde::de::Error::custom(format!("{text:?} is no day: write it as \"2027-01-01\"")))
+    };
+    texts.into_iter().map(day).collect()
 }
 
 /// How the list is built.

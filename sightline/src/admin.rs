@@ -3,6 +3,10 @@
 //!
 //! `/live` answers 200 while the process runs. `/ready` answers 200 if every part is ready and 503 if one is not, with a JSON
 //! object of the parts; `/ready?part=clicks` asks for one part, for balancers that send clicks and pixels different ways.
+//!
+//! `/v1/requests` is the operator's queue of persons' requests ([`requests`]); it does ask for a token.
+
+pub(crate) mod requests;
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -12,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
 };
@@ -27,6 +32,10 @@ use crate::metrics::Exporter;
 const CONNECTIONS_MAX: usize = 64;
 /// A request's head must be complete after this.
 const HEAD_SECONDS_MAX: u64 = 5;
+/// Where persons' requests are.
+const REQUESTS: &str = "/v1/requests";
+/// Longest that an answer about them may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
@@ -50,6 +59,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     exporter: Exporter,
+    desk: Option<requests::Desk>,
 ) -> anyhow::Result<()> {
     listener.set_nonblocking(true).context("cannot use the admin listener")?;
     let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the admin listener")?;
@@ -64,16 +74,25 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let (readiness, exporter) = (Arc::clone(&readiness), exporter.clone());
+        let (readiness, exporter, desk) = (Arc::clone(&readiness), exporter.clone(), desk.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let mut answer = answer(&request, &readiness, &exporter);
-                // Where a body ends, a proxy may see otherwise: what follows it is nobody's request.
-                let headers = request.headers();
-                if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (readiness, exporter, desk) = (Arc::clone(&readiness), exporter.clone(), desk.clone());
+                async move {
+                    // Where a body ends, a proxy may see otherwise: what follows it is nobody's request.
+                    let headers = request.headers();
+                    let with_body =
+                        headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+                    let mut answer = if request.uri().path().starts_with(REQUESTS) {
+                        of_requests(desk.as_ref(), request).await
+                    } else {
+                        answer(&request, &readiness, &exporter)
+                    };
+                    if with_body {
+                        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    Ok::<_, Infallible>(answer)
                 }
-                async move { Ok::<_, Infallible>(answer) }
             });
             let served = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -87,6 +106,16 @@ pub(crate) async fn serve(
             drop(slot);
         });
     }
+}
+
+/// Persons' requests, within a time limit: a body may be sent slowly.
+async fn of_requests(desk: Option<&requests::Desk>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let told = tokio::time::timeout(REQUEST_TIMEOUT, requests::answer(desk, request)).await;
+    let (status, body) =
+        told.unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, json!({"error": "it took too long"})));
+    let mut response = text(status, body.to_string());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn answer<B>(request: &Request<B>, readiness: &Readiness, exporter: &Exporter) -> Response<Full<Bytes>> {

@@ -24,6 +24,8 @@ pub(crate) enum Listener {
     Tracker,
     /// Report API.
     Reports,
+    /// Admin port.
+    Admin,
 }
 
 /// An answer, whatever its status.
@@ -74,6 +76,7 @@ impl Client {
         let (address, role) = match listener {
             Listener::Tracker => (instance.tracker, "tracker"),
             Listener::Reports => (instance.reports, "report API"),
+            Listener::Admin => (instance.admin, "admin port"),
         };
         let Some(address) = address else {
             bail!("the instance on {} (pid {}) runs no {role}", data.root().display(), instance.pid);

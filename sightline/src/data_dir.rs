@@ -13,6 +13,7 @@
 //! DATA/keys/opt-out.receipts how many receipts the opt-out registry has had: its folder cannot be lost unseen
 //! DATA/journal/lane-<n>/     journal lanes
 //! DATA/opt-out/              opt-out registry
+//! DATA/requests/             persons' requests for erasure and copies; the copies, until they are deleted  0600
 //! DATA/store/                event store and figures
 //! ```
 //!
@@ -116,6 +117,11 @@ impl DataDir {
     /// The opt-out registry.
     pub(crate) fn opt_out(&self) -> PathBuf {
         self.root.join("opt-out")
+    }
+
+    /// Persons' requests, and copies that were made for them.
+    pub(crate) fn requests(&self) -> PathBuf {
+        self.root.join("requests")
     }
 
     /// Event store and figures.

@@ -5,7 +5,7 @@
 //! | [`cli`] | the command line as types |
 //! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
-//! | [`client`], [`replay`], [`report`], [`table`] | the commands that speak to a running instance |
+//! | [`client`], [`replay`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
 //!
 //! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
@@ -30,6 +30,7 @@ mod metrics;
 mod place;
 mod replay;
 mod report;
+mod requests;
 mod roles;
 mod sdk_config;
 mod table;
@@ -104,6 +105,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::SdkConfig(args) => sdk_config::run(args, out).map(|()| true),
         Command::Report(args) => report::run(args, out).map(|()| true),
         Command::Settle(args) => report::run_settle(args, out).map(|()| true),
+        Command::Requests(command) => requests::run(command, out),
         Command::Demo(args) => demo::run(args, out),
         Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
         Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),

@@ -5,6 +5,7 @@ mod kafka;
 mod openapi;
 mod outage;
 mod page;
+mod persons;
 mod service;
 mod signed;
 mod support;

@@ -50,7 +50,7 @@ const FORMS: [(&str, [IdField; 2], [&str; 5]); 3] = [
     ("caid", [IdField::Caid, IdField::CaidMd5], CAID),
 ];
 
-type Headers = [(&'static str, String); 3];
+pub(crate) type Headers = [(&'static str, String); 3];
 
 fn file(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
@@ -84,7 +84,7 @@ fn role(dir: &Path) -> Role {
     Role::start(&dir.join("registry"), settings(dir))
 }
 
-fn headers(name: &str, secret: &str, time: i64, target: &str, body: &str) -> Headers {
+pub(crate) fn headers(name: &str, secret: &str, time: i64, target: &str, body: &str) -> Headers {
     let asked = Asked::of("POST", target, |_| None);
     let secret = Secret::new(secret).expect("a good secret");
     [
@@ -285,8 +285,13 @@ fn a_service_does_not_start_without_its_apps_keys() {
         let clock = Clock::manual(NOW_MS);
         let (registry, _) =
             opt_out::Registry::open(&dir.path().join("registry"), &settings, clock.clone()).expect("opens");
-        let parts =
-            opt_out::Parts { settings: settings.clone(), registry: registry.clone(), keys: keys(), clock };
+        let parts = opt_out::Parts {
+            settings: settings.clone(),
+            registry: registry.clone(),
+            requests: None,
+            keys: keys(),
+            clock,
+        };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let error = opt_out::start(parts, listener).err().expect("refused").to_string();
         assert!(error.contains(said) && !error.contains(SECRET), "{error}");

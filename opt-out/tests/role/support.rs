@@ -12,7 +12,7 @@ use event::identifier::{IdField, identify};
 use event::key::KeyRing;
 use event::profile::Remap;
 use event::record::Platform;
-use opt_out::{Handle, List, Parts, Registry, Settings};
+use opt_out::{Handle, List, Parts, Registry, Requests, Settings};
 use serde_json::Value;
 
 /// Longest wait for anything in these tests.
@@ -28,6 +28,8 @@ pub(crate) struct Role {
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
     pub(crate) list: List,
+    /// Persons' requests, where the role was started with them.
+    pub(crate) requests: Option<Requests>,
     pub(crate) handle: Handle,
 }
 
@@ -45,6 +47,21 @@ impl Role {
         Self::serve(registry, list, settings, keys, clock)
     }
 
+    /// A role that takes persons' requests too: registry and requests in folders of their own.
+    pub(crate) fn start_for_persons(
+        dir: &Path,
+        settings: Settings,
+        keys: Arc<KeyRing>,
+        clock: Clock,
+    ) -> Self {
+        let registry_dir = dir.join("registry");
+        std::fs::create_dir_all(&registry_dir).expect("a folder");
+        let (registry, list) =
+            Registry::open(&registry_dir, &settings, clock.clone()).expect("the registry opens");
+        let requests = Requests::open(&dir.join("requests"), &settings, clock.clone()).expect("they open");
+        Self::serve_with(registry, list, Some(requests), settings, (keys, clock))
+    }
+
     /// The service over an open registry.
     pub(crate) fn serve(
         registry: Registry,
@@ -53,22 +70,36 @@ impl Role {
         keys: Arc<KeyRing>,
         clock: Clock,
     ) -> Self {
+        Self::serve_with(registry, list, None, settings, (keys, clock))
+    }
+
+    fn serve_with(
+        registry: Registry,
+        list: List,
+        requests: Option<Requests>,
+        settings: Settings,
+        (keys, clock): (Arc<KeyRing>, Clock),
+    ) -> Self {
         let parts = Parts {
             settings: settings.clone(),
             registry: registry.clone(),
+            requests: requests.clone(),
             keys: Arc::clone(&keys),
             clock: clock.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let handle = opt_out::start(parts, listener).expect("the service starts");
-        Self { keys, clock, settings, registry, list, handle }
+        Self { keys, clock, settings, registry, list, requests, handle }
     }
 
     /// Stops it and starts it again from what lies on the disk.
     pub(crate) fn restart(self, dir: &Path) -> Self {
-        let Self { keys, clock, settings, registry, list, handle } = self;
+        let Self { keys, clock, settings, registry, list, requests, handle } = self;
         handle.stop();
-        drop((registry, list));
+        if let Some(requests) = &requests {
+            requests.close();
+        }
+        drop((registry, list, requests));
         Self::start_with(dir, settings, keys, clock)
     }
 

@@ -9,6 +9,7 @@
 mod certificates;
 mod ground;
 mod registry;
+mod rights;
 mod running;
 
 use std::io::Write;

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use ingest::forwarder::{self, Forwarder};
 use journal::Writer;
-use opt_out::Registry;
+use opt_out::{Registry, Requests};
 use tokio::task::JoinHandle;
 
 use super::certificates;
 use super::registry::{self, OptOuts};
+use super::rights::Runner;
 use super::{Ground, Roles, Signals, Want};
+use crate::admin::requests::Desk;
 use crate::admin::{self, Part, Readiness};
 use crate::catalog_file::Watch;
 use crate::catalog_topic::Following;
@@ -37,6 +39,8 @@ struct Handles {
     catalog: Option<Following>,
     page: Option<opt_out::Handle>,
     aggregator: Option<aggregator::Handle>,
+    requests: Option<Requests>,
+    rights: Option<Runner>,
 }
 
 /// Everything that runs.
@@ -101,14 +105,16 @@ impl Running {
     fn start_roles(&mut self, ground: &Ground, want: Want) -> anyhow::Result<()> {
         let admin_listener = bind("admin", ground.config.admin.listen)?;
         self.instance.admin = Some(address_of(&admin_listener)?);
+        let requests = open_requests(ground, want)?;
         // Handed over one by one, so that a start that fails knows what to stop.
+        self.handles().requests.clone_from(&requests);
         if want.opt_out {
             let opt_outs = registry::open(ground, want)?;
             let (list, standing) = (opt_outs.list().clone(), opt_outs.standing());
             let registry = opt_outs.registry().cloned();
             self.handles().opt_outs = Some(opt_outs);
             if let Some(registry) = registry.filter(|_| want.page) {
-                let page = start_page(ground, registry)?;
+                let page = start_page(ground, registry, requests.clone())?;
                 self.instance.opt_out = Some(page.address());
                 self.instance.opt_out_tls = page.tls_address();
                 self.handles().page = Some(page);
@@ -128,10 +134,15 @@ impl Running {
             forget_reader(&ground.lanes, aggregator::CURSOR)?;
         }
         if want.aggregator {
-            let aggregator = start_aggregator(ground)?;
+            let aggregator = start_aggregator(ground, requests.as_ref())?;
             self.instance.reports = Some(aggregator.address());
             self.instance.reports_tls = aggregator.tls_address();
+            let rights = aggregator.rights();
             self.handles().aggregator = Some(aggregator);
+            if let Some(requests) = &requests {
+                let runner = Runner::start(requests.clone(), rights)?;
+                self.handles().rights = Some(runner);
+            }
         } else if ground.cluster.is_none() && want.lanes {
             hold_for_aggregator(&ground.lanes)?;
         }
@@ -144,7 +155,9 @@ impl Running {
             );
             self.tasks.push(tokio::spawn(watch.run()));
         }
-        let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone());
+        let desk =
+            requests.map(|requests| Desk { requests, token: aggregator::Token::new(&ground.operator_token) });
+        let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone(), desk);
         self.tasks.push(tokio::spawn(admin));
         if let Some(certificates) = &ground.certificates {
             self.instance.certificate_name = sole_name(&certificates.names());
@@ -258,6 +271,9 @@ impl Running {
         if handles.aggregator.as_ref().is_some_and(|aggregator| !aggregator.is_running()) {
             return Some("aggregator");
         }
+        if handles.rights.as_ref().is_some_and(|rights| !rights.is_running()) {
+            return Some("thread of persons' requests");
+        }
         if handles.forwarder.as_ref().is_some_and(|forwarder| !forwarder.is_running()) {
             return Some("forwarder");
         }
@@ -278,6 +294,12 @@ impl Running {
         let rest = tokio::task::spawn_blocking(move || {
             if let Some(page) = handles.page {
                 page.stop();
+            }
+            if let Some(rights) = handles.rights {
+                rights.stop();
+            }
+            if let Some(requests) = handles.requests {
+                requests.close();
             }
             if let Some(opt_outs) = handles.opt_outs {
                 keep_receipts(Some(&opt_outs), &data);
@@ -343,11 +365,31 @@ fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("a listener has no address")
 }
 
-fn start_page(ground: &Ground, registry: Registry) -> anyhow::Result<opt_out::Handle> {
+/// Persons' requests, where opt-out page and aggregator are in this process: with Kafka between them there is no way from one to the other.
+fn open_requests(ground: &Ground, want: Want) -> anyhow::Result<Option<Requests>> {
+    if !(want.page && want.aggregator && ground.cluster.is_none()) {
+        return Ok(None);
+    }
+    let dir = ground.data.requests();
+    let requests = Requests::open(&dir, &ground.config.opt_out, ground.clock.clone())
+        .with_context(|| format!("persons' requests in {} cannot be opened", dir.display()))?;
+    Ok(Some(requests))
+}
+
+fn start_page(
+    ground: &Ground,
+    registry: Registry,
+    requests: Option<Requests>,
+) -> anyhow::Result<opt_out::Handle> {
     let settings = ground.config.opt_out.clone();
     let listeners = listeners(ground, "opt_out", settings.listen, settings.listen_tls)?;
-    let parts =
-        opt_out::Parts { settings, registry, keys: Arc::clone(&ground.keys), clock: ground.clock.clone() };
+    let parts = opt_out::Parts {
+        settings,
+        registry,
+        requests,
+        keys: Arc::clone(&ground.keys),
+        clock: ground.clock.clone(),
+    };
     opt_out::start(parts, listeners).context("cannot start the opt-out page")
 }
 
@@ -379,7 +421,7 @@ fn start_tracker(
     })
 }
 
-fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
+fn start_aggregator(ground: &Ground, requests: Option<&Requests>) -> anyhow::Result<aggregator::Handle> {
     let settings = &ground.config.reports;
     let store = &ground.config.store;
     let source = match &ground.cluster {
@@ -398,7 +440,7 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
         source,
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
-        tombstones: Vec::new(),
+        tombstones: requests.map(Requests::erased).unwrap_or_default().into_iter().map(tombstone).collect(),
         links: aggregator::LinkParts {
             base: ground.config.public_url.clone(),
             dialects: Arc::clone(&ground.grammars.dialects),
@@ -417,6 +459,10 @@ fn start_aggregator(ground: &Ground) -> anyhow::Result<aggregator::Handle> {
     started
         .map_err(|_| anyhow!("the aggregator panicked while it started"))?
         .context("cannot start the aggregator")
+}
+
+fn tombstone((devices, until_ms): (Vec<event::key::DeviceKey>, i64)) -> aggregator::Tombstone {
+    aggregator::Tombstone { devices, until_ms }
 }
 
 /// Where no aggregator runs, its cursors still have to hold the segments that it will read.
@@ -473,8 +519,8 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
     })
 }
 
-async fn serve_admin(listener: TcpListener, readiness: Readiness, exporter: Exporter) {
-    if let Err(error) = admin::serve(listener, readiness, exporter).await {
+async fn serve_admin(listener: TcpListener, readiness: Readiness, exporter: Exporter, desk: Option<Desk>) {
+    if let Err(error) = admin::serve(listener, readiness, exporter, desk).await {
         tracing::error!(error = format_args!("{error:#}"), "the admin port ended");
     }
 }

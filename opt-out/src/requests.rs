@@ -1,0 +1,441 @@
+//! What people ask of what is stored of them: to be erased, or a copy. Who may ask, in which state a request is, and until when it has to be answered.
+//!
+//! It owns the requests and their journal. It must never see an identifier, only keys that were made of one; never say that something is asked for
+//! before that is durable; and never tell anything of a request to whoever has not its secret. The work itself is the aggregator's, which another
+//! crate wires to this one: [`Requests::next_after`] says what is to be done, [`Requests::finish`] takes what came of it. What is not finished is handed out
+//! again, after a crash too, so the work has to bear being done twice.
+//!
+//! # A request's way
+//!
+//! ```text
+//!  asked ──► waiting ──► running ──► done
+//!     │         │            └─────► not linkable     nothing was stored under the identifier
+//!     │         └───► refused        by the operator, who says why
+//!     └─────────────► running        where the request proves that the device is the asker's
+//! ```
+//!
+//! An id that somebody typed is no proof: it waits for the operator, who has [`RequestSettings::answer_working_days`] for it ([`due`]).
+//!
+//! # The journal
+//!
+//! One of its own beside the registry's: no node that measures has any use for it, and a program that does not know it can still read the registry.
+//! Each record is a whole request as it is now ([`record`]); the newest one of a number stands.
+
+pub mod due;
+pub mod record;
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event::clock::{Clock, UnixMs};
+use event::key::DeviceKey;
+use thiserror::Error;
+
+pub use self::record::{Counts, Key, Kind, Proof, Request, State};
+use crate::receipt::{ReceiptId, Secret, SecretDigest};
+use crate::settings::{RequestSettings, Settings};
+
+/// Name of the cursor that keeps the whole journal.
+const CURSOR: &str = "requests";
+/// Keys of one request: 20 identifiers of the kind with the most forms under three epochs fit.
+pub const KEYS_MAX: usize = 8_192;
+/// Longest reason of a refusal, bytes.
+pub const WHY_BYTES_MAX: usize = 1_000;
+
+/// Why a request was not taken or not changed.
+#[derive(Debug, Error)]
+pub enum RequestError {
+    /// No request of this number and secret. The caller's; nothing tells which of the two is wrong.
+    #[error("no request has this number")]
+    Unknown,
+    /// It does not wait for the operator. The caller's.
+    #[error("the request does not wait for a decision: it is {}", .0.name())]
+    NotWaiting(State),
+    /// A reason that is empty or too long. The caller's.
+    #[error("say why, in 1 to {WHY_BYTES_MAX} bytes")]
+    Why,
+    /// More keys than a record holds. The caller's.
+    #[error("too many identifiers for one request: at most {KEYS_MAX} keys can be looked for")]
+    TooManyKeys,
+    /// Too many requests. The operator's: answer those that wait, or raise the limit.
+    #[error("there are as many requests as {limit} allows")]
+    Full {
+        /// The setting.
+        limit: &'static str,
+    },
+    /// The journal took it not. Ours or the disk's; the caller may retry.
+    #[error("the requests' journal takes nothing now: {0}")]
+    Unavailable(String),
+    /// The journal is damaged. The operator's: restore the folder from a copy.
+    #[error(
+        "the requests' journal is damaged: {0}; restore its folder from a copy, or erased devices may come back"
+    )]
+    Damaged(String),
+    /// The journal cannot be opened.
+    #[error("the requests' journal: {0}")]
+    Journal(#[from] ::journal::Error),
+    /// The disk cannot be read.
+    #[error("the requests' journal: {0}")]
+    Read(#[from] ::journal::ReadError),
+    /// The folders cannot be made, or the disk.
+    #[error("the folder of the requests: {0}")]
+    Io(#[from] std::io::Error),
+    /// The system gave no random bytes. Ours; may pass.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What the asker gets, once.
+pub struct Submitted {
+    /// The request.
+    pub request: Request,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// Requests in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestStats {
+    /// Requests that wait for the operator.
+    pub waiting: u64,
+    /// Those of them that should have been answered.
+    pub overdue: u64,
+    /// Requests that are accepted and not done.
+    pub running: u64,
+}
+
+/// The requests. Cheap to clone. Its changes wait for the disk: call them where that may be.
+#[derive(Clone)]
+pub struct Requests(Arc<Inner>);
+
+struct Inner {
+    settings: RequestSettings,
+    clock: Clock,
+    copies: PathBuf,
+    writer: journal::Writer,
+    /// Holds the whole journal back from removal.
+    _cursor: Mutex<journal::Reader>,
+    /// One change at a time, so that what is decided on still holds when it is written.
+    turn: Mutex<()>,
+    book: Mutex<Book>,
+}
+
+/// The requests as they are.
+#[derive(Default)]
+struct Book {
+    by_number: BTreeMap<u32, Request>,
+    by_receipt: HashMap<ReceiptId, u32, ahash::RandomState>,
+}
+
+impl Book {
+    fn put(&mut self, request: Request) {
+        self.by_receipt.insert(request.receipt, request.number);
+        self.by_number.insert(request.number, request);
+    }
+}
+
+impl Requests {
+    /// Opens the requests in `dir`, makes the folder if it is not there, and reads them. Copies of data stand in `dir/copies`.
+    ///
+    /// # Errors
+    /// [`RequestError`]: damage, an unknown version, the disk.
+    pub fn open(dir: &Path, settings: &Settings, clock: Clock) -> Result<Self, RequestError> {
+        let (log, copies) = (dir.join("journal"), dir.join("copies"));
+        std::fs::create_dir_all(&log)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&copies)?;
+        let own = clock.clone();
+        let (writer, recovery) =
+            journal::Lane::open(&log, settings.registry.journal(), Arc::new(move || own.now_ms()))?;
+        if !(recovery.damaged.is_empty()
+            && recovery.missing_segments.is_empty()
+            && recovery.set_aside.is_empty())
+        {
+            return Err(RequestError::Damaged("files are missing or unreadable".to_owned()));
+        }
+        let mut reader = writer.reader(CURSOR)?;
+        let mut book = Book::default();
+        while let Some(frame) = reader.next_frame()? {
+            if frame.lost_before > 0 {
+                return Err(RequestError::Damaged(format!("{} records are missing", frame.lost_before)));
+            }
+            for (_, bytes) in frame.records() {
+                book.put(record::decode(bytes).map_err(|error| RequestError::Damaged(error.to_string()))?);
+            }
+        }
+        let inner = Inner {
+            settings: settings.requests.clone(),
+            clock,
+            copies,
+            writer,
+            _cursor: Mutex::new(reader),
+            turn: Mutex::new(()),
+            book: Mutex::new(book),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Takes a request in, durably. With proof it runs; else it waits for the operator.
+    ///
+    /// # Errors
+    /// [`RequestError::Full`], [`RequestError::TooManyKeys`], [`RequestError::Unavailable`].
+    pub fn submit(&self, kind: Kind, proof: Proof, keys: Vec<Key>) -> Result<Submitted, RequestError> {
+        if keys.len() > KEYS_MAX {
+            return Err(RequestError::TooManyKeys);
+        }
+        let _turn = self.turn();
+        let now_ms = self.0.clock.now_ms();
+        let is_proved = proof != Proof::Typed;
+        let secret = Secret::new(random()?);
+        let (number, receipt) = {
+            let book = self.book();
+            if book.by_number.len() >= self.0.settings.requests_max {
+                return Err(RequestError::Full { limit: "opt_out.requests.requests_max" });
+            }
+            let waiting = book.by_number.values().filter(|request| request.state == State::Waiting).count();
+            if !is_proved && waiting >= self.0.settings.waiting_max {
+                return Err(RequestError::Full { limit: "opt_out.requests.waiting_max" });
+            }
+            let number = book.by_number.last_key_value().map_or(1, |(last, _)| last + 1);
+            (number, new_receipt(&book)?)
+        };
+        let request = Request {
+            number,
+            receipt,
+            secret: secret.digest(),
+            kind,
+            proof,
+            state: if is_proved { State::Running } else { State::Waiting },
+            asked_ms: now_ms,
+            decided_ms: is_proved.then_some(now_ms),
+            finished_ms: None,
+            why: String::new(),
+            counts: Counts::default(),
+            keys: keys.into(),
+        };
+        self.write(request.clone())?;
+        Ok(Submitted { request, secret })
+    }
+
+    /// A request, for whoever has its secret. Takes as long where there is none of this number.
+    pub fn of_holder(&self, receipt: ReceiptId, secret: &Secret) -> Option<Request> {
+        const NOBODYS: SecretDigest = SecretDigest([0; 32]);
+        let book = self.book();
+        let request = book.by_receipt.get(&receipt).and_then(|number| book.by_number.get(number));
+        let matches = request.map_or(&NOBODYS, |request| &request.secret).matches(secret);
+        request.filter(|_| matches).cloned()
+    }
+
+    /// A request by its number, for the operator.
+    pub fn get(&self, number: u32) -> Option<Request> {
+        self.book().by_number.get(&number).cloned()
+    }
+
+    /// All requests, or those that wait, oldest first, for the operator; at most `limit` of them, and how many there are.
+    pub fn list(&self, only_waiting: bool, limit: usize) -> (Vec<Request>, usize) {
+        let book = self.book();
+        let wanted = |request: &&Request| !only_waiting || request.state == State::Waiting;
+        let number = book.by_number.values().filter(wanted).count();
+        // Of all of them the newest are wanted; of those that wait, the oldest.
+        let skipped = if only_waiting { 0 } else { number.saturating_sub(limit) };
+        (book.by_number.values().filter(wanted).skip(skipped).take(limit).cloned().collect(), number)
+    }
+
+    /// The operator's yes: the request runs.
+    ///
+    /// # Errors
+    /// [`RequestError::Unknown`], [`RequestError::NotWaiting`], [`RequestError::Unavailable`].
+    pub fn accept(&self, number: u32) -> Result<Request, RequestError> {
+        self.decide(number, State::Running, String::new())
+    }
+
+    /// The operator's no, and why, which the asker reads.
+    ///
+    /// # Errors
+    /// [`RequestError::Why`], and as [`Requests::accept`].
+    pub fn refuse(&self, number: u32, why: &str) -> Result<Request, RequestError> {
+        let why = why.trim();
+        if why.is_empty() || why.len() > WHY_BYTES_MAX {
+            return Err(RequestError::Why);
+        }
+        self.decide(number, State::Refused, why.to_owned())
+    }
+
+    fn decide(&self, number: u32, state: State, why: String) -> Result<Request, RequestError> {
+        let _turn = self.turn();
+        let mut request = self.get(number).ok_or(RequestError::Unknown)?;
+        if request.state != State::Waiting {
+            return Err(RequestError::NotWaiting(request.state));
+        }
+        request.state = state;
+        request.decided_ms = Some(self.0.clock.now_ms());
+        request.why = why;
+        if state == State::Refused {
+            // Nothing is looked for any more.
+            request.keys = Box::default();
+        }
+        self.write(request.clone())?;
+        Ok(request)
+    }
+
+    /// The oldest request after this number that is to be done.
+    pub fn next_after(&self, number: u32) -> Option<Request> {
+        let book = self.book();
+        let mut later = book.by_number.range(number.saturating_add(1)..).map(|(_, request)| request);
+        later.find(|request| request.state == State::Running).cloned()
+    }
+
+    /// Takes in what came of a request; `None` where nothing was stored under its keys.
+    ///
+    /// # Errors
+    /// [`RequestError::Unavailable`]: it is handed out again.
+    pub fn finish(&self, number: u32, counts: Option<Counts>) -> Result<Request, RequestError> {
+        let _turn = self.turn();
+        let mut request = self.get(number).ok_or(RequestError::Unknown)?;
+        if request.state != State::Running {
+            return Ok(request);
+        }
+        request.state = if counts.is_some() { State::Done } else { State::NotLinkable };
+        request.counts = counts.unwrap_or_default();
+        request.finished_ms = Some(self.0.clock.now_ms());
+        if request.kind == Kind::Copy {
+            request.keys = Box::default();
+        }
+        self.write(request.clone())?;
+        Ok(request)
+    }
+
+    /// The keys of every erasure that was accepted, and when: what was received before must not come back.
+    pub fn erased(&self) -> Vec<(Vec<DeviceKey>, UnixMs)> {
+        let book = self.book();
+        let erasures = book.by_number.values().filter(|request| request.kind == Kind::Erasure);
+        erasures
+            .filter_map(|request| {
+                let until_ms = request.until_ms()?;
+                Some((request.keys.iter().map(|key| key.device).collect(), until_ms))
+            })
+            .collect()
+    }
+
+    /// Where the file of a copy stands.
+    pub fn copy_path(&self, receipt: ReceiptId) -> PathBuf {
+        self.0.copies.join(format!("{receipt}.json"))
+    }
+
+    /// Until when the file of a copy that was finished is kept. Unix milliseconds.
+    pub fn copy_until_ms(&self, request: &Request) -> Option<UnixMs> {
+        let is_copy = request.kind == Kind::Copy && request.state == State::Done;
+        let days = i64::from(self.0.settings.copy_days_max);
+        request.finished_ms.filter(|_| is_copy).map(|finished_ms| finished_ms + days * 86_400_000)
+    }
+
+    /// Removes the files of copies that were kept long enough, and what belongs to no request. How many.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove_old_copies(&self) -> std::io::Result<usize> {
+        let now_ms = self.0.clock.now_ms();
+        let mut removed = 0;
+        for entry in std::fs::read_dir(&self.0.copies)? {
+            let path = entry?.path();
+            let receipt = path.file_stem().and_then(|stem| stem.to_str()).and_then(ReceiptId::parse);
+            let keep = receipt.is_some_and(|receipt| {
+                let book = self.book();
+                let request = book.by_receipt.get(&receipt).and_then(|number| book.by_number.get(number));
+                request.is_some_and(|request| {
+                    request.state == State::Running
+                        || self.copy_until_ms(request).is_some_and(|until_ms| now_ms < until_ms)
+                })
+            });
+            if !keep {
+                std::fs::remove_file(&path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The day at whose end a request has to be answered.
+    pub fn due(&self, request: &Request) -> chrono::NaiveDate {
+        due::due(&self.0.settings, request.asked_ms)
+    }
+
+    /// Whether it waits for an answer longer than it may.
+    pub fn is_overdue(&self, request: &Request) -> bool {
+        request.state == State::Waiting
+            && due::local_day(&self.0.settings, self.0.clock.now_ms()) > self.due(request)
+    }
+
+    /// The requests in numbers.
+    pub fn stats(&self) -> RequestStats {
+        let book = self.book();
+        let mut stats = RequestStats::default();
+        for request in book.by_number.values() {
+            match request.state {
+                State::Waiting => {
+                    stats.waiting += 1;
+                    stats.overdue += u64::from(self.is_overdue(request));
+                }
+                State::Running => stats.running += 1,
+                State::Refused | State::Done | State::NotLinkable => {}
+            }
+        }
+        stats
+    }
+
+    /// Takes no more. Blocks until what is under way is on the disk.
+    pub fn close(&self) {
+        self.0.writer.close();
+    }
+
+    /// Writes a request as it is now, and takes it in force once that is durable.
+    fn write(&self, request: Request) -> Result<(), RequestError> {
+        let unavailable = |error: &dyn std::fmt::Display| RequestError::Unavailable(error.to_string());
+        let commit = self.0.writer.append(&record::encode(&request)).map_err(|error| unavailable(&error))?;
+        commit.wait().map_err(|error| unavailable(&error))?;
+        note(&request);
+        self.book().put(request);
+        Ok(())
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A request is put in whole: a panic elsewhere leaves nothing half done.
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one place that every act on a request passes, once it is durable: where it is noted for whoever audits.
+fn note(request: &Request) {
+    tracing::info!(
+        request = request.number,
+        kind = request.kind.name(),
+        state = request.state.name(),
+        proof = request.proof.name(),
+        app = request.proof.app(),
+        keys = request.keys.len(),
+        "a person's request"
+    );
+}
+
+fn new_receipt(book: &Book) -> Result<ReceiptId, RequestError> {
+    loop {
+        let receipt = ReceiptId(random()?);
+        if !book.by_receipt.contains_key(&receipt) {
+            return Ok(receipt);
+        }
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], RequestError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(RequestError::Random)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! The bytes of a request in its journal: each record is a whole request as it is now.
+//!
+//! No identifier and no secret: keyed hashes of the one, a digest of the other. `golden/` holds one file for each form.
+//!
+//! # Layout, version 1
+//!
+//! Little-endian. The frame of the journal around it carries the checksum.
+//!
+//! ```text
+//! offset  bytes  field
+//!      0      1  version = 1
+//!      1      1  kind: 1 erasure, 2 copy
+//!      2      1  state: 1 waiting, 2 running, 3 refused, 4 done, 5 not linkable
+//!      3      1  proof: 1 the browser's id cookie, 2 an app's signature, 3 none
+//!      4      4  number
+//!      8     10  receipt's number
+//!     18     32  SHA-256 of the receipt's secret
+//!     50      8  when it was asked for, Unix milliseconds, signed
+//!     58      8  when it was decided, likewise, 0 where it was not
+//!     66      8  when it was finished, likewise
+//!     74     24  counts: hits in figures, hits without a known placement, hits of tests
+//!     98      8  counts: days settled again u32, days whose figures stand u32
+//!    106      9  counts: rows of a copy u64, whether it holds all u8
+//!    115      1  a, length of the app's name, 0 where there is none
+//!    116      a  the app's name
+//!  116+a      2  w, length of the reason of a refusal
+//!  118+a      w  the reason, UTF-8
+//!        2+19·n  n, then each key: epoch u16, kind of the identifier u8, device key
+//! ```
+
+use event::clock::UnixMs;
+use event::identifier::IdKind;
+use event::key::DeviceKey;
+use thiserror::Error;
+
+use crate::receipt::{ReceiptId, SecretDigest};
+use crate::record::AppName;
+
+/// The version that is written and read.
+pub const VERSION: u8 = 1;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To be erased.
+    Erasure = 1,
+    /// A copy of what is stored.
+    Copy = 2,
+}
+
+impl Kind {
+    /// The name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Erasure => "erasure",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing proves whose device it is: the operator decides.
+    Waiting = 1,
+    /// Accepted, not done yet.
+    Running = 2,
+    /// Refused by the operator.
+    Refused = 3,
+    /// Done.
+    Done = 4,
+    /// Nothing was stored under the identifier.
+    NotLinkable = 5,
+}
+
+impl State {
+    /// The name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Refused => "refused",
+            Self::Done => "done",
+            Self::NotLinkable => "not_linkable",
+        }
+    }
+}
+
+/// What shows that the device is the asker's. Purpose: whether an operator has to look, and an auditor. Sensitivity: none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The id cookie that the tracker gave this browser.
+    Browser,
+    /// The signature of a registered app, which read the identifier from the system.
+    App(AppName),
+    /// None: somebody typed an identifier.
+    Typed,
+}
+
+impl Proof {
+    /// The name in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::App(_) => "app",
+            Self::Typed => "none",
+        }
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> Option<&str> {
+        match self {
+            Self::App(name) => Some(name.as_str()),
+            Self::Browser | Self::Typed => None,
+        }
+    }
+
+    fn number(&self) -> u8 {
+        match self {
+            Self::Browser => 1,
+            Self::App(_) => 2,
+            Self::Typed => 3,
+        }
+    }
+}
+
+/// One key that the device of an identifier can have in what is stored. Purpose: to be found. Sensitivity: pseudonymous while the epoch's key exists.
+/// Retention: of an erasure as long as the requests, so that nothing of it comes back; of a copy until it is made; of a refused request until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Epoch of the key that made it.
+    pub epoch: u16,
+    /// Kind of the identifier.
+    pub kind: IdKind,
+    /// The key.
+    pub device: DeviceKey,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Hits in figures that lost the device.
+    pub events: u64,
+    /// Hits whose campaign or placement is not known, likewise.
+    pub unresolved: u64,
+    /// Hits on placements that are being tested, likewise.
+    pub trial_events: u64,
+    /// Days whose figures were made again.
+    pub days_settled: u32,
+    /// Days whose figures stand, in which the device became one that nobody can tell.
+    pub days_standing: u32,
+    /// Hits in a copy.
+    pub rows: u64,
+    /// Whether the copy holds all of them.
+    pub is_complete: bool,
+}
+
+/// One request, as it is.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its place in the order of asking, from 1: what the operator calls it. Sensitivity: none.
+    pub number: u32,
+    /// Number of the receipt: what the asker calls it. Public.
+    pub receipt: ReceiptId,
+    /// Digest of the receipt's secret. Purpose: only its holder may ask. Sensitivity: none without the secret.
+    pub secret: SecretDigest,
+    /// What is asked for.
+    pub kind: Kind,
+    /// What shows that the device is the asker's.
+    pub proof: Proof,
+    /// How far it is.
+    pub state: State,
+    /// When it was asked for. Unix milliseconds. Purpose: the clock of the answer. Sensitivity: low.
+    pub asked_ms: UnixMs,
+    /// When it was accepted or refused. Unix milliseconds.
+    pub decided_ms: Option<UnixMs>,
+    /// When it was done. Unix milliseconds.
+    pub finished_ms: Option<UnixMs>,
+    /// Why it was refused, in the operator's words; empty where it was not.
+    pub why: String,
+    /// What came of it.
+    pub counts: Counts,
+    /// What is looked for.
+    pub keys: Box<[Key]>,
+}
+
+impl Request {
+    /// What was received before this moment is what the request is about; `None` while it is not accepted. Unix milliseconds.
+    pub fn until_ms(&self) -> Option<UnixMs> {
+        self.decided_ms.filter(|_| matches!(self.state, State::Running | State::Done | State::NotLinkable))
+    }
+}
+
+/// Why bytes are not a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Written by a newer program. The operator's to solve: run that one.
+    #[error(
+        "record version {0} is not known to this program (it knows {VERSION}): run the version that wrote it, or a newer one"
+    )]
+    UnknownVersion(u8),
+    /// A known version, but not its form. Ours or the disk's.
+    #[error("a record is malformed")]
+    Malformed,
+}
+
+/// The bytes of a request.
+pub fn encode(request: &Request) -> Vec<u8> {
+    let mut bytes = vec![VERSION, request.kind as u8, request.state as u8, request.proof.number()];
+    bytes.extend(request.number.to_le_bytes());
+    bytes.extend(request.receipt.0);
+    bytes.extend(request.secret.0);
+    for at_ms in [Some(request.asked_ms), request.decided_ms, request.finished_ms] {
+        bytes.extend(at_ms.unwrap_or(0).to_le_bytes());
+    }
+    let Counts { events, unresolved, trial_events, days_settled, days_standing, rows, is_complete } =
+        request.counts;
+    for hits in [events, unresolved, trial_events] {
+        bytes.extend(hits.to_le_bytes());
+    }
+    for days in [days_settled, days_standing] {
+        bytes.extend(days.to_le_bytes());
+    }
+    bytes.extend(rows.to_le_bytes());
+    bytes.push(u8::from(is_complete));
+    // A name has at most 64 bytes, a reason and a list of keys what the requests allow.
+    let app = request.proof.app().unwrap_or_default();
+    bytes.push(app.len() as u8);
+    bytes.extend(app.as_bytes());
+    bytes.extend((request.why.len() as u16).to_le_bytes());
+    bytes.extend(request.why.as_bytes());
+    bytes.extend((request.keys.len() as u16).to_le_bytes());
+    for key in &request.keys {
+        bytes.extend(key.epoch.to_le_bytes());
+        bytes.push(key.kind as u8);
+        bytes.extend(key.device.0);
+    }
+    bytes
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// [`DecodeError`]; the caller must not go on without it.
+pub fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
+    let (version, mut rest) = bytes.split_first().ok_or(DecodeError::Malformed)?;
+    if *version != VERSION {
+        return Err(DecodeError::UnknownVersion(*version));
+    }
+    let request = decode_v1(&mut rest);
+    request.filter(|_| rest.is_empty()).ok_or(DecodeError::Malformed)
+}
+
+fn decode_v1(rest: &mut &[u8]) -> Option<Request> {
+    let [kind, state, proof] = take(rest)?;
+    let kind = [Kind::Erasure, Kind::Copy].into_iter().find(|known| *known as u8 == kind)?;
+    let states = [State::Waiting, State::Running, State::Refused, State::Done, State::NotLinkable];
+    let state = states.into_iter().find(|known| *known as u8 == state)?;
+    let number = u32::from_le_bytes(take(rest)?);
+    let (receipt, secret) = (ReceiptId(take(rest)?), SecretDigest(take(rest)?));
+    let [asked_ms, decided_ms, finished_ms] = [time(rest)?, time(rest)?, time(rest)?];
+    let counts = Counts {
+        events: u64::from_le_bytes(take(rest)?),
+        unresolved: u64::from_le_bytes(take(rest)?),
+        trial_events: u64::from_le_bytes(take(rest)?),
+        days_settled: u32::from_le_bytes(take(rest)?),
+        days_standing: u32::from_le_bytes(take(rest)?),
+        rows: u64::from_le_bytes(take(rest)?),
+        is_complete: match take(rest)? {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        },
+    };
+    let [app_length] = take(rest)?;
+    let app = text(rest, usize::from(app_length))?;
+    let proof = match (proof, app) {
+        (1, "") => Proof::Browser,
+        (2, app) => Proof::App(AppName::new(app)?),
+        (3, "") => Proof::Typed,
+        _ => return None,
+    };
+    let why_length = u16::from_le_bytes(take(rest)?);
+    let why = text(rest, usize::from(why_length))?.to_owned();
+    let count = u16::from_le_bytes(take(rest)?);
+    let keys = (0..count).map(|_| key(rest)).collect::<Option<Box<[_]>>>()?;
+    Some(Request {
+        number,
+        receipt,
+        secret,
+        kind,
+        proof,
+        state,
+        asked_ms: asked_ms?,
+        decided_ms,
+        finished_ms,
+        why,
+        counts,
+        keys,
+    })
+}
+
+fn key(rest: &mut &[u8]) -> Option<Key> {
+    let epoch = u16::from_le_bytes(take(rest)?);
+    let [kind] = take(rest)?;
+    Some(Key { epoch, kind: IdKind::from_number(kind)?, device: DeviceKey(take(rest)?) })
+}
+
+/// A time, or none.
+#[expect(clippy::option_option, reason = "bytes that are missing are no time that is missing")]
+fn time(rest: &mut &[u8]) -> Option<Option<UnixMs>> {
+    let at_ms = i64::from_le_bytes(take(rest)?);
+    Some((at_ms != 0).then_some(at_ms))
+}
+
+fn text<'r>(rest: &mut &'r [u8], length: usize) -> Option<&'r str> {
+    let (text, left) = rest.split_at_checked(length)?;
+    *rest = left;
+    std::str::from_utf8(text).ok()
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, left) = rest.split_first_chunk()?;
+    *rest = left;
+    Some(*taken)
+}

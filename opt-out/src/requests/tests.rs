@@ -1,0 +1,210 @@
+//! Requests: their bytes against what was once written, their way through the states, and what a start brings back.
+
+use event::identifier::IdKind;
+use tempfile::tempdir;
+
+use super::*;
+use crate::record::AppName;
+use crate::requests::record::{DecodeError, decode, encode};
+use crate::tests::Random;
+
+const WAITING_V1: &[u8] = include_bytes!("../../golden/request-waiting-v1.bin");
+const DONE_V1: &[u8] = include_bytes!("../../golden/request-done-v1.bin");
+
+/// 2026-11-20T12:00:00Z, a Friday.
+const FRIDAY_MS: i64 = 1_795_176_000_000;
+const DAY_MS: i64 = 86_400_000;
+
+fn key(number: u8) -> Key {
+    Key { epoch: 1, kind: IdKind::Oaid, device: DeviceKey([number; 16]) }
+}
+
+fn waiting() -> Request {
+    Request {
+        number: 7,
+        receipt: ReceiptId(*b"0123456789"),
+        secret: SecretDigest([0xa5; 32]),
+        kind: Kind::Copy,
+        proof: Proof::Typed,
+        state: State::Waiting,
+        asked_ms: 1_795_300_000_123,
+        decided_ms: None,
+        finished_ms: None,
+        why: String::new(),
+        counts: Counts::default(),
+        keys: Box::new([
+            key(1),
+            Key { epoch: 0x0203, kind: IdKind::Imei, device: DeviceKey(*b"abcdefghijklmnop") },
+        ]),
+    }
+}
+
+fn done() -> Request {
+    Request {
+        kind: Kind::Erasure,
+        proof: Proof::App(AppName::new("com.example.player").expect("a name")),
+        state: State::Done,
+        decided_ms: Some(1_795_300_000_456),
+        finished_ms: Some(1_795_300_000_789),
+        why: "理由".to_owned(),
+        counts: Counts {
+            events: 1,
+            unresolved: 2,
+            trial_events: 3,
+            days_settled: 4,
+            days_standing: 5,
+            rows: 6,
+            is_complete: true,
+        },
+        keys: Box::new([key(9)]),
+        ..waiting()
+    }
+}
+
+#[test]
+fn bytes_are_what_they_once_were() {
+    for (name, request, golden) in
+        [("request-waiting-v1", waiting(), WAITING_V1), ("request-done-v1", done(), DONE_V1)]
+    {
+        let bytes = encode(&request);
+        if std::env::var_os("SIGHTLINE_GOLDEN").is_some() {
+            let path = format!("{}/golden/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+            std::fs::write(path, &bytes).expect("written");
+            continue;
+        }
+        assert_eq!(bytes, golden, "{name}");
+        assert_eq!(encode(&decode(golden).expect("a request")), golden, "{name}");
+        for end in 0..golden.len() {
+            assert!(decode(&golden[..end]).is_err(), "{name}, cut at {end}");
+        }
+        assert!(decode(&[golden, b"x"].concat()).is_err());
+    }
+    assert_eq!(decode(&[2, 1, 1]).err(), Some(DecodeError::UnknownVersion(2)));
+}
+
+#[test]
+fn rubbish_is_no_request_and_no_panic() {
+    let mut random = Random::announced();
+    for _ in 0..20_000 {
+        let mut bytes = DONE_V1.to_vec();
+        let [at, value, ..] = random.hash();
+        let place = 1 + usize::from(at) % (bytes.len() - 1);
+        bytes[place] = value;
+        if let Ok(request) = decode(&bytes) {
+            assert_eq!(encode(&request), bytes);
+        }
+    }
+}
+
+fn open(dir: &Path, clock: &Clock) -> Requests {
+    Requests::open(dir, &Settings::default(), clock.clone()).expect("they open")
+}
+
+#[test]
+fn a_request_goes_its_way_and_a_start_brings_everything_back() {
+    let dir = tempdir().expect("a folder");
+    let clock = Clock::manual(FRIDAY_MS);
+    let requests = open(dir.path(), &clock);
+    let proved = requests.submit(Kind::Erasure, Proof::Browser, vec![key(1)]).expect("taken");
+    let typed = requests.submit(Kind::Erasure, Proof::Typed, vec![key(2)]).expect("taken");
+    let copy = requests.submit(Kind::Copy, Proof::Typed, vec![key(3)]).expect("taken");
+    assert_eq!([proved.request.number, typed.request.number, copy.request.number], [1, 2, 3]);
+    assert_eq!(requests.next_after(0).map(|request| request.number), Some(1));
+    assert!(requests.next_after(1).is_none(), "what was typed waits for the operator");
+    assert_eq!(requests.stats(), RequestStats { waiting: 2, overdue: 0, running: 1 });
+    assert_eq!(requests.erased(), [(vec![key(1).device], FRIDAY_MS)]);
+
+    clock.advance_ms(DAY_MS);
+    assert_eq!(requests.accept(2).expect("accepted").until_ms(), Some(FRIDAY_MS + DAY_MS));
+    assert!(matches!(requests.accept(2), Err(RequestError::NotWaiting(State::Running))));
+    assert!(matches!(requests.refuse(3, " "), Err(RequestError::Why)));
+    assert!(matches!(requests.refuse(3, &"x".repeat(WHY_BYTES_MAX + 1)), Err(RequestError::Why)));
+    let refused = requests.refuse(3, "not yours").expect("refused");
+    assert_eq!((refused.why.as_str(), refused.keys.len()), ("not yours", 0));
+    assert!(matches!(requests.accept(99), Err(RequestError::Unknown)));
+    requests.finish(1, Some(Counts { events: 5, ..Counts::default() })).expect("noted");
+
+    requests.close();
+    drop(requests);
+    let requests = open(dir.path(), &clock);
+    let held = requests.of_holder(proved.request.receipt, &proved.secret).expect("its own secret");
+    assert_eq!((held.state, held.counts.events), (State::Done, 5));
+    assert_eq!(requests.next_after(0).map(|request| request.number), Some(2), "handed out again");
+    requests.finish(2, None).expect("noted");
+    assert_eq!(requests.get(2).map(|request| request.state), Some(State::NotLinkable));
+    // Done twice, as after a crash: the first stands.
+    requests.finish(2, Some(Counts { events: 1, ..Counts::default() })).expect("nothing to do");
+    assert_eq!(requests.get(2).map(|request| request.state), Some(State::NotLinkable));
+    assert_eq!(requests.erased().len(), 2);
+    assert_eq!(requests.list(true, 10).1, 0);
+    assert_eq!(requests.list(false, 2).0.iter().map(|request| request.number).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn a_secret_opens_its_own_request_only() {
+    let dir = tempdir().expect("a folder");
+    let requests = open(dir.path(), &Clock::manual(FRIDAY_MS));
+    let [one, other] =
+        [1, 2].map(|n| requests.submit(Kind::Copy, Proof::Browser, vec![key(n)]).expect("taken"));
+    assert!(requests.of_holder(one.request.receipt, &one.secret).is_some());
+    assert!(requests.of_holder(one.request.receipt, &other.secret).is_none());
+    assert!(requests.of_holder(ReceiptId([0; 10]), &one.secret).is_none());
+    assert!(requests.of_holder(ReceiptId([0; 10]), &Secret::new([0; 32])).is_none());
+}
+
+#[test]
+fn what_waits_too_long_is_overdue() {
+    let dir = tempdir().expect("a folder");
+    let clock = Clock::manual(FRIDAY_MS);
+    let requests = open(dir.path(), &clock);
+    let asked = requests.submit(Kind::Erasure, Proof::Typed, vec![key(1)]).expect("taken").request;
+    requests.submit(Kind::Erasure, Proof::Browser, vec![key(1)]).expect("taken");
+    assert_eq!(requests.due(&asked).to_string(), "2026-12-11");
+    // Until the end of that day in China, which is 16:00 of it in UTC.
+    clock.advance_ms(21 * DAY_MS + 4 * 3_600_000 - 1);
+    assert_eq!(requests.stats().overdue, 0);
+    clock.advance_ms(1);
+    assert_eq!(requests.stats(), RequestStats { waiting: 1, overdue: 1, running: 1 });
+    assert!(requests.is_overdue(&asked));
+    requests.accept(1).expect("accepted");
+    assert_eq!(requests.stats().overdue, 0);
+}
+
+#[test]
+fn there_is_a_limit_to_requests_that_wait_and_to_all() {
+    let dir = tempdir().expect("a folder");
+    let limits = RequestSettings { waiting_max: 2, requests_max: 4, ..RequestSettings::default() };
+    let settings = Settings { requests: limits, ..Settings::default() };
+    let requests = Requests::open(dir.path(), &settings, Clock::manual(FRIDAY_MS)).expect("they open");
+    let typed = || requests.submit(Kind::Erasure, Proof::Typed, vec![key(1)]);
+    assert!(typed().is_ok() && typed().is_ok());
+    assert!(matches!(typed(), Err(RequestError::Full { limit: "opt_out.requests.waiting_max" })));
+    // Who waits does not hold up who has proof.
+    let proved = || requests.submit(Kind::Erasure, Proof::Browser, vec![key(1)]);
+    assert!(proved().is_ok() && proved().is_ok());
+    assert!(matches!(proved(), Err(RequestError::Full { limit: "opt_out.requests.requests_max" })));
+    let many = vec![key(1); KEYS_MAX + 1];
+    assert!(matches!(requests.submit(Kind::Copy, Proof::Browser, many), Err(RequestError::TooManyKeys)));
+}
+
+#[test]
+fn a_copy_is_kept_for_its_days_and_what_belongs_to_nobody_goes() {
+    let dir = tempdir().expect("a folder");
+    let clock = Clock::manual(FRIDAY_MS);
+    let requests = open(dir.path(), &clock);
+    let request = requests.submit(Kind::Copy, Proof::Browser, vec![key(1)]).expect("taken").request;
+    let path = requests.copy_path(request.receipt);
+    let stray = requests.copy_path(ReceiptId([9; 10]));
+    for path in [&path, &stray] {
+        std::fs::write(path, "{}").expect("written");
+    }
+    assert_eq!(requests.remove_old_copies().expect("looked"), 1);
+    assert!(path.exists() && !stray.exists());
+    let done = requests.finish(1, Some(Counts { rows: 1, ..Counts::default() })).expect("noted");
+    assert!(done.keys.is_empty(), "nothing is looked for any more");
+    clock.advance_ms(7 * DAY_MS - 1);
+    assert_eq!(requests.remove_old_copies().expect("looked"), 0);
+    clock.advance_ms(1);
+    assert_eq!(requests.remove_old_copies().expect("looked"), 1);
+    assert!(!path.exists());
+}

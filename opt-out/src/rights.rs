@@ -1,0 +1,329 @@
+//! The API of persons' requests: `POST /v1/erasures`, `POST /v1/copies`, `GET /v1/requests/{receipt}` and its copy.
+//!
+//! ```text
+//! POST /v1/erasures  {}                                          this browser, by the id cookie that the tracker gave it; from our own page only
+//!                    {"ids":[{"kind":"oaid","value":"…"}]}       these identifiers: signed by a registered app, or they wait for the operator
+//!                    {…,"opt_out":true}                          and opt out in the same call, which needs no proof
+//! POST /v1/copies    likewise, without "opt_out"
+//!   202 {"receipt":"7K3D-…","secret":"…","kind":"erasure","state":"running","proof":"browser","asked_at":"…","due_on":"2026-12-11",
+//!        "detail":"…","opt_out":{…}}
+//!
+//! GET /v1/requests/7K3D-…        Authorization: Bearer <the receipt's secret>
+//!   200 {"receipt":"7K3D-…","kind":"erasure","state":"done",…,"result":{…}}
+//! GET /v1/requests/7K3D-…/copy   likewise: the file
+//! ```
+//!
+//! It must never tell whether something is stored under an identifier to whoever has not proved that it is his, and never take a secret from a URL.
+//! Whoever has not the secret is told the same of a request that is there and of one that is not.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use event::id_cookie;
+use event::identifier::{IdKind, devices};
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::api::{self, Answer, rfc3339};
+use crate::cookies;
+use crate::desk::Desk;
+use crate::metrics::{Asked, IdResult, Proved};
+use crate::origin;
+use crate::problem::{BadId, Problem};
+use crate::receipt::{ReceiptId, Secret};
+use crate::record::Source;
+use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, State};
+
+/// Copies that are read and sent at the same time; each may be held in memory whole. Others wait, as long as a request may wait for the disk.
+const COPIES_SENT_MAX: usize = 2;
+/// Longest file of a copy that is sent, bytes; what is written ends long before.
+const COPY_BYTES_MAX: u64 = 64 << 20;
+
+static COPIES_SENT: Semaphore = Semaphore::const_new(COPIES_SENT_MAX);
+
+/// Neither `Debug` nor `Serialize`: it holds raw identifiers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asking<'a> {
+    #[serde(borrow, default)]
+    ids: Option<Vec<IdAsked<'a>>>,
+    #[serde(default)]
+    opt_out: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdAsked<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    value: Cow<'a, str>,
+    #[serde(borrow, default)]
+    version: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    receipt: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    kind: &'static str,
+    state: &'static str,
+    proof: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    asked_at: String,
+    /// The day at whose end it has to be answered.
+    due_on: String,
+    decided_at: Option<String>,
+    finished_at: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Came>,
+    detail: &'static str,
+    /// The receipt of the opt-out that was made with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opt_out: Option<OptedOut>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Came {
+    Erased { hits: u64, hits_in_no_figure: u64, days_made_again: u32, days_standing: u32 },
+    Copied { hits: u64, complete: bool, path: String, until: Option<String> },
+}
+
+#[derive(Serialize)]
+struct OptedOut {
+    receipt: String,
+    secret: String,
+}
+
+/// `POST /v1/erasures` and `/v1/copies`. `source` says who asks, `from` whether a browser's request comes from our own page.
+pub(crate) async fn ask(
+    desk: &Desk,
+    kind: Kind,
+    body: &[u8],
+    source: Source,
+    (headers, from): (&HeaderMap, origin::From),
+) -> Result<Answer, Problem> {
+    let requests = desk.requests.clone().ok_or(Problem::NotOffered)?;
+    let asking: Asking<'_> = api::parse(body)?;
+    if asking.opt_out && kind == Kind::Copy {
+        return Err(Problem::Form);
+    }
+    let own = own_id(desk, headers);
+    let (proof, ids): (_, Vec<IdAsked<'_>>) = match (asking.ids, source) {
+        (Some(ids), Source::App(app)) => (Proof::App(app), ids),
+        (Some(ids), Source::Page | Source::Api) => (Proof::Typed, ids),
+        (None, Source::App(_)) => return Err(Problem::NoIds),
+        (None, Source::Page | Source::Api) => {
+            if from != origin::From::Ours {
+                return Err(Problem::CrossSite);
+            }
+            let value = own.as_deref().ok_or(Problem::NoProof)?;
+            let id = IdAsked { kind: IdKind::Cookie.name().into(), value: value.into(), version: None };
+            (Proof::Browser, vec![id])
+        }
+    };
+    let keys = keys(desk, &ids)?;
+    let opt_out = if asking.opt_out { Some(opt_out(desk, &ids, &proof).await?) } else { None };
+    let proved = match &proof {
+        Proof::Browser => Proved::Browser,
+        Proof::App(_) => Proved::App,
+        Proof::Typed => Proved::Nothing,
+    };
+    let by_browser = proof == Proof::Browser;
+    let own_requests = requests.clone();
+    let submitted = patient(desk, move || own_requests.submit(kind, proof, keys)).await?;
+    let asked = match kind {
+        Kind::Erasure => Asked::Erasure,
+        Kind::Copy => Asked::Copy,
+    };
+    desk.metrics.person(asked, proved);
+    let mut told = told(&requests, &submitted.request);
+    told.secret = Some(submitted.secret.reveal());
+    let opted_out = opt_out.is_some();
+    told.opt_out = opt_out;
+    let mut answer = Answer { body: api::to_json(&told), cookies: Vec::new() };
+    if opted_out && by_browser {
+        answer.cookies.extend(cookies::set_opt_out(true, desk.settings.cookie_domain.as_deref()));
+    }
+    Ok(answer)
+}
+
+/// `GET /v1/requests/{receipt}`.
+pub(crate) fn state(desk: &Desk, receipt: &str, headers: &HeaderMap) -> Result<Answer, Problem> {
+    let requests = desk.requests.as_ref().ok_or(Problem::NotOffered)?;
+    let request = held(requests, receipt, headers)?;
+    Ok(Answer { body: api::to_json(&told(requests, &request)), cookies: Vec::new() })
+}
+
+/// `GET /v1/requests/{receipt}/copy`: the bytes of the file.
+pub(crate) async fn copy(desk: &Desk, receipt: &str, headers: &HeaderMap) -> Result<Vec<u8>, Problem> {
+    let requests = desk.requests.as_ref().ok_or(Problem::NotOffered)?;
+    let request = held(requests, receipt, headers)?;
+    let until_ms = requests.copy_until_ms(&request).ok_or(Problem::NoCopy)?;
+    if desk.now_ms() >= until_ms {
+        return Err(Problem::NoCopy);
+    }
+    let limit = Duration::from_secs(desk.settings.limits.storage_seconds_max);
+    let place = tokio::time::timeout(limit, COPIES_SENT.acquire()).await;
+    let _place = place.map_err(|_| Problem::Unavailable)?.map_err(|_| Problem::Unavailable)?;
+    let path = requests.copy_path(request.receipt);
+    let read = tokio::task::spawn_blocking(move || {
+        if std::fs::metadata(&path)?.len() > COPY_BYTES_MAX {
+            return Err(std::io::Error::other("the file is longer than any copy"));
+        }
+        std::fs::read(&path)
+    });
+    match read.await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Err(Problem::NoCopy),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a copy of data cannot be read");
+            Err(Problem::Unavailable)
+        }
+        Err(_) => Err(Problem::Unavailable),
+    }
+}
+
+/// The request of a receipt, for whoever brings its secret in the header.
+fn held(requests: &Requests, receipt: &str, headers: &HeaderMap) -> Result<Request, Problem> {
+    let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (scheme, secret) = sent.split_once(' ').unwrap_or_default();
+    let secret = Secret::parse(secret).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
+    // A number or a secret that is none is looked up like any other, so that it tells nothing.
+    let receipt = ReceiptId::parse(receipt).unwrap_or(ReceiptId([0; ReceiptId::BYTES]));
+    let (secret, is_one) = secret.map_or((Secret::new([0; Secret::BYTES]), false), |secret| (secret, true));
+    requests.of_holder(receipt, &secret).filter(|_| is_one).ok_or(Problem::UnknownReceipt)
+}
+
+/// The id that the tracker gave this browser, if it brought it and it is one of ours.
+fn own_id(desk: &Desk, headers: &HeaderMap) -> Option<String> {
+    let ids = headers.get_all(COOKIE).iter().filter_map(|line| id_cookie::find(HeaderValue::as_bytes(line)));
+    let mut ours = ids.filter(|id| id_cookie::is_ours(id, &desk.keys));
+    ours.next().and_then(|id| String::from_utf8(id.to_vec()).ok())
+}
+
+/// Every key of the identifiers, or what is wrong with some.
+fn keys(desk: &Desk, ids: &[IdAsked<'_>]) -> Result<Vec<Key>, Problem> {
+    let limit = desk.settings.limits.ids_per_request_max;
+    if ids.is_empty() {
+        return Err(Problem::NoIds);
+    }
+    if ids.len() > limit {
+        return Err(Problem::TooManyIds(limit));
+    }
+    if ids.iter().any(|id| id.version.is_some() && id.kind != IdKind::Caid.name()) {
+        return Err(Problem::Version);
+    }
+    let (mut keys, mut bad) = (Vec::new(), Vec::new());
+    for (index, id) in ids.iter().enumerate() {
+        let Some(kind) = IdKind::from_name(&id.kind) else {
+            bad.push(BadId { index, why: None });
+            continue;
+        };
+        let version = id.version.as_ref().map(|version| version.as_bytes());
+        match devices(kind, id.value.as_bytes(), version, &desk.keys) {
+            Ok(found) => {
+                desk.metrics.id(kind, IdResult::Sought);
+                let found = found.into_iter().map(|(epoch, device)| Key { epoch, kind, device });
+                keys.extend(found);
+            }
+            Err(why) => {
+                desk.metrics.id(kind, api::id_result(why));
+                bad.push(BadId { index, why: Some((kind, why)) });
+            }
+        }
+    }
+    if bad.is_empty() { Ok(keys) } else { Err(Problem::BadIds(bad)) }
+}
+
+/// Opts the same identifiers out.
+async fn opt_out(desk: &Desk, ids: &[IdAsked<'_>], proof: &Proof) -> Result<OptedOut, Problem> {
+    let source = match proof {
+        Proof::Browser | Proof::Typed => Source::Api,
+        Proof::App(app) => Source::App(app.clone()),
+    };
+    let ids: Vec<_> = ids.iter().map(|id| (IdKind::from_name(&id.kind), id.value.as_bytes())).collect();
+    let done = desk.opt_out(&ids, source).await?;
+    Ok(OptedOut { receipt: done.lodging.receipt.to_string(), secret: done.lodging.secret.reveal() })
+}
+
+/// Runs a change to its end on a thread that may wait, and waits for it so long as the limit says.
+async fn patient<T: Send + 'static>(
+    desk: &Desk,
+    change: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, Problem> {
+    let limit = Duration::from_secs(desk.settings.limits.storage_seconds_max);
+    match tokio::time::timeout(limit, tokio::task::spawn_blocking(change)).await {
+        Ok(Ok(done)) => done.map_err(Problem::from),
+        Ok(Err(_)) => Err(Problem::Unavailable),
+        Err(_) => {
+            tracing::error!(limit_seconds = limit.as_secs(), "persons' requests: the disk is too slow");
+            Err(Problem::Unavailable)
+        }
+    }
+}
+
+/// What the holder of a request is told.
+fn told(requests: &Requests, request: &Request) -> Told {
+    let counts = request.counts;
+    let result = match (request.kind, request.state) {
+        (Kind::Erasure, State::Done) => Some(Came::Erased {
+            hits: counts.events,
+            hits_in_no_figure: counts.unresolved + counts.trial_events,
+            days_made_again: counts.days_settled,
+            days_standing: counts.days_standing,
+        }),
+        (Kind::Copy, State::Done) => Some(Came::Copied {
+            hits: counts.rows,
+            complete: counts.is_complete,
+            path: format!("/v1/requests/{}/copy", request.receipt),
+            until: requests.copy_until_ms(request).map(rfc3339),
+        }),
+        _ => None,
+    };
+    Told {
+        receipt: request.receipt.to_string(),
+        secret: None,
+        kind: request.kind.name(),
+        state: request.state.name(),
+        proof: request.proof.name(),
+        app: request.proof.app().map(str::to_owned),
+        asked_at: rfc3339(request.asked_ms),
+        due_on: requests.due(request).to_string(),
+        decided_at: request.decided_ms.map(rfc3339),
+        finished_at: request.finished_ms.map(rfc3339),
+        reason: (!request.why.is_empty()).then(|| request.why.clone()),
+        result,
+        detail: detail(request),
+        opt_out: None,
+    }
+}
+
+fn detail(request: &Request) -> &'static str {
+    match (request.kind, request.state) {
+        (_, State::Waiting) => {
+            "an identifier that was typed does not show whose device it is: show the operator that it is yours, with the number of this receipt. \
+             He answers until due_on; public holidays count only where the operator has entered them"
+        }
+        (_, State::Running) => {
+            "accepted; it is done in minutes, and asked for with the receipt and its secret"
+        }
+        (_, State::Refused) => "refused by the operator, for the reason that stands here",
+        (Kind::Erasure, State::Done) => {
+            "everything received before decided_at has lost the device, its address and its agent; the hits stay as counts. What comes later is \
+             measured anew unless you opt out. The journal's own copy goes with its files, after 7 days by default"
+        }
+        (Kind::Copy, State::Done) => "fetch the file from path, with the same secret, until it is deleted",
+        (_, State::NotLinkable) => {
+            "nothing is stored under this identifier. It may have come in a hit beside another identifier that stood for the device there: such a \
+             hit holds no trace of this one, so it cannot be found by it"
+        }
+    }
+}

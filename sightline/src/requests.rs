@@ -1,0 +1,113 @@
+//! `sightline requests`: the queue of persons' requests for erasure and for copies, and the operator's yes or no. A client of the admin port.
+
+use std::io::Write;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use crate::cli::{RequestsArgs, RequestsCommand};
+use crate::client::{Answer, Client, Listener, report_token, unreachable};
+use crate::data_dir::DataDir;
+use crate::table;
+
+/// Runs the command. False if something is overdue.
+pub(crate) fn run(command: &RequestsCommand, out: &mut dyn Write) -> anyhow::Result<bool> {
+    match command {
+        RequestsCommand::List { all, instance } => list(*all, instance, out),
+        RequestsCommand::Show { number, instance } => {
+            let (client, _) = client(instance)?;
+            let request = read(&client, client.get(&format!("/v1/requests/{number}")))?;
+            show(&request, out).map(|()| true)
+        }
+        RequestsCommand::Accept { number, instance } => {
+            let request = decide(instance, *number, "accept", &json!({}))?;
+            writeln!(out, "request {number} is accepted: {} runs", text(&request, "kind"))?;
+            Ok(true)
+        }
+        RequestsCommand::Refuse { number, why, instance } => {
+            let request = decide(instance, *number, "refuse", &json!({ "why": why }))?;
+            writeln!(out, "request {number} is refused; the person reads: {}", text(&request, "why"))?;
+            Ok(true)
+        }
+    }
+}
+
+fn client(args: &RequestsArgs) -> anyhow::Result<(Client, DataDir)> {
+    let data = DataDir::new(&args.instance.data);
+    let client = Client::find(&data, args.instance.url.as_deref(), Listener::Admin)?;
+    let token = report_token(&data, args.token_file.as_deref())?;
+    Ok((client.with_bearer(token), data))
+}
+
+fn list(all: bool, args: &RequestsArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let (client, _) = client(args)?;
+    let path = if all { "/v1/requests?all=1" } else { "/v1/requests" };
+    let answer = read(&client, client.get(path))?;
+    let rows =
+        answer.get("requests").and_then(Value::as_array).context("the answer is no list of requests")?;
+    let overdue = answer.get("overdue").and_then(Value::as_u64).unwrap_or(0);
+    if rows.is_empty() {
+        writeln!(out, "{}", if all { "no request was made yet" } else { "no request waits" })?;
+        return Ok(overdue == 0);
+    }
+    let mut printed = table::plain(&["number", "receipt", "kind", "state", "proof", "asked", "due", ""]);
+    for row in rows {
+        let is_overdue = row.get("overdue") == Some(&Value::Bool(true));
+        let number = row.get("number").map(ToString::to_string).unwrap_or_default();
+        printed.add_row([
+            number,
+            text(row, "receipt"),
+            text(row, "kind"),
+            text(row, "state"),
+            text(row, "proof"),
+            text(row, "asked_at"),
+            text(row, "due_on"),
+            if is_overdue { "OVERDUE".to_owned() } else { String::new() },
+        ]);
+    }
+    table::right_align(&mut printed, &[0]);
+    table::print(&printed, out)?;
+    let number = answer.get("number").and_then(Value::as_u64).unwrap_or(0);
+    if number > rows.len() as u64 {
+        writeln!(out, "… {} of {number}", rows.len())?;
+    }
+    if overdue > 0 {
+        writeln!(out, "{overdue} overdue")?;
+    }
+    Ok(overdue == 0)
+}
+
+fn show(request: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
+    let fields = request.as_object().context("the answer is no request")?;
+    for (name, value) in fields {
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) if text.is_empty() => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        };
+        writeln!(out, "{name:<16} {value}")?;
+    }
+    Ok(())
+}
+
+fn decide(args: &RequestsArgs, number: u32, act: &str, body: &Value) -> anyhow::Result<Value> {
+    let (client, _) = client(args)?;
+    let path = format!("/v1/requests/{number}/{act}");
+    read(&client, client.post(&path, "application/json", body.to_string().as_bytes()))
+}
+
+fn read(client: &Client, answer: std::io::Result<Answer>) -> anyhow::Result<Value> {
+    let answer = answer.map_err(|error| unreachable(client, &error))?;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.status != 200 {
+        let said = body.get("error").and_then(Value::as_str).unwrap_or("no reason was given");
+        bail!("the instance answered {}: {said}", answer.status);
+    }
+    Ok(body)
+}
+
+fn text(row: &Value, name: &str) -> String {
+    row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,175 @@
+//! What a person may ask for, through the whole program: a browser's own erasure and copy, the operator's queue, kills between the steps, and a store
+//! that is made anew.
+
+#![cfg(test)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use support::http::{Connection, Response};
+use support::truth::{number, rows};
+use support::{Instance, Options, wait_for};
+
+const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
+const OAID: &str = "1fe9a970-efbb-29e0-0bdd-f5dbbf751ab5";
+const PATIENCE: Duration = Duration::from_mins(2);
+const AGENT: (&str, &str) =
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0");
+
+fn start() -> Instance {
+    Instance::start(Options {
+        tracker: "id_cookie = true".to_owned(),
+        opt_out: "[opt_out.limits]\nrequests_burst_max = 100000".to_owned(),
+        ..Options::default()
+    })
+}
+
+/// Fires an impression as a browser; what cookie the tracker gave.
+fn fire(instance: &Instance, headers: &[(&str, &str)], rest: &str) -> Option<String> {
+    let mut connection = Connection::open(instance.tracker()).expect("connects");
+    let headers = [headers, &[AGENT]].concat();
+    let answer = connection.get(&format!("/i?c=demo&p=p1{rest}"), &headers).expect("an answer");
+    assert_eq!(answer.status, 200);
+    answer.header("set-cookie").and_then(|line| line.split(';').next()).map(str::to_owned)
+}
+
+/// A browser with so many impressions: the tracker's cookie.
+fn browser(instance: &Instance, hits: usize) -> String {
+    let cookie = fire(instance, &[], "").expect("the tracker gives a cookie");
+    for _ in 0..hits {
+        assert!(fire(instance, &[("cookie", &cookie)], "").is_none());
+    }
+    cookie
+}
+
+fn post(instance: &Instance, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+    let mut connection = Connection::open(instance.opt_out()).expect("connects");
+    connection.post_json(path, headers, body).expect("an answer")
+}
+
+/// Asks for something; receipt and secret.
+fn ask(instance: &Instance, path: &str, headers: &[(&str, &str)], body: &Value) -> (String, String) {
+    let answer = post(instance, path, headers, body);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let json = answer.json();
+    let own = |name: &str| json[name].as_str().expect("a text").to_owned();
+    (own("receipt"), own("secret"))
+}
+
+fn get(instance: &Instance, (receipt, secret): &(String, String), rest: &str) -> Response {
+    let bearer = format!("Bearer {secret}");
+    let mut connection = Connection::open(instance.opt_out()).expect("connects");
+    let path = format!("/v1/requests/{receipt}{rest}");
+    connection.get(&path, &[("authorization", &bearer)]).expect("an answer")
+}
+
+/// Waits until a request is answered.
+fn answered(instance: &Instance, held: &(String, String)) -> Value {
+    let mut told = Value::Null;
+    wait_for("the request to be answered", PATIENCE, || {
+        told = get(instance, held, "").json();
+        told["state"] != "running"
+    });
+    told
+}
+
+/// Reach and impressions.
+fn reach(instance: &Instance) -> (u64, u64) {
+    instance.settle();
+    let report = instance.report("demo/reach", "");
+    let row = &rows(&report)[0];
+    (number(row, "reach"), number(row, "impressions"))
+}
+
+#[test]
+fn a_browser_erases_itself_through_kills_and_a_store_that_is_made_anew() {
+    let mut instance = start();
+    let (own, other) = (browser(&instance, 3), browser(&instance, 2));
+    assert_eq!(reach(&instance), (2, 7));
+
+    // A copy first: its rows and no others.
+    let held = ask(&instance, "/v1/copies", &[OURS, ("cookie", &own)], &json!({}));
+    assert_eq!(answered(&instance, &held)["result"]["hits"], 3);
+    let copy = get(&instance, &held, "/copy").json();
+    assert_eq!((&copy["number_of_rows"], &copy["complete"]), (&3.into(), &true.into()));
+    assert_eq!(copy["rows"][0]["campaign"]["name"], "End to end");
+    assert!(!copy.to_string().contains(own.split_once('=').expect("a pair").1));
+
+    let held = ask(&instance, "/v1/erasures", &[OURS, ("cookie", &own)], &json!({}));
+    // Killed wherever it is, several times: it goes on at the next start.
+    instance.kill9();
+    for delay_ms in [300, 900, 1_800] {
+        instance.start_and_kill_after(Duration::from_millis(delay_ms));
+    }
+    instance.restart();
+    let told = answered(&instance, &held);
+    assert_eq!((&told["state"], &told["result"]["hits"]), (&"done".into(), &3.into()), "{told}");
+    assert_eq!(reach(&instance), (1, 7));
+
+    // The store is made anew from the journal.
+    instance.terminate();
+    std::fs::remove_dir_all(instance.data().join("store")).expect("the store goes");
+    for lane in std::fs::read_dir(instance.data().join("journal")).expect("lanes") {
+        for file in std::fs::read_dir(lane.expect("a lane").path()).expect("its files") {
+            let path = file.expect("a file").path();
+            if path.extension().is_some_and(|kind| kind == "cursor") {
+                std::fs::remove_file(path).expect("the cursor goes");
+            }
+        }
+    }
+    instance.restart();
+    assert_eq!(reach(&instance), (1, 7));
+    assert_eq!(get(&instance, &held, "").json()["state"], "done");
+
+    // What comes later is a device again.
+    fire(&instance, &[("cookie", &own)], "");
+    fire(&instance, &[("cookie", &other)], "");
+    assert_eq!(reach(&instance), (2, 9));
+    assert!(!instance.logs().contains(own.split_once('=').expect("a pair").1));
+}
+
+#[test]
+fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
+    let instance = start();
+    fire(&instance, &[], &format!("&oaid={OAID}"));
+    fire(&instance, &[], "&imei=868049039501257");
+    assert_eq!(reach(&instance), (2, 2));
+    let typed = |kind: &str, value: &str| json!({"ids": [{"kind": kind, "value": value}]});
+    let accepted = ask(&instance, "/v1/erasures", &[], &typed("oaid", OAID));
+    let refused = ask(&instance, "/v1/copies", &[], &typed("imei", "868049039501257"));
+    let nobody = ask(&instance, "/v1/erasures", &[], &typed("imei", "490154203237518"));
+    assert_eq!(get(&instance, &accepted, "").json()["state"], "waiting");
+
+    let run = |arguments: &[&str]| {
+        let data = instance.data().display().to_string();
+        let output = instance.command(&[arguments, &["--data", &data]].concat());
+        let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let (code, list) = run(&["requests", "list"]);
+    assert_eq!((code, list.matches("waiting").count()), (Some(0), 3), "{list}");
+    assert!(!list.contains(OAID));
+    assert_eq!(run(&["requests", "accept", "1"]).0, Some(0));
+    assert_eq!(run(&["requests", "refuse", "2", "--why", "show the invoice"]).0, Some(0));
+    assert_eq!(run(&["requests", "accept", "3"]).0, Some(0));
+    let (code, text) = run(&["requests", "accept", "2"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("refused"), "{text}");
+    assert_eq!(answered(&instance, &accepted)["state"], "done");
+    assert_eq!(answered(&instance, &nobody)["state"], "not_linkable");
+    assert_eq!(get(&instance, &refused, "").json()["reason"], "show the invoice");
+    assert_eq!(reach(&instance), (1, 2));
+    assert!(run(&["requests", "show", "1"]).1.contains("oaid"));
+
+    // Without the operator's token nobody sees the queue.
+    for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
+        let mut admin = Connection::open(instance.admin()).expect("connects");
+        assert_eq!(admin.get("/v1/requests", headers).expect("an answer").status, 401);
+        let mut admin = Connection::open(instance.admin()).expect("connects");
+        let answer = admin.post_json("/v1/requests/1/accept", headers, &json!({})).expect("an answer");
+        assert_eq!(answer.status, 401);
+    }
+}
