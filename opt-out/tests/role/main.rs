@@ -6,6 +6,7 @@ mod openapi;
 mod outage;
 mod page;
 mod persons;
+mod proof;
 mod service;
 mod signed;
 mod support;
