@@ -154,7 +154,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     // The engine holds its folder for one process; servers serve many.
     let is_alone = matches!(parts.store, StoreAt::Embedded { .. });
     let store = Arc::new(Store::open(parts.store, &parts.database, settings.limits())?);
-    let tombstones = prepare(&store, settings, &parts.tombstones, &parts.clock)?;
+    let tombstones = prepare(&store, settings, &rules, (&parts.tombstones, &parts.clock))?;
     let others_load = matches!(parts.source, Source::Kafka(_));
     let (loader, progress) = Loader::new(
         settings,
@@ -178,13 +178,14 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     )?;
     let worker =
         Arc::new(Worker::new(settler, Arc::clone(&progress), settings.settle_interval(), others_load));
-    let rights = Rights::new(
-        Arc::clone(&store),
-        Arc::clone(&worker),
-        Arc::clone(&parts.catalog),
-        parts.clock.clone(),
+    let rights = Rights::new(rights::Parts {
+        store: Arc::clone(&store),
+        worker: Arc::clone(&worker),
+        catalog: Arc::clone(&parts.catalog),
+        rules: Arc::clone(&rules),
+        clock: parts.clock.clone(),
         tombstones,
-    );
+    });
     let reporter = Arc::new(Reporter {
         store,
         catalog: parts.catalog,
@@ -223,13 +224,13 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
 fn prepare(
     store: &Store,
     settings: &Settings,
-    remembered: &[Tombstone],
-    clock: &Clock,
+    rules: &Rules,
+    (remembered, clock): (&[Tombstone], &Clock),
 ) -> Result<Arc<Tombstones>, Error> {
     store::migrate(store, settings.retention_days)?;
     changed::upgrade(store)?;
-    let retention_ms = settle::retention_ms(settings.retention_days);
-    Ok(Arc::new(Tombstones::open(store, remembered, clock.now_ms(), retention_ms)?))
+    let dates = (clock.now_ms(), settle::retention_ms(settings.retention_days));
+    Ok(Arc::new(Tombstones::open(store, remembered, rules.networks.clone(), dates)?))
 }
 
 impl Handle {

@@ -12,9 +12,10 @@
 //! 5. Days that were settled are settled again. In those whose events have begun to expire, and whose figures therefore stand, each key becomes
 //!    another that nobody can tell: the counts stay, the device is in them no more.
 //!
-//! Blanked are device, kind of id, epoch, network and agent. Region, view and the signals stay; so does the host of the page, which says where an
-//! ad ran. Gross figures never change by it. A hit that only its agent, its network or another hit of its device took out of net is in net
-//! afterwards: what said otherwise is gone.
+//! Blanked are device, kind of id, epoch, network and agent. Where a list takes the hit out of net by its agent, a word that says so stays in the
+//! agent's place; where by its network, the data centre's: so net impressions stay too, and later lists say nothing of it. Region, view and the
+//! signals stay; so does the host of the page, which says where an ad ran. Gross figures never change by it. What only another hit of its device
+//! took out of net (a double click, a device over the ceiling) is in net afterwards; a view that exactly two devices share is one.
 //!
 //! A tombstone covers what was received before it. What comes later is a new device, unless the person opted out.
 //!
@@ -32,6 +33,7 @@ use event::clock::{Clock, UnixMs};
 use event::key::DeviceKey;
 
 use self::tombstones::Tombstones;
+use crate::rules::Rules;
 use crate::store::{Store, StoreError};
 use crate::work::Worker;
 
@@ -106,10 +108,21 @@ pub struct Copied {
 #[derive(Clone)]
 pub struct Rights(Arc<Inner>);
 
+/// What it works on.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) catalog: catalog::Shared,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) clock: Clock,
+    pub(crate) tombstones: Arc<Tombstones>,
+}
+
 struct Inner {
     store: Arc<Store>,
     worker: Arc<Worker>,
     catalog: catalog::Shared,
+    rules: Arc<Rules>,
     clock: Clock,
     tombstones: Arc<Tombstones>,
     /// One piece of work at a time.
@@ -117,14 +130,9 @@ struct Inner {
 }
 
 impl Rights {
-    pub(crate) fn new(
-        store: Arc<Store>,
-        worker: Arc<Worker>,
-        catalog: catalog::Shared,
-        clock: Clock,
-        tombstones: Arc<Tombstones>,
-    ) -> Self {
-        Self(Arc::new(Inner { store, worker, catalog, clock, tombstones, turn: Mutex::new(()) }))
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { store, worker, catalog, rules, clock, tombstones } = parts;
+        Self(Arc::new(Inner { store, worker, catalog, rules, clock, tombstones, turn: Mutex::new(()) }))
     }
 
     /// Erases a device from everything that is stored. Doing it again changes nothing, and says the same while the first is remembered, which

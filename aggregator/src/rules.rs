@@ -28,7 +28,8 @@ const FORM: u32 = 2;
 pub(crate) struct Rules {
     robots: Vec<String>,
     non_browsers: Vec<String>,
-    networks: Networks,
+    /// Of data centres.
+    pub networks: Networks,
     /// Impressions of one device on a day beyond which it is no device; 0 = no ceiling.
     pub ceiling: u64,
     /// Changes with any of the lists and the ceiling.
@@ -55,6 +56,16 @@ impl Rules {
         let digest = Sha256::digest(format!("{FORM}\0{robots:?}\0{non_browsers:?}\0{networks:?}\0{ceiling}"));
         let version = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
         Ok(Self { robots, non_browsers, networks, ceiling, version })
+    }
+
+    /// The lists themselves, as values for a statement that cannot ask first which agents and networks there are.
+    pub(crate) fn lists(&self) -> Values {
+        vec![
+            ("robot_patterns", Value::Texts(self.robots.clone())),
+            ("non_browser_patterns", Value::Texts(self.non_browsers.clone())),
+            ("lows", Value::Numbers(self.networks.lows.clone())),
+            ("highs", Value::Numbers(self.networks.highs.clone())),
+        ]
     }
 
     /// What of these days the lists hit, as values for `judged.sql`. `around` are the days whose events are looked at; an empty campaign
@@ -123,6 +134,13 @@ impl Rules {
         values.push(("highs", Value::Numbers(self.networks.highs.clone())));
         let rows: Vec<Row> = store.rows(work, statement::NETWORKS_WITHIN, &values)?;
         Ok(Value::Numbers(rows.into_iter().map(|row| row.network).collect()))
+    }
+}
+
+impl Networks {
+    /// Whether a network lies within one of these; both as numbers of the store.
+    pub(crate) fn hold(&self, network: u64) -> bool {
+        self.lows.iter().zip(&self.highs).any(|(low, high)| (*low..=*high).contains(&network))
     }
 }
 

@@ -1,2 +1,10 @@
--- What follows `ALTER TABLE` and the name of a table of events.
-UPDATE device = 0, device_kind = 0, epoch = 0, network = 0, agent = '' WHERE {{erasable}}
+-- Rows of events lose what stands for a person. Of agent and network that is left by which the lists take the hit out of net, and no more: else it
+-- would count from then on. See `rights.rs`.
+UPDATE device = 0, device_kind = 0, epoch = 0,
+    network = if(arrayExists((low, high) -> network BETWEEN low AND high, {lows:Array(UInt64)}, {highs:Array(UInt64)}), network, 0),
+    agent = multiIf(
+        {{app_agent}}, '',
+        multiMatchAny(lower(agent), {robot_patterns:Array(String)}), {robot:String},
+        multiMatchAny(lower(agent), {non_browser_patterns:Array(String)}), {program:String},
+        '')
+WHERE {{erasable}}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::tombstones::{PROGRAM, ROBOT};
 use super::{Erased, Erasure, Inner, RightsError};
 use crate::batch::{device_number, put, put_length};
 use crate::judge;
@@ -132,11 +133,13 @@ fn blank(inner: &Inner, erasure: &Erasure<'_>, devices: &[u64], found: &Found) -
     }
     let days: Vec<u16> = found.days.iter().copied().collect();
     let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();
+    let mut lists = inner.rules.lists();
+    lists.extend([("robot", Value::Text(ROBOT.to_owned())), ("program", Value::Text(PROGRAM.to_owned()))]);
     inner.worker.settler.change(&changed, |store| {
         for table in EVENT_TABLES {
             for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
-                let change = statement::ERASE_ROWS.sql();
-                store.alter_by(Work::Settle, table.file, change, &values(erasure, devices))?;
+                let values = [values(erasure, devices), lists.clone()].concat();
+                store.alter_by(Work::Settle, table.file, statement::ERASE_ROWS.sql(), &values)?;
             }
         }
         Ok(())

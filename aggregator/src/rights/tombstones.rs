@@ -6,13 +6,20 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use ahash::HashMap;
 use event::clock::UnixMs;
+use event::givt::{self, Automated};
 use event::key::DeviceKey;
 use event::record::Event;
 use serde::Deserialize;
 
 use crate::batch::{device_number, put};
+use crate::rules::{Networks, network_number};
 use crate::statement;
 use crate::store::{Store, StoreError, Value, Work};
+
+/// Stands for the agent of an erased hit that the lists take for a robot's: a name that says so by itself, and nothing else.
+pub(crate) const ROBOT: &str = "erasedbot";
+/// Likewise for a program's that is no browser.
+pub(crate) const PROGRAM: &str = "curl/erased";
 
 /// Keys of a device that were erased.
 #[derive(Clone, Debug)]
@@ -26,9 +33,12 @@ pub struct Tombstone {
 /// See the module.
 pub(crate) struct Tombstones(RwLock<Erased>);
 
-/// Until when each device is erased.
+/// Until when each device is erased, and what may be kept of its hits.
 #[derive(Default)]
-pub(crate) struct Erased(HashMap<u64, UnixMs>);
+pub(crate) struct Erased {
+    until_ms: HashMap<u64, UnixMs>,
+    data_centers: Networks,
+}
 
 #[derive(Deserialize)]
 struct Row {
@@ -45,8 +55,8 @@ impl Tombstones {
     pub(crate) fn open(
         store: &Store,
         remembered: &[Tombstone],
-        now_ms: UnixMs,
-        retention_ms: i64,
+        data_centers: Networks,
+        (now_ms, retention_ms): (UnixMs, i64),
     ) -> Result<Self, StoreError> {
         let since_ms = now_ms - retention_ms;
         let rows: Vec<Row> = store.rows(
@@ -54,8 +64,8 @@ impl Tombstones {
             statement::TOMBSTONES_READ,
             &vec![("since_ms", Value::Signed(since_ms))],
         )?;
-        let known = rows.into_iter().map(|row| (row.device, row.until_ms)).collect();
-        let tombstones = Self(RwLock::new(Erased(known)));
+        let until_ms = rows.into_iter().map(|row| (row.device, row.until_ms)).collect();
+        let tombstones = Self(RwLock::new(Erased { until_ms, data_centers }));
         for tombstone in remembered.iter().filter(|tombstone| tombstone.until_ms > since_ms) {
             let devices: Vec<u64> = tombstone.devices.iter().map(device_number).collect();
             tombstones.add(store, &devices, tombstone.until_ms, now_ms)?;
@@ -90,7 +100,7 @@ impl Tombstones {
         store.insert(Work::Settle, statement::TOMBSTONES, &rows)?;
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for device in new {
-            let until = known.0.entry(device).or_insert(until_ms);
+            let until = known.until_ms.entry(device).or_insert(until_ms);
             *until = (*until).max(until_ms);
         }
         Ok(())
@@ -105,16 +115,34 @@ impl Tombstones {
 
 impl Erased {
     fn covers(&self, device: u64, received_ms: UnixMs) -> bool {
-        self.0.get(&device).is_some_and(|until_ms| received_ms < *until_ms)
+        self.until_ms.get(&device).is_some_and(|until_ms| received_ms < *until_ms)
     }
 
-    /// An event as it may be kept.
+    /// An event as it may be kept. As in `sql/change/erase_rows.sql`.
     pub(crate) fn blank<'e>(&self, event: Event<'e>) -> Event<'e> {
         match event.device {
             Some(device) if self.covers(device_number(&device.key), event.received_ms) => {
-                Event { device: None, network: &[], agent: "", ..event }
+                let network =
+                    if self.data_centers.hold(network_number(event.network)) { event.network } else { &[] };
+                let agent = match givt::automated(event.agent.as_bytes()) {
+                    Some(Automated::Robot) => ROBOT,
+                    Some(Automated::NonBrowser) => PROGRAM,
+                    None => "",
+                };
+                Event { device: None, network, agent, ..event }
             }
             Some(_) | None => event,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_an_agent_says_of_itself_what_it_was() {
+        assert_eq!(givt::automated(ROBOT.as_bytes()), Some(Automated::Robot));
+        assert_eq!(givt::automated(PROGRAM.as_bytes()), Some(Automated::NonBrowser));
     }
 }

@@ -1,7 +1,8 @@
 //! Erasures and copies: what goes, what stays, what a rebuild of the store brings back, and what happens when one is broken off.
 
-use aggregator::{Erased, Erasure, Tombstone};
+use aggregator::{Erased, Erasure, Settings, Tombstone};
 use event::key::DeviceKey;
+use event::record::flag;
 use serde_json::Value;
 
 use crate::rig::{DAY_MS, Hit, NOON_MS, PHONE, Rig, hit};
@@ -92,6 +93,94 @@ fn erasing_a_device_takes_one_from_the_reach_and_nothing_from_the_impressions() 
     assert_eq!(reach(&rig), after);
     assert_eq!(stored(&rig, "device = 7"), "0");
     assert_eq!(stored(&rig, "device = 0 AND (network != 0 OR agent != '')"), "0");
+}
+
+/// Net impressions by what the lists say of agent and network stay as they are, over a rebuild too.
+#[test]
+fn what_the_lists_take_out_of_net_stays_out_when_it_is_erased() {
+    let settings =
+        Settings { data_center_networks: vec!["198.51.100.0/24".to_owned()], ..Settings::default() };
+    let mut rig = Rig::with(crate::rig::CATALOG, settings);
+    let agents = [
+        "Mozilla/5.0 (compatible; Googlebot/2.1)",
+        "Somebot/1.0",
+        "curl/8.0",
+        "Python/3.12 aiohttp/3.9",
+        PHONE,
+    ];
+    let mut hits: Vec<Hit> = Vec::new();
+    for (placement, device) in [("p1", 7), ("new", 7), ("p1", 8)] {
+        hits.extend(agents.iter().map(|agent| Hit {
+            placement,
+            device: Some(device),
+            agent: (*agent).to_owned(),
+            ..hit(NOON_MS - DAY_MS)
+        }));
+        let network = vec![198, 51, 100];
+        hits.push(Hit { placement, device: Some(device), network, ..hit(NOON_MS - DAY_MS) });
+    }
+    let net = |rig: &Rig| {
+        rig.settle();
+        let row = rig.row("utc/delivery");
+        ["gross_impressions", "net_impressions", "robot", "non_browser", "data_center"].map(|name| {
+            row.get(name).or_else(|| row["removed_impressions"].get(name)).and_then(Value::as_u64)
+        })
+    };
+    rig.push(&hits);
+    let before = net(&rig);
+    assert_eq!(before, [Some(12), Some(2), Some(4), Some(4), Some(2)]);
+    erase(&rig, 1, &[7]);
+    assert_eq!(net(&rig), before);
+    let kept = "SELECT DISTINCT agent, network FROM events WHERE device = 0 ORDER BY ALL";
+    let words = format!("\t0\n\t{}\ncurl/erased\t0\nerasedbot\t0", 0x0400_0000_00c6_3364_u64);
+    assert_eq!(rig.sql(kept), words.trim());
+    rig.restart(|rig| {
+        rig.lane.remove_cursor("aggregator").expect("the cursor goes");
+        for table in ["events", "unresolved", "settled", "device_days", "deliveries", "marks"] {
+            rig.sql(&format!("TRUNCATE TABLE {table}"));
+        }
+    });
+    assert_eq!(net(&rig), before);
+    assert_eq!(rig.sql(kept), words.trim());
+    // Adopted, they are judged like the others.
+    rig.set_catalog(&format!(
+        "{}[[campaign.placement]]\nid = \"new\"\nname = \"New\"\nmedium = \"Medium C\"\n",
+        crate::rig::CATALOG
+    ));
+    assert_eq!(net(&rig), [Some(18), Some(3), Some(6), Some(6), Some(3)]);
+}
+
+/// The tables beside events: tests of placements, and devices over the ceiling.
+#[test]
+fn what_stands_beside_the_events_goes_too() {
+    let settings = Settings { device_day_impressions_max: 20, ..Settings::default() };
+    let mut rig = Rig::with(crate::rig::CATALOG, settings);
+    let seen = |device, flags, count| {
+        (0..count).map(move |n| Hit { device: Some(device), flags, ..hit(NOON_MS - DAY_MS - n) })
+    };
+    let hits: Vec<Hit> =
+        seen(7, 0, 30).chain(seen(8, 0, 30)).chain(seen(7, flag::TRIAL, 2)).chain(seen(9, 0, 1)).collect();
+    rig.push(&hits);
+    rig.settle();
+    let before = reach(&rig);
+    assert_eq!(before, (1, 61, 1), "both are over the ceiling");
+    assert_eq!(rig.sql("SELECT arraySort(groupArray(device)) FROM devices_set_aside"), "[7,8]");
+    assert_eq!(stored(&rig, "device = 7"), "32");
+    let erased = erase(&rig, 1, &[7]);
+    assert_eq!((erased.events, erased.trial_events, erased.unresolved), (30, 2, 0));
+    for _ in 0..2 {
+        assert_eq!(reach(&rig), before);
+        assert_eq!(rig.sql("SELECT arraySort(groupUniqArray(device)) FROM devices_set_aside"), "[8]");
+        assert_eq!(stored(&rig, "device = 7"), "0");
+        assert_eq!(stored(&rig, "device = 0 AND (network != 0 OR agent != '')"), "0");
+        rig.restart(|rig| {
+            rig.lane.remove_cursor("aggregator").expect("the cursor goes");
+            for table in ["events", "trial_events", "settled", "device_days", "deliveries", "marks"] {
+                rig.sql(&format!("TRUNCATE TABLE {table}"));
+            }
+        });
+        rig.settle();
+    }
 }
 
 #[test]
