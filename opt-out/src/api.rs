@@ -290,9 +290,10 @@ impl From<Status> for ReceiptAnswer {
                 Source::Page => "page",
                 Source::Api => "api",
                 Source::App(_) => "app",
+                Source::Register(_) => "register",
             },
             app: match status.source {
-                Source::Page | Source::Api => None,
+                Source::Page | Source::Api | Source::Register(_) => None,
                 Source::App(name) => Some(name.as_str().to_owned()),
             },
             policy_version: status.policy_version,

@@ -129,6 +129,7 @@ impl Desk {
         let lodged_by = match source {
             Source::Page | Source::Api => &self.metrics.opt_outs_receipt,
             Source::App(_) => &self.metrics.opt_outs_app,
+            Source::Register(_) => &self.metrics.opt_outs_register,
         };
         let lodging =
             self.finish(async move { registry.opt_out(&hashes, source, policy_version).await }).await?;

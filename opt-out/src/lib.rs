@@ -40,6 +40,7 @@ pub mod filter;
 mod form;
 mod heartbeat;
 mod http;
+pub mod import;
 pub mod key_file;
 mod lease;
 pub mod list;

@@ -6,7 +6,7 @@
 //! # A look-up
 //!
 //! ```text
-//! overlay (what changed since the rebuild: added or removed) ──found──► that is the answer
+//! overlay (what changed since the rebuild: added or removed), newest layer first ──found──► that is the answer
 //!    │ not there, or empty as it mostly is
 //! filter  (one cache line) ──"certainly not"──► not listed          99.87 % of all devices that did not opt out end here
 //!    │ "perhaps"
@@ -14,11 +14,20 @@
 //! ```
 //!
 //! Overlay, filter and set hang on one pointer that is swapped as a whole, so that a look-up sees one state, never half of two.
-//! A change copies the overlay (some kilobytes); past [`ListSettings::overlay_rebuild_entries`] a thread of its own merges it into a new filter and
-//! set. At [`ListSettings::overlay_entries_max`] the writer merges itself, and so waits: the overlay stays bounded.
+//!
+//! # A change
+//!
+//! It is laid on the [`overlay`]. Past [`ListSettings::overlay_rebuild_entries`], or a 256th of the list where that is more, a thread of its own merges the overlay into a new
+//! filter and set. At [`ListSettings::overlay_entries_max`] the writer merges itself, and so waits: the overlay stays bounded. Whoever has many
+//! changes asks [`List::has_room`] first, and leaves the second half to others.
+//!
+//! # How good the filter is
+//!
+//! A [`Reader`] counts its look-ups, and those where the filter said "perhaps" and the set "no": their share is the false-positive rate of the ids
+//! that really come ([`ListStats`]).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+mod overlay;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -30,6 +39,13 @@ use thiserror::Error;
 use crate::exact::{ExactError, ExactSet, Key};
 use crate::filter::Filter;
 use crate::settings::ListSettings;
+use overlay::{Layer, Overlay};
+
+/// The share of the list's entries that are worth a rebuild: one in so many.
+const REBUILD_SHARE: u64 = 256;
+
+/// Look-ups that a reader counts by itself before it tells the others.
+const LOOKUPS_TOLD_AT: u32 = 1_024;
 
 /// Why a list refuses a new snapshot. The one in force stays.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -75,6 +91,10 @@ pub struct ListStats {
     pub rebuilds_failed: u64,
     /// How long the last rebuild took, microseconds.
     pub rebuild_last_us: u64,
+    /// Hashes that readers looked up; up to 1,024 of each reader come later.
+    pub lookups: u64,
+    /// Those among them for which the filter said "perhaps" and the set "no".
+    pub false_alarms: u64,
 }
 
 /// The list of opted-out hashes. Cheap to clone; every clone sees the same list.
@@ -96,6 +116,8 @@ struct Shared {
     rebuilds: AtomicU64,
     rebuilds_failed: AtomicU64,
     rebuild_last_us: AtomicU64,
+    lookups: AtomicU64,
+    false_alarms: AtomicU64,
 }
 
 /// One immutable snapshot.
@@ -106,8 +128,20 @@ struct State {
     entries: u64,
 }
 
-/// Changes since the base was built: `true` listed, `false` removed.
-type Overlay = HashMap<Key, bool, BuildHasherDefault<OwnBits>>;
+/// What a look-up found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Listed,
+    NotListed,
+    /// Not listed, and only the exact set knew.
+    FalseAlarm,
+}
+
+impl Found {
+    fn new(listed: bool, otherwise: Self) -> Self {
+        if listed { Self::Listed } else { otherwise }
+    }
+}
 
 /// Filter and set over the same entries.
 struct Base {
@@ -124,8 +158,11 @@ impl Base {
     }
 
     #[inline]
-    fn contains(&self, key: Key) -> bool {
-        self.filter.may_contain(key.leading_u64()) && self.exact.contains(key)
+    fn look_up(&self, key: Key) -> Found {
+        if !self.filter.may_contain(key.leading_u64()) {
+            return Found::NotListed;
+        }
+        Found::new(self.exact.contains(key), Found::FalseAlarm)
     }
 
     fn memory_bytes(&self) -> usize {
@@ -135,45 +172,80 @@ impl Base {
 
 impl State {
     #[inline]
-    fn contains(&self, key: Key) -> bool {
-        if !self.overlay.is_empty()
-            && let Some(listed) = self.overlay.get(&key)
+    fn look_up(&self, key: Key) -> Found {
+        if !self.overlay.layers.is_empty()
+            && let Some(listed) = self.overlay.get(key)
         {
-            return *listed;
+            return Found::new(listed, Found::NotListed);
         }
-        self.base.contains(key)
+        self.base.look_up(key)
     }
 
     #[inline]
-    fn contains_any(&self, hashes: &[OptOutHash]) -> bool {
-        if self.overlay.is_empty() {
+    fn contains(&self, key: Key) -> bool {
+        self.look_up(key) == Found::Listed
+    }
+
+    /// Whether any is listed, and how many of them the filter took for listed in vain.
+    #[inline]
+    fn contains_any(&self, hashes: &[OptOutHash]) -> (bool, u32) {
+        if self.overlay.layers.is_empty() {
             // All the filter's cache lines are fetched side by side; nearly always that is the whole answer.
             let filter = &self.base.filter;
             let perhaps =
                 |perhaps, hash: &OptOutHash| perhaps | filter.may_contain(Key::of(hash.0).leading_u64());
             if !hashes.iter().fold(false, perhaps) {
-                return false;
+                return (false, 0);
             }
         }
-        hashes.iter().any(|hash| self.contains(Key::of(hash.0)))
+        let mut false_alarms = 0;
+        let is_listed = hashes.iter().any(|hash| {
+            let found = self.look_up(Key::of(hash.0));
+            false_alarms += u32::from(found == Found::FalseAlarm);
+            found == Found::Listed
+        });
+        (is_listed, false_alarms)
     }
 }
 
 /// One thread's view of a [`List`]: remembers the snapshot and notices at each look-up whether another is in force. That costs a plain read
 /// instead of the memory barrier of [`List::contains`], so that look-ups overlap. An idle reader keeps the snapshot that it saw last alive.
-pub struct Reader(Cache<Arc<ArcSwap<State>>, Arc<State>>);
+pub struct Reader {
+    state: Cache<Arc<ArcSwap<State>>, Arc<State>>,
+    shared: Arc<Shared>,
+    /// Not told yet.
+    lookups: u32,
+}
 
 impl Reader {
     /// As [`List::contains`].
     #[inline]
     pub fn contains(&mut self, hash: &OptOutHash) -> bool {
-        self.0.load().contains(Key::of(hash.0))
+        self.contains_any(std::slice::from_ref(hash))
     }
 
     /// As [`List::contains_any`].
     #[inline]
     pub fn contains_any(&mut self, hashes: &[OptOutHash]) -> bool {
-        self.0.load().contains_any(hashes)
+        let (is_listed, false_alarms) = self.state.load().contains_any(hashes);
+        self.lookups += hashes.len() as u32;
+        if self.lookups >= LOOKUPS_TOLD_AT || false_alarms > 0 {
+            self.tell(false_alarms);
+        }
+        is_listed
+    }
+
+    /// Tells what was counted.
+    #[cold]
+    fn tell(&mut self, false_alarms: u32) {
+        self.shared.lookups.fetch_add(u64::from(std::mem::take(&mut self.lookups)), Ordering::Relaxed);
+        self.shared.false_alarms.fetch_add(u64::from(false_alarms), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.tell(0);
     }
 }
 
@@ -191,6 +263,8 @@ impl List {
             rebuilds: AtomicU64::new(0),
             rebuilds_failed: AtomicU64::new(0),
             rebuild_last_us: AtomicU64::new(0),
+            lookups: AtomicU64::new(0),
+            false_alarms: AtomicU64::new(0),
         }))
     }
 
@@ -203,12 +277,17 @@ impl List {
     /// Whether any of a hit's hashes must not be measured: one snapshot for all of them.
     #[inline]
     pub fn contains_any(&self, hashes: &[OptOutHash]) -> bool {
-        self.0.state.load().contains_any(hashes)
+        self.0.state.load().contains_any(hashes).0
     }
 
     /// A view for one thread that looks up all the time.
     pub fn reader(&self) -> Reader {
-        Reader(Cache::new(Arc::clone(&self.0.state)))
+        Reader { state: Cache::new(Arc::clone(&self.0.state)), shared: Arc::clone(&self.0), lookups: 0 }
+    }
+
+    /// Whether the overlay is less than half full: whoever has many changes waits until it is, so that a person's own never waits for a rebuild.
+    pub fn has_room(&self) -> bool {
+        self.0.state.load().overlay.len() < self.0.settings.overlay_entries_max.div_ceil(2)
     }
 
     /// How many hashes are listed.
@@ -223,40 +302,47 @@ impl List {
 
     /// Lists a hash: in force for every look-up that begins after this returns. For the registry only, which made it durable before.
     pub fn insert(&self, hash: &OptOutHash) {
-        self.apply(&[(*hash, true)]);
+        self.apply([(*hash, true)]);
     }
 
     /// Takes a hash off the list. For the registry only.
     pub fn remove(&self, hash: &OptOutHash) {
-        self.apply(&[(*hash, false)]);
+        self.apply([(*hash, false)]);
     }
 
     /// Applies changes in order, all at once for every look-up: `true` lists, `false` removes.
-    pub fn apply(&self, changes: &[(OptOutHash, bool)]) {
+    pub fn apply(&self, changes: impl IntoIterator<Item = (OptOutHash, bool)>) {
         if self.0.state.load().overlay.len() >= self.0.settings.overlay_entries_max {
             // Waits: the only way to keep the overlay bounded is to make its writers as slow as the rebuild.
             self.rebuild_reported();
         }
-        let overlay_entries = {
+        let is_due = {
             let _writer = self.writer();
             let state = self.0.state.load();
-            let mut overlay = state.overlay.clone();
+            let mut top = Layer::default();
             let mut entries = state.entries;
             for (hash, listed) in changes {
                 let key = Key::of(hash.0);
-                let was = overlay.get(&key).copied().unwrap_or_else(|| state.base.contains(key));
-                if was != *listed {
-                    overlay.insert(key, *listed);
-                    entries = if *listed { entries + 1 } else { entries - 1 };
+                let was = top.get(&key).copied().unwrap_or_else(|| state.contains(key));
+                if was != listed {
+                    top.insert(key, listed);
+                    entries = if listed { entries + 1 } else { entries - 1 };
                 }
             }
-            let overlay_entries = overlay.len();
-            self.0.state.store(Arc::new(State { overlay, base: Arc::clone(&state.base), entries }));
-            overlay_entries
+            let next = State { overlay: state.overlay.with(top), base: Arc::clone(&state.base), entries };
+            let is_due = self.is_rebuild_due(&next);
+            self.0.state.store(Arc::new(next));
+            is_due
         };
-        if overlay_entries >= self.0.settings.overlay_rebuild_entries {
+        if is_due {
             self.rebuild_in_background();
         }
+    }
+
+    fn is_rebuild_due(&self, state: &State) -> bool {
+        let ListSettings { overlay_rebuild_entries, overlay_entries_max, .. } = self.0.settings;
+        let share = usize::try_from(state.entries / REBUILD_SHARE).unwrap_or(usize::MAX);
+        state.overlay.len() >= overlay_rebuild_entries.max(share).min(overlay_entries_max.div_ceil(2))
     }
 
     /// Merges the overlay into a new filter and set, on the calling thread. Look-ups and changes go on meanwhile.
@@ -266,11 +352,8 @@ impl List {
     pub fn rebuild(&self) -> Result<(), ListError> {
         let _one_at_a_time = self.0.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
-        let before = self.0.state.load_full();
-        let mut changes: Vec<(Key, bool)> =
-            before.overlay.iter().map(|(key, listed)| (*key, *listed)).collect();
-        changes.sort_unstable_by_key(|(key, _)| *key);
-        let exact = before.base.exact.merge(&changes)?;
+        let before = self.freeze();
+        let exact = before.base.exact.merge(&before.overlay.changes())?;
         if exact.len() as u64 != before.entries {
             return Err(ListError::Miscounted { before: before.entries, after: exact.len() as u64 });
         }
@@ -278,20 +361,26 @@ impl List {
         {
             let _writer = self.writer();
             let now = self.0.state.load();
-            // What was merged leaves the overlay; what came, or turned round, meanwhile stays.
-            let merged = |key: &Key, listed: &bool| before.overlay.get(key) == Some(listed);
-            let overlay = now
-                .overlay
-                .iter()
-                .filter(|(key, listed)| !merged(key, listed))
-                .map(|(k, l)| (*k, *l))
-                .collect();
+            // What was merged leaves the overlay; what came meanwhile lies on top of it.
+            let layers = now.overlay.layers.iter().skip(now.overlay.frozen).cloned().collect();
+            let overlay = Overlay { layers, frozen: 0 };
             self.0.state.store(Arc::new(State { overlay, base, entries: now.entries }));
         }
         self.0.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.0.rebuild_last_us.store(began.elapsed().as_micros() as u64, Ordering::Relaxed);
         self.retire(before);
         Ok(())
+    }
+
+    /// The state as it is, whose layers are left as they are from now on.
+    fn freeze(&self) -> Arc<State> {
+        let _writer = self.writer();
+        let state = self.0.state.load();
+        let mut overlay = state.overlay.clone();
+        overlay.frozen = overlay.layers.len();
+        let frozen = Arc::new(State { overlay, base: Arc::clone(&state.base), entries: state.entries });
+        self.0.state.store(Arc::clone(&frozen));
+        frozen
     }
 
     /// Puts a whole new list in force, read from its source of truth: `hashes` are all of them, in any order, repeats allowed. Changes wait
@@ -331,6 +420,8 @@ impl List {
             rebuilds: self.0.rebuilds.load(Ordering::Relaxed),
             rebuilds_failed: self.0.rebuilds_failed.load(Ordering::Relaxed),
             rebuild_last_us: self.0.rebuild_last_us.load(Ordering::Relaxed),
+            lookups: self.0.lookups.load(Ordering::Relaxed),
+            false_alarms: self.0.false_alarms.load(Ordering::Relaxed),
         }
     }
 
@@ -364,7 +455,7 @@ impl List {
             loop {
                 list.rebuild_reported();
                 list.0.rebuild_scheduled.store(false, Ordering::Release);
-                let due = list.0.state.load().overlay.len() >= list.0.settings.overlay_rebuild_entries;
+                let due = list.is_rebuild_due(&list.0.state.load());
                 if !due || list.0.rebuild_scheduled.swap(true, Ordering::AcqRel) {
                     return;
                 }
@@ -392,28 +483,6 @@ fn sorted_set(mut hashes: Vec<OptOutHash>) -> Result<ExactSet, ExactError> {
     let mut last = None;
     let keys = hashes.iter().map(|hash| Key::of(hash.0)).filter(|key| last.replace(*key) != Some(*key));
     ExactSet::from_sorted(hashes.len(), keys)
-}
-
-/// A hasher that passes a [`Key`]'s own bits through: they are a keyed hash already, which nobody without the key can aim.
-#[derive(Default)]
-struct OwnBits(u64);
-
-impl Hasher for OwnBits {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    #[inline]
-    fn write_u128(&mut self, bits: u128) {
-        self.0 = bits as u64;
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]

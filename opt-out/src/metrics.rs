@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use event::identifier::IdKind;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
+use crate::import::Outcome;
 use crate::list::ListStats;
 use crate::registry::RegistryStats;
 use crate::requests::RequestStats;
@@ -33,6 +34,9 @@ const MEMORY: &str = "opt_out_list_memory_bytes";
 const REBUILDS: &str = "opt_out_list_rebuilds_total";
 const REBUILDS_FAILED: &str = "opt_out_list_rebuild_failures_total";
 const REBUILD_LAST: &str = "opt_out_list_rebuild_last_seconds";
+const LOOKUPS: &str = "opt_out_list_lookups_total";
+const FALSE_ALARMS: &str = "opt_out_list_false_alarms_total";
+const IMPORTED: &str = "opt_out_imported_ids_total";
 const RECORDS_APPLIED: &str = "opt_out_records_applied_total";
 const LAG: &str = "opt_out_lag_records";
 const HEARD_AGO: &str = "opt_out_heard_ago_seconds";
@@ -143,9 +147,10 @@ labels! {
 pub(crate) struct Metrics {
     requests: Vec<Vec<Counter>>,
     ids: Vec<Vec<Counter>>,
-    /// Opt-outs by receipt, by a signed call of an app, and by the browser's cookie.
+    /// Opt-outs by receipt, by a signed call of an app, from a register of others, and by the browser's cookie.
     pub(crate) opt_outs_receipt: Counter,
     pub(crate) opt_outs_app: Counter,
+    pub(crate) opt_outs_register: Counter,
     pub(crate) opt_outs_cookie: Counter,
     pub(crate) opt_ins_receipt: Counter,
     pub(crate) opt_ins_cookie: Counter,
@@ -160,12 +165,7 @@ pub(crate) struct Metrics {
     hashes: Gauge,
     disk_bytes: Gauge,
     writable: Gauge,
-    listed: Gauge,
-    overlay: Gauge,
-    memory_bytes: Gauge,
-    rebuilds: Counter,
-    rebuilds_failed: Counter,
-    rebuild_last: Gauge,
+    list: ListMetrics,
     may_measure: Gauge,
 }
 
@@ -182,11 +182,15 @@ impl Metrics {
         let person = |asked: Asked, proved: Proved| {
             zero_counter(counter!(PERSONS, "kind" => asked.label(), "proof" => proved.label()))
         };
+        // What a cluster's node and role say is declared on one machine too, so that an alert on it need not know.
+        drop(TopicMetrics::new());
+        let FollowMetrics { list, may_measure, .. } = FollowMetrics::new();
         Self {
             requests: Route::ALL.map(|route| Answer::ALL.map(|answer| request(route, answer)).into()).into(),
             ids: IdKind::ALL.map(|kind| IdResult::ALL.map(|result| id(kind, result)).into()).into(),
             opt_outs_receipt: zero_counter(counter!(OPT_OUTS, "by" => "receipt")),
             opt_outs_app: zero_counter(counter!(OPT_OUTS, "by" => "app")),
+            opt_outs_register: ImportMetrics::new().lodged,
             opt_outs_cookie: zero_counter(counter!(OPT_OUTS, "by" => "cookie")),
             opt_ins_receipt: zero_counter(counter!(OPT_INS, "by" => "receipt")),
             opt_ins_cookie: zero_counter(counter!(OPT_INS, "by" => "cookie")),
@@ -201,17 +205,8 @@ impl Metrics {
             hashes: zero_gauge(gauge!(HASHES)),
             disk_bytes: zero_gauge(gauge!(DISK)),
             writable: zero_gauge(gauge!(WRITABLE)),
-            listed: zero_gauge(gauge!(LISTED)),
-            overlay: zero_gauge(gauge!(OVERLAY)),
-            memory_bytes: zero_gauge(gauge!(MEMORY)),
-            rebuilds: zero_counter(counter!(REBUILDS)),
-            rebuilds_failed: zero_counter(counter!(REBUILDS_FAILED)),
-            rebuild_last: zero_gauge(gauge!(REBUILD_LAST)),
-            may_measure: {
-                // What a cluster's node and role say is declared on one machine too, so that an alert on it need not know.
-                drop(TopicMetrics::new());
-                FollowMetrics::new().may_measure
-            },
+            list,
+            may_measure,
         }
     }
 
@@ -256,12 +251,95 @@ impl Metrics {
         self.hashes.set(registry.hashes as f64);
         self.disk_bytes.set(registry.disk_bytes as f64);
         self.writable.set(f64::from(u8::from(registry.is_writable)));
-        self.listed.set(list.entries as f64);
+        self.list.observe(list);
+    }
+}
+
+/// The list, on every node that holds one.
+struct ListMetrics {
+    entries: Gauge,
+    overlay: Gauge,
+    memory_bytes: Gauge,
+    rebuilds: Counter,
+    rebuilds_failed: Counter,
+    rebuild_last: Gauge,
+    lookups: Counter,
+    false_alarms: Counter,
+}
+
+impl ListMetrics {
+    fn new() -> Self {
+        describe_gauge!(LISTED, "Hashes on the list that beacons are held against.");
+        describe_gauge!(OVERLAY, "Changes of the list since its last rebuild.");
+        describe_gauge!(MEMORY, "Bytes of the list's filter and exact set.");
+        describe_counter!(REBUILDS, "Rebuilds of the list.");
+        describe_counter!(
+            REBUILDS_FAILED,
+            "Rebuilds of the list that failed or were refused; the list before stays in force."
+        );
+        describe_gauge!(REBUILD_LAST, "How long the last rebuild of the list took.");
+        describe_counter!(LOOKUPS, "Hashes of beacons that were looked up on the list.");
+        describe_counter!(
+            FALSE_ALARMS,
+            "Look-ups for which the filter said perhaps and the exact set no: their share of all is the filter's false-positive rate."
+        );
+        Self {
+            entries: zero_gauge(gauge!(LISTED)),
+            overlay: zero_gauge(gauge!(OVERLAY)),
+            memory_bytes: zero_gauge(gauge!(MEMORY)),
+            rebuilds: zero_counter(counter!(REBUILDS)),
+            rebuilds_failed: zero_counter(counter!(REBUILDS_FAILED)),
+            rebuild_last: zero_gauge(gauge!(REBUILD_LAST)),
+            lookups: zero_counter(counter!(LOOKUPS)),
+            false_alarms: zero_counter(counter!(FALSE_ALARMS)),
+        }
+    }
+
+    fn observe(&self, list: &ListStats) {
+        self.entries.set(list.entries as f64);
         self.overlay.set(list.overlay_entries as f64);
         self.memory_bytes.set(list.memory_bytes as f64);
         self.rebuilds.absolute(list.rebuilds);
         self.rebuilds_failed.absolute(list.rebuilds_failed);
         self.rebuild_last.set(list.rebuild_last_us as f64 / 1e6);
+        self.lookups.absolute(list.lookups);
+        self.false_alarms.absolute(list.false_alarms);
+    }
+}
+
+/// What became of the ids of registers.
+pub(crate) struct ImportMetrics {
+    outcomes: Vec<Counter>,
+    lodged: Counter,
+    taken_back: Counter,
+}
+
+impl ImportMetrics {
+    /// Declares them with the recorder in force.
+    pub(crate) fn new() -> Self {
+        describe_counter!(IMPORTED, "Ids of registers of others that were imported, by what became of them.");
+        let of = |outcome: Outcome| zero_counter(counter!(IMPORTED, "result" => outcome.name()));
+        Self {
+            outcomes: Outcome::ALL.map(of).into(),
+            lodged: zero_counter(counter!(OPT_OUTS, "by" => "register")),
+            taken_back: zero_counter(counter!(OPT_INS, "by" => "register")),
+        }
+    }
+
+    /// Counts an id.
+    pub(crate) fn count(&self, outcome: Outcome) {
+        if let Some(counter) = self.outcomes.get(outcome as usize) {
+            counter.increment(1);
+        }
+        match outcome {
+            Outcome::Lodged | Outcome::LodgedInPart => self.lodged.increment(1),
+            Outcome::TakenBack => self.taken_back.increment(1),
+            Outcome::Already
+            | Outcome::NotThere
+            | Outcome::KnownBad
+            | Outcome::Malformed
+            | Outcome::UnknownKind => {}
+        }
     }
 }
 
@@ -271,6 +349,7 @@ pub(crate) struct FollowMetrics {
     lag: Gauge,
     heard_ago: Gauge,
     may_measure: Gauge,
+    list: ListMetrics,
     polls_answered: Counter,
     polls_failed: Counter,
     began: Instant,
@@ -299,6 +378,7 @@ impl FollowMetrics {
             lag: zero_gauge(gauge!(LAG)),
             heard_ago: zero_gauge(gauge!(HEARD_AGO)),
             may_measure: zero_gauge(gauge!(MAY_MEASURE)),
+            list: ListMetrics::new(),
             polls_answered: zero_counter(counter!(POLLS, "result" => "answered")),
             polls_failed: zero_counter(counter!(POLLS, "result" => "failed")),
             began: Instant::now(),
@@ -317,7 +397,14 @@ impl FollowMetrics {
     }
 
     /// Several times a second. `applied` is the offset after the last record applied; `heard_ago` is `None` if nothing was heard yet.
-    pub(crate) fn observe(&self, applied: i64, heard_ago: Option<Duration>, may_measure: bool) {
+    pub(crate) fn observe(
+        &self,
+        applied: i64,
+        heard_ago: Option<Duration>,
+        may_measure: bool,
+        list: &ListStats,
+    ) {
+        self.list.observe(list);
         self.lag.set(self.end.load(Ordering::Relaxed).saturating_sub(applied).max(0) as f64);
         self.heard_ago.set(heard_ago.unwrap_or_else(|| self.began.elapsed()).as_secs_f64());
         self.may_measure.set(f64::from(u8::from(may_measure)));
@@ -359,9 +446,12 @@ fn describe() {
     describe_counter!(IDS, "Identifiers that people and apps sent, by kind and what became of them.");
     describe_counter!(
         OPT_OUTS,
-        "Opt-outs done: a receipt for identifiers, one for a signed call of an app, or the browser's cookie."
+        "Opt-outs done: a receipt for identifiers, one for a signed call of an app, an id of a register of others, or the browser's cookie."
     );
-    describe_counter!(OPT_INS, "Opt-outs taken back: by receipt, or the browser's cookie.");
+    describe_counter!(
+        OPT_INS,
+        "Opt-outs taken back: by receipt, the browser's cookie, or the next edition of a register of others."
+    );
     describe_counter!(
         PERSONS,
         "Persons' requests that were taken in, by what is asked for and what proves it."
@@ -382,15 +472,6 @@ fn describe() {
     describe_gauge!(HASHES, "Hashes that receipts in force hold, repeats included.");
     describe_gauge!(DISK, "Bytes of the registry's journal.");
     describe_gauge!(WRITABLE, "1 while the registry takes records, else 0: new opt-outs get 503.");
-    describe_gauge!(LISTED, "Hashes on the list that beacons are held against.");
-    describe_gauge!(OVERLAY, "Changes of the list since its last rebuild.");
-    describe_gauge!(MEMORY, "Bytes of the list's filter and exact set.");
-    describe_counter!(REBUILDS, "Rebuilds of the list.");
-    describe_counter!(
-        REBUILDS_FAILED,
-        "Rebuilds of the list that failed or were refused; the list before stays in force."
-    );
-    describe_gauge!(REBUILD_LAST, "How long the last rebuild of the list took.");
 }
 
 #[cfg(test)]

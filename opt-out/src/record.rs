@@ -66,8 +66,13 @@
 //!   58+a   16·n  hashes under the opt-out key, no two alike
 //! ```
 //!
+//! # Layout, version 4: what stands in a register of others
+//!
+//! As version 3, with 4 (register) at offset 20 and the register's name for the app's. The receipt's number is made of the hashes ([`crate::registry::import`]),
+//! and nobody has a secret of that digest: 32 zeros.
+//!
 //! A program that knows version 2 only refuses such a record by its number and stops measuring, so all nodes of a cluster are brought up to date
-//! before the first app is registered.
+//! before the first app is registered; and likewise before the first register is imported.
 //!
 //! | key in the topic | record |
 //! |---|---|
@@ -90,6 +95,8 @@ pub const VERSION: u8 = 1;
 pub const VERSION_TOPIC: u8 = 2;
 /// The version of what came from an app, in journals and topics.
 pub const VERSION_APP: u8 = 3;
+/// The version of what came from a register of others, in journals and topics.
+pub const VERSION_REGISTER: u8 = 4;
 
 const OPTED_OUT: u8 = 1;
 const OPTED_IN: u8 = 2;
@@ -113,9 +120,11 @@ pub enum Source {
     Api,
     /// The same, signed by this app.
     App(AppName),
+    /// Imported from this register of others.
+    Register(AppName),
 }
 
-/// The name of a registered app: 1 to 64 visible ASCII characters, as it was registered when it signed. Cheap to clone.
+/// The name of a registered app, as it was registered when it signed, or of a register: 1 to 64 visible ASCII characters. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppName(Arc<str>);
 
@@ -137,12 +146,14 @@ impl Source {
     const PAGE: u8 = 1;
     const API: u8 = 2;
     const APP: u8 = 3;
+    const REGISTER: u8 = 4;
 
     /// The version of a record that holds it, where another source's record has this one.
     fn version(&self, otherwise: u8) -> u8 {
         match self {
             Self::Page | Self::Api => otherwise,
             Self::App(_) => VERSION_APP,
+            Self::Register(_) => VERSION_REGISTER,
         }
     }
 
@@ -150,9 +161,10 @@ impl Source {
         match self {
             Self::Page => bytes.push(Self::PAGE),
             Self::Api => bytes.push(Self::API),
-            Self::App(AppName(name)) => {
+            Self::App(AppName(name)) | Self::Register(AppName(name)) => {
+                let by = if matches!(self, Self::App(_)) { Self::APP } else { Self::REGISTER };
                 // A name has at most 64 bytes.
-                bytes.extend([Self::APP, name.len() as u8]);
+                bytes.extend([by, name.len() as u8]);
                 bytes.extend(name.as_bytes());
             }
         }
@@ -166,11 +178,16 @@ impl Source {
         }
     }
 
-    fn decode_app(rest: &mut &[u8]) -> Option<Self> {
-        let [Self::APP, length] = take(rest)? else { return None };
+    fn decode_named(by: u8, rest: &mut &[u8]) -> Option<Self> {
+        let [way, length] = take(rest)?;
         let (name, left) = rest.split_at_checked(usize::from(length))?;
         *rest = left;
-        AppName::new(std::str::from_utf8(name).ok()?).map(Self::App)
+        let name = AppName::new(std::str::from_utf8(name).ok()?)?;
+        match way {
+            Self::APP if by == Self::APP => Some(Self::App(name)),
+            Self::REGISTER if by == Self::REGISTER => Some(Self::Register(name)),
+            _ => None,
+        }
     }
 }
 
@@ -243,7 +260,7 @@ pub struct TakenBack {
 pub enum RecordError {
     /// Written by a newer program. The operator's to solve: run that one. Never skipped, for it may say that somebody opted out.
     #[error(
-        "record version {0} is not known to this program (it knows 1 to 3): run the version that wrote it, or a newer one"
+        "record version {0} is not known to this program (it knows 1 to 4): run the version that wrote it, or a newer one"
     )]
     UnknownVersion(u8),
     /// A known version, but not its form. Ours or the disk's.
@@ -292,7 +309,8 @@ impl Record {
         let record = match *version {
             VERSION => decode_v1(&mut rest),
             VERSION_TOPIC => decode_v2(&mut rest),
-            VERSION_APP => decode_v3(&mut rest),
+            VERSION_APP => decode_named(Source::APP, &mut rest),
+            VERSION_REGISTER => decode_named(Source::REGISTER, &mut rest),
             other => return Err(RecordError::UnknownVersion(other)),
         };
         record.filter(|_| rest.is_empty()).ok_or(RecordError::Malformed)
@@ -365,11 +383,12 @@ fn decode_v2(rest: &mut &[u8]) -> Option<Record> {
     }
 }
 
-fn decode_v3(rest: &mut &[u8]) -> Option<Record> {
+/// Versions 3 and 4.
+fn decode_named(by: u8, rest: &mut &[u8]) -> Option<Record> {
     let [what] = take(rest)?;
     let at_ms = i64::from_le_bytes(take(rest)?);
     let receipt = ReceiptId(take(rest)?);
-    let source = Source::decode_app(rest)?;
+    let source = Source::decode_named(by, rest)?;
     match what {
         OPTED_OUT => opted_out(receipt, at_ms, source, rest),
         TAKEN_BACK => taken_back(receipt, at_ms, source, rest),

@@ -31,6 +31,7 @@
 mod copy;
 mod error;
 mod follow;
+pub mod import;
 mod journal;
 mod ledger;
 mod node;
@@ -48,7 +49,7 @@ use event::key::{KeyRing, OptOutHash};
 pub use self::error::RegistryError;
 pub use self::follow::{FollowParts, Following, follow};
 use self::journal::JournalLog;
-use self::ledger::Ledger;
+use self::ledger::{Changes, Ledger};
 pub use self::node::FollowState;
 use self::node::Node;
 use self::topic::{Producers, TopicLog, Voice};
@@ -115,6 +116,8 @@ struct Inner {
     clock: Clock,
     list: List,
     log: Log,
+    /// Held by the one import that goes on.
+    import: tokio::sync::Mutex<()>,
 }
 
 /// Where the records stand.
@@ -162,7 +165,13 @@ impl Registry {
             "opt-out registry opened"
         );
         let log = Log::Journal { log: Box::new(log), ledger: Box::new(Mutex::new(ledger)) };
-        let inner = Inner { settings: settings.registry, clock, list: list.clone(), log };
+        let inner = Inner {
+            settings: settings.registry,
+            clock,
+            list: list.clone(),
+            log,
+            import: tokio::sync::Mutex::default(),
+        };
         Ok((Self(Arc::new(inner)), list))
     }
 
@@ -192,7 +201,13 @@ impl Registry {
         }
         let list = node.list.clone();
         let log = Log::Topic { log: TopicLog::new(Arc::clone(&node), producers), node, following };
-        let inner = Inner { settings: parts.settings.registry, clock: parts.clock, list: list.clone(), log };
+        let inner = Inner {
+            settings: parts.settings.registry,
+            clock: parts.clock,
+            list: list.clone(),
+            log,
+            import: tokio::sync::Mutex::default(),
+        };
         Ok((Self(Arc::new(inner)), list))
     }
 
@@ -418,8 +433,9 @@ impl Registry {
                 log.append(&record)?.await.map_err(unavailable)?;
                 // Held until the list has changed too: what the next record does to the list depends on it.
                 let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-                let changes = ledger.enter(record, &self.0.list)?;
-                self.0.list.apply(&changes);
+                let mut changes = Changes::default();
+                ledger.enter(record, &self.0.list, &mut changes)?;
+                self.0.list.apply(changes);
                 Ok(())
             }
         }

@@ -118,8 +118,8 @@ pub(crate) async fn ask(
     let own = own_id(desk, headers);
     let (proof, ids): (_, Vec<IdAsked<'_>>) = match (asking.ids, source) {
         (Some(ids), Source::App(app)) => (Proof::App(app), ids),
-        (Some(ids), Source::Page | Source::Api) => (Proof::Typed, ids),
-        (None, Source::App(_)) => return Err(Problem::NoIds),
+        (Some(ids), Source::Page | Source::Api | Source::Register(_)) => (Proof::Typed, ids),
+        (None, Source::App(_) | Source::Register(_)) => return Err(Problem::NoIds),
         (None, Source::Page | Source::Api) => {
             if from != origin::From::Ours {
                 return Err(Problem::CrossSite);

@@ -443,9 +443,10 @@ pub struct ListSettings {
     pub filter_bits_per_key: u32,
     /// Largest filter, blocks of 32 bytes. 1 makes every look-up reach the exact set: for tests. Default 2²⁶ (2 GiB).
     pub filter_blocks_max: u32,
-    /// Changes since the last rebuild that start the next one in the background. Default 4,096.
+    /// Changes since the last rebuild that start the next one in the background; a 256th of the list where that is more. Default 4,096.
     pub overlay_rebuild_entries: usize,
-    /// Changes since the last rebuild at which a writer waits for a rebuild. Default 65,536.
+    /// Changes since the last rebuild at which a writer waits for a rebuild, about 70 bytes of memory each; an import waits at half of them.
+    /// Default 1,048,576.
     pub overlay_entries_max: usize,
     /// By how much a replacement may shrink the list unless forced, percent. Default 5.
     pub shrink_percent_max: u32,
@@ -457,7 +458,7 @@ impl Default for ListSettings {
             filter_bits_per_key: 16,
             filter_blocks_max: 1 << 26,
             overlay_rebuild_entries: 4_096,
-            overlay_entries_max: 65_536,
+            overlay_entries_max: 1 << 20,
             shrink_percent_max: 5,
         }
     }
@@ -468,7 +469,7 @@ impl ListSettings {
         let (rebuild, entries) = (self.overlay_rebuild_entries as u64, self.overlay_entries_max as u64);
         within("opt_out.list.filter_bits_per_key", self.filter_bits_per_key.into(), 8, 32)?;
         within("opt_out.list.filter_blocks_max", self.filter_blocks_max.into(), 1, COUNT_MAX)?;
-        within("opt_out.list.overlay_entries_max", entries, 1, 1 << 20)?;
+        within("opt_out.list.overlay_entries_max", entries, 1, 1 << 24)?;
         // At the larger a writer would wait before the background had begun.
         within("opt_out.list.overlay_rebuild_entries", rebuild, 1, entries)?;
         within("opt_out.list.shrink_percent_max", self.shrink_percent_max.into(), 0, 100)
@@ -508,9 +509,9 @@ mod tests {
             (r#"{"registry":{"disk_bytes_max":5}}"#, "opt_out.registry.disk_bytes_max", "67108864 to"),
             (r#"{"list":{"filter_bits_per_key":0}}"#, "opt_out.list.filter_bits_per_key", "8 to 32"),
             (
-                r#"{"list":{"overlay_rebuild_entries":70000}}"#,
+                r#"{"list":{"overlay_rebuild_entries":2000000}}"#,
                 "opt_out.list.overlay_rebuild_entries",
-                "1 to 65536",
+                "1 to 1048576",
             ),
             (r#"{"list":{"shrink_percent_max":101}}"#, "opt_out.list.shrink_percent_max", "0 to 100"),
             (r#"{"lease_seconds":1}"#, "opt_out.lease_seconds", "= 1 is not allowed: 2 to 60"),

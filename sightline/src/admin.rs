@@ -4,8 +4,10 @@
 //! `/live` answers 200 while the process runs. `/ready` answers 200 if every part is ready and 503 if one is not, with a JSON
 //! object of the parts; `/ready?part=clicks` asks for one part, for balancers that send clicks and pixels different ways.
 //!
-//! `/v1/requests` is the operator's queue of persons' requests ([`requests`]); it does ask for a token.
+//! `/v1/requests` is the operator's queue of persons' requests ([`requests`]), `/v1/opt-outs/import` takes registers of others ([`import`]); they do
+//! ask for a token.
 
+pub(crate) mod import;
 pub(crate) mod requests;
 
 use std::convert::Infallible;
@@ -48,6 +50,15 @@ pub(crate) struct Part {
     pub(crate) not_ready: Option<String>,
 }
 
+/// What asks for the operator's token; absent where this process keeps nothing of the kind.
+#[derive(Clone, Default)]
+pub(crate) struct Desks {
+    /// Persons' requests.
+    pub(crate) requests: Option<requests::Desk>,
+    /// Registers of others.
+    pub(crate) import: Option<import::Desk>,
+}
+
 /// Asks every part that runs in this process.
 pub(crate) type Readiness = Arc<dyn Fn() -> Vec<Part> + Send + Sync>;
 
@@ -59,7 +70,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     exporter: Exporter,
-    desk: Option<requests::Desk>,
+    desks: Desks,
 ) -> anyhow::Result<()> {
     listener.set_nonblocking(true).context("cannot use the admin listener")?;
     let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the admin listener")?;
@@ -74,17 +85,19 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let (readiness, exporter, desk) = (Arc::clone(&readiness), exporter.clone(), desk.clone());
+        let (readiness, exporter, desks) = (Arc::clone(&readiness), exporter.clone(), desks.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let (readiness, exporter, desk) = (Arc::clone(&readiness), exporter.clone(), desk.clone());
+                let (readiness, exporter, desks) = (Arc::clone(&readiness), exporter.clone(), desks.clone());
                 async move {
                     // Where a body ends, a proxy may see otherwise: what follows it is nobody's request.
                     let headers = request.headers();
                     let with_body =
                         headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
                     let mut answer = if request.uri().path().starts_with(REQUESTS) {
-                        of_requests(desk.as_ref(), request).await
+                        of_requests(desks.requests.as_ref(), request).await
+                    } else if request.uri().path() == import::PATH {
+                        as_json(import::answer(desks.import.as_ref(), request).await)
                     } else {
                         answer(&request, &readiness, &exporter)
                     };
@@ -111,8 +124,10 @@ pub(crate) async fn serve(
 /// Persons' requests, within a time limit: a body may be sent slowly.
 async fn of_requests(desk: Option<&requests::Desk>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let told = tokio::time::timeout(REQUEST_TIMEOUT, requests::answer(desk, request)).await;
-    let (status, body) =
-        told.unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, json!({"error": "it took too long"})));
+    as_json(told.unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, json!({"error": "it took too long"}))))
+}
+
+fn as_json((status, body): (StatusCode, Value)) -> Response<Full<Bytes>> {
     let mut response = text(status, body.to_string());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -1,9 +1,14 @@
 //! The command line: every command, its arguments and an example of each. It only describes; the modules named in
 //! [`crate::main`] do the work. It must never read a file or the clock.
 
+mod files;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use files::{FileFormat, ImportArgs, ReplayArgs};
+use files::{IMPORT_HELP, REPLAY_HELP};
 
 /// Third-party ad measurement: beacons in, reach and frequency out.
 #[derive(Debug, Parser)]
@@ -66,6 +71,9 @@ pub(crate) enum Command {
     /// Load past beacons from a file through the running instance, each at its recorded time.
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
+    /// Import a register of others: opt out every id in a file, through the running instance.
+    #[command(name = "import-opt-outs", after_help = IMPORT_HELP)]
+    ImportOptOuts(ImportArgs),
     /// Print the tracking URLs to hand to media.
     #[command(after_help = "Example:\n  sightline links --campaign demo\n  \
         sightline links --base https://t.example.com --dialect admaster --format csv > links.csv\n  \
@@ -132,28 +140,6 @@ pub(crate) enum Command {
     Demo(DemoArgs),
 }
 
-const REPLAY_HELP: &str = "Example:
-  sightline replay beacons.tsv --campaign demo --placement p1 \\
-      --map t=epoch_ms --map stage=event --map rid=bid_id --map cookie=device_id
-
-Fields (the names of the tracker's parameters):
-  c p cr t rid stage ip ua os u, the identifiers oaid oaid_md5 imei imei_md5
-  android_id android_id_md5 idfa idfa_md5 idfv aaid aaid_md5 caid caid_md5
-  caid_version mac mac_md5 openudid cookie,
-  the signals gdpr gdpr_consent gpp gpp_sid lmt coppa
-Well-known column names are mapped without being asked; what was mapped is
-printed first. `--map field=` unmaps one.
-
-Columns of an nginx access log (`combined`): remote_addr remote_user time_local
-method path status body_bytes_sent http_referer http_user_agent, and arg_<name>
-for each parameter of the request's query.
-
-Rows go to POST /v1/events with the replay key of the data folder, which carries
-the rights ip, ua and backdate. A request whose answer was lost is sent again:
-rows without a request id (rid) may then be counted twice in net. Exit code 1 if
-a row could not be delivered; rows that the tracker refused are listed by reason
-and do not fail.";
-
 /// Arguments of a role.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct RoleArgs {
@@ -191,60 +177,6 @@ pub(crate) struct InstanceArgs {
     /// Address of its report API instead of the one in the data folder, such as `http://127.0.0.1:8082`.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-}
-
-/// Arguments of `replay`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ReplayArgs {
-    /// File of past beacons; `-` reads standard input.
-    pub(crate) file: PathBuf,
-    /// Campaign of every row, unless a column is mapped to `c`.
-    #[arg(long, value_name = "ID")]
-    pub(crate) campaign: Option<String>,
-    /// Placement of every row, unless a column is mapped to `p`.
-    #[arg(long, value_name = "ID")]
-    pub(crate) placement: Option<String>,
-    /// A column for a field, `field=column`; may be repeated.
-    #[arg(long = "map", value_name = "FIELD=COLUMN")]
-    pub(crate) map: Vec<String>,
-    /// Column that says what happened (imp, clk, viewable …); the same as `--map stage=COLUMN`.
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) stage_column: Option<String>,
-    /// Stage of rows without one.
-    #[arg(long, value_name = "STAGE", default_value = "impression")]
-    pub(crate) stage: String,
-    /// In access logs: requests for this path are beacons of `--stage`, besides the tracker's own paths.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) path: Option<String>,
-    /// How the file is written; told by its ending if not given (.tsv .ndjson .jsonl .log).
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<FileFormat>,
-    /// Data folder of the running instance: its addresses and keys are read there.
-    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
-    pub(crate) data: PathBuf,
-    /// Address of its tracker instead of the one in the data folder, such as `http://127.0.0.1:8080`.
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// File with the server key; by default the data folder's `keys/replay.key`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key_file: Option<PathBuf>,
-    /// Requests under way at once.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) parallel: u8,
-    /// Rows in one request.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) batch: u16,
-}
-
-/// How a file of past beacons is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FileFormat {
-    /// Columns separated by tabs, named in the first line.
-    Tsv,
-    /// One JSON object a line.
-    Ndjson,
-    /// nginx access log in the `combined` format.
-    Nginx,
 }
 
 /// How a result is written.

@@ -5,7 +5,7 @@
 //! | [`cli`] | the command line as types |
 //! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
-//! | [`client`], [`replay`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
+//! | [`client`], [`replay`], [`import`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
 //!
 //! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
@@ -21,6 +21,7 @@ mod demo;
 mod explain;
 mod grammars;
 mod hints;
+mod import;
 mod instance;
 mod journal_tool;
 mod link_keys;
@@ -99,6 +100,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::OptOut(args) => roles::run(Roles::OptOut, args, out).map(|()| true),
         Command::Aggregator(args) => roles::run(Roles::Aggregator, args, out).map(|()| true),
         Command::Replay(args) => replay::run(args, out),
+        Command::ImportOptOuts(args) => import::run(args, out),
         Command::Links(args) => links::run(args, out).map(|()| true),
         Command::Explain(args) => explain::run(args, out),
         Command::Watch(args) => watch::run(args, out).map(|()| true),

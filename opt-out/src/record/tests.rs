@@ -10,8 +10,19 @@ const TAKEN_BACK_V2: &[u8] = include_bytes!("../../golden/taken-back-v2.bin");
 const HEARTBEAT_V2: &[u8] = include_bytes!("../../golden/heartbeat-v2.bin");
 const APP_OPT_OUT_V3: &[u8] = include_bytes!("../../golden/opted-out-by-app-v3.bin");
 const APP_TAKEN_BACK_V3: &[u8] = include_bytes!("../../golden/taken-back-by-app-v3.bin");
-const ALL: [&[u8]; 7] =
-    [OPT_OUT_V1, OPT_IN_V1, BEGUN_V1, TAKEN_BACK_V2, HEARTBEAT_V2, APP_OPT_OUT_V3, APP_TAKEN_BACK_V3];
+const REGISTER_OPT_OUT_V4: &[u8] = include_bytes!("../../golden/opted-out-by-register-v4.bin");
+const REGISTER_TAKEN_BACK_V4: &[u8] = include_bytes!("../../golden/taken-back-by-register-v4.bin");
+const ALL: [&[u8]; 9] = [
+    OPT_OUT_V1,
+    OPT_IN_V1,
+    BEGUN_V1,
+    TAKEN_BACK_V2,
+    HEARTBEAT_V2,
+    APP_OPT_OUT_V3,
+    APP_TAKEN_BACK_V3,
+    REGISTER_OPT_OUT_V4,
+    REGISTER_TAKEN_BACK_V4,
+];
 
 fn opted_out() -> Record {
     Record::OptedOut(OptedOut {
@@ -49,7 +60,15 @@ fn heartbeat() -> Record {
 
 /// The same record from an app.
 fn by_app(record: Record) -> Record {
-    let source = Source::App(AppName::new("com.example.player").unwrap());
+    by(Source::App(AppName::new("com.example.player").unwrap()), record)
+}
+
+/// The same record from a register.
+fn by_register(record: Record) -> Record {
+    by(Source::Register(AppName::new("national-register").unwrap()), record)
+}
+
+fn by(source: Source, record: Record) -> Record {
     match record {
         Record::OptedOut(record) => Record::OptedOut(OptedOut { source, ..record }),
         Record::TakenBack(record) => Record::TakenBack(TakenBack { source, ..record }),
@@ -59,7 +78,8 @@ fn by_app(record: Record) -> Record {
 
 #[test]
 fn the_bytes_equal_the_golden_files() {
-    let app = [by_app(opted_out()), by_app(taken_back())];
+    let app =
+        [by_app(opted_out()), by_app(taken_back()), by_register(opted_out()), by_register(taken_back())];
     let records = [opted_out(), opted_in(), begun(), taken_back(), heartbeat()].into_iter().chain(app);
     for (record, golden) in records.zip(ALL) {
         assert_eq!(record.encode(), golden);
@@ -70,16 +90,19 @@ fn the_bytes_equal_the_golden_files() {
 #[test]
 fn an_unknown_version_is_named_and_not_guessed() {
     let mut bytes = OPT_IN_V1.to_vec();
-    bytes[0] = 4;
-    assert_eq!(Record::decode(&bytes).err(), Some(RecordError::UnknownVersion(4)));
-    assert!(RecordError::UnknownVersion(4).to_string().contains("record version 4 is not known"));
+    bytes[0] = 5;
+    assert_eq!(Record::decode(&bytes).err(), Some(RecordError::UnknownVersion(5)));
+    assert!(RecordError::UnknownVersion(5).to_string().contains("record version 5 is not known"));
 }
 
 #[test]
 fn no_version_takes_the_records_of_another() {
     for golden in ALL {
         let mut bytes = golden.to_vec();
-        for other in [VERSION, VERSION_TOPIC, VERSION_APP].into_iter().filter(|other| *other != golden[0]) {
+        for other in [VERSION, VERSION_TOPIC, VERSION_APP, VERSION_REGISTER]
+            .into_iter()
+            .filter(|other| *other != golden[0])
+        {
             bytes[0] = other;
             assert_eq!(Record::decode(&bytes).err(), Some(RecordError::Malformed), "{other}");
         }
@@ -96,6 +119,7 @@ fn in_a_topic_a_record_stands_under_its_own_key() {
         (&receipt, taken_back()),
         (&receipt, by_app(opted_out())),
         (&receipt, by_app(taken_back())),
+        (&receipt, by_register(opted_out())),
         ("begun", begun()),
         (&beat, heartbeat()),
     ];

@@ -21,8 +21,8 @@ use crate::list::List;
 use crate::receipt::{ReceiptId, SecretDigest};
 use crate::record::{AppName, OptedOut, Record, RecordError, Source, TakenBack};
 
-/// What becomes of a hash on the list: `true` listed, `false` removed.
-pub(super) type Changes = Vec<(OptOutHash, bool)>;
+/// What becomes of hashes on the list, by records that go there together: `true` listed, `false` removed.
+pub(super) type Changes = HashMap<OptOutHash, bool, ahash::RandomState>;
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -32,8 +32,8 @@ pub(super) struct Ledger {
     pub(super) shared: HashMap<OptOutHash, u32, ahash::RandomState>,
     pub(super) active: u64,
     pub(super) hashes: usize,
-    /// Each app's name once, for the receipts to share: there are few apps, and they may have millions of receipts.
-    apps: Vec<AppName>,
+    /// The name of each app and register once, for the receipts to share: there are few, and they may have millions of receipts.
+    names: Vec<AppName>,
 }
 
 pub(super) struct Receipt {
@@ -60,28 +60,34 @@ impl Ledger {
             _ if self.key_check.is_none() => {
                 Err(RegistryError::Damaged("its beginning is missing".to_owned()))
             }
+            Record::OptedOut(record) if self.is_repeat(&record) => Ok(()),
             Record::OptedOut(record) => self.hold(record),
             Record::OptedIn { receipt, at_ms } => self.withdraw(receipt, at_ms).map(|_| ()),
             Record::TakenBack(_) | Record::Heartbeat { .. } => Err(misplaced("a journal")),
         }
     }
 
-    /// Takes a new record of a journal in. What it changes on the list, given the list as it is.
-    pub(super) fn enter(&mut self, record: Record, list: &List) -> Result<Changes, RegistryError> {
-        let mut changes = Changes::new();
+    /// Takes a new record of a journal in, and adds what it changes on the list to `changes`, which the list has not heard yet.
+    pub(super) fn enter(
+        &mut self,
+        record: Record,
+        list: &List,
+        changes: &mut Changes,
+    ) -> Result<(), RegistryError> {
         match record {
             Record::Begun { key_check, .. } => self.key_check = Some(key_check),
-            Record::OptedOut(record) => {
-                self.cover(&record.hashes, list, &mut changes);
+            Record::OptedOut(record) if !self.is_repeat(&record) => {
+                self.cover(&record.hashes, list, changes);
                 self.hold(record)?;
             }
+            Record::OptedOut(_) => {}
             Record::OptedIn { receipt, at_ms } => {
                 let hashes = self.withdraw(receipt, at_ms)?;
-                self.release(&hashes, &mut changes);
+                self.release(&hashes, changes);
             }
             Record::TakenBack(_) | Record::Heartbeat { .. } => return Err(misplaced("a journal")),
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// Takes a record of a topic's past in. What it does to the list is worked out at the end, by [`Ledger::share_and_collect`].
@@ -109,10 +115,10 @@ impl Ledger {
             Record::TakenBack(record) => Receipt::taken_back(&record),
             Record::Begun { .. } | Record::Heartbeat { .. } | Record::OptedIn { .. } => {
                 self.restore(record)?;
-                return Ok(Changes::new());
+                return Ok(Changes::default());
             }
         };
-        let mut changes = Changes::new();
+        let mut changes = Changes::default();
         let before = self.receipts.get(&id).map(|receipt| receipt.hashes.clone()).unwrap_or_default();
         let without = |some: &[OptOutHash], others: &[OptOutHash]| -> Vec<OptOutHash> {
             some.iter().filter(|hash| !others.contains(hash)).copied().collect()
@@ -153,12 +159,15 @@ impl Ledger {
     /// Another receipt covers these.
     fn cover(&mut self, hashes: &[OptOutHash], list: &List, changes: &mut Changes) {
         for hash in hashes {
+            let is_listed = changes.get(hash).copied().unwrap_or_else(|| list.contains(hash));
             match self.shared.entry(*hash) {
                 Entry::Occupied(mut count) => *count.get_mut() += 1,
-                Entry::Vacant(count) if list.contains(hash) => {
+                Entry::Vacant(count) if is_listed => {
                     count.insert(2);
                 }
-                Entry::Vacant(_) => changes.push((*hash, true)),
+                Entry::Vacant(_) => {
+                    changes.insert(*hash, true);
+                }
             }
         }
     }
@@ -171,9 +180,18 @@ impl Ledger {
                 Entry::Occupied(count) => {
                     count.remove();
                 }
-                Entry::Vacant(_) => changes.push((*hash, false)),
+                Entry::Vacant(_) => {
+                    changes.insert(*hash, false);
+                }
             }
         }
+    }
+
+    /// Whether a register's id is there already, as this record says it. A write that was reported as failed may be on the disk after all, and the
+    /// import was made again: its receipts are made of what they cover, so they are the same.
+    fn is_repeat(&self, record: &OptedOut) -> bool {
+        matches!(record.source, Source::Register(_))
+            && self.receipts.get(&record.receipt).is_some_and(|known| known.source == record.source)
     }
 
     fn hold(&mut self, record: OptedOut) -> Result<(), RegistryError> {
@@ -202,10 +220,10 @@ impl Ledger {
 
     /// Puts a receipt in, in place of what was known of it.
     fn put(&mut self, id: ReceiptId, mut receipt: Receipt) {
-        if let Source::App(name) = &mut receipt.source {
-            match self.apps.iter().find(|known| *known == name) {
+        if let Source::App(name) | Source::Register(name) = &mut receipt.source {
+            match self.names.iter().find(|known| *known == name) {
                 Some(known) => name.clone_from(known),
-                None => self.apps.push(name.clone()),
+                None => self.names.push(name.clone()),
             }
         }
         self.hashes += receipt.hashes.len();

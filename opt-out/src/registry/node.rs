@@ -270,7 +270,7 @@ impl Node {
             let mut ledger = self.ledger();
             if is_following {
                 let changes = ledger.change(record, &self.list)?;
-                self.list.apply(&changes);
+                self.list.apply(changes);
             } else {
                 ledger.restore(record)?;
             }
@@ -336,7 +336,7 @@ impl Node {
             (applied, hearing.lease.heard(applied))
         };
         let may_measure = self.standing.may_measure(self.clock.now_ms());
-        self.metrics.observe(applied, heard.map(|at| at.elapsed()), may_measure);
+        self.metrics.observe(applied, heard.map(|at| at.elapsed()), may_measure, &self.list.stats());
     }
 
     /// Gives or takes the right to measure, by what is known now.

@@ -9,7 +9,7 @@ use crate::ListSettings;
 use crate::list::ListError;
 use crate::tests::Random;
 
-fn keys() -> KeyRing {
+pub(super) fn keys() -> KeyRing {
     KeyRing::generate(|bytes| getrandom::fill(bytes).unwrap())
 }
 
@@ -20,17 +20,17 @@ fn settings() -> Settings {
     Settings { list, ..Settings::default() }
 }
 
-fn open(dir: &TempDir, keys: &KeyRing) -> (Registry, List) {
+pub(super) fn open(dir: &TempDir, keys: &KeyRing) -> (Registry, List) {
     let (registry, list) = Registry::open(dir.path(), &settings(), Clock::manual(1_000)).unwrap();
     registry.bind_key(keys).unwrap();
     (registry, list)
 }
 
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
-fn opt_out(registry: &Registry, hashes: &[OptOutHash]) -> Lodging {
+pub(super) fn opt_out(registry: &Registry, hashes: &[OptOutHash]) -> Lodging {
     wait(registry.opt_out(hashes, Source::Api, 7)).unwrap()
 }
 
@@ -264,7 +264,7 @@ fn in_a_topic_compaction_and_restarts_change_nothing() {
             _ => log[log.len() - 1].clone(),
         };
         let changes = ledger.change(record.clone(), &list).unwrap();
-        list.apply(&changes);
+        list.apply(changes);
         log.push(record);
         if random.below(10) == 0 {
             log = compacted(&log, &mut random);
@@ -294,6 +294,6 @@ fn a_record_of_the_one_log_does_not_belong_into_the_other() {
     assert!(matches!(ledger.restore(opted_in.clone()), Err(RegistryError::Record(_))));
     assert!(matches!(ledger.change(opted_in, &list), Err(RegistryError::Record(_))));
     assert!(matches!(ledger.replay(heartbeat.clone()), Err(RegistryError::Record(_))));
-    assert!(matches!(ledger.enter(heartbeat, &list), Err(RegistryError::Record(_))));
+    assert!(matches!(ledger.enter(heartbeat, &list, &mut Changes::default()), Err(RegistryError::Record(_))));
     assert!(matches!(ledger.change(other, &list), Err(RegistryError::OtherKey)));
 }

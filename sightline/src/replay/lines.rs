@@ -4,11 +4,11 @@ use std::io::{self, BufRead};
 
 /// Longest line taken, bytes. The longest row that means anything (a 3,800-byte landing URL, a 512-byte agent, every
 /// identifier) has about 6 kB.
-pub(super) const LINE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// What a call to [`Lines::next_into`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// A line, without its end.
     Whole,
     /// A line over [`LINE_BYTES_MAX`]; it was skipped.
@@ -16,17 +16,17 @@ pub(super) enum Line {
 }
 
 /// Reads lines, counting them and their bytes.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     /// Number of the line read last, from 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Bytes read so far, line ends included.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl<R: BufRead> Lines<R> {
     /// Lines of `input`.
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self { input, number: 0, bytes: 0 }
     }
 
@@ -34,7 +34,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// What the input reports.
-    pub(super) fn next_into(&mut self, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
+    pub(crate) fn next_into(&mut self, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
         line.clear();
         let mut kind = Line::Whole;
         let mut any = false;

@@ -6,7 +6,7 @@
 //!
 //! Memory is bounded by batches × threads, whatever the file's size. Messages name line numbers, never a value of the file.
 
-mod lines;
+pub(crate) mod lines;
 mod mapping;
 mod rows;
 mod send;

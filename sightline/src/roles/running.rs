@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use ingest::forwarder::{self, Forwarder};
 use journal::Writer;
+use opt_out::import::Importer;
 use opt_out::{Registry, Requests};
 use tokio::task::JoinHandle;
 
@@ -15,8 +16,7 @@ use super::certificates;
 use super::registry::{self, OptOuts};
 use super::rights::Runner;
 use super::{Ground, Roles, Signals, Want};
-use crate::admin::requests::Desk;
-use crate::admin::{self, Part, Readiness};
+use crate::admin::{self, Desks, Part, Readiness};
 use crate::catalog_file::Watch;
 use crate::catalog_topic::Following;
 use crate::cli::RoleArgs;
@@ -155,9 +155,8 @@ impl Running {
             );
             self.tasks.push(tokio::spawn(watch.run()));
         }
-        let desk =
-            requests.map(|requests| Desk { requests, token: aggregator::Token::new(&ground.operator_token) });
-        let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone(), desk);
+        let desks = desks(ground, requests, self.handles().opt_outs.as_ref());
+        let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone(), desks);
         self.tasks.push(tokio::spawn(admin));
         if let Some(certificates) = &ground.certificates {
             self.instance.certificate_name = sole_name(&certificates.names());
@@ -519,8 +518,19 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
     })
 }
 
-async fn serve_admin(listener: TcpListener, readiness: Readiness, exporter: Exporter, desk: Option<Desk>) {
-    if let Err(error) = admin::serve(listener, readiness, exporter, desk).await {
+/// What the operator may do at the admin port, as far as this process keeps it.
+fn desks(ground: &Ground, requests: Option<Requests>, opt_outs: Option<&OptOuts>) -> Desks {
+    let token = || aggregator::Token::new(&ground.operator_token);
+    let registry = opt_outs.and_then(OptOuts::registry).cloned();
+    let importer = registry.map(|registry| Importer::new(registry, Arc::clone(&ground.keys)));
+    Desks {
+        requests: requests.map(|requests| admin::requests::Desk { requests, token: token() }),
+        import: importer.map(|importer| admin::import::Desk { importer, token: token() }),
+    }
+}
+
+async fn serve_admin(listener: TcpListener, readiness: Readiness, exporter: Exporter, desks: Desks) {
+    if let Err(error) = admin::serve(listener, readiness, exporter, desks).await {
         tracing::error!(error = format_args!("{error:#}"), "the admin port ended");
     }
 }
