@@ -14,6 +14,7 @@ const ARROWS: &[Arrow] = &[
     ("event", &[]),
     ("journal", &[]),
     ("kafka", &[]),
+    ("audit", &["event"]),
     ("catalog", &["event"]),
     ("tls", &["event"]),
     ("opt-out", &["event", "journal", "kafka", "tls"]),

@@ -1,0 +1,378 @@
+//! Writing: entries of several threads go in one write and one sync.
+//!
+//! Who comes while nobody writes becomes the writer of all that has gathered; the others wait. After a failed write all of its group and of the one that
+//! has formed behind it fail, the file is cut to what was synced, and the chain goes on from there with the next entry.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use event::clock::{Clock, UnixMs};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+use crate::files::{self, Torn};
+use crate::line::{self, Fields, Head, Key};
+use crate::metrics;
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// A file is closed after this, so that retention can take it away whole.
+const FILE_AGE_MS_MAX: i64 = 31 * DAY_MS;
+/// The head is logged and kept again after this, if it moved.
+const HEAD_INTERVAL_MS: i64 = 60 * 60 * 1000;
+/// Fewest days that entries are kept.
+const RETENTION_DAYS_MIN: u16 = 183;
+/// Fewest bytes of a file: some lines fit.
+const FILE_BYTES_MIN: u64 = 64 << 10;
+
+/// Who the log itself is, in its own entries.
+const SELF: &str = "audit";
+
+/// `[audit]`: limits of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// File with the key, mode 0600. Default: `keys/audit.key` in the data folder, drawn at the first start.
+    pub key_file: Option<PathBuf>,
+    /// How long entries are kept, days, from 183. A file goes when its last entry is older.
+    pub retention_days: u16,
+    /// Bytes after which the next file begins, from 64 KiB.
+    pub file_bytes_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { key_file: None, retention_days: 1096, file_bytes_max: 64 << 20 }
+    }
+}
+
+impl Settings {
+    /// Holds the values against their limits: the key at fault, and what is wrong.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.retention_days < RETENTION_DAYS_MIN {
+            let days = self.retention_days;
+            return Err((
+                "retention_days",
+                format!("retention_days = {days} is less than {RETENTION_DAYS_MIN}"),
+            ));
+        }
+        if self.file_bytes_max < FILE_BYTES_MIN {
+            let bytes = self.file_bytes_max;
+            return Err((
+                "file_bytes_max",
+                format!("file_bytes_max = {bytes} is less than {FILE_BYTES_MIN}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a log is opened with.
+pub struct Parts {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its key.
+    pub key: Key,
+    /// Where the newest head is kept: beside the key, not in the log's folder.
+    pub head_file: Option<PathBuf>,
+    /// Limits.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What is entered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Who: the name of a token, an app or a role of ours; never a token. Cut at 256 bytes, like the next two.
+    pub actor: String,
+    /// What: `area.verb`, as `report.read`.
+    pub act: &'static str,
+    /// On what: `campaign demo`, `receipt …`.
+    pub object: String,
+    /// More, a JSON object; anything else counts as empty. No device identifier, no token, no address of an end user.
+    pub details: Value,
+}
+
+/// The log. A clone writes to the same one.
+#[derive(Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    key: Key,
+    head_file: Option<PathBuf>,
+    settings: Settings,
+    clock: Clock,
+    state: Mutex<State>,
+    written: Condvar,
+}
+
+struct State {
+    /// `None` before it is opened, after a failure, and when the log is closed.
+    file: Option<File>,
+    number: u32,
+    /// Bytes of the file that are synced.
+    bytes: u64,
+    began_ms: Option<UnixMs>,
+    /// The last line that is synced.
+    durable: Head,
+    /// The last line that was made.
+    made: Head,
+    /// Lines that nobody writes yet.
+    forming: Group,
+    is_writing: bool,
+    is_closed: bool,
+    /// The head that was told to the log and kept, and when.
+    told: (Head, UnixMs),
+}
+
+/// Lines that go together.
+#[derive(Default)]
+struct Group {
+    lines: Vec<u8>,
+    entries: u64,
+    outcome: Arc<OnceLock<Result<(), String>>>,
+}
+
+impl Log {
+    /// Opens or begins a log. What a crash left of unacknowledged lines is set aside, and an entry says so; damage is told and does not stop it.
+    ///
+    /// # Errors
+    /// The disk; a key that fits none of the lines.
+    pub fn open(parts: Parts) -> Result<Self, Error> {
+        files::make_dir(&parts.dir)?;
+        let kept = parts.head_file.as_deref().and_then(files::kept_head);
+        let end = files::find_end(&parts.dir, &parts.key, kept)?;
+        let now_ms = parts.clock.now_ms();
+        let torn = (end.tail > 0).then(|| files::set_aside(&parts.dir, &end, now_ms)).transpose()?;
+        let file = files::open_at(&parts.dir, end.number, end.bytes)?;
+        let state = State {
+            file: Some(file),
+            number: end.number,
+            bytes: end.bytes,
+            began_ms: end.began_ms,
+            durable: end.head,
+            made: end.head,
+            forming: Group::default(),
+            is_writing: false,
+            is_closed: false,
+            told: (end.head, now_ms),
+        };
+        let log = Self {
+            shared: Arc::new(Shared {
+                dir: parts.dir,
+                key: parts.key,
+                head_file: parts.head_file,
+                settings: parts.settings,
+                clock: parts.clock,
+                state: Mutex::new(state),
+                written: Condvar::new(),
+            }),
+        };
+        if let Some(Torn { name, sha256 }) = torn {
+            tracing::warn!(file = name, bytes = end.tail, "unacknowledged end of the audit log set aside");
+            let details = json!({ "bytes": end.tail, "sha256": sha256 });
+            log.append(Entry::new(SELF, "audit.tail_set_aside", name, details))?;
+        }
+        if let Some(damage) = end.damage {
+            metrics::damage_found();
+            tracing::error!(damage, "the audit log was changed; run `sightline audit verify`");
+            log.append(Entry::new(SELF, "audit.damage_found", damage, Value::Null))?;
+        }
+        log.expire()?;
+        metrics::bytes(files::bytes(&log.shared.dir));
+        log.tell(true);
+        Ok(log)
+    }
+
+    /// Enters one entry; its number, once it is synced. Blocks for as long as a write and a sync take: not for a runtime's own thread.
+    ///
+    /// # Errors
+    /// It was not stored: what it stands for must not be done.
+    pub fn append(&self, entry: Entry) -> Result<u64, Error> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(Error::Closed);
+        }
+        let none = Map::new();
+        let (line, mac) = line::write(
+            &self.shared.key,
+            &Fields {
+                seq: state.made.seq + 1,
+                time_ms: self.shared.clock.now_ms(),
+                actor: &entry.actor,
+                act: entry.act,
+                object: &entry.object,
+                details: entry.details.as_object().unwrap_or(&none),
+                previous: state.made.mac,
+            },
+        )
+        .inspect_err(|_| metrics::failed(1))?;
+        let seq = state.made.seq + 1;
+        state.made = Head { seq, mac };
+        state.forming.lines.extend_from_slice(&line);
+        state.forming.entries += 1;
+        let outcome = Arc::clone(&state.forming.outcome);
+        loop {
+            if let Some(outcome) = outcome.get() {
+                drop(state);
+                self.tell(false);
+                return outcome.clone().map(|()| seq).map_err(Error::Group);
+            }
+            if state.is_writing {
+                state = self.shared.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                state = self.write_group(state);
+            }
+        }
+    }
+
+    /// The last synced line.
+    pub fn head(&self) -> Head {
+        self.state().durable
+    }
+
+    /// Ends the log: the head is told and kept, nothing is taken any more. Again does nothing.
+    pub fn close(&self) {
+        self.tell(true);
+        let mut state = self.state();
+        state.is_closed = true;
+        while state.is_writing {
+            state = self.shared.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.file = None;
+    }
+
+    /// Removes files whose every entry is older than the retention, and enters where the log begins now.
+    ///
+    /// # Errors
+    /// That could not be entered; nothing is removed then.
+    pub fn expire(&self) -> Result<(), Error> {
+        let before_ms = self.shared.clock.now_ms() - i64::from(self.shared.settings.retention_days) * DAY_MS;
+        let listed = files::list(&self.shared.dir)?;
+        let mut first = None;
+        let mut expired = Vec::new();
+        for pair in listed.windows(2) {
+            let [file, next] = pair else { break };
+            // The first entry behind a file is younger than all in it.
+            let mut lines = files::Lines::open(&next.path)?;
+            let Some(read) = lines.next()?.and_then(|line| line::read(&self.shared.key, line).ok()) else {
+                break;
+            };
+            if read.0.time_ms().is_none_or(|time_ms| time_ms >= before_ms) {
+                break;
+            }
+            first = Some(read.0);
+            expired.push(file.path.clone());
+        }
+        let Some(first) = first else { return Ok(()) };
+        let details = json!({ "first": first.seq, "previous": first.previous, "files": expired.len() });
+        self.append(Entry::new(
+            SELF,
+            line::EXPIRED,
+            String::from("entries beyond their retention"),
+            details,
+        ))?;
+        for path in expired {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what has gathered; the lock is not held meanwhile.
+    fn write_group<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.is_writing = true;
+        let group = std::mem::take(&mut state.forming);
+        let through = state.made;
+        let now_ms = self.shared.clock.now_ms();
+        let age_ms = state.began_ms.map_or(0, |began_ms| now_ms - began_ms);
+        let is_full = state.bytes + group.lines.len() as u64 > self.shared.settings.file_bytes_max;
+        if state.bytes > 0 && (is_full || age_ms > FILE_AGE_MS_MAX) {
+            (state.file, state.number, state.bytes, state.began_ms) = (None, state.number + 1, 0, None);
+        }
+        let (file, number, bytes) = (state.file.take(), state.number, state.bytes);
+        drop(state);
+        let file = file.map_or_else(|| files::open_at(&self.shared.dir, number, bytes), Ok);
+        let written = file.and_then(|mut file| {
+            file.write_all(&group.lines)?;
+            file.sync_data()?;
+            Ok(file)
+        });
+        let mut state = self.state();
+        state.is_writing = false;
+        let outcome = match written {
+            Ok(file) => {
+                state.file = Some(file);
+                state.bytes += group.lines.len() as u64;
+                state.began_ms = state.began_ms.or(Some(now_ms));
+                state.durable = through;
+                metrics::stored(group.entries);
+                metrics::bytes(files::bytes(&self.shared.dir));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the audit log cannot be written; what was to be entered is refused");
+                // What has formed meanwhile continues a chain that is not there.
+                let late = std::mem::take(&mut state.forming);
+                state.made = state.durable;
+                metrics::failed(group.entries + late.entries);
+                let error = error.to_string();
+                let _ = late.outcome.set(Err(error.clone()));
+                Err(error)
+            }
+        };
+        let _ = group.outcome.set(outcome);
+        self.shared.written.notify_all();
+        state
+    }
+
+    /// Tells the head to the process's log, and keeps it: an earlier one that somebody noted proves all entries up to it.
+    fn tell(&self, is_asked: bool) {
+        let now_ms = self.shared.clock.now_ms();
+        let head = {
+            let mut state = self.state();
+            let (told, told_ms) = state.told;
+            let is_due = now_ms - told_ms >= HEAD_INTERVAL_MS && told != state.durable;
+            if !is_asked && !is_due {
+                return;
+            }
+            state.told = (state.durable, now_ms);
+            state.durable
+        };
+        tracing::info!(head = %head, "audit log");
+        if let Some(Err(error)) = self.shared.head_file.as_deref().map(|path| files::keep_head(path, head)) {
+            tracing::warn!(%error, "the head of the audit log was not kept");
+        }
+    }
+}
+
+impl Entry {
+    /// An entry of these parts.
+    pub fn new(
+        actor: impl Into<String>,
+        act: &'static str,
+        object: impl Into<String>,
+        details: Value,
+    ) -> Self {
+        Self { actor: actor.into(), act, object: object.into(), details }
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("dir", &self.shared.dir).field("head", &self.head()).finish()
+    }
+}
