@@ -206,6 +206,7 @@ fn main() {
             .into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         tombstones: Vec::new(),
+        audit: audit::Log::scratch(&dir.path().join("audit")).expect("a log"),
         links: aggregator::LinkParts::default(),
         listeners: listener.into(),
         clock: Clock::System,

@@ -14,8 +14,11 @@
 //!
 //! Every request needs `Authorization: Bearer <operator token>`. An error is `{"error":{"code":"…","message":"…"}}`.
 //!
+//! Every access is entered in the audit log (`access`) before the answer leaves; where that cannot be done, the answer is 503.
+//!
 //! Must never: run a statement on the runtime's own thread, or show the engine's words to a caller.
 
+mod access;
 mod books;
 mod links;
 mod problem;
@@ -41,6 +44,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use self::access::Access;
 pub use self::links::LinkParts;
 use self::problem::{Problem, too_large};
 use crate::report::{Format, Kind, Refused, ReportError, Reporter, Request, day, file_name};
@@ -98,6 +102,8 @@ pub(crate) struct Api {
     pub(crate) links: LinkParts,
     /// The time.
     pub(crate) clock: event::clock::Clock,
+    /// Where every access is entered.
+    pub(crate) audit: audit::Log,
 }
 
 /// An answer.
@@ -113,8 +119,14 @@ impl Api {
     /// Answers one request. Its body is never read: no route takes one.
     pub(crate) async fn answer<B>(self: Arc<Self>, request: hyper::Request<B>) -> Result<Answer, Infallible> {
         let with_body = may_have_body(request.headers());
-        let answer = self.route(&request).await;
-        let mut answer = answer.unwrap_or_else(Problem::answer);
+        let mut answer = match self.authorize(&request) {
+            Ok(actor) => {
+                let access = Access::of(request.uri().path(), request.uri().query().unwrap_or(""));
+                let answer = self.route(&request, actor).await;
+                self.entered(actor, access, answer.unwrap_or_else(Problem::answer)).await
+            }
+            Err(problem) => problem.answer(),
+        };
         if with_body {
             // Where the body ends is not ours to guess: what follows on this connection is not taken for a request.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -122,8 +134,11 @@ impl Api {
         Ok(answer)
     }
 
-    async fn route<B>(self: &Arc<Self>, request: &hyper::Request<B>) -> Result<Answer, Problem> {
-        self.authorize(request)?;
+    async fn route<B>(
+        self: &Arc<Self>,
+        request: &hyper::Request<B>,
+        actor: &'static str,
+    ) -> Result<Answer, Problem> {
         let path = request.uri().path();
         let query = query(request.uri().query().unwrap_or(""))?;
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -180,6 +195,7 @@ impl Api {
             ["v1", "settle"] => {
                 only(request.method(), &Method::POST)?;
                 let day = settle_day(&query)?;
+                self.enter_settle(actor, &query).await?;
                 let settled = self.blocking(&self.settles, move |api| api.settle(day)).await?;
                 Ok(json_answer(StatusCode::OK, &settled))
             }
@@ -187,14 +203,15 @@ impl Api {
         }
     }
 
-    fn authorize<B>(&self, request: &hyper::Request<B>) -> Result<(), Problem> {
+    /// Who asks: the name of the token, for the audit log.
+    fn authorize<B>(&self, request: &hyper::Request<B>) -> Result<&'static str, Problem> {
         let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = sent.and_then(|sent| {
             let (scheme, token) = sent.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         if token.is_some_and(|token| self.tokens.operator.is(token)) {
-            Ok(())
+            Ok("operator")
         } else {
             Err(Problem::Unauthorized)
         }

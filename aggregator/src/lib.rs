@@ -88,6 +88,8 @@ pub struct Parts {
     /// Devices that are erased, as far as others remember it: at a start with an empty store what comes again from the journal must not bring
     /// them back. The store has its own memory of what was erased in it.
     pub tombstones: Vec<Tombstone>,
+    /// Where every access to reports is entered.
+    pub audit: audit::Log,
     /// The store's database: letters, digits and underscores. [`DATABASE`] unless several share an engine, as in tests.
     pub database: String,
 }
@@ -196,6 +198,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let api = Arc::new(Api {
         tokens: parts.tokens,
         links: parts.links,
+        audit: parts.audit,
         clock: parts.clock.clone(),
         reporter,
         worker: Arc::clone(&worker),

@@ -200,7 +200,7 @@ pub(crate) fn set_aside(dir: &Path, end: &End, now_ms: UnixMs) -> io::Result<Tor
         to.write_all(bytes)?;
     }
     to.sync_all()?;
-    let sha256 = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = line::hex(&sum.finalize());
     Ok(Torn { name, sha256 })
 }
 

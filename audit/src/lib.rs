@@ -34,5 +34,5 @@ mod verify;
 
 pub use error::Error;
 pub use line::{Head, HeadError, Key, Line, MAC_HEX};
-pub use log::{Entry, Log, Parts, Settings};
+pub use log::{Entry, Log, Parts, SCRATCH_KEY, Settings};
 pub use verify::{Broken, Problem, Report, verify};

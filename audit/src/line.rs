@@ -1,6 +1,6 @@
 //! One line: how it is written, how it is judged. The format stands at the head of the crate.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat};
@@ -48,12 +48,8 @@ impl Key {
     fn mac(&self, bytes: &[u8]) -> Mac {
         let mut state = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of every length");
         state.update(bytes);
-        let mut hex = [0; MAC_HEX];
-        let digits = state.finalize().into_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        for (to, digit) in hex.iter_mut().zip(digits) {
-            *to = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
-        }
-        Mac(hex)
+        let hex = hex(&state.finalize().into_bytes());
+        Mac(hex.as_bytes().try_into().expect("a hash has 32 bytes"))
     }
 }
 
@@ -221,6 +217,14 @@ fn split(line: &[u8]) -> Option<(&[u8], Mac)> {
     let rest = line.strip_suffix(BEHIND_MAC)?;
     let (rest, mac) = rest.split_at_checked(rest.len().checked_sub(MAC_HEX)?)?;
     Some((rest.strip_suffix(BEFORE_MAC)?, Mac::read(mac)?))
+}
+
+/// Lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn time(ms: UnixMs) -> String {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use event::clock::{Clock, UnixMs};
@@ -27,6 +27,9 @@ const HEAD_INTERVAL_MS: i64 = 60 * 60 * 1000;
 const RETENTION_DAYS_MIN: u16 = 183;
 /// Fewest bytes of a file: some lines fit.
 const FILE_BYTES_MIN: u64 = 64 << 10;
+
+/// The key of [`Log::scratch`], which proves nothing.
+pub const SCRATCH_KEY: &str = "this key is known to everybody: for tests";
 
 /// Who the log itself is, in its own entries.
 const SELF: &str = "audit";
@@ -181,12 +184,12 @@ impl Log {
         if let Some(Torn { name, sha256 }) = torn {
             tracing::warn!(file = name, bytes = end.tail, "unacknowledged end of the audit log set aside");
             let details = json!({ "bytes": end.tail, "sha256": sha256 });
-            log.append(Entry::new(SELF, "audit.tail_set_aside", name, details))?;
+            log.append(&Entry::new(SELF, "audit.tail_set_aside", name, details))?;
         }
         if let Some(damage) = end.damage {
             metrics::damage_found();
             tracing::error!(damage, "the audit log was changed; run `sightline audit verify`");
-            log.append(Entry::new(SELF, "audit.damage_found", damage, Value::Null))?;
+            log.append(&Entry::new(SELF, "audit.damage_found", damage, Value::Null))?;
         }
         log.expire()?;
         metrics::bytes(files::bytes(&log.shared.dir));
@@ -194,11 +197,26 @@ impl Log {
         Ok(log)
     }
 
+    /// A log in `dir` under a key that everybody knows: for tests and benches of what enters something.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn scratch(dir: &Path) -> Result<Self, Error> {
+        let (settings, clock) = (Settings::default(), Clock::System);
+        Self::open(Parts {
+            dir: dir.to_path_buf(),
+            key: Key::from_text(SCRATCH_KEY)?,
+            head_file: None,
+            settings,
+            clock,
+        })
+    }
+
     /// Enters one entry; its number, once it is synced. Blocks for as long as a write and a sync take: not for a runtime's own thread.
     ///
     /// # Errors
     /// It was not stored: what it stands for must not be done.
-    pub fn append(&self, entry: Entry) -> Result<u64, Error> {
+    pub fn append(&self, entry: &Entry) -> Result<u64, Error> {
         let mut state = self.state();
         if state.is_closed {
             return Err(Error::Closed);
@@ -276,7 +294,7 @@ impl Log {
         }
         let Some(first) = first else { return Ok(()) };
         let details = json!({ "first": first.seq, "previous": first.previous, "files": expired.len() });
-        self.append(Entry::new(
+        self.append(&Entry::new(
             SELF,
             line::EXPIRED,
             String::from("entries beyond their retention"),

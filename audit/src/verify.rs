@@ -127,12 +127,11 @@ impl Judge {
         match self.head {
             None if head.seq == 1 && line.previous != Mac::NONE.as_str() => return Err(Problem::Previous),
             None if head.seq != 1 => self.begins = Some((head.seq, line.previous.clone())),
-            None => {}
             Some(last) if head.seq != last.seq + 1 => {
                 return Err(Problem::Seq { due: last.seq + 1, found: head.seq });
             }
             Some(last) if line.previous != last.mac.as_str() => return Err(Problem::Previous),
-            Some(_) => {}
+            None | Some(_) => {}
         }
         match line.act.as_str() {
             EXPIRED => {

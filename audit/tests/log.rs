@@ -77,7 +77,7 @@ fn written(count: usize) -> (Vec<u8>, Head) {
     let folder = Folder::new();
     let log = folder.open();
     for n in 0..count {
-        log.append(read_report(n)).expect("entered");
+        log.append(&read_report(n)).expect("entered");
     }
     log.close();
     (fs::read(folder.file(1)).expect("read"), log.head())
@@ -98,11 +98,11 @@ fn lines_of(bytes: &[u8]) -> Vec<Vec<u8>> {
 fn entries_are_read_back_as_they_were_made_and_over_reopening() {
     let folder = Folder::new();
     let log = folder.open();
-    assert_eq!(log.append(read_report(1)).expect("entered"), 1);
+    assert_eq!(log.append(&read_report(1)).expect("entered"), 1);
     log.close();
-    assert!(matches!(log.append(read_report(2)), Err(Error::Closed)));
+    assert!(matches!(log.append(&read_report(2)), Err(Error::Closed)));
     let log = folder.open();
-    assert_eq!(log.append(read_report(2)).expect("entered"), 2);
+    assert_eq!(log.append(&read_report(2)).expect("entered"), 2);
     let (report, lines) = folder.verify(&[log.head()]);
     assert_eq!((report.broken, report.entries, report.head), (None, 2, Some(log.head())));
     let [first, second] = &lines[..] else { panic!("two lines, not {lines:?}") };
@@ -174,7 +174,7 @@ fn a_log_that_was_written_anew_does_not_hold_a_noted_head() {
     let folder = Folder::new();
     let log = folder.open();
     for n in [7, 8, 9, 10] {
-        log.append(read_report(n)).expect("entered");
+        log.append(&read_report(n)).expect("entered");
     }
     assert_eq!(folder.verify(&[]).0.broken, None);
     let broken = folder.verify(&[head]).0.broken.expect("another history");
@@ -190,7 +190,7 @@ fn what_a_crash_leaves_of_a_line_is_set_aside_and_entered() {
         fs::create_dir_all(folder.path()).expect("made");
         fs::write(folder.file(1), &bytes[..end]).expect("written");
         let log = folder.open();
-        log.append(read_report(9)).expect("entered");
+        log.append(&read_report(9)).expect("entered");
         let (report, lines) = folder.verify(&[]);
         assert_eq!(report.broken, None, "cut at {end}");
         let is_torn = end > acknowledged;
@@ -209,14 +209,14 @@ fn damage_in_the_middle_is_told_at_the_next_start_and_stays_provable() {
     let folder = Folder::new();
     let log = folder.open();
     for n in 0..3 {
-        log.append(read_report(n)).expect("entered");
+        log.append(&read_report(n)).expect("entered");
     }
     log.close();
     let mut bytes = fs::read(folder.file(1)).expect("read");
     bytes[20] ^= 1;
     fs::write(folder.file(1), &bytes).expect("written");
     let log = folder.open();
-    log.append(read_report(4)).expect("entered");
+    log.append(&read_report(4)).expect("entered");
     let broken = folder.verify(&[]).0.broken.expect("the first line was changed");
     assert_eq!((broken.line, broken.problem), (1, Problem::Mac));
     let after = String::from_utf8(fs::read(folder.file(1)).expect("read")).expect("text");
@@ -229,7 +229,7 @@ fn entries_cut_off_the_end_while_the_process_was_down_are_told() {
     let folder = Folder::new();
     let log = folder.open();
     for n in 0..3 {
-        log.append(read_report(n)).expect("entered");
+        log.append(&read_report(n)).expect("entered");
     }
     log.close();
     let bytes = fs::read(folder.file(1)).expect("read");
@@ -254,7 +254,7 @@ fn many_threads_share_one_chain_and_a_file_follows_the_other() {
                 let log = log.clone();
                 scope.spawn(move || {
                     for n in 0..EACH {
-                        log.append(read_report(thread * EACH + n)).expect("entered");
+                        log.append(&read_report(thread * EACH + n)).expect("entered");
                     }
                 })
             })
@@ -294,13 +294,13 @@ fn an_entry_that_cannot_be_written_is_refused_and_the_chain_goes_on_when_it_can(
     let mut folder = Folder::new();
     folder.settings.file_bytes_max = 1;
     let log = folder.open();
-    log.append(read_report(1)).expect("entered");
+    log.append(&read_report(1)).expect("entered");
     let elsewhere = folder.dir.path().join("elsewhere");
     fs::rename(folder.path(), &elsewhere).expect("moved");
-    assert!(matches!(log.append(read_report(2)), Err(Error::Group(_))));
-    assert!(matches!(log.append(read_report(2)), Err(Error::Group(_))));
+    assert!(matches!(log.append(&read_report(2)), Err(Error::Group(_))));
+    assert!(matches!(log.append(&read_report(2)), Err(Error::Group(_))));
     fs::rename(&elsewhere, folder.path()).expect("moved back");
-    assert_eq!(log.append(read_report(3)).expect("entered"), 2);
+    assert_eq!(log.append(&read_report(3)).expect("entered"), 2);
     let (report, lines) = folder.verify(&[log.head()]);
     assert_eq!((report.broken, lines.len()), (None, 2));
     assert_eq!(lines[1].object, "campaign c3");
@@ -313,7 +313,7 @@ fn entries_go_by_their_age_whole_files_at_a_time_and_the_log_says_so() {
     folder.settings.retention_days = 183;
     let log = folder.open();
     for n in 0..3 {
-        log.append(read_report(n)).expect("entered");
+        log.append(&read_report(n)).expect("entered");
         folder.clock.advance_ms(DAY_MS);
     }
     log.expire().expect("nothing to do");
@@ -334,7 +334,7 @@ fn entries_go_by_their_age_whole_files_at_a_time_and_the_log_says_so() {
 fn another_key_opens_nothing_and_a_short_one_is_none() {
     let folder = Folder::new();
     let log = folder.open();
-    log.append(read_report(1)).expect("entered");
+    log.append(&read_report(1)).expect("entered");
     log.close();
     let other = Key::from_text(&"7".repeat(64)).expect("a key");
     assert_eq!(
@@ -357,8 +357,8 @@ fn an_entry_has_a_limit_and_names_are_cut() {
     let folder = Folder::new();
     let log = folder.open();
     let long = Entry::new("operator", "report.read", "c", json!({"text": "x".repeat(20_000)}));
-    assert!(matches!(log.append(long), Err(Error::TooLong { .. })));
-    log.append(Entry::new("é".repeat(300), "report.read", "c", json!(null))).expect("entered");
+    assert!(matches!(log.append(&long), Err(Error::TooLong { .. })));
+    log.append(&Entry::new("é".repeat(300), "report.read", "c", json!(null))).expect("entered");
     let lines = folder.verify(&[]).1;
     assert_eq!(lines[0].actor, "é".repeat(128));
     assert_eq!(lines[0].seq, 1);

@@ -43,6 +43,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
         catalog: Catalog::parse(&campaign, "catalog.toml").expect("a catalog").into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         tombstones: Vec::new(),
+        audit: audit::Log::scratch(&dir.join("audit")).expect("a log"),
         links: aggregator::LinkParts::default(),
         listeners: TcpListener::bind("127.0.0.1:0").expect("a port").into(),
         clock: Clock::manual(FIRST_MS + 86_400_000),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use audit::Entry;
 use catalog::{Catalog, Shared};
 use event::profile::Profiles;
+use serde_json::json;
 
 use crate::config::{ConfigError, read_text};
 use crate::data_dir::write_durably;
@@ -54,19 +56,49 @@ struct Look {
     inode: u64,
 }
 
+/// Where a catalog goes that is taken.
+#[derive(Clone)]
+pub(crate) struct Taken {
+    /// The catalog in force.
+    pub(crate) shared: Shared,
+    /// Where that is entered.
+    pub(crate) audit: audit::Log,
+}
+
+impl Taken {
+    /// Enters a catalog in the audit log before it is put in force.
+    ///
+    /// # Errors
+    /// It could not be entered.
+    pub(crate) fn enter(&self, catalog: &Catalog, from: &str) -> Result<(), audit::Error> {
+        let details = json!({
+            "version": format!("{:08x}", catalog.version),
+            "before": format!("{:08x}", self.shared.load().version),
+            "campaigns": catalog.campaigns.len(),
+        });
+        self.audit.append(&Entry::new("system", "catalog.taken", from, details)).map(drop)
+    }
+
+    /// Puts a catalog in force.
+    pub(crate) fn store(&self, catalog: Catalog) {
+        metrics::catalog_taken(catalog.campaigns.len());
+        self.shared.store(Arc::new(catalog));
+    }
+}
+
 /// Watches a catalog file.
 pub(crate) struct Watch {
     path: PathBuf,
-    shared: Shared,
+    taken: Taken,
     profiles: Arc<Profiles>,
     seen: Option<Look>,
 }
 
 impl Watch {
     /// Watches `path`, whose content as of `shared` was read just before.
-    pub(crate) fn new(path: PathBuf, shared: Shared, profiles: Arc<Profiles>) -> Self {
+    pub(crate) fn new(path: PathBuf, taken: Taken, profiles: Arc<Profiles>) -> Self {
         // Not what the file looks like now: it may have been written since it was read. The first look reads it again.
-        Self { path, shared, profiles, seen: None }
+        Self { path, taken, profiles, seen: None }
     }
 
     /// Looks at the file once a second until the task is dropped.
@@ -87,16 +119,20 @@ impl Watch {
         }
         self.seen = look;
         match read(&self.path, &self.profiles) {
-            Ok(catalog) if catalog.version == self.shared.load().version => {}
+            Ok(catalog) if catalog.version == self.taken.shared.load().version => {}
             Ok(catalog) => {
+                if let Err(error) = self.taken.enter(&catalog, &self.path.display().to_string()) {
+                    tracing::error!(%error, "catalog not taken, for that cannot be entered in the audit log; it is tried again");
+                    self.seen = None;
+                    return;
+                }
                 tracing::info!(
                     path = %self.path.display(),
                     version = format_args!("{:08x}", catalog.version),
                     campaigns = catalog.campaigns.len(),
                     "catalog taken"
                 );
-                metrics::catalog_taken(catalog.campaigns.len());
-                self.shared.store(Arc::new(catalog));
+                self.taken.store(catalog);
             }
             Err(error) => {
                 tracing::error!(%error, "catalog refused; the one before it stays in force");
@@ -136,7 +172,9 @@ mod tests {
         let path = dir.path().join("catalog.toml");
         std::fs::write(&path, ONE).expect("written");
         let shared = read(&path, Profiles::built_in()).expect("is right").into_shared();
-        let mut watch = Watch::new(path.clone(), shared.clone(), Arc::clone(Profiles::built_in()));
+        let audit = audit::Log::scratch(&dir.path().join("audit")).expect("a log");
+        let taken = Taken { shared: shared.clone(), audit: audit.clone() };
+        let mut watch = Watch::new(path.clone(), taken, Arc::clone(Profiles::built_in()));
         watch.look();
         let version = shared.load().version;
 
@@ -153,5 +191,11 @@ mod tests {
         std::fs::write(&path, ONE.replace("\"a\"", "\"b\"")).expect("written");
         watch.look();
         assert!(shared.load().campaigns.contains_key("b"));
+        assert_eq!(audit.head().seq(), 1, "only what was taken is entered");
+
+        audit.close();
+        std::fs::write(&path, ONE.replace("\"a\"", "\"c\"")).expect("written");
+        watch.look();
+        assert!(shared.load().campaigns.contains_key("b"), "what cannot be entered is not taken");
     }
 }

@@ -12,10 +12,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use catalog::{Catalog, Shared};
+use catalog::Catalog;
 use event::profile::Profiles;
 use kafka::{Cluster, Error, Follower, Message, Topic};
 
+use crate::catalog_file::Taken;
 use crate::config::read_text;
 use crate::data_dir::write_durably;
 use crate::metrics;
@@ -89,14 +90,14 @@ impl Following {
     /// No thread.
     pub(crate) fn start(
         cluster: Cluster,
-        shared: Shared,
+        taken: Taken,
         profiles: Arc<Profiles>,
         keep: PathBuf,
         has_kept: bool,
     ) -> anyhow::Result<Self> {
         let state = Arc::new(State::default());
         state.note(|seen| seen.has_catalog = has_kept);
-        let mut node = Node { cluster, shared, profiles, keep, state: Arc::clone(&state) };
+        let mut node = Node { cluster, taken, profiles, keep, state: Arc::clone(&state) };
         let thread = std::thread::Builder::new()
             .name("catalog".to_owned())
             .spawn(move || node.run())
@@ -154,7 +155,7 @@ impl Following {
 /// The thread's own.
 struct Node {
     cluster: Cluster,
-    shared: Shared,
+    taken: Taken,
     profiles: Arc<Profiles>,
     keep: PathBuf,
     state: Arc<State>,
@@ -218,7 +219,7 @@ impl Node {
     /// Puts a record's catalog in force; false if it is wrong.
     fn take(&self, message: &Message) -> bool {
         match read(message, &self.profiles) {
-            Ok((catalog, _)) if catalog.version == self.shared.load().version => {
+            Ok((catalog, _)) if catalog.version == self.taken.shared.load().version => {
                 self.state.note(|seen| seen.has_catalog = true);
             }
             Ok((catalog, text)) => {
@@ -228,8 +229,11 @@ impl Node {
                     campaigns = catalog.campaigns.len(),
                     "catalog taken"
                 );
-                metrics::catalog_taken(catalog.campaigns.len());
-                self.shared.store(Arc::new(catalog));
+                // It was put in force by whoever published it, and a node that went on with another would count otherwise than the rest.
+                if let Err(error) = self.taken.enter(&catalog, "the catalog topic") {
+                    tracing::error!(%error, "a catalog that was taken is not in the audit log");
+                }
+                self.taken.store(catalog);
                 if let Err(error) = write_durably(&self.keep, 0o644, text.as_bytes()) {
                     tracing::error!(%error, path = %self.keep.display(), "the catalog could not be kept");
                 }
@@ -397,7 +401,10 @@ mod tests {
         let node = Node {
             profiles: Arc::clone(Profiles::built_in()),
             cluster: Cluster::new(&nowhere).expect("settings"),
-            shared: Catalog::default().into_shared(),
+            taken: Taken {
+                shared: Catalog::default().into_shared(),
+                audit: audit::Log::scratch(&dir.path().join("audit")).expect("a log"),
+            },
             keep: dir.path().join("catalog.kept.toml"),
             state: Arc::default(),
         };
@@ -407,7 +414,7 @@ mod tests {
         assert!(!node.take(&cut), "so a starting node looks at the record before it");
         assert!(node.take(&message(&key(&one), write(ONE))));
         assert!(!node.take(&cut));
-        assert_eq!(node.shared.load().version, one.version);
+        assert_eq!(node.taken.shared.load().version, one.version);
         assert_eq!(kept(&node.keep, Profiles::built_in()).map(|kept| kept.version), Some(one.version));
     }
 }

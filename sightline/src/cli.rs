@@ -2,6 +2,7 @@
 //! [`crate::main`] do the work. It must never read a file or the clock.
 
 mod files;
+mod upkeep;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use files::{FileFormat, ImportArgs, ReplayArgs};
 use files::{IMPORT_HELP, REPLAY_HELP};
+pub(crate) use upkeep::{AuditArgs, AuditCommand};
 
 /// Third-party ad measurement: beacons in, reach and frequency out.
 #[derive(Debug, Parser)]
@@ -122,6 +124,9 @@ pub(crate) enum Command {
     /// Look into a journal that no process is writing.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// The audit log: who looked at which figures, and who changed what.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check a configuration file with the key files and the catalog that it names, or a catalog, without starting anything.
     #[command(after_help = "Example:\n  sightline check-config deploy/full.toml\n  \
         sightline check-config sightline-data/catalog.toml")]

@@ -10,8 +10,11 @@
 //! DATA/keys/replay.key       server key with the rights ip, ua, backdate                  0600
 //! DATA/keys/debug.key        key of the x-sightline-debug header                          0600
 //! DATA/keys/link.key         key of signed links                                          0600
+//! DATA/keys/audit.key        key of the audit log                                          0600
+//! DATA/keys/audit.head       the audit log's newest head: its end cannot be cut off unseen 0600
 //! DATA/keys/opt-out.receipts how many receipts the opt-out registry has had: its folder cannot be lost unseen
 //! DATA/journal/lane-<n>/     journal lanes
+//! DATA/audit/                audit log
 //! DATA/opt-out/              opt-out registry
 //! DATA/requests/             persons' requests for erasure and copies; the copies, until they are deleted  0600
 //! DATA/store/                event store and figures
@@ -82,6 +85,21 @@ impl DataDir {
     /// The key that makes answers tell their outcome.
     pub(crate) fn debug_key(&self) -> PathBuf {
         self.root.join("keys/debug.key")
+    }
+
+    /// Default place of the audit log's key.
+    pub(crate) fn audit_key(&self) -> PathBuf {
+        self.root.join("keys/audit.key")
+    }
+
+    /// The audit log's newest head, kept beside its key.
+    pub(crate) fn audit_head(&self) -> PathBuf {
+        self.root.join("keys/audit.head")
+    }
+
+    /// The audit log.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.root.join("audit")
     }
 
     /// Default place of the key of signed links.

@@ -6,11 +6,12 @@
 //! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
 //! | [`client`], [`replay`], [`import`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
-//! | [`links`], [`journal_tool`], [`demo`] | the commands that stand alone |
+//! | [`links`], [`journal_tool`], [`audit_tool`], [`demo`] | the commands that stand alone |
 //!
 //! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
 
 mod admin;
+mod audit_tool;
 mod catalog_file;
 mod catalog_topic;
 mod cli;
@@ -111,6 +112,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::Demo(args) => demo::run(args, out),
         Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
         Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),
+        Command::Audit(command) => audit_tool::run(command, out),
         Command::Catalog(CatalogCommand::Publish { file, config }) => {
             publish(file, config, out).map(|()| true)
         }

@@ -19,20 +19,34 @@ const ARROWS: &[Arrow] = &[
     ("tls", &["event"]),
     ("opt-out", &["event", "journal", "kafka", "tls"]),
     ("ingest", &["event", "catalog", "journal", "kafka", "opt-out", "tls"]),
-    ("aggregator", &["event", "catalog", "journal", "kafka", "test-server", "tls"]),
+    ("aggregator", &["event", "audit", "catalog", "journal", "kafka", "test-server", "tls"]),
     // Under the tests only: a server's HTTP interface over the embedded engine.
     ("test-server", &["aggregator"]),
     (
         "sightline",
-        &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server", "tls"],
+        &[
+            "event",
+            "audit",
+            "catalog",
+            "journal",
+            "kafka",
+            "opt-out",
+            "ingest",
+            "aggregator",
+            "test-server",
+            "tls",
+        ],
     ),
-    ("benches", &["event", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"]),
+    (
+        "benches",
+        &["event", "audit", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"],
+    ),
     ("tidy", &[]),
 ];
 
 /// What metric names begin with.
-const ROLES: [&str; 8] =
-    ["ingest", "opt_out", "aggregator", "journal", "catalog", "store", "sightline", "tls"];
+const ROLES: [&str; 9] =
+    ["audit", "ingest", "opt_out", "aggregator", "journal", "catalog", "store", "sightline", "tls"];
 
 /// Things of the outside world that are named in one place.
 const ONE_PLACES: [OnePlace; 6] = [

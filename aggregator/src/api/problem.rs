@@ -27,6 +27,7 @@ pub(super) enum Problem {
     NotSettler,
     Store(StoreError),
     Busy,
+    Audit,
 }
 
 impl Problem {
@@ -84,6 +85,11 @@ impl Problem {
                     "the store could not answer; see the log".to_owned(),
                 )
             }
+            Self::Audit => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "audit",
+                "the audit log cannot be written, so nothing is shown and nothing done; try again".to_owned(),
+            ),
             Self::Busy => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is being stopped".to_owned())
             }

@@ -96,6 +96,7 @@ pub(crate) fn hit(time_ms: i64) -> Hit {
 
 pub(crate) struct Rig {
     _dir: TempDir,
+    pub audit: audit::Log,
     pub lane: Writer,
     pub catalog: catalog::Shared,
     pub clock: Clock,
@@ -206,6 +207,7 @@ impl Rig {
     ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let lane = open_lane(dir.path(), &clock);
+        let audit = audit::Log::scratch(&dir.path().join("audit")).expect("a log");
         // What runs at an interval is called for by the tests.
         let settings = Settings { settle_interval_seconds: 3600, batch_delay_ms_max: 20, ..settings };
         let mut rig = Self {
@@ -219,6 +221,7 @@ impl Rig {
             public_url: None,
             link_keys: Arc::default(),
             tombstones: Vec::new(),
+            audit,
             handle: None,
             base: String::new(),
             drops_database: false,
@@ -238,6 +241,7 @@ impl Rig {
             catalog: Arc::clone(&self.catalog),
             tokens: Tokens { operator: Token::new(TOKEN) },
             tombstones: self.tombstones.clone(),
+            audit: self.audit.clone(),
             links: LinkParts {
                 base: self.public_url.clone(),
                 keys: Arc::clone(&self.link_keys),

@@ -171,6 +171,7 @@ fn measure(options: &Options) -> Result<()> {
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
         tokens: Tokens { operator: Token::new(TOKEN) },
         tombstones: Vec::new(),
+        audit: audit::Log::scratch(&dir.path().join("audit"))?,
         links: aggregator::LinkParts::default(),
         listeners: TcpListener::bind("127.0.0.1:0")?.into(),
         clock: Clock::System,

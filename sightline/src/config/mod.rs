@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) store: aggregator::StoreSettings,
     /// Kafka: empty brokers mean that the journal is read directly.
     pub(crate) kafka: kafka::Settings,
+    /// The audit log.
+    pub(crate) audit: audit::Settings,
     /// The admin port.
     pub(crate) admin: Admin,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             reports: aggregator::Settings::default(),
             store: aggregator::StoreSettings::default(),
             kafka: kafka::Settings::default(),
+            audit: audit::Settings::default(),
             admin: Admin::default(),
         }
     }
@@ -106,6 +109,8 @@ impl Config {
             .reports
             .check()
             .map_err(|error| refused(of("reports", error.key), format!("[reports] {error}")))?;
+        let audit = config.audit.check();
+        audit.map_err(|(key, message)| refused(of("audit", key), format!("[audit] {message}")))?;
         config.check().map_err(|message| refused(None, message))?;
         config
             .opt_out

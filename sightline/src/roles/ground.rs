@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use audit::Entry;
 use event::clock::Clock;
 use event::key::KeyRing;
 use event::link::LinkKeys;
 use event::profile::Profiles;
 use journal::{Lane, Writer};
 use kafka::Cluster;
+use serde_json::json;
 use tls::Certificates;
 
-use crate::catalog_file;
+use crate::catalog_file::{self, Taken};
 use crate::catalog_topic::{self, Following};
 use crate::cli::RoleArgs;
 use crate::config::{Config, ConfigError};
@@ -75,6 +77,8 @@ pub(crate) struct Ground {
     pub(crate) clock: Clock,
     /// This is the first start on the folder.
     pub(crate) is_first_start: bool,
+    /// The audit log.
+    pub(crate) audit: audit::Log,
     /// Keeps other processes out as long as it lives.
     pub(crate) lock: Arc<Lock>,
 }
@@ -102,7 +106,9 @@ impl Ground {
         let clock = Clock::System;
         // Judged before anything is made; once more below, where its end can be told to the metrics.
         config.certificates(&clock)?;
-        let keys = key_ring(&config)?;
+        let exporter = metrics::install()?;
+        let audit = open_audit(&config, &data, &clock)?;
+        let keys = key_ring(&config, &audit)?;
         let link_keys = if want.tracker || want.aggregator {
             link_keys::load_or_draw(&config, &data)?
         } else {
@@ -112,10 +118,9 @@ impl Ground {
         if want.tracker {
             enter_own_keys(&mut config, &data)?;
         }
-        let exporter = metrics::install()?;
         let certificates = config.certificates(&clock)?.map(Arc::new);
         let (catalog, following) = match &cluster {
-            Some(cluster) => follow_catalog(cluster, &data, &grammars.profiles)?,
+            Some(cluster) => follow_catalog(cluster, &data, &grammars.profiles, &audit)?,
             None => (read_catalog(&config, &grammars.profiles)?, None),
         };
         let reads_lanes = want.tracker || (want.aggregator && cluster.is_none());
@@ -136,6 +141,7 @@ impl Ground {
             data,
             lanes,
             clock,
+            audit,
             lock: Arc::new(lock),
         })
     }
@@ -158,19 +164,37 @@ fn follow_catalog(
     cluster: &Cluster,
     data: &DataDir,
     profiles: &Arc<Profiles>,
+    audit: &audit::Log,
 ) -> anyhow::Result<(catalog::Shared, Option<Following>)> {
     let path = data.catalog_kept();
     let kept = catalog_topic::kept(&path, profiles);
     let has_kept = kept.is_some();
     let shared = kept.unwrap_or_default().into_shared();
-    let following = Following::start(cluster.clone(), shared.clone(), Arc::clone(profiles), path, has_kept)?;
+    let taken = Taken { shared: shared.clone(), audit: audit.clone() };
+    let following = Following::start(cluster.clone(), taken, Arc::clone(profiles), path, has_kept)?;
     if !following.wait(CATALOG_PATIENCE)? {
         tracing::warn!(has_kept, "the catalog's topic was not read yet; it is tried on");
     }
     Ok((shared, Some(following)))
 }
 
-fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
+/// The audit log; its key is drawn at the first start.
+fn open_audit(config: &Config, data: &DataDir, clock: &Clock) -> anyhow::Result<audit::Log> {
+    let key = match &config.audit.key_file {
+        Some(path) => data_dir::read_secret(path)?,
+        None => data_dir::token(&data.audit_key(), "sightline_audit_")?.text,
+    };
+    let parts = audit::Parts {
+        dir: data.audit(),
+        key: audit::Key::from_text(&key)?,
+        head_file: Some(data.audit_head()),
+        settings: config.audit.clone(),
+        clock: clock.clone(),
+    };
+    audit::Log::open(parts).with_context(|| format!("cannot open the audit log {}", data.audit().display()))
+}
+
+fn key_ring(config: &Config, audit: &audit::Log) -> anyhow::Result<KeyRing> {
     let path = config.key_path();
     let secret = data_dir::secret(&path, || {
         if config.key_file.is_some() {
@@ -192,6 +216,12 @@ fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
         }
     })?;
     if secret.is_new {
+        audit.append(&Entry::new(
+            "system",
+            "keys.drawn",
+            path.display().to_string(),
+            json!({ "epoch": 1 }),
+        ))?;
         tracing::info!(path = %path.display(), "device keys drawn: keep a copy, without them old and new figures cannot be joined");
     }
     KeyRing::from_file_text(&secret.text)

@@ -35,6 +35,16 @@ pub(crate) enum Roles {
 }
 
 impl Roles {
+    /// As the command line names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Ingest => "ingest",
+            Self::OptOut => "opt-out",
+            Self::Aggregator => "aggregator",
+        }
+    }
+
     fn want(self) -> Want {
         match self {
             Self::Standalone => {

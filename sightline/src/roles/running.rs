@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use audit::Entry;
 use ingest::forwarder::{self, Forwarder};
 use journal::Writer;
 use opt_out::import::Importer;
 use opt_out::{Registry, Requests};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::certificates;
@@ -17,7 +19,7 @@ use super::registry::{self, OptOuts};
 use super::rights::Runner;
 use super::{Ground, Roles, Signals, Want};
 use crate::admin::{self, Desks, Part, Readiness};
-use crate::catalog_file::Watch;
+use crate::catalog_file::{Taken, Watch};
 use crate::catalog_topic::Following;
 use crate::cli::RoleArgs;
 use crate::config::ConfigError;
@@ -56,6 +58,8 @@ pub(crate) struct Running {
     is_linked: bool,
     operator_token: String,
     is_first_start: bool,
+    /// The audit log, from the moment that the start is entered.
+    audit: Option<audit::Log>,
     _lock: Arc<Lock>,
 }
 
@@ -86,6 +90,7 @@ impl Running {
             is_linked: ground.cluster.is_some(),
             operator_token: ground.operator_token.clone(),
             is_first_start: ground.is_first_start,
+            audit: None,
             _lock: Arc::clone(&ground.lock),
         };
         match running.start_roles(&ground, want) {
@@ -150,7 +155,7 @@ impl Running {
             forget_reader(&ground.lanes, forwarder::CURSOR)?;
             let watch = Watch::new(
                 ground.config.catalog_path(),
-                ground.catalog.clone(),
+                Taken { shared: ground.catalog.clone(), audit: ground.audit.clone() },
                 Arc::clone(&ground.grammars.profiles),
             );
             self.tasks.push(tokio::spawn(watch.run()));
@@ -162,7 +167,11 @@ impl Running {
             self.instance.certificate_name = sole_name(&certificates.names());
             self.tasks.push(tokio::spawn(certificates::follow(Arc::clone(certificates))?));
         }
-        self.instance.write(&ground.data)
+        self.instance.write(&ground.data)?;
+        let details = json!({ "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id() });
+        ground.audit.append(&Entry::new("system", "process.started", self.roles.name(), details))?;
+        self.audit = Some(ground.audit.clone());
+        Ok(())
     }
 
     fn handles(&self) -> MutexGuard<'_, Handles> {
@@ -289,7 +298,7 @@ impl Running {
         if let Some(tracker) = handles.tracker {
             result = tracker.stop().await.context("the tracker did not stop well");
         }
-        let (lanes, data) = (self.lanes, self.data.clone());
+        let (lanes, data, audit, roles) = (self.lanes, self.data.clone(), self.audit, self.roles);
         let rest = tokio::task::spawn_blocking(move || {
             if let Some(page) = handles.page {
                 page.stop();
@@ -314,6 +323,15 @@ impl Running {
             }
             if let Some(catalog) = handles.catalog {
                 catalog.stop();
+            }
+            if let Some(audit) = audit {
+                // Stopping goes on without it: a beginning without an end says as much.
+                if let Err(error) =
+                    audit.append(&Entry::new("system", "process.stopped", roles.name(), json!(null)))
+                {
+                    tracing::error!(%error, "that the process stops is not in the audit log");
+                }
+                audit.close();
             }
         });
         rest.await.context("stopping failed")?;
@@ -439,6 +457,7 @@ fn start_aggregator(ground: &Ground, requests: Option<&Requests>) -> anyhow::Res
         source,
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
+        audit: ground.audit.clone(),
         tombstones: requests.map(Requests::erased).unwrap_or_default().into_iter().map(tombstone).collect(),
         links: aggregator::LinkParts {
             base: ground.config.public_url.clone(),

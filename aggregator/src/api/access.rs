@@ -1,0 +1,155 @@
+//! What the audit log is told of each request with a right token: who asked for what, and what came of it.
+//!
+//! A report leaves only after its entry is synced; settling begins only after that. Requests without a right token are no access: they are counted and
+//! stand in the security log, where they cannot fill this one.
+//!
+//! Must never: enter a token, or what a caller wrote that was not understood.
+
+use std::sync::Arc;
+
+use audit::Entry;
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Api, Problem, decode, query};
+
+/// Parameters that say which figures were shown.
+const PARAMETERS: [&str; 12] =
+    ["from", "to", "by", "filter", "format", "levels", "limit", "day", "dialect", "stages", "sign", "days"];
+/// Most bytes of a parameter's value in an entry; what is longer is cut.
+const VALUE_BYTES_MAX: usize = 128;
+
+/// What was asked for, as an entry words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Access {
+    act: &'static str,
+    object: String,
+    parameters: Map<String, Value>,
+}
+
+impl Access {
+    /// What a request asks for. What its path or query holds that cannot be decoded is left out: it is refused anyway.
+    pub(super) fn of(path: &str, query_text: &str) -> Self {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let text = |part: &str| decode(part).unwrap_or_default();
+        let campaign = |part: &str| format!("campaign {}", text(part));
+        let mut parameters = Map::new();
+        let (act, object) = match parts.as_slice() {
+            ["v1", "campaigns"] => ("campaigns.read", "all campaigns".to_owned()),
+            ["v1", "campaigns", of, "links"] => ("links.read", campaign(of)),
+            ["v1", "campaigns", of, report] => {
+                parameters.insert("report".to_owned(), cut(&text(report)).into());
+                ("report.read", campaign(of))
+            }
+            ["v1", "campaigns", of, "placements", placement, "hits"] => {
+                ("hits.read", format!("{} placement {}", campaign(of), text(placement)))
+            }
+            ["v1", "set-aside"] => ("set_aside.read", "all campaigns".to_owned()),
+            ["v1", "books"] => ("books.read", "all campaigns".to_owned()),
+            ["v1", "settle"] => ("figures.settled", "figures".to_owned()),
+            _ => ("api.unknown", String::new()),
+        };
+        for (name, value) in query(query_text).unwrap_or_default() {
+            if PARAMETERS.contains(&name.as_str()) {
+                parameters.insert(name, cut(&value).into());
+            }
+        }
+        Self { act, object, parameters }
+    }
+
+    /// The entry, once the status is known. Words of a request that was not understood are not repeated.
+    fn entry(self, actor: &str, status: StatusCode, bytes: u64) -> Entry {
+        let Self { act, object, mut parameters } = self;
+        let object = if status.is_client_error() {
+            parameters.clear();
+            String::new()
+        } else {
+            object
+        };
+        parameters.insert("status".to_owned(), status.as_u16().into());
+        parameters.insert("bytes".to_owned(), bytes.into());
+        Entry::new(actor, act, object, Value::Object(parameters))
+    }
+}
+
+impl Api {
+    /// Enters the access; the answer only if that could be done.
+    pub(super) async fn entered(
+        self: &Arc<Self>,
+        actor: &'static str,
+        access: Access,
+        answer: Answer,
+    ) -> Answer {
+        let bytes = answer.body().size_hint().exact().unwrap_or(0);
+        let entry = access.entry(actor, answer.status(), bytes);
+        match self.enter(entry).await {
+            Ok(()) => answer,
+            Err(problem) => problem.answer(),
+        }
+    }
+
+    /// Enters what is about to be done; it must not be done if that fails.
+    pub(super) async fn enter(self: &Arc<Self>, entry: Entry) -> Result<(), Problem> {
+        let audit = self.audit.clone();
+        // It waits for the disk.
+        let entered = tokio::task::spawn_blocking(move || audit.append(&entry)).await;
+        match entered {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "nothing is shown, for who asked cannot be entered");
+                Err(Problem::Audit)
+            }
+            Err(_) => Err(Problem::Busy),
+        }
+    }
+
+    /// Enters that days are about to be settled because somebody asked.
+    pub(super) async fn enter_settle(
+        self: &Arc<Self>,
+        actor: &'static str,
+        query: &[(String, String)],
+    ) -> Result<(), Problem> {
+        let day = query.first().map(|(_, day)| cut(day));
+        self.enter(Entry::new(actor, "figures.settle", "figures", json!({ "day": day }))).await
+    }
+}
+
+/// The value, cut where it is longer than an entry has room for.
+fn cut(value: &str) -> String {
+    let mut end = value.len().min(VALUE_BYTES_MAX);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    value.get(..end).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_which_figures_were_shown_to_whom() {
+        let access = Access::of(
+            "/v1/campaigns/a%20b/reach",
+            "from=2026-11-01&to=2026-11-02&by=day&filter=net&token=secret",
+        );
+        let entry = access.entry("operator", StatusCode::OK, 12);
+        assert_eq!(
+            (entry.actor.as_str(), entry.act, entry.object.as_str()),
+            ("operator", "report.read", "campaign a b")
+        );
+        let expected = json!({
+            "report": "reach", "from": "2026-11-01", "to": "2026-11-02", "by": "day", "filter": "net", "status": 200, "bytes": 12
+        });
+        assert_eq!(entry.details, expected);
+    }
+
+    #[test]
+    fn words_of_a_request_that_was_refused_are_not_repeated() {
+        let access = Access::of("/v1/campaigns/860000000000001/reach", "from=860000000000001");
+        let entry = access.entry("operator", StatusCode::NOT_FOUND, 12);
+        assert_eq!(entry.object, "");
+        assert_eq!(entry.details, json!({"status": 404, "bytes": 12}));
+    }
+}

@@ -1,0 +1,137 @@
+//! `sightline audit verify`, `list` and `head`: looking into the audit log, also while a process writes it. Changes nothing.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use audit::{Head, Key, Line, Problem, Report};
+
+use crate::cli::{AuditArgs, AuditCommand, OutputFormat};
+use crate::config::Config;
+use crate::data_dir::read_secret;
+use crate::table::{self, csv_cell, thousands};
+
+/// How often the end of the log is looked at again while a running process writes it.
+const LOOKS: usize = 20;
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs the command. False if the log is not whole.
+pub(crate) fn run(command: &AuditCommand, out: &mut dyn Write) -> anyhow::Result<bool> {
+    match command {
+        AuditCommand::Verify { head, args } => {
+            let found = look(args, head, |_| {})?;
+            print_found(&found, out)
+        }
+        AuditCommand::Head { args } => {
+            let found = look(args, &[], |_| {})?;
+            if found.report.broken.is_some() {
+                return print_found(&found, out);
+            }
+            let head = found.report.head.context("the audit log has no entry yet")?;
+            writeln!(out, "{head}")?;
+            Ok(true)
+        }
+        AuditCommand::List { since, act, format, args } => {
+            let mut lines = Vec::new();
+            let is_wanted = |line: &Line| {
+                act.as_ref().is_none_or(|act| line.act.starts_with(act.as_str()))
+                    && since.is_none_or(|since| line.time.as_str() >= since.to_string().as_str())
+            };
+            let found = look(args, &[], |line| {
+                if is_wanted(line) {
+                    lines.push(line.clone());
+                }
+            })?;
+            print_lines(&lines, *format, out)?;
+            if found.report.broken.is_none() { Ok(true) } else { print_found(&found, out) }
+        }
+    }
+}
+
+struct Found {
+    dir: String,
+    report: Report,
+}
+
+/// Judges the log, and gives `see` what it holds. What a running process is about to finish is waited for.
+fn look(args: &AuditArgs, noted: &[Head], mut see: impl FnMut(&Line)) -> anyhow::Result<Found> {
+    let config = Config::load(args.config.as_deref(), args.config.is_none().then_some(args.data.as_path()))?;
+    let data = config.data_dir();
+    let (dir, key_file) = (data.audit(), config.audit.key_file.clone().unwrap_or_else(|| data.audit_key()));
+    if !dir.is_dir() {
+        bail!("there is no audit log in {}: name the data folder with --data", data.root().display());
+    }
+    let key = Key::from_text(&read_secret(&key_file)?)?;
+    let judge = |see: &mut dyn FnMut(&Line)| {
+        audit::verify(&dir, &key, noted, see).with_context(|| format!("cannot read {}", dir.display()))
+    };
+    for _ in 0..LOOKS {
+        let report = judge(&mut |_| {})?;
+        let is_being_written = report.broken.as_ref().is_some_and(|broken| broken.problem == Problem::Torn);
+        if !is_being_written {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let report = judge(&mut see)?;
+    Ok(Found { dir: dir.display().to_string(), report })
+}
+
+fn print_found(found: &Found, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let Report { files, entries, head, broken, tails_set_aside } = &found.report;
+    match broken {
+        None => writeln!(
+            out,
+            "{}: whole, {} entries in {} files",
+            found.dir,
+            thousands(*entries),
+            thousands(*files as u64)
+        )?,
+        Some(broken) if broken.line == 0 => {
+            writeln!(out, "{}: CHANGED: {}", broken.file.display(), broken.problem)?;
+        }
+        Some(broken) => {
+            writeln!(out, "{}:{}: CHANGED: {}", broken.file.display(), broken.line, broken.problem)?;
+            writeln!(out, "  the {} entries before it are right", thousands(*entries))?;
+        }
+    }
+    if let Some(head) = head {
+        writeln!(out, "  head: {head}")?;
+    }
+    if *tails_set_aside > 0 {
+        writeln!(
+            out,
+            "  unacknowledged ends of lines set aside after a crash: {tails_set_aside} (entries audit.tail_set_aside)"
+        )?;
+    }
+    Ok(broken.is_none())
+}
+
+fn print_lines(lines: &[Line], format: OutputFormat, out: &mut dyn Write) -> anyhow::Result<()> {
+    let details = |line: &Line| serde_json::to_string(&line.details).context("cannot print");
+    match format {
+        OutputFormat::Json => {
+            for line in lines {
+                writeln!(out, "{}", serde_json::to_string(line).context("cannot print")?)?;
+            }
+        }
+        OutputFormat::Csv => {
+            writeln!(out, "seq,time,actor,act,object,details")?;
+            for line in lines {
+                let cells = [&line.time, &line.actor, &line.act, &line.object].map(csv_cell).join(",");
+                writeln!(out, "{},{cells},{}", line.seq, csv_cell(details(line)?))?;
+            }
+        }
+        OutputFormat::Table => {
+            let mut printed = table::plain(&["seq", "time", "actor", "act", "object", "details"]);
+            for line in lines {
+                let Line { seq, time, actor, act, object, .. } = line;
+                printed.add_row([&seq.to_string(), time, actor, act, object, &details(line)?]);
+            }
+            table::right_align(&mut printed, &[0]);
+            table::print(&printed, out)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The commands of who looks after a running system: the audit log.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{OutputFormat, day};
+
+/// Where an audit log is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Data folder that holds the log and its key.
+    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
+    pub(crate) data: PathBuf,
+    /// Configuration file: its data folder and its [audit] key_file are taken.
+    #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What to do with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check every entry and the chain between them; exit code 1 and the first wrong line where something was changed.
+    #[command(after_help = "Example:\n  sightline audit verify\n  \
+        sightline audit verify --head 57:9c0f...\n\n\
+        Entries that were cut off the end show only against a head that was noted\n\
+        before: note what `sightline audit head` prints, or take one from the\n\
+        process's log.")]
+    Verify {
+        /// A head that was noted before, which has to be in the log; may be repeated.
+        #[arg(long, value_name = "SEQ:MAC")]
+        head: Vec<audit::Head>,
+        #[command(flatten)]
+        args: AuditArgs,
+    },
+    /// Print entries, oldest first.
+    #[command(after_help = "Example:\n  sightline audit list --since 2026-11-01\n  \
+        sightline audit list --act report --format csv")]
+    List {
+        /// From this day on (UTC).
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+        since: Option<chrono::NaiveDate>,
+        /// Only acts that begin with this: report.read, figures, keys ...
+        #[arg(long, value_name = "ACT")]
+        act: Option<String>,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
+        #[command(flatten)]
+        args: AuditArgs,
+    },
+    /// Print the number and mac of the last entry, for an auditor to note: it proves all entries up to it.
+    #[command(after_help = "Example:\n  sightline audit head")]
+    Head {
+        #[command(flatten)]
+        args: AuditArgs,
+    },
+}
