@@ -268,7 +268,9 @@ fn many_threads_share_one_chain_and_a_file_follows_the_other() {
                 assert!(broken.iter().all(|broken| broken.problem == Problem::Torn), "{broken:?}");
             }
         });
-        writers.into_iter().for_each(|writer| writer.join().expect("wrote"));
+        for writer in writers {
+            writer.join().expect("wrote");
+        }
         is_done.store(true, Ordering::Release);
         looker.join().expect("looked");
     });
@@ -356,8 +358,8 @@ fn another_key_opens_nothing_and_a_short_one_is_none() {
 fn an_entry_has_a_limit_and_names_are_cut() {
     let folder = Folder::new();
     let log = folder.open();
-    let long = Entry::new("operator", "report.read", "c", json!({"text": "x".repeat(20_000)}));
-    assert!(matches!(log.append(&long), Err(Error::TooLong { .. })));
+    let too_long = Entry::new("operator", "report.read", "c", json!({"text": "x".repeat(20_000)}));
+    assert!(matches!(log.append(&too_long), Err(Error::TooLong { .. })));
     log.append(&Entry::new("é".repeat(300), "report.read", "c", json!(null))).expect("entered");
     let lines = folder.verify(&[]).1;
     assert_eq!(lines[0].actor, "é".repeat(128));
