@@ -16,7 +16,7 @@ use crate::judge;
 use crate::metrics;
 use crate::settle::Settler;
 use crate::statement;
-use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work};
+use crate::store::{INSERT_DAYS_MAX, Store, StoreError, Value, Values, Work};
 
 /// How far back unresolved hits are looked for, milliseconds since their receipt: the store keeps them for seven days, and lets them go some
 /// time after that.
@@ -100,13 +100,14 @@ fn adopt_placements(
         let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();
         let mut values = values.clone();
         values.push(("days", Value::Days(days)));
+        let heard = settler.tombstones.heard();
+        let adopt = |store: &Store, statement| {
+            store.execute(Work::Settle, statement, &values)?;
+            settler.tombstones.since(store, heard)
+        };
         match state {
-            PlacementState::Live => {
-                settler.change(&changed, |store| store.execute(Work::Settle, statement::ADOPT, &values))?;
-            }
-            PlacementState::Trial => {
-                settler.store.execute(Work::Settle, statement::ADOPT_TRIAL, &values)?;
-            }
+            PlacementState::Live => settler.change(&changed, |store| adopt(store, statement::ADOPT))?,
+            PlacementState::Trial => adopt(&settler.store, statement::ADOPT_TRIAL)?,
         }
     }
     Ok(days.iter().map(|day| day.hits).sum())

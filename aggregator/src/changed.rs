@@ -106,16 +106,22 @@ impl OpenMark {
     }
 }
 
-/// Closes marks that were opened before a moment, whoever opened them. How many.
+/// Closes marks that were opened before a moment, whoever opened them; does something else `first` if there are any. How many.
 ///
 /// # Errors
 /// The store's.
-pub(crate) fn give_up(store: &Store, work: Work, before_ms: UnixMs) -> Result<usize, StoreError> {
+pub(crate) fn give_up(
+    store: &Store,
+    work: Work,
+    before_ms: UnixMs,
+    first: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<usize, StoreError> {
     let left: Vec<Left> =
         store.rows(work, statement::MARKS_OPEN, &vec![("before_ms", Value::Signed(before_ms))])?;
     if left.is_empty() {
         return Ok(0);
     }
+    first()?;
     tracing::warn!(marks = left.len(), "inserts did not end; their days are settled again");
     let rows = left.iter().map(|mark| Row {
         day: mark.day,

@@ -156,7 +156,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     // The engine holds its folder for one process; servers serve many.
     let is_alone = matches!(parts.store, StoreAt::Embedded { .. });
     let store = Arc::new(Store::open(parts.store, &parts.database, settings.limits())?);
-    let tombstones = prepare(&store, settings, &rules, (&parts.tombstones, &parts.clock))?;
+    let tombstones = prepare(&store, settings, (&rules, !is_alone), (&parts.tombstones, &parts.clock))?;
     let others_load = matches!(parts.source, Source::Kafka(_));
     let (loader, progress) = Loader::new(
         settings,
@@ -174,6 +174,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
             catalog: Arc::clone(&parts.catalog),
             rules: Arc::clone(&rules),
             clock: parts.clock.clone(),
+            tombstones: Arc::clone(&tombstones),
             is_alone,
         },
         settings,
@@ -184,7 +185,6 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         store: Arc::clone(&store),
         worker: Arc::clone(&worker),
         catalog: Arc::clone(&parts.catalog),
-        rules: Arc::clone(&rules),
         clock: parts.clock.clone(),
         tombstones,
     });
@@ -227,13 +227,13 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
 fn prepare(
     store: &Store,
     settings: &Settings,
-    rules: &Rules,
+    (rules, is_shared): (&Arc<Rules>, bool),
     (remembered, clock): (&[Tombstone], &Clock),
 ) -> Result<Arc<Tombstones>, Error> {
     store::migrate(store, settings.retention_days)?;
     changed::upgrade(store)?;
     let dates = (clock.now_ms(), settle::retention_ms(settings.retention_days));
-    Ok(Arc::new(Tombstones::open(store, remembered, rules.networks.clone(), dates)?))
+    Ok(Arc::new(Tombstones::open(store, remembered, (Arc::clone(rules), is_shared), dates)?))
 }
 
 impl Handle {

@@ -65,6 +65,8 @@ pub(crate) struct Loader {
     events_max: usize,
     delay_max: Duration,
     oldest: Option<Instant>,
+    /// Tombstones that were heard of when the batch in hand was begun.
+    heard: usize,
     /// How long to wait before the feed is read again, while reading it fails.
     read_pause: Option<Duration>,
     /// The asking for everything that had come by then that is being worked on.
@@ -133,6 +135,7 @@ impl Loader {
             events_max: settings.batch_events_max,
             delay_max: settings.batch_delay(),
             oldest: None,
+            heard: 0,
             read_pause: None,
             asked: None,
         };
@@ -189,6 +192,9 @@ impl Loader {
     /// Reads what the feed has, up to a full batch. True if it was read to its end.
     fn read(&mut self) -> bool {
         let catalog = self.catalog.load_full();
+        if self.oldest.is_none() {
+            self.heard = self.tombstones.heard();
+        }
         let erased = self.tombstones.read();
         let context =
             Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms(), erased: &erased };
@@ -265,6 +271,7 @@ impl Loader {
             metrics::inserts(1);
             hand.rows.pop_front();
         }
+        self.tombstones.since(&self.store, self.heard)?;
         if let Some(mark) = &hand.mark {
             mark.close(&self.store, Work::Load)?;
             hand.mark = None;

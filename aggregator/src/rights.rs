@@ -17,6 +17,8 @@
 //! signals stay; so does the host of the page, which says where an ad ran. Gross figures never change by it. What only another hit of its device
 //! took out of net (a double click, a device over the ceiling) is in net afterwards; a view that exactly two devices share is one.
 //!
+//! Aggregators that share a store do it for each other: see [`tombstones`].
+//!
 //! A tombstone covers what was received before it. What comes later is a new device, unless the person opted out.
 //!
 //! Must never: write an identifier or a key to a log, or answer before the store has.
@@ -33,7 +35,6 @@ use event::clock::{Clock, UnixMs};
 use event::key::DeviceKey;
 
 use self::tombstones::Tombstones;
-use crate::rules::Rules;
 use crate::store::{Store, StoreError};
 use crate::work::Worker;
 
@@ -113,7 +114,6 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) worker: Arc<Worker>,
     pub(crate) catalog: catalog::Shared,
-    pub(crate) rules: Arc<Rules>,
     pub(crate) clock: Clock,
     pub(crate) tombstones: Arc<Tombstones>,
 }
@@ -122,7 +122,6 @@ struct Inner {
     store: Arc<Store>,
     worker: Arc<Worker>,
     catalog: catalog::Shared,
-    rules: Arc<Rules>,
     clock: Clock,
     tombstones: Arc<Tombstones>,
     /// One piece of work at a time.
@@ -131,8 +130,8 @@ struct Inner {
 
 impl Rights {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { store, worker, catalog, rules, clock, tombstones } = parts;
-        Self(Arc::new(Inner { store, worker, catalog, rules, clock, tombstones, turn: Mutex::new(()) }))
+        let Parts { store, worker, catalog, clock, tombstones } = parts;
+        Self(Arc::new(Inner { store, worker, catalog, clock, tombstones, turn: Mutex::new(()) }))
     }
 
     /// Erases a device from everything that is stored. Doing it again changes nothing, and says the same while the first is remembered, which

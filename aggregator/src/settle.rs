@@ -28,6 +28,7 @@ use crate::batch::{BUCKETS, put};
 use crate::changed;
 use crate::judge::{self, Aside, Question};
 use crate::metrics;
+use crate::rights::tombstones::Tombstones;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::statement::{self, Statement};
@@ -65,6 +66,7 @@ pub(crate) struct Settler {
     pub(crate) catalog: catalog::Shared,
     pub(crate) rules: Arc<Rules>,
     pub(crate) clock: Clock,
+    pub(crate) tombstones: Arc<Tombstones>,
     is_alone: bool,
     retention_ms: i64,
     marks_open_ms_max: i64,
@@ -89,6 +91,7 @@ pub(crate) struct Parts {
     pub(crate) catalog: catalog::Shared,
     pub(crate) rules: Arc<Rules>,
     pub(crate) clock: Clock,
+    pub(crate) tombstones: Arc<Tombstones>,
     /// Whether no other process works on this store.
     pub(crate) is_alone: bool,
 }
@@ -172,12 +175,13 @@ impl Settler {
     /// # Errors
     /// The store's, or no random bytes.
     pub(crate) fn open(parts: Parts, settings: &Settings) -> Result<Self, Error> {
-        let Parts { store, catalog, rules, clock, is_alone } = parts;
+        let Parts { store, catalog, rules, clock, tombstones, is_alone } = parts;
         let own = getrandom::u64()? & own_mask();
         let settler = Self {
             store,
             catalog,
             rules,
+            tombstones,
             is_alone,
             retention_ms: retention_ms(settings.retention_days),
             marks_open_ms_max: settings.marks_open_ms_max(),
@@ -186,7 +190,7 @@ impl Settler {
             generations: Mutex::new(Generations { last: 0, own, superseded: HashMap::new() }),
         };
         if is_alone {
-            changed::give_up(&settler.store, Work::Settle, i64::MAX)?;
+            changed::give_up(&settler.store, Work::Settle, i64::MAX, || Ok(()))?;
             settler.drop_generations(true)?;
         }
         Ok(settler)
@@ -194,8 +198,11 @@ impl Settler {
 
     /// Gives up the marks of inserts that must have ended by now.
     pub(crate) fn give_up_marks(&self) -> Result<(), StoreError> {
-        let before_ms = self.clock.now_ms() - self.marks_open_ms_max;
-        changed::give_up(&self.store, Work::Settle, before_ms).map(drop)
+        let now_ms = self.clock.now_ms();
+        let before_ms = now_ms - self.marks_open_ms_max;
+        // Whoever left it may have put in what was erased meanwhile.
+        let sweep = || self.tombstones.sweep(&self.store, now_ms);
+        changed::give_up(&self.store, Work::Settle, before_ms, sweep).map(drop)
     }
 
     /// Changes days: under a mark that is opened before and closed after. If it fails, the mark stays open until it is given up, for the

@@ -321,7 +321,8 @@ fn settings(work: Work, limits: Limits) -> Vec<(&'static str, String)> {
         ("max_bytes_before_external_sort", (bytes / 3).to_string()),
         ("output_format_json_quote_64bit_integers", "0".to_owned()),
         ("output_format_json_escape_forward_slashes", "0".to_owned()),
-        ("mutations_sync", "1".to_owned()),
+        // On every replica: one that is read next must not have what was erased.
+        ("mutations_sync", "2".to_owned()),
         // Sets of views are no help to the index, and would be made once more for it.
         ("use_index_for_in_with_subqueries", "0".to_owned()),
     ];

@@ -4,20 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::tombstones::{PROGRAM, ROBOT};
+use super::tombstones::DEVICES_STATEMENT_MAX;
 use super::{Erased, Erasure, Inner, RightsError};
 use crate::batch::{device_number, put, put_length};
 use crate::judge;
 use crate::metrics;
 use crate::settle::SettleOutcome;
-use crate::statement::{self, Statement};
+use crate::statement;
 use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work};
-
-/// Keys that one statement names; a device has a few for each epoch.
-const DEVICES_STATEMENT_MAX: usize = 256;
-
-/// The tables that hold events, of whatever kind.
-const EVENT_TABLES: [Statement; 3] = [statement::EVENTS, statement::UNRESOLVED, statement::TRIAL_EVENTS];
 
 /// What an erasure found, before it changed anything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -48,6 +42,8 @@ pub(super) fn erase(inner: &Inner, erasure: &Erasure<'_>) -> Result<Erased, Righ
     let devices: BTreeSet<u64> = erasure.devices.iter().map(device_number).collect();
     let devices: Vec<u64> = devices.into_iter().collect();
     inner.tombstones.add(&inner.store, &devices, erasure.until_ms, inner.clock.now_ms())?;
+    // Whoever inserts from now on finds them, on whatever replica.
+    inner.store.catch_up_replicas()?;
     inner.catch_up()?;
     let found = inner.worker.without_adoption(|| {
         let found = find(inner, erasure, &devices)?;
@@ -133,17 +129,10 @@ fn blank(inner: &Inner, erasure: &Erasure<'_>, devices: &[u64], found: &Found) -
     }
     let days: Vec<u16> = found.days.iter().copied().collect();
     let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();
-    let mut lists = inner.rules.lists();
-    lists.extend([("robot", Value::Text(ROBOT.to_owned())), ("program", Value::Text(PROGRAM.to_owned()))]);
-    inner.worker.settler.change(&changed, |store| {
-        for table in EVENT_TABLES {
-            for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
-                let values = [values(erasure, devices), lists.clone()].concat();
-                store.alter_by(Work::Settle, table.file, statement::ERASE_ROWS.sql(), &values)?;
-            }
-        }
-        Ok(())
-    })?;
+    inner
+        .worker
+        .settler
+        .change(&changed, |store| inner.tombstones.blank(store, devices, erasure.until_ms))?;
     Ok(())
 }
 

@@ -1,8 +1,16 @@
 //! Devices that were erased, as the loader knows them: in memory, and durable in the table `tombstones`.
 //!
+//! # A store that several aggregators share
+//!
+//! Another one's tombstones are in the table only. Whoever puts rows of events in looks there behind it ([`Tombstones::since`]) and blanks what it
+//! put in of devices that were erased meanwhile. So whichever comes first, no row keeps its device: rows that were in before the tombstone are
+//! blanked by whoever erases, who wrote the tombstone first, and all others by whoever inserted them. Where that one died in between, its mark stays
+//! open, and whoever gives the mark up blanks before ([`Tombstones::sweep`]).
+//!
 //! Must never: forget one that events can still come of.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ahash::HashMap;
 use event::clock::UnixMs;
@@ -12,9 +20,18 @@ use event::record::Event;
 use serde::Deserialize;
 
 use crate::batch::{device_number, put};
-use crate::rules::{Networks, network_number};
-use crate::statement;
+use crate::rules::{Networks, Rules, network_number};
+use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Work};
+
+/// The tables that hold events, of whatever kind.
+const EVENT_TABLES: [Statement; 3] = [statement::EVENTS, statement::UNRESOLVED, statement::TRIAL_EVENTS];
+/// Keys that one statement names; a device has a few for each epoch.
+pub(super) const DEVICES_STATEMENT_MAX: usize = 256;
+/// By how much the clocks of aggregators on one store may differ, milliseconds: so much older tombstones are looked at again.
+const CLOCKS_MS_MAX: i64 = 600_000;
+/// Tombstones that a mark's writer may not have known, milliseconds before the mark is given up: much longer than any insert takes.
+const SWEPT_MS: i64 = 86_400_000;
 
 /// Stands for the agent of an erased hit that the lists take for a robot's: a name that says so by itself, and nothing else.
 pub(crate) const ROBOT: &str = "erasedbot";
@@ -31,12 +48,21 @@ pub struct Tombstone {
 }
 
 /// See the module.
-pub(crate) struct Tombstones(RwLock<Erased>);
+pub(crate) struct Tombstones {
+    erased: RwLock<Erased>,
+    rules: Arc<Rules>,
+    /// Whether others write into the same store.
+    is_shared: bool,
+}
 
 /// Until when each device is erased, and what may be kept of its hits.
 #[derive(Default)]
 pub(crate) struct Erased {
     until_ms: HashMap<u64, UnixMs>,
+    /// In the order in which this process heard of them.
+    heard: Vec<(u64, UnixMs)>,
+    /// When the newest that was read from the store was made. Unix milliseconds.
+    made_ms: UnixMs,
     data_centers: Networks,
 }
 
@@ -44,6 +70,7 @@ pub(crate) struct Erased {
 struct Row {
     device: u64,
     until_ms: i64,
+    made_ms: i64,
 }
 
 impl Tombstones {
@@ -55,17 +82,13 @@ impl Tombstones {
     pub(crate) fn open(
         store: &Store,
         remembered: &[Tombstone],
-        data_centers: Networks,
+        (rules, is_shared): (Arc<Rules>, bool),
         (now_ms, retention_ms): (UnixMs, i64),
     ) -> Result<Self, StoreError> {
         let since_ms = now_ms - retention_ms;
-        let rows: Vec<Row> = store.rows(
-            Work::Settle,
-            statement::TOMBSTONES_READ,
-            &vec![("since_ms", Value::Signed(since_ms))],
-        )?;
-        let until_ms = rows.into_iter().map(|row| (row.device, row.until_ms)).collect();
-        let tombstones = Self(RwLock::new(Erased { until_ms, data_centers }));
+        let erased = RwLock::new(Erased { data_centers: rules.networks.clone(), ..Erased::default() });
+        let tombstones = Self { erased, rules, is_shared };
+        tombstones.learn(read(store, Work::Settle, (since_ms, i64::MIN))?);
         for tombstone in remembered.iter().filter(|tombstone| tombstone.until_ms > since_ms) {
             let devices: Vec<u64> = tombstone.devices.iter().map(device_number).collect();
             tombstones.add(store, &devices, tombstone.until_ms, now_ms)?;
@@ -98,10 +121,78 @@ impl Tombstones {
             rows.extend_from_slice(&now_ms.to_le_bytes());
         }
         store.insert(Work::Settle, statement::TOMBSTONES, &rows)?;
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for device in new {
-            let until = known.until_ms.entry(device).or_insert(until_ms);
-            *until = (*until).max(until_ms);
+        // Not `made_ms`: what others made before may not be known yet.
+        self.learn(new.into_iter().map(|device| Row { device, until_ms, made_ms: i64::MIN }).collect());
+        Ok(())
+    }
+
+    fn learn(&self, rows: Vec<Row>) {
+        let mut known = self.erased.write().unwrap_or_else(PoisonError::into_inner);
+        for Row { device, until_ms, made_ms } in rows {
+            known.made_ms = known.made_ms.max(made_ms);
+            if !known.covers(device, until_ms - 1) {
+                known.until_ms.insert(device, until_ms);
+                known.heard.push((device, until_ms));
+            }
+        }
+    }
+
+    /// How many were heard of by now: for [`Self::since`].
+    pub(crate) fn heard(&self) -> usize {
+        self.read().heard.len()
+    }
+
+    /// Blanks what stands under those that were heard of since there were so many, and are heard of now. For whoever put rows of events in: before
+    /// its mark is closed.
+    ///
+    /// # Errors
+    /// The store's: it is to be done again.
+    pub(crate) fn since(&self, store: &Store, heard: usize) -> Result<(), StoreError> {
+        if !self.is_shared {
+            // Whoever erases waits for the one that inserts.
+            return Ok(());
+        }
+        let since_ms = self.read().made_ms - CLOCKS_MS_MAX;
+        self.learn(read(store, Work::Load, (i64::MIN, since_ms))?);
+        let new: Vec<_> = self.read().heard.get(heard..).unwrap_or_default().to_vec();
+        self.blank_all(store, &new)
+    }
+
+    /// Blanks what somebody may have put in who did not come to [`Self::since`].
+    ///
+    /// # Errors
+    /// The store's: it is to be done again.
+    pub(crate) fn sweep(&self, store: &Store, now_ms: UnixMs) -> Result<(), StoreError> {
+        let made = read(store, Work::Settle, (i64::MIN, now_ms - SWEPT_MS))?;
+        let recent: Vec<_> = made.iter().map(|row| (row.device, row.until_ms)).collect();
+        self.learn(made);
+        self.blank_all(store, &recent)
+    }
+
+    fn blank_all(&self, store: &Store, erased: &[(u64, UnixMs)]) -> Result<(), StoreError> {
+        let mut by_until: BTreeMap<UnixMs, Vec<u64>> = BTreeMap::new();
+        for (device, until_ms) in erased {
+            by_until.entry(*until_ms).or_default().push(*device);
+        }
+        by_until.iter().try_for_each(|(until_ms, devices)| self.blank(store, devices, *until_ms))
+    }
+
+    /// Blanks what is stored under some devices and was received before. The caller has a mark on the days.
+    ///
+    /// # Errors
+    /// The store's: it may go on by itself, and can be done again.
+    pub(crate) fn blank(&self, store: &Store, devices: &[u64], until_ms: UnixMs) -> Result<(), StoreError> {
+        for table in EVENT_TABLES {
+            for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
+                let mut values = self.rules.lists();
+                values.extend([
+                    ("robot", Value::Text(ROBOT.to_owned())),
+                    ("program", Value::Text(PROGRAM.to_owned())),
+                    ("devices", Value::Numbers(devices.to_vec())),
+                    ("until_ms", Value::Signed(until_ms)),
+                ]);
+                store.alter_by(Work::Settle, table.file, statement::ERASE_ROWS.sql(), &values)?;
+            }
         }
         Ok(())
     }
@@ -109,8 +200,14 @@ impl Tombstones {
     /// What is erased now.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Erased> {
         // Entries are put in whole: a panic elsewhere leaves nothing half done.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.erased.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those of the store that erase what was received after one moment and were made after another.
+fn read(store: &Store, work: Work, (since_ms, made_ms): (UnixMs, UnixMs)) -> Result<Vec<Row>, StoreError> {
+    let values = vec![("since_ms", Value::Signed(since_ms)), ("made_ms", Value::Signed(made_ms))];
+    store.rows(work, statement::TOMBSTONES_READ, &values)
 }
 
 impl Erased {

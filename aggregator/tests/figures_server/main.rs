@@ -10,6 +10,7 @@ mod api;
 mod aside;
 #[path = "../figures/duplicates.rs"]
 mod duplicates;
+mod erased_elsewhere;
 #[path = "../figures/erasing.rs"]
 mod erasing;
 mod faults;
