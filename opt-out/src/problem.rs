@@ -197,6 +197,7 @@ impl From<RequestError> for Problem {
             RequestError::NotWaiting(_)
             | RequestError::Why
             | RequestError::Full { .. }
+            | RequestError::Audit(_)
             | RequestError::Unavailable(_)
             | RequestError::Damaged(_)
             | RequestError::Journal(_)

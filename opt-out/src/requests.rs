@@ -16,6 +16,11 @@
 //!
 //! An id that somebody typed is no proof: it waits for the operator, who has [`RequestSettings::answer_working_days`] for it ([`due`]).
 //!
+//! # The audit log
+//!
+//! Each act on a request is entered there before it is written here; where that cannot be done, it is not done. What then fails to be written has a
+//! second entry that says so.
+//!
 //! # The journal
 //!
 //! One of its own beside the registry's: no node that measures has any use for it, and a program that does not know it can still read the registry.
@@ -31,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::clock::{Clock, UnixMs};
 use event::key::DeviceKey;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 pub use self::record::{Counts, Key, Kind, Proof, Request, State};
@@ -65,6 +71,9 @@ pub enum RequestError {
         /// The setting.
         limit: &'static str,
     },
+    /// It could not be entered in the audit log, so it was not done. Ours or the disk's; the caller may retry.
+    #[error("the audit log takes nothing now: {0}")]
+    Audit(#[from] audit::Error),
     /// The journal took it not. Ours or the disk's; the caller may retry.
     #[error("the requests' journal takes nothing now: {0}")]
     Unavailable(String),
@@ -114,6 +123,7 @@ struct Inner {
     settings: RequestSettings,
     clock: Clock,
     copies: PathBuf,
+    audit: audit::Log,
     writer: journal::Writer,
     /// Holds the whole journal back from removal.
     _cursor: Mutex<journal::Reader>,
@@ -141,7 +151,12 @@ impl Requests {
     ///
     /// # Errors
     /// [`RequestError`]: damage, an unknown version, the disk.
-    pub fn open(dir: &Path, settings: &Settings, clock: Clock) -> Result<Self, RequestError> {
+    pub fn open(
+        dir: &Path,
+        settings: &Settings,
+        clock: Clock,
+        audit: audit::Log,
+    ) -> Result<Self, RequestError> {
         let (log, copies) = (dir.join("journal"), dir.join("copies"));
         std::fs::create_dir_all(&log)?;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&copies)?;
@@ -168,6 +183,7 @@ impl Requests {
             settings: settings.requests.clone(),
             clock,
             copies,
+            audit,
             writer,
             _cursor: Mutex::new(reader),
             turn: Mutex::new(()),
@@ -214,7 +230,8 @@ impl Requests {
             counts: Counts::default(),
             keys: keys.into(),
         };
-        self.write(request.clone())?;
+        let actor = request.proof.app().map_or_else(|| "person".to_owned(), |app| format!("app {app}"));
+        self.write(&actor, "request.submitted", &request)?;
         Ok(Submitted { request, secret })
     }
 
@@ -275,7 +292,8 @@ impl Requests {
             // Nothing is looked for any more.
             request.keys = Box::default();
         }
-        self.write(request.clone())?;
+        let act = if state == State::Refused { "request.refused" } else { "request.accepted" };
+        self.write("operator", act, &request)?;
         Ok(request)
     }
 
@@ -302,7 +320,7 @@ impl Requests {
         if request.kind == Kind::Copy {
             request.keys = Box::default();
         }
-        self.write(request.clone())?;
+        self.write("system", "request.carried_out", &request)?;
         Ok(request)
     }
 
@@ -389,13 +407,17 @@ impl Requests {
         self.0.writer.close();
     }
 
-    /// Writes a request as it is now, and takes it in force once that is durable.
-    fn write(&self, request: Request) -> Result<(), RequestError> {
-        let unavailable = |error: &dyn std::fmt::Display| RequestError::Unavailable(error.to_string());
-        let commit = self.0.writer.append(&record::encode(&request)).map_err(|error| unavailable(&error))?;
-        commit.wait().map_err(|error| unavailable(&error))?;
-        note(&request);
-        self.book().put(request);
+    /// Enters an act in the audit log, writes the request as it is then, and takes it in force once that is durable.
+    fn write(&self, actor: &str, act: &'static str, request: &Request) -> Result<(), RequestError> {
+        self.0.audit.append(&entry(actor, act, request))?;
+        let append = || self.0.writer.append(&record::encode(request)).map_err(|error| error.to_string());
+        let written = append().and_then(|commit| commit.wait().map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            // It may be durable all the same: the next start tells.
+            self.0.audit.append(&entry("system", "request.not_written", request))?;
+            return Err(RequestError::Unavailable(error));
+        }
+        self.book().put(request.clone());
         Ok(())
     }
 
@@ -409,17 +431,28 @@ impl Requests {
     }
 }
 
-/// The one place that every act on a request passes, once it is durable: where it is noted for whoever audits.
-fn note(request: &Request) {
-    tracing::info!(
-        request = request.number,
-        kind = request.kind.name(),
-        state = request.state.name(),
-        proof = request.proof.name(),
-        app = request.proof.app(),
-        keys = request.keys.len(),
-        "a person's request"
-    );
+/// What the audit log is told of an act: the request as it is after it. Neither its keys nor what the operator wrote.
+fn entry(actor: &str, act: &'static str, request: &Request) -> audit::Entry {
+    let Counts { events, unresolved, trial_events, days_settled, days_standing, rows, is_complete } =
+        request.counts;
+    let mut details = json!({
+        "receipt": request.receipt.to_string(),
+        "kind": request.kind.name(),
+        "state": request.state.name(),
+        "proof": request.proof.name(),
+    });
+    let result = match (request.kind, request.state) {
+        (Kind::Erasure, State::Done) => json!({
+            "hits": events, "hits_unresolved": unresolved, "hits_in_trial": trial_events,
+            "days_made_again": days_settled, "days_standing": days_standing,
+        }),
+        (Kind::Copy, State::Done) => json!({ "hits": rows, "complete": is_complete }),
+        _ => Value::Null,
+    };
+    if let (Value::Object(details), Value::Object(result)) = (&mut details, result) {
+        details.extend(result);
+    }
+    audit::Entry::new(actor, act, format!("request {}", request.number), details)
 }
 
 fn new_receipt(book: &Book) -> Result<ReceiptId, RequestError> {

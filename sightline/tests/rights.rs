@@ -124,11 +124,56 @@ fn a_browser_erases_itself_through_kills_and_a_store_that_is_made_anew() {
     assert_eq!(reach(&instance), (1, 7));
     assert_eq!(get(&instance, &held, "").json()["state"], "done");
 
+    proved_by_the_audit_log(&instance, &held, &told);
+
     // What comes later is a device again.
     fire(&instance, &[("cookie", &own)], "");
     fire(&instance, &[("cookie", &other)], "");
     assert_eq!(reach(&instance), (2, 9));
     assert!(!instance.logs().contains(own.split_once('=').expect("a pair").1));
+}
+
+/// What the audit log says of an erasure: asked for, carried out, with the counts that the person was told; and a changed byte of it is noticed.
+fn proved_by_the_audit_log(instance: &Instance, (receipt, secret): &(String, String), told: &Value) {
+    let (code, text) = run(instance, &["audit", "list", "--format", "json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect();
+    let own: Vec<&Value> =
+        lines.iter().filter(|line| line["details"]["receipt"] == receipt.as_str()).collect();
+    let acts: Vec<_> = own.iter().filter_map(|line| line["act"].as_str()).collect();
+    assert_eq!(acts.first(), Some(&"request.submitted"), "{own:#?}");
+    assert_eq!(acts.last(), Some(&"request.carried_out"));
+    let done = own.last().expect("an entry");
+    for (name, as_told) in
+        [("hits", "hits"), ("days_made_again", "days_made_again"), ("days_standing", "days_standing")]
+    {
+        assert_eq!(done["details"][name], told["result"][as_told], "{name}");
+    }
+    assert_eq!((&own[0]["actor"], &done["actor"]), (&"person".into(), &"system".into()));
+    assert!(!text.contains(secret.as_str()));
+    assert_eq!(run(instance, &["audit", "verify"]).0, Some(0));
+    // One digit of what was done.
+    let path = instance.data().join("audit/audit-000001.jsonl");
+    let bytes = std::fs::read_to_string(&path).expect("the log");
+    let at = bytes.rfind("\"hits\":3").expect("the count") + "\"hits\":".len();
+    let mut changed = bytes.clone();
+    changed.replace_range(at..=at, "4");
+    let copy = instance.root().join("changed");
+    std::fs::create_dir_all(copy.join("audit")).expect("a folder");
+    std::fs::write(copy.join("audit/audit-000001.jsonl"), changed).expect("written");
+    std::fs::create_dir_all(copy.join("keys")).expect("a folder");
+    std::fs::copy(instance.data().join("keys/audit.key"), copy.join("keys/audit.key")).expect("copied");
+    let output = instance.command(&["audit", "verify", "--data", &copy.display().to_string()]);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains("CHANGED"), "{text}");
+}
+
+fn run(instance: &Instance, words: &[&str]) -> (Option<i32>, String) {
+    let data = instance.data().display().to_string();
+    let output = instance.command(&[words, &["--data", &data]].concat());
+    let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text)
 }
 
 #[test]
@@ -143,12 +188,7 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     let nobody = ask(&instance, "/v1/erasures", &[], &typed("imei", "490154203237518"));
     assert_eq!(get(&instance, &accepted, "").json()["state"], "waiting");
 
-    let run = |arguments: &[&str]| {
-        let data = instance.data().display().to_string();
-        let output = instance.command(&[arguments, &["--data", &data]].concat());
-        let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
-        (output.status.code(), text)
-    };
+    let run = |words: &[&str]| run(&instance, words);
     let (code, list) = run(&["requests", "list"]);
     assert_eq!((code, list.matches("waiting").count()), (Some(0), 3), "{list}");
     assert!(!list.contains(OAID));
@@ -163,6 +203,19 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     assert_eq!(get(&instance, &refused, "").json()["reason"], "show the invoice");
     assert_eq!(reach(&instance), (1, 2));
     assert!(run(&["requests", "show", "1"]).1.contains("oaid"));
+    let entered = run(&["audit", "list", "--act", "request", "--format", "json"]).1;
+    let entries: Vec<Value> =
+        entered.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect();
+    for (act, object) in [
+        ("request.accepted", "request 1"),
+        ("request.refused", "request 2"),
+        ("request.accepted", "request 3"),
+    ] {
+        let is_it =
+            |entry: &&Value| entry["actor"] == "operator" && entry["act"] == act && entry["object"] == object;
+        assert_eq!(entries.iter().filter(is_it).count(), 1, "{act} {object} in {entered}");
+    }
+    assert!(!entered.contains("invoice") && !entered.contains(OAID));
 
     // Without the operator's token nobody sees the queue.
     for headers in [&[][..], &[("authorization", "Bearer wrong")]] {

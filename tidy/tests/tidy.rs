@@ -17,7 +17,7 @@ const ARROWS: &[Arrow] = &[
     ("audit", &["event"]),
     ("catalog", &["event"]),
     ("tls", &["event"]),
-    ("opt-out", &["event", "journal", "kafka", "tls"]),
+    ("opt-out", &["event", "audit", "journal", "kafka", "tls"]),
     ("ingest", &["event", "catalog", "journal", "kafka", "opt-out", "tls"]),
     ("aggregator", &["event", "audit", "catalog", "journal", "kafka", "test-server", "tls"]),
     // Under the tests only: a server's HTTP interface over the embedded engine.

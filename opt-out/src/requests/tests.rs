@@ -96,8 +96,12 @@ fn rubbish_is_no_request_and_no_panic() {
     }
 }
 
+fn audit(dir: &Path) -> audit::Log {
+    audit::Log::scratch(&dir.join("audit")).expect("it opens")
+}
+
 fn open(dir: &Path, clock: &Clock) -> Requests {
-    Requests::open(dir, &Settings::default(), clock.clone()).expect("they open")
+    Requests::open(dir, &Settings::default(), clock.clone(), audit(dir)).expect("they open")
 }
 
 #[test]
@@ -175,7 +179,8 @@ fn there_is_a_limit_to_requests_that_wait_and_to_all() {
     let dir = tempdir().expect("a folder");
     let limits = RequestSettings { waiting_max: 2, requests_max: 4, ..RequestSettings::default() };
     let settings = Settings { requests: limits, ..Settings::default() };
-    let requests = Requests::open(dir.path(), &settings, Clock::manual(FRIDAY_MS)).expect("they open");
+    let requests = Requests::open(dir.path(), &settings, Clock::manual(FRIDAY_MS), audit(dir.path()))
+        .expect("they open");
     let typed = || requests.submit(Kind::Erasure, Proof::Typed, vec![key(1)]);
     assert!(typed().is_ok() && typed().is_ok());
     assert!(matches!(typed(), Err(RequestError::Full { limit: "opt_out.requests.waiting_max" })));
@@ -207,4 +212,74 @@ fn a_copy_is_kept_for_its_days_and_what_belongs_to_nobody_goes() {
     clock.advance_ms(1);
     assert_eq!(requests.remove_old_copies().expect("looked"), 1);
     assert!(!path.exists());
+}
+
+/// What stands in the audit log: actor, act and details of each line.
+fn entered(dir: &Path) -> Vec<(String, String, Value)> {
+    let mut lines = Vec::new();
+    let key = audit::Key::from_text(audit::SCRATCH_KEY).expect("a key");
+    let report = audit::verify(&dir.join("audit"), &key, &[], |line| {
+        lines.push((line.actor.clone(), line.act.clone(), Value::Object(line.details.clone())));
+    });
+    assert!(report.expect("it is read").broken.is_none());
+    lines.retain(|(_, act, _)| act.starts_with("request."));
+    lines
+}
+
+#[test]
+fn each_act_is_entered_and_what_cannot_be_entered_is_not_done() {
+    let dir = tempdir().expect("a folder");
+    let log = audit(dir.path());
+    let requests = Requests::open(dir.path(), &Settings::default(), Clock::manual(FRIDAY_MS), log.clone())
+        .expect("they open");
+    let app = Proof::App(AppName::new("com.example.player").expect("a name"));
+    let asked = requests.submit(Kind::Erasure, app, vec![key(0x77)]).expect("taken").request;
+    requests.submit(Kind::Copy, Proof::Typed, vec![key(1)]).expect("taken");
+    requests.submit(Kind::Copy, Proof::Typed, vec![key(1)]).expect("taken");
+    requests.accept(2).expect("accepted");
+    requests.refuse(3, "these words are for the person").expect("refused");
+    let counts = Counts { events: 5, days_settled: 2, ..Counts::default() };
+    requests.finish(1, Some(counts)).expect("noted");
+    requests.finish(2, None).expect("noted");
+    let lines = entered(dir.path());
+    let acts: Vec<(&str, &str)> =
+        lines.iter().map(|(actor, act, _)| (actor.as_str(), act.as_str())).collect();
+    assert_eq!(
+        acts,
+        [
+            ("app com.example.player", "request.submitted"),
+            ("person", "request.submitted"),
+            ("person", "request.submitted"),
+            ("operator", "request.accepted"),
+            ("operator", "request.refused"),
+            ("system", "request.carried_out"),
+            ("system", "request.carried_out"),
+        ]
+    );
+    assert_eq!(
+        lines[5].2,
+        json!({
+            "receipt": asked.receipt.to_string(), "kind": "erasure", "state": "done", "proof": "app", "hits": 5, "hits_unresolved": 0,
+            "hits_in_trial": 0, "days_made_again": 2, "days_standing": 0,
+        })
+    );
+    assert_eq!(lines[6].2["state"], "not_linkable");
+    let all = format!("{lines:?}");
+    assert!(!all.contains("these words") && !all.contains("7777"));
+
+    log.close();
+    let waiting = requests.list(false, 10).1;
+    assert!(matches!(
+        requests.submit(Kind::Erasure, Proof::Browser, vec![key(1)]),
+        Err(RequestError::Audit(_))
+    ));
+    assert_eq!(requests.list(false, 10).1, waiting);
+    assert!(requests.next_after(0).is_none(), "nothing runs");
+    requests.close();
+    drop(requests);
+    assert_eq!(
+        open(dir.path(), &Clock::manual(FRIDAY_MS)).list(false, 10).1,
+        waiting,
+        "after a start either"
+    );
 }

@@ -58,7 +58,8 @@ impl Role {
         std::fs::create_dir_all(&registry_dir).expect("a folder");
         let (registry, list) =
             Registry::open(&registry_dir, &settings, clock.clone()).expect("the registry opens");
-        let requests = Requests::open(&dir.join("requests"), &settings, clock.clone()).expect("they open");
+        let requests =
+            Requests::open(&dir.join("requests"), &settings, clock.clone(), audit(dir)).expect("they open");
         Self::serve_with(registry, list, Some(requests), settings, (keys, clock))
     }
 
@@ -145,6 +146,11 @@ impl Role {
         assert_eq!(self.list.reader().contains_any(&hashes), self.list.contains_any(&hashes));
         self.list.contains_any(&hashes)
     }
+}
+
+/// An audit log below the folder.
+fn audit(dir: &Path) -> audit::Log {
+    audit::Log::scratch(&dir.join("audit")).expect("it opens")
 }
 
 pub(crate) fn ids_json(ids: &[(&str, &str)]) -> String {

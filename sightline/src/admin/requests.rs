@@ -130,6 +130,7 @@ async fn decide(desk: Desk, number: u32, why: Option<String>) -> Told {
                 RequestError::NotWaiting(_) => StatusCode::CONFLICT,
                 RequestError::Why | RequestError::TooManyKeys => StatusCode::UNPROCESSABLE_ENTITY,
                 RequestError::Full { .. }
+                | RequestError::Audit(_)
                 | RequestError::Unavailable(_)
                 | RequestError::Damaged(_)
                 | RequestError::Journal(_)

@@ -388,7 +388,7 @@ fn open_requests(ground: &Ground, want: Want) -> anyhow::Result<Option<Requests>
         return Ok(None);
     }
     let dir = ground.data.requests();
-    let requests = Requests::open(&dir, &ground.config.opt_out, ground.clock.clone())
+    let requests = Requests::open(&dir, &ground.config.opt_out, ground.clock.clone(), ground.audit.clone())
         .with_context(|| format!("persons' requests in {} cannot be opened", dir.display()))?;
     Ok(Some(requests))
 }
