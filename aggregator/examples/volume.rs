@@ -207,6 +207,7 @@ fn main() {
         tokens: Tokens { operator: Token::new(TOKEN) },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.path().join("audit")).expect("a log"),
+        security: security_log::SecurityLog::off(),
         links: aggregator::LinkParts::default(),
         listeners: listener.into(),
         clock: Clock::System,

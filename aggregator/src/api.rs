@@ -27,6 +27,7 @@ mod trial;
 pub(crate) use trial::flag_names;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ pub(crate) struct Api {
     pub(crate) clock: event::clock::Clock,
     /// Where every access is entered.
     pub(crate) audit: audit::Log,
+    /// That a request came and how it was answered; nothing of what it asked for.
+    pub(crate) security: security_log::Recorder,
 }
 
 /// An answer.
@@ -117,7 +120,11 @@ struct Settled {
 
 impl Api {
     /// Answers one request. Its body is never read: no route takes one.
-    pub(crate) async fn answer<B>(self: Arc<Self>, request: hyper::Request<B>) -> Result<Answer, Infallible> {
+    pub(crate) async fn answer<B>(
+        self: Arc<Self>,
+        peer: IpAddr,
+        request: hyper::Request<B>,
+    ) -> Result<Answer, Infallible> {
         let with_body = may_have_body(request.headers());
         let mut answer = match self.authorize(&request) {
             Ok(actor) => {
@@ -131,6 +138,7 @@ impl Api {
             // Where the body ends is not ours to guess: what follows on this connection is not taken for a request.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        access::note(&self, peer, &request, &answer);
         Ok(answer)
     }
 

@@ -41,6 +41,7 @@ use std::thread::JoinHandle;
 
 use event::clock::Clock;
 use journal::Writer;
+use security_log::SecurityLog;
 use tokio::sync::{Semaphore, watch};
 
 use crate::api::Api;
@@ -88,6 +89,8 @@ pub struct Parts {
     /// Devices that are erased, as far as others remember it: at a start with an empty store what comes again from the journal must not bring
     /// them back. The store has its own memory of what was erased in it.
     pub tombstones: Vec<Tombstone>,
+    /// Where it is noted that a request came and how it was answered.
+    pub security: SecurityLog,
     /// Where every access to reports is entered.
     pub audit: audit::Log,
     /// The store's database: letters, digits and underscores. [`DATABASE`] unless several share an engine, as in tests.
@@ -199,6 +202,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         tokens: parts.tokens,
         links: parts.links,
         audit: parts.audit,
+        security: parts.security.recorder(),
         clock: parts.clock.clone(),
         reporter,
         worker: Arc::clone(&worker),
@@ -206,12 +210,11 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         reports: Arc::new(Semaphore::new(settings.reports_max)),
         settles: Arc::new(Semaphore::new(1)),
     });
-    let listeners = parts.listeners;
-    let (address, tls_address) = (listeners.plain.local_addr()?, listeners.tls_address()?);
+    let (address, tls_address) = (parts.listeners.plain.local_addr()?, parts.listeners.tls_address()?);
     let (stop_server, stopping) = watch::channel(false);
     let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let server = named("reports").spawn(move || {
-        if let Err(error) = server::serve(listeners, api, stopping) {
+        if let Err(error) = server::serve(parts.listeners, api, stopping) {
             tracing::error!(%error, "the report API cannot run");
         }
     })?;

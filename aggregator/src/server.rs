@@ -2,6 +2,7 @@
 //!
 //! Owns the runtime of its one thread. Work that waits for the store runs on the runtime's blocking threads, never on it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Doors {
         Ok(Self { plain: open(listeners.plain)?, tls: tls.transpose()? })
     }
 
-    async fn accept(&self) -> std::io::Result<(TcpStream, Option<Acceptor>)> {
+    async fn accept(&self) -> std::io::Result<(TcpStream, IpAddr, Option<Acceptor>)> {
         let secure = async {
             match &self.tls {
                 Some((listener, acceptor)) => (listener.accept().await, acceptor.clone()),
@@ -66,8 +67,8 @@ impl Doors {
             }
         };
         tokio::select! {
-            accepted = self.plain.accept() => Ok((accepted?.0, None)),
-            (accepted, acceptor) = secure => Ok((accepted?.0, Some(acceptor))),
+            accepted = self.plain.accept() => accepted.map(|(stream, peer)| (stream, peer.ip(), None)),
+            (accepted, acceptor) = secure => accepted.map(|(stream, peer)| (stream, peer.ip(), Some(acceptor))),
         }
     }
 }
@@ -82,10 +83,10 @@ async fn accept(doors: Doors, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
             () = stopped(&mut stop) => break,
         };
         match accepted {
-            (Ok(place), Ok((stream, acceptor))) => {
+            (Ok(place), Ok((stream, peer, acceptor))) => {
                 let (api, stop) = (Arc::clone(&api), stop.clone());
                 connections.spawn(async move {
-                    connection(stream, acceptor, api, stop).await;
+                    connection((stream, peer), acceptor, api, stop).await;
                     drop(place);
                 });
             }
@@ -102,7 +103,7 @@ async fn accept(doors: Doors, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, IpAddr),
     acceptor: Option<Acceptor>,
     api: Arc<Api>,
     stop: watch::Receiver<bool>,
@@ -110,17 +111,21 @@ async fn connection(
     // A socket that refuses is served all the same.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => converse(stream, Version::PLAIN, api, stop).await,
+        None => converse((stream, peer), Version::PLAIN, api, stop).await,
         Some(acceptor) => {
             if let Ok((stream, protocol)) = acceptor.accept(stream).await {
-                converse(stream, Version::secure(protocol), api, stop).await;
+                converse((stream, peer), Version::secure(protocol), api, stop).await;
             }
         }
     }
 }
 
-async fn converse<S>(stream: S, version: Version, api: Arc<Api>, mut stop: watch::Receiver<bool>)
-where
+async fn converse<S>(
+    (stream, peer): (S, IpAddr),
+    version: Version,
+    api: Arc<Api>,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let terms = Terms {
@@ -132,7 +137,7 @@ where
     let answer = move |request| {
         let api = Arc::clone(&api);
         async move {
-            let Ok(answer) = api.answer(request).await;
+            let Ok(answer) = api.answer(peer, request).await;
             answer
         }
     };

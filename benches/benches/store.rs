@@ -44,6 +44,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
         tokens: Tokens { operator: Token::new(TOKEN) },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.join("audit")).expect("a log"),
+        security: security_log::SecurityLog::off(),
         links: aggregator::LinkParts::default(),
         listeners: TcpListener::bind("127.0.0.1:0").expect("a port").into(),
         clock: Clock::manual(FIRST_MS + 86_400_000),

@@ -44,6 +44,7 @@ pub(crate) struct Lane {
     pub(crate) books: Books,
     pub(crate) pace: Rc<Pace>,
     pub(crate) tally: Tally,
+    pub(crate) security: security_log::Recorder,
     pub(crate) batches_in_flight: Cell<usize>,
     /// How many more hits of trial placements are listed in this second.
     trial_turns: Cell<u32>,
@@ -121,6 +122,7 @@ impl Lane {
             writer,
             pace: Pace::new(shared.settings.limits),
             tally,
+            security: shared.security.recorder(),
             batches_in_flight: Cell::new(0),
             trial_turns: Cell::new(trial::HITS_PER_SECOND_MAX),
             body_bytes_coming: Cell::new(0),

@@ -63,6 +63,7 @@ use event::key::KeyRing;
 use event::link::LinkKeys;
 use journal::{Health, Writer};
 pub use sdk_config::{SdkConfigError, company as sdk_company, sdk_config};
+use security_log::SecurityLog;
 use senders::Senders;
 pub use settings::{Limits, Right, Server, Settings, Signature};
 use tokio::sync::watch;
@@ -88,6 +89,8 @@ pub struct Parts {
     pub lanes: Vec<Writer>,
     /// The time.
     pub clock: Clock,
+    /// Where it is noted that a request came and how it was answered; nothing of what it said.
+    pub security: SecurityLog,
     /// TLS, for `listen_tls`.
     pub tls: Option<tls::Acceptor>,
 }
@@ -182,6 +185,7 @@ pub(crate) struct Shared {
     opt_outs: opt_out::List,
     standing: opt_out::Standing,
     clock: Clock,
+    security: SecurityLog,
     tls: Option<tls::Acceptor>,
 }
 
@@ -235,6 +239,7 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
         opt_outs: parts.opt_outs,
         standing: parts.standing.clone(),
         clock: parts.clock.clone(),
+        security: parts.security,
         tls: parts.tls,
     });
     let (stop, stopping) = watch::channel(false);

@@ -15,8 +15,10 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn, ready};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -24,10 +26,11 @@ use catalog::Catalog;
 use event::clock::UnixMs;
 use event::dialect::{Dialects, Entry};
 use event::outcome::Outcome;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
+use security_log::{Hit, Role};
 
 use crate::answer::{self, Answer};
 use crate::beacon::{self, Rules, Said};
@@ -35,7 +38,7 @@ use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
 use crate::lane::{Desk, Fate, Lane, Waited, poll_wait, poll_wait_masked};
-use crate::{batch, click, id_cookie, sdk_config, tag, vast};
+use crate::{address, batch, click, id_cookie, sdk_config, tag, vast};
 
 /// What a path is for.
 pub(crate) enum Route<'r> {
@@ -80,6 +83,13 @@ impl RouteKind {
     /// Names in the metrics, in the order of the kinds.
     pub(crate) const NAMES: [&'static str; 8] =
         ["pixel", "click", "batch", "tag", "sdk_config", "description", "vast", "unknown"];
+
+    /// As the security log has it.
+    fn noted(self) -> security_log::Route {
+        static NOTED: LazyLock<[security_log::Route; 8]> =
+            LazyLock::new(|| RouteKind::NAMES.map(|name| security_log::Route::named(Role::Tracker, name)));
+        NOTED.get(self as usize).copied().unwrap_or(security_log::Route::named(Role::Tracker, ""))
+    }
 }
 
 impl<'r> Route<'r> {
@@ -144,6 +154,8 @@ pub(crate) struct Serving {
     kind: RouteKind,
     /// Who may read the answer, see [`Route::reader`].
     reader: Option<HeaderValue>,
+    /// Where the request came from and by which method, for the security log.
+    from: (Option<IpAddr>, security_log::Method),
     work: Work,
 }
 
@@ -175,6 +187,7 @@ pub(crate) fn serve(lane: &Rc<Lane>, connection: &Rc<Connection>, request: Reque
     let route = Route::of(&lane.dialects, &parts.uri);
     let kind = route.kind();
     let reader = route.reader(&parts.method, &headers);
+    let from = from(lane, connection, &headers, &parts.method);
     let work = match &route {
         _ if target_bytes(&parts.uri) > lane.settings.limits.url_bytes_max => {
             Work::Other(Box::pin(ready(uri_too_long(lane))))
@@ -184,14 +197,31 @@ pub(crate) fn serve(lane: &Rc<Lane>, connection: &Rc<Connection>, request: Reque
         }
         _ => Work::Other(Box::pin(dispatch(Rc::clone(lane), Rc::clone(connection), parts, headers, body))),
     };
-    Serving { lane: Rc::clone(lane), connection: Rc::clone(connection), kind, reader, work }
+    Serving { lane: Rc::clone(lane), connection: Rc::clone(connection), kind, reader, from, work }
+}
+
+/// Where a request came from and by which method, for the security log.
+fn from(
+    lane: &Lane,
+    connection: &Connection,
+    headers: &HeaderMap,
+    method: &Method,
+) -> (Option<IpAddr>, security_log::Method) {
+    let trusted = &lane.settings.trusted_proxies;
+    // Without proxies of ours the other end is the client: no header is looked at.
+    let address = if trusted.is_empty() || !lane.security.is_on() {
+        Some(connection.peer)
+    } else {
+        address::client(connection.peer, headers, trusted)
+    };
+    (address, security_log::Method::named(method.as_str()))
 }
 
 impl Future for Serving {
     type Output = Result<Answer, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { lane, connection, kind, reader, work } = self.get_mut();
+        let Self { lane, connection, kind, reader, from, work } = self.get_mut();
         let mut answer = match work {
             Work::Pixel(pixel) => std::task::ready!(pixel.poll(lane, connection, context)),
             Work::Other(work) => std::task::ready!(work.as_mut().poll(context)),
@@ -203,6 +233,7 @@ impl Future for Serving {
             answer::close(&mut answer);
         }
         lane.tally.answered(*kind, answer.status());
+        lane.note(*kind, *from, &answer);
         connection.rest();
         Poll::Ready(Ok(answer))
     }
@@ -311,6 +342,20 @@ impl Pixel {
 }
 
 impl Lane {
+    /// Notes a request in the security log: that it came and how it was answered, and nothing of what it said.
+    fn note(&self, kind: RouteKind, from: (Option<IpAddr>, security_log::Method), answer: &Answer) {
+        if self.security.is_on() {
+            self.security.note(&Hit {
+                time_ms: self.clock.now_ms(),
+                address: from.0,
+                route: kind.noted(),
+                method: from.1,
+                status: answer.status().as_u16(),
+                bytes: answer.body().size_hint().exact().unwrap_or(0),
+            });
+        }
+    }
+
     /// By what beacons are judged that come now.
     pub(crate) fn rules<'a>(
         &'a self,
@@ -350,6 +395,14 @@ fn uri_too_long(lane: &Lane) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_in_the_security_log() {
+        let named = RouteKind::NAMES.map(|name| security_log::Route::named(Role::Tracker, name));
+        let unknown = security_log::Route::named(Role::Tracker, "unknown");
+        assert_eq!(named.iter().filter(|route| **route == unknown).count(), 1);
+        assert_eq!(RouteKind::Click.noted(), security_log::Route::named(Role::Tracker, "click"));
+    }
 
     #[test]
     fn paths_mean_what_the_contract_says() {

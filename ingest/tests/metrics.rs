@@ -85,6 +85,7 @@ fn what_is_declared_is_reported() {
         standing: opt_out::Standing::always(),
         lanes: vec![writer],
         clock: Clock::manual(1_795_262_400_000),
+        security: security_log::SecurityLog::off(),
         tls: None,
     };
     let handle = ingest::start(settings, parts).expect("the tracker starts");

@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) metrics: Metrics,
     pub(crate) keys: Arc<KeyRing>,
     clock: Clock,
+    /// That a request came and how it was answered; nothing of what it said.
+    pub(crate) security: security_log::Recorder,
     rates: Mutex<Table>,
     pub(crate) apps: Apps,
     app_calls: Mutex<AppCalls>,
@@ -63,7 +65,8 @@ pub(crate) struct DoneId {
 
 impl Desk {
     pub(crate) fn new(parts: Parts, apps: Apps) -> Self {
-        let Parts { settings, registry, requests, keys, clock } = parts;
+        let Parts { settings, registry, requests, keys, clock, security } = parts;
+        let security = security.recorder();
         let limits = settings.limits;
         let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
         let rates = Mutex::new(Table::new(rate, limits.addresses_max));
@@ -74,7 +77,18 @@ impl Desk {
             rates: Table::new(app_rate, 2 * settings.app.len()),
             used: settings.app.iter().map(|_| Used::new(app_rate)).collect(),
         });
-        Self { settings, registry, requests, metrics: Metrics::new(), keys, clock, rates, apps, app_calls }
+        Self {
+            settings,
+            registry,
+            requests,
+            metrics: Metrics::new(),
+            keys,
+            clock,
+            security,
+            rates,
+            apps,
+            app_calls,
+        }
     }
 
     pub(crate) fn now_ms(&self) -> UnixMs {

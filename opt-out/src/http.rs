@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING,
     CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
@@ -29,6 +29,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use security_log::{Hit, Role};
 
 use crate::cookies::{self, Cookies};
 use crate::desk::Desk;
@@ -55,6 +56,8 @@ const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let is_last = announces_body(request.headers());
     let (route, allowed) = route(request.method(), request.uri().path());
+    let method = security_log::Method::named(request.method().as_str());
+    let address = address::client(peer, request.headers(), &desk.settings.trusted_proxies);
     let (ended, mut response) = match route {
         _ if allowed.is_some_and(|allowed| {
             !allowed.split(", ").any(|method| method == request.method().as_str())
@@ -74,6 +77,14 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
         Route::Other => refused(&Problem::NotFound),
     };
     desk.metrics.request(route, ended);
+    desk.security.note(&Hit {
+        time_ms: desk.now_ms(),
+        address: Some(address),
+        route: security_log::Route::named(Role::Page, route.label()),
+        method,
+        status: response.status().as_u16(),
+        bytes: response.body().size_hint().exact().unwrap_or(0),
+    });
     if is_last {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

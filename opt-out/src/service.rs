@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use event::clock::Clock;
 use event::key::KeyRing;
+use security_log::SecurityLog;
 use thiserror::Error;
 use tls::{Acceptor, Listeners, Terms, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,6 +48,8 @@ pub struct Parts {
     pub keys: Arc<KeyRing>,
     /// Where the time comes from.
     pub clock: Clock,
+    /// Where it is noted that a request came and how it was answered; nothing of what it said.
+    pub security: SecurityLog,
 }
 
 /// Why the service cannot start.

@@ -11,7 +11,11 @@ const BYTES: &str = "security_log_bytes";
 /// Declares the metrics at zero. The recorder must be installed before.
 pub fn declare() {
     describe_counter!(RECORDS, Unit::Count, "Requests written to the security log.");
-    describe_counter!(DROPPED, Unit::Count, "Requests that the security log lost: a full buffer, or a disk that failed for long.");
+    describe_counter!(
+        DROPPED,
+        Unit::Count,
+        "Requests that the security log lost: a full buffer, or a disk that failed for long."
+    );
     describe_counter!(FAILURES, Unit::Count, "Writes of the security log that failed; they are tried again.");
     describe_counter!(
         CUT,

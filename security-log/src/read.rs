@@ -48,7 +48,7 @@ pub struct Summary {
 /// Reads every file in `dir` from `since_seconds` on, oldest first.
 ///
 /// # Errors
-/// The disk; a key that does not open a file's first frame.
+/// The disk; a key that opens none of the files.
 pub fn read(
     dir: &Path,
     key: &PrivateKey,
@@ -56,6 +56,7 @@ pub fn read(
     mut see: impl FnMut(Entry) -> io::Result<()>,
 ) -> Result<Summary, Error> {
     let mut summary = Summary::default();
+    let (mut unopened, mut has_opened) = (None, false);
     for listed in files(dir)? {
         // A day later at most is the next file's.
         if listed.began_ms / 1000 + 2 * 24 * 60 * 60 < i64::from(since_seconds) {
@@ -68,8 +69,11 @@ pub fn read(
             summary.torn += 1;
             continue;
         }
-        let other_key = || Error::OtherKey { file: listed.path.clone() };
-        let mut opener = Opener::new(key, head).ok_or_else(other_key)?;
+        let Some(mut opener) = Opener::new(key, head) else {
+            unopened.get_or_insert_with(|| listed.path.clone());
+            summary.torn += 1;
+            continue;
+        };
         let mut frames = 0;
         loop {
             let mut length = [0; 4];
@@ -78,13 +82,14 @@ pub fn read(
                 break;
             }
             let Some(records) = frame(&mut file, &mut opener, (length, begun))? else {
-                if frames == 0 && begun == 4 {
-                    return Err(other_key());
+                if frames == 0 {
+                    unopened.get_or_insert_with(|| listed.path.clone());
                 }
                 summary.torn += 1;
                 break;
             };
             frames += 1;
+            has_opened = true;
             for record in records.iter().filter_map(decode) {
                 if record.time_seconds < since_seconds {
                     continue;
@@ -103,7 +108,11 @@ pub fn read(
             }
         }
     }
-    Ok(summary)
+    // One file that does not open was torn by a crash in its first second, or changed; where none opens, the key is another.
+    match unopened {
+        Some(file) if !has_opened => Err(Error::OtherKey { file }),
+        Some(_) | None => Ok(summary),
+    }
 }
 
 /// The records of a frame whose length has begun to be read; `None` if it is torn or changed.

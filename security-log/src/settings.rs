@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 /// Fewest days that a security log is kept: six months (Cybersecurity Law of the PRC, Art. 21).
-pub const RETENTION_DAYS_MIN: u16 = 183;
+pub(crate) const RETENTION_DAYS_MIN: u16 = 183;
 /// Fewest bytes that the log may take.
 const DISK_BYTES_MIN: u64 = 16 << 20;
 

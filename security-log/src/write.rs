@@ -97,7 +97,8 @@ impl SecurityLog {
     /// The disk, the random source, no thread.
     pub fn open(parts: Parts) -> Result<Self, Error> {
         DirBuilder::new().recursive(true).mode(0o700).create(&parts.dir)?;
-        let mut writer = Writer { parts, open: None, waiting: Vec::new(), looked_ms: None, is_failing: false };
+        let mut writer =
+            Writer { parts, open: None, waiting: Vec::new(), looked_ms: None, is_failing: false };
         writer.look()?;
         let shared = Arc::new(Shared {
             buffers: Mutex::default(),
@@ -271,7 +272,9 @@ impl Writer {
 }
 
 fn removed(path: &Path) -> bool {
-    fs::remove_file(path).inspect_err(|error| tracing::error!(%error, "a file of the security log was not removed")).is_ok()
+    fs::remove_file(path)
+        .inspect_err(|error| tracing::error!(%error, "a file of the security log was not removed"))
+        .is_ok()
 }
 
 fn begin(parts: &Parts, now_ms: UnixMs) -> Result<Open, Error> {

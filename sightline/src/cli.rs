@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use files::{FileFormat, ImportArgs, ReplayArgs};
 use files::{IMPORT_HELP, REPLAY_HELP};
-pub(crate) use upkeep::{AuditArgs, AuditCommand};
+pub(crate) use upkeep::{AuditArgs, AuditCommand, SecurityLogCommand};
 
 /// Third-party ad measurement: beacons in, reach and frequency out.
 #[derive(Debug, Parser)]
@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// The audit log: who looked at which figures, and who changed what.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The security log: where requests came from. For who holds its private key.
+    #[command(subcommand)]
+    SecurityLog(SecurityLogCommand),
     /// Check a configuration file with the key files and the catalog that it names, or a catalog, without starting anything.
     #[command(after_help = "Example:\n  sightline check-config deploy/full.toml\n  \
         sightline check-config sightline-data/catalog.toml")]

@@ -12,9 +12,12 @@
 //! DATA/keys/link.key         key of signed links                                          0600
 //! DATA/keys/audit.key        key of the audit log                                          0600
 //! DATA/keys/audit.head       the audit log's newest head: its end cannot be cut off unseen 0600
+//! DATA/keys/security.public  what the security log is sealed for                           0600
+//! DATA/keys/security.key     what opens it: drawn with it, to be taken away from here      0600
 //! DATA/keys/opt-out.receipts how many receipts the opt-out registry has had: its folder cannot be lost unseen
 //! DATA/journal/lane-<n>/     journal lanes
 //! DATA/audit/                audit log
+//! DATA/security/             security log, sealed
 //! DATA/opt-out/              opt-out registry
 //! DATA/requests/             persons' requests for erasure and copies; the copies, until they are deleted  0600
 //! DATA/store/                event store and figures
@@ -100,6 +103,21 @@ impl DataDir {
     /// The audit log.
     pub(crate) fn audit(&self) -> PathBuf {
         self.root.join("audit")
+    }
+
+    /// Default place of the security log's public key, all that a process needs to write it.
+    pub(crate) fn security_public_key(&self) -> PathBuf {
+        self.root.join("keys/security.public")
+    }
+
+    /// Where the first start puts the private half, to be taken away.
+    pub(crate) fn security_private_key(&self) -> PathBuf {
+        self.root.join("keys/security.key")
+    }
+
+    /// The security log.
+    pub(crate) fn security(&self) -> PathBuf {
+        self.root.join("security")
     }
 
     /// Default place of the key of signed links.

@@ -143,6 +143,7 @@ pub(crate) fn install() -> anyhow::Result<Exporter> {
     describe_gauge!(LANE_READY, Unit::Count, "1 while the lane takes records, else 0.");
     tls::metrics::declare(&TLS_ROLES);
     audit::metrics::declare();
+    security_log::metrics::declare();
     for metric in OF_LANES {
         if metric.is_counter {
             describe_counter!(metric.name, metric.unit, metric.help);

@@ -69,7 +69,15 @@ fn no_identifier_that_was_sent_is_found_anywhere() {
     let dump = instance.command(&["journal", "dump", "data/journal"]);
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
 
+    // What only the holder of a private key can read is read here too.
+    let security = instance.command(&["security-log", "read", "--format", "json"]);
+    assert!(security.status.success(), "{}", String::from_utf8_lossy(&security.stderr));
+
     let mut scanner = Scanner::new(&people.secrets());
+    scanner.look("the security log", &security.stdout);
+    // The address in full is what that log is there for; it is all that it may hold of what was sent.
+    assert!(!scanner.found.is_empty(), "no address is in the security log");
+    scanner.found.retain(|found| !found.form.starts_with("address: "));
     scanner.look("the metrics", &metrics.body);
     scanner.look("an answer", &answers);
     scanner.look("the journal's dump", &dump.stdout);
@@ -89,6 +97,11 @@ fn no_identifier_that_was_sent_is_found_anywhere() {
     {
         assert!(contains(bytes, MARK.as_bytes()), "{place} does not hold what is stored for certain");
     }
+    let requests = security.stdout.split(|byte| *byte == b'\n').count();
+    assert!(
+        requests > 50 && contains(&security.stdout, b"\"route\":\"pixel\""),
+        "{requests} requests in the security log"
+    );
     println!("{} lines of log, {} bytes", logs.lines().count(), logs.len());
     assert!(logs.lines().count() > 50, "the log says nothing at level trace:\n{logs}");
     assert!(scanner.found.is_empty(), "{} finds:\n{:#?}", scanner.found.len(), first(&scanner.found));

@@ -16,10 +16,11 @@ const ARROWS: &[Arrow] = &[
     ("kafka", &[]),
     ("audit", &["event"]),
     ("catalog", &["event"]),
+    ("security-log", &["event"]),
     ("tls", &["event"]),
-    ("opt-out", &["event", "audit", "journal", "kafka", "tls"]),
-    ("ingest", &["event", "catalog", "journal", "kafka", "opt-out", "tls"]),
-    ("aggregator", &["event", "audit", "catalog", "journal", "kafka", "test-server", "tls"]),
+    ("opt-out", &["event", "audit", "journal", "kafka", "security-log", "tls"]),
+    ("ingest", &["event", "catalog", "journal", "kafka", "opt-out", "security-log", "tls"]),
+    ("aggregator", &["event", "audit", "catalog", "journal", "kafka", "security-log", "test-server", "tls"]),
     // Under the tests only: a server's HTTP interface over the embedded engine.
     ("test-server", &["aggregator"]),
     (
@@ -33,20 +34,42 @@ const ARROWS: &[Arrow] = &[
             "opt-out",
             "ingest",
             "aggregator",
+            "security-log",
             "test-server",
             "tls",
         ],
     ),
     (
         "benches",
-        &["event", "audit", "catalog", "journal", "kafka", "opt-out", "ingest", "aggregator", "test-server"],
+        &[
+            "event",
+            "audit",
+            "catalog",
+            "journal",
+            "kafka",
+            "opt-out",
+            "ingest",
+            "aggregator",
+            "security-log",
+            "test-server",
+        ],
     ),
     ("tidy", &[]),
 ];
 
 /// What metric names begin with.
-const ROLES: [&str; 9] =
-    ["audit", "ingest", "opt_out", "aggregator", "journal", "catalog", "store", "sightline", "tls"];
+const ROLES: [&str; 10] = [
+    "audit",
+    "security_log",
+    "ingest",
+    "opt_out",
+    "aggregator",
+    "journal",
+    "catalog",
+    "store",
+    "sightline",
+    "tls",
+];
 
 /// Things of the outside world that are named in one place.
 const ONE_PLACES: [OnePlace; 6] = [

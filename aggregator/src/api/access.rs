@@ -5,11 +5,13 @@
 //!
 //! Must never: enter a token, or what a caller wrote that was not understood.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use audit::Entry;
 use hyper::StatusCode;
 use hyper::body::Body as _;
+use security_log::{Hit, Role};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Api, Problem, decode, query};
@@ -113,6 +115,29 @@ impl Api {
         let day = query.first().map(|(_, day)| cut(day));
         self.enter(Entry::new(actor, "figures.settle", "figures", json!({ "day": day }))).await
     }
+}
+
+/// Notes a request in the security log, by the name of its route.
+pub(super) fn note<B>(api: &Api, peer: IpAddr, request: &hyper::Request<B>, answer: &Answer) {
+    let parts: Vec<&str> = request.uri().path().trim_start_matches('/').split('/').collect();
+    let name = match parts.as_slice() {
+        ["v1", "campaigns"] => "campaigns",
+        ["v1", "campaigns", _, "links"] => "links",
+        ["v1", "campaigns", _, _] => "report",
+        ["v1", "campaigns", _, "placements", _, "hits"] => "hits",
+        ["v1", "set-aside"] => "set_aside",
+        ["v1", "books"] => "books",
+        ["v1", "settle"] => "settle",
+        _ => "unknown",
+    };
+    api.security.note(&Hit {
+        time_ms: api.clock.now_ms(),
+        address: Some(peer),
+        route: security_log::Route::named(Role::Reports, name),
+        method: security_log::Method::named(request.method().as_str()),
+        status: answer.status().as_u16(),
+        bytes: answer.body().size_hint().exact().unwrap_or(0),
+    });
 }
 
 /// The value, cut where it is longer than an entry has room for.

@@ -242,6 +242,7 @@ impl Rig {
             tokens: Tokens { operator: Token::new(TOKEN) },
             tombstones: self.tombstones.clone(),
             audit: self.audit.clone(),
+            security: security_log::SecurityLog::off(),
             links: LinkParts {
                 base: self.public_url.clone(),
                 keys: Arc::clone(&self.link_keys),

@@ -172,6 +172,7 @@ fn measure(options: &Options) -> Result<()> {
         tokens: Tokens { operator: Token::new(TOKEN) },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.path().join("audit"))?,
+        security: security_log::SecurityLog::off(),
         links: aggregator::LinkParts::default(),
         listeners: TcpListener::bind("127.0.0.1:0")?.into(),
         clock: Clock::System,

@@ -253,6 +253,7 @@ impl Rig {
             standing: self.grant.standing(),
             lanes,
             clock: self.clock.clone(),
+            security: security_log::SecurityLog::off(),
             tls: settings.listen_tls.map(|_| self.acceptor()),
         };
         let handle = ingest::start(settings, parts).expect("the tracker starts");
@@ -287,6 +288,7 @@ impl Rig {
             standing: opt_out::Standing::always(),
             lanes: vec![writer],
             clock: self.clock.clone(),
+            security: security_log::SecurityLog::off(),
             tls: None,
         };
         ingest::start(settings, parts)

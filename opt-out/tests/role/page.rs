@@ -129,7 +129,14 @@ fn the_cookies_domain_is_the_one_that_page_and_tracker_share() {
         let clock = event::clock::Clock::manual(support::NOW_MS);
         let (registry, _) = opt_out::Registry::open(dir.path(), &settings, clock.clone()).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let parts = opt_out::Parts { settings, registry, requests: None, keys: support::keys(), clock };
+        let parts = opt_out::Parts {
+            settings,
+            registry,
+            requests: None,
+            keys: support::keys(),
+            clock,
+            security: security_log::SecurityLog::off(),
+        };
         assert!(opt_out::start(parts, listener).is_err(), "{domain:?}");
     }
 }

@@ -291,6 +291,7 @@ fn a_service_does_not_start_without_its_apps_keys() {
             requests: None,
             keys: keys(),
             clock,
+            security: security_log::SecurityLog::off(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let error = opt_out::start(parts, listener).err().expect("refused").to_string();

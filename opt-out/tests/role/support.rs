@@ -87,6 +87,7 @@ impl Role {
             requests: requests.clone(),
             keys: Arc::clone(&keys),
             clock: clock.clone(),
+            security: security_log::SecurityLog::off(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let handle = opt_out::start(parts, listener).expect("the service starts");

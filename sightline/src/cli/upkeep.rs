@@ -1,4 +1,4 @@
-//! The commands of who looks after a running system: the audit log.
+//! The commands of who looks after a running system: audit log, security log.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 
 use super::{OutputFormat, day};
 
-/// Where an audit log is.
+/// Where a log is.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// Data folder that holds the log and its key.
+    /// Data folder that holds the log.
     #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
     pub(crate) data: PathBuf,
-    /// Configuration file: its data folder and its [audit] key_file are taken.
+    /// Configuration file: its data folder and key files are taken.
     #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -52,6 +52,31 @@ pub(crate) enum AuditCommand {
     /// Print the number and mac of the last entry, for an auditor to note: it proves all entries up to it.
     #[command(after_help = "Example:\n  sightline audit head")]
     Head {
+        #[command(flatten)]
+        args: AuditArgs,
+    },
+}
+
+/// What to do with the security log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecurityLogCommand {
+    /// Print its requests, oldest first: time, address, route, method, status, bytes. It holds no URL and no identifier.
+    #[command(
+        after_help = "Example:\n  sightline security-log read --key security.key --since 2026-11-01\n  \
+        sightline security-log read --key security.key --format csv > requests.csv\n\n\
+        The program that writes the log cannot read it. The key is drawn at the first\n\
+        start, as keys/security.key: take it away from there."
+    )]
+    Read {
+        /// File with the private key; by default the data folder's `keys/security.key`.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// From this day on (UTC).
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+        since: Option<chrono::NaiveDate>,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
         #[command(flatten)]
         args: AuditArgs,
     },

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) kafka: kafka::Settings,
     /// The audit log.
     pub(crate) audit: audit::Settings,
+    /// The security log.
+    pub(crate) security_log: security_log::Settings,
     /// The admin port.
     pub(crate) admin: Admin,
 }
@@ -74,6 +76,7 @@ impl Default for Config {
             store: aggregator::StoreSettings::default(),
             kafka: kafka::Settings::default(),
             audit: audit::Settings::default(),
+            security_log: security_log::Settings::default(),
             admin: Admin::default(),
         }
     }
@@ -111,6 +114,9 @@ impl Config {
             .map_err(|error| refused(of("reports", error.key), format!("[reports] {error}")))?;
         let audit = config.audit.check();
         audit.map_err(|(key, message)| refused(of("audit", key), format!("[audit] {message}")))?;
+        let security = config.security_log.check();
+        security
+            .map_err(|error| refused(of("security_log", error.key), format!("[security_log] {error}")))?;
         config.check().map_err(|message| refused(None, message))?;
         config
             .opt_out

@@ -12,6 +12,7 @@ use event::link::LinkKeys;
 use event::profile::Profiles;
 use journal::{Lane, Writer};
 use kafka::Cluster;
+use security_log::{PrivateKey, PublicKey, SecurityLog};
 use serde_json::json;
 use tls::Certificates;
 
@@ -79,6 +80,8 @@ pub(crate) struct Ground {
     pub(crate) is_first_start: bool,
     /// The audit log.
     pub(crate) audit: audit::Log,
+    /// The security log.
+    pub(crate) security: SecurityLog,
     /// Keeps other processes out as long as it lives.
     pub(crate) lock: Arc<Lock>,
 }
@@ -109,6 +112,7 @@ impl Ground {
         let exporter = metrics::install()?;
         let audit = open_audit(&config, &data, &clock)?;
         let keys = key_ring(&config, &audit)?;
+        let security = open_security(&config, &data, &clock, &audit)?;
         let link_keys = if want.tracker || want.aggregator {
             link_keys::load_or_draw(&config, &data)?
         } else {
@@ -142,6 +146,7 @@ impl Ground {
             lanes,
             clock,
             audit,
+            security,
             lock: Arc::new(lock),
         })
     }
@@ -192,6 +197,47 @@ fn open_audit(config: &Config, data: &DataDir, clock: &Clock) -> anyhow::Result<
         clock: clock.clone(),
     };
     audit::Log::open(parts).with_context(|| format!("cannot open the audit log {}", data.audit().display()))
+}
+
+/// The security log. The first start draws its keys; what opens it is for somebody else to keep.
+fn open_security(
+    config: &Config,
+    data: &DataDir,
+    clock: &Clock,
+    audit: &audit::Log,
+) -> anyhow::Result<SecurityLog> {
+    let settings = config.security_log.clone();
+    if !settings.enabled {
+        tracing::warn!("no security log is kept: security_log.enabled = false");
+        return Ok(SecurityLog::off());
+    }
+    let public = match &settings.public_key_file {
+        Some(path) => data_dir::read_secret(path)?,
+        None if data.security_public_key().exists() => data_dir::read_secret(&data.security_public_key())?,
+        None => {
+            let drawn = PrivateKey::draw()?;
+            // A private key that is there and has lost its public half is used again.
+            let path = data.security_private_key();
+            let private = data_dir::secret(&path, || Ok(drawn.to_text().to_string()))?;
+            let public = PrivateKey::from_text(&private.text)?.public().to_text();
+            data_dir::secret(&data.security_public_key(), || Ok(public.clone()))?;
+            audit.append(&Entry::new(
+                "system",
+                "security_log.key_drawn",
+                path.display().to_string(),
+                json!(null),
+            ))?;
+            tracing::warn!(
+                path = %path.display(),
+                "keys of the security log drawn: give this private key to whoever may read that log, and remove it here"
+            );
+            public
+        }
+    };
+    let key = PublicKey::from_text(&public)?;
+    let parts = security_log::Parts { dir: data.security(), key, settings, clock: clock.clone() };
+    SecurityLog::open(parts)
+        .with_context(|| format!("cannot open the security log {}", data.security().display()))
 }
 
 fn key_ring(config: &Config, audit: &audit::Log) -> anyhow::Result<KeyRing> {

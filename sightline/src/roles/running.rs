@@ -58,6 +58,7 @@ pub(crate) struct Running {
     is_linked: bool,
     operator_token: String,
     is_first_start: bool,
+    security: security_log::SecurityLog,
     /// The audit log, from the moment that the start is entered.
     audit: Option<audit::Log>,
     _lock: Arc<Lock>,
@@ -90,6 +91,7 @@ impl Running {
             is_linked: ground.cluster.is_some(),
             operator_token: ground.operator_token.clone(),
             is_first_start: ground.is_first_start,
+            security: ground.security.clone(),
             audit: None,
             _lock: Arc::clone(&ground.lock),
         };
@@ -298,6 +300,7 @@ impl Running {
         if let Some(tracker) = handles.tracker {
             result = tracker.stop().await.context("the tracker did not stop well");
         }
+        let security = self.security;
         let (lanes, data, audit, roles) = (self.lanes, self.data.clone(), self.audit, self.roles);
         let rest = tokio::task::spawn_blocking(move || {
             if let Some(page) = handles.page {
@@ -324,6 +327,7 @@ impl Running {
             if let Some(catalog) = handles.catalog {
                 catalog.stop();
             }
+            security.close();
             if let Some(audit) = audit {
                 // Stopping goes on without it: a beginning without an end says as much.
                 if let Err(error) =
@@ -406,6 +410,7 @@ fn start_page(
         requests,
         keys: Arc::clone(&ground.keys),
         clock: ground.clock.clone(),
+        security: ground.security.clone(),
     };
     opt_out::start(parts, listeners).context("cannot start the opt-out page")
 }
@@ -427,6 +432,7 @@ fn start_tracker(
         standing,
         lanes: ground.lanes.iter().take(threads).cloned().collect(),
         clock: ground.clock.clone(),
+        security: ground.security.clone(),
         tls: ground.certificates.as_ref().map(|certificates| certificates.acceptor("tracker")),
     };
     ingest::start(settings, parts).map_err(|error| {
@@ -458,6 +464,7 @@ fn start_aggregator(ground: &Ground, requests: Option<&Requests>) -> anyhow::Res
         catalog: ground.catalog.clone(),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
         audit: ground.audit.clone(),
+        security: ground.security.clone(),
         tombstones: requests.map(Requests::erased).unwrap_or_default().into_iter().map(tombstone).collect(),
         links: aggregator::LinkParts {
             base: ground.config.public_url.clone(),
