@@ -25,7 +25,13 @@ CREATE TABLE IF NOT EXISTS deliveries (
     withheld UInt64 CODEC(T64, ZSTD(1)),
     bad_ids UInt64 CODEC(T64, ZSTD(1)),
     macros_unreplaced UInt64 CODEC(T64, ZSTD(1)),
-    conflicts UInt64 CODEC(T64, ZSTD(1))
+    conflicts UInt64 CODEC(T64, ZSTD(1)),
+    signal_gpc UInt64 CODEC(T64, ZSTD(1)),
+    signal_dnt UInt64 CODEC(T64, ZSTD(1)),
+    signal_lmt UInt64 CODEC(T64, ZSTD(1)),
+    signal_consent UInt64 CODEC(T64, ZSTD(1)),
+    signal_gpp UInt64 CODEC(T64, ZSTD(1)),
+    signal_child UInt64 CODEC(T64, ZSTD(1))
 ) ENGINE = MergeTree
 PARTITION BY (day, generation)
 ORDER BY (campaign, placement, hour)

@@ -13,13 +13,6 @@ use crate::changed::STRADDLE_HOURS;
 use crate::rules::Rules;
 use crate::store::{Store, StoreError, Value, Values, Work};
 
-/// Flags of hits whose device key was withheld by a privacy signal.
-const WITHHELD: u32 = flag::WITHHELD_GPC
-    | flag::WITHHELD_LMT
-    | flag::WITHHELD_CONSENT
-    | flag::WITHHELD_CHILD
-    | flag::WITHHELD_DNT;
-
 /// Fewest slots of devices.
 const SLOTS_MIN: u64 = 1 << 16;
 /// Most slots of devices: a quarter of a GiB of counts.
@@ -78,7 +71,13 @@ pub(crate) fn values(
         ("straddle_hours", Value::Number(u64::from(STRADDLE_HOURS))),
         ("window_campaigns", Value::Texts(campaigns)),
         ("window_seconds", Value::Numbers(seconds)),
-        ("withheld", Value::Number(u64::from(WITHHELD))),
+        ("withheld", Value::Number(u64::from(flag::WITHHELD))),
+        ("withheld_gpc", Value::Number(u64::from(flag::WITHHELD_GPC))),
+        ("withheld_dnt", Value::Number(u64::from(flag::WITHHELD_DNT))),
+        ("withheld_lmt", Value::Number(u64::from(flag::WITHHELD_LMT))),
+        ("withheld_consent", Value::Number(u64::from(flag::WITHHELD_CONSENT))),
+        ("withheld_gpp", Value::Number(u64::from(flag::WITHHELD_GPP))),
+        ("withheld_child", Value::Number(u64::from(flag::WITHHELD_CHILD))),
         ("id_bad", Value::Number(u64::from(flag::ID_BAD))),
         ("macro_unreplaced", Value::Number(u64::from(flag::MACRO_UNREPLACED))),
     ]);

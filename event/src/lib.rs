@@ -15,6 +15,7 @@
 pub mod address;
 pub mod agent;
 pub mod clock;
+pub mod consent;
 pub mod dialect;
 pub mod givt;
 pub mod hit;

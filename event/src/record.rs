@@ -111,7 +111,7 @@ pub mod flag {
     pub const WITHHELD_GPC: u32 = 1 << 5;
     /// Limit ad tracking: no device key.
     pub const WITHHELD_LMT: u32 = 1 << 6;
-    /// GDPR or GPP without consent for us: no device key.
+    /// TCF without consent for us: no device key. In events of a program that did not know [`WITHHELD_GPP`], GPP too.
     pub const WITHHELD_CONSENT: u32 = 1 << 7;
     /// Child-directed: no device key.
     pub const WITHHELD_CHILD: u32 = 1 << 8;
@@ -143,6 +143,12 @@ pub mod flag {
     pub const AGENT_ROBOT: u32 = 1 << 21;
     /// The agent is that of a program and no browser, likewise.
     pub const AGENT_NO_BROWSER: u32 = 1 << 22;
+    /// GPP: opted out of sale, sharing or targeted advertising, or a section that applies cannot be read: no device key.
+    pub const WITHHELD_GPP: u32 = 1 << 23;
+
+    /// Every flag of a signal that withholds the device key.
+    pub const WITHHELD: u32 =
+        WITHHELD_GPC | WITHHELD_LMT | WITHHELD_CONSENT | WITHHELD_CHILD | WITHHELD_DNT | WITHHELD_GPP;
 }
 
 /// The device of an event.

@@ -3,6 +3,7 @@
 //! `fuzz/seeds/` are where they begin and are also run one by one by `cargo test` in this folder.
 
 pub mod batch;
+pub mod consent;
 pub mod dialect;
 pub mod journal;
 pub mod parser;

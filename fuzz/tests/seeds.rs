@@ -24,6 +24,11 @@ fn parser() {
 }
 
 #[test]
+fn consent() {
+    each("consent", fuzz::consent::run);
+}
+
+#[test]
 fn record() {
     each("record", fuzz::record::run);
 }

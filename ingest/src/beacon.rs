@@ -16,18 +16,19 @@
 //!   of whoever fires a placement that is declared server-to-server or stitched.
 //! * A request whose signature is not its sender's, or that had to be signed, is rejected as [`Outcome::BadSignature`]: it is not the viewer's hit
 //!   either.
-//! * A GPP string, or section ids without one, withhold the device key unless `gpp_sid` is -1 (no section applies): no reader of GPP is
-//!   configured, so no consent can be read from it. The same goes for `gdpr=1` with any consent string.
+//! * What consent strings say is [`event::consent`]'s to read, with its own choices.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use catalog::{Campaign, Catalog, Found, Placement, PlacementState, host_of};
 use event::address;
 use event::agent;
 use event::clock::UnixMs;
+use event::consent;
 use event::dialect::{Entry, Reading};
 use event::givt::{self, Automated};
-use event::hit::{Hit, NO_GPP_SECTION, is_yes, risk};
+use event::hit::{Hit, is_yes, risk};
 use event::identifier::{self, Identity};
 use event::key::KeyRing;
 use event::link::{LinkKeys, Signed};
@@ -81,6 +82,8 @@ pub(crate) struct Rules<'a> {
     /// This thread's view of the list.
     pub(crate) opt_outs: &'a mut opt_out::Reader,
     pub(crate) honour_dnt: bool,
+    /// Our id in the TCF's global vendor list.
+    pub(crate) tcf_vendor: Option<NonZeroU16>,
     /// Whether the node knows every opt-out now.
     pub(crate) may_measure: bool,
 }
@@ -210,7 +213,7 @@ fn weigh(
     let by_link = place.placement.filter(|_| !said.is_item);
     let remap = by_link.map_or(Remap::none(), |placement| placement.remap(said.dialect_number));
     let identity = identifier::identify(hit, platform, rules.keys, remap);
-    let flags = flags(said, caller, &identity, &time, rules.honour_dnt)
+    let flags = flags(said, caller, rules, &identity, &time)
         | if viewer.agent.is_empty() { flag::AGENT_EMPTY } else { 0 }
         | if place.is_known() { 0 } else { flag::UNRESOLVED }
         | if findings.is_trial { flag::TRIAL } else { 0 };
@@ -370,16 +373,16 @@ fn automated_flag(is_trial: bool, agent: &[u8]) -> u32 {
     }
 }
 
-fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judged, honour_dnt: bool) -> u32 {
+fn flags(said: &Said<'_>, caller: &Caller<'_>, rules: &Rules<'_>, identity: &Identity, time: &Judged) -> u32 {
     let hit = &said.hit;
-    let asks_no_tracking = honour_dnt && caller.signals.has(Signals::DNT);
+    let asks_no_tracking = rules.honour_dnt && caller.signals.has(Signals::DNT);
+    let consent = consent::withheld(hit, rules.tcf_vendor);
     [
         (hit.macros_unreplaced > 0, flag::MACRO_UNREPLACED),
         (caller.signals.has(Signals::GPC), flag::WITHHELD_GPC),
         (asks_no_tracking, flag::WITHHELD_DNT),
         (is_on(hit.limit_ad_tracking), flag::WITHHELD_LMT),
         (is_on(hit.child_directed), flag::WITHHELD_CHILD),
-        (is_consent_missing(hit), flag::WITHHELD_CONSENT),
         (said.is_landing_refused, flag::LANDING_REFUSED),
         (is_named(hit.group_id), flag::DUPLICATE_BY_TIME),
         (hit.device_risk & risk::ROOT != 0, flag::DEVICE_ROOT),
@@ -389,7 +392,7 @@ fn flags(said: &Said<'_>, caller: &Caller<'_>, identity: &Identity, time: &Judge
     ]
     .into_iter()
     .filter_map(|(is_set, bit)| is_set.then_some(bit))
-    .fold(identity.flags | time.flags, |flags, bit| flags | bit)
+    .fold(identity.flags | time.flags | consent, |flags, bit| flags | bit)
 }
 
 /// The id that ties the hits of the view: the SDK's group, else the request. A word that stands for nothing (`-1`, `null`, zeros) names no view: all
@@ -402,37 +405,24 @@ pub(crate) fn is_named(id: Option<&[u8]>) -> bool {
     id.is_some_and(|id| !identifier::stands_for_nothing(id))
 }
 
-/// Every flag of a signal that withholds the device key.
-pub(crate) const WITHHELD: u32 = flag::WITHHELD_GPC
-    | flag::WITHHELD_LMT
-    | flag::WITHHELD_CONSENT
-    | flag::WITHHELD_CHILD
-    | flag::WITHHELD_DNT;
-
 /// The device, unless a signal withholds it.
 fn device(identity: &Identity, flags: u32) -> Option<Device> {
-    identity.device.filter(|_| flags & WITHHELD == 0)
+    identity.device.filter(|_| flags & flag::WITHHELD == 0)
 }
 
 /// Whether nothing in the hit or the request asks not to be recognised: only then a cookie id is read or given (DOMAIN §7). `DNT` counts here
 /// whether or not it withholds the device key: a cookie is ours to give, and a person who asks for nothing of the kind gets none.
-pub(crate) fn may_be_recognised(hit: &Hit<'_>, caller: &Caller<'_>) -> bool {
+pub(crate) fn may_be_recognised(hit: &Hit<'_>, caller: &Caller<'_>, tcf_vendor: Option<NonZeroU16>) -> bool {
     const ASKS_NOT_TO: [Signals; 4] = [Signals::OPTED_OUT, Signals::PREFETCH, Signals::GPC, Signals::DNT];
     !ASKS_NOT_TO.into_iter().any(|signal| caller.signals.has(signal))
         && !is_on(hit.limit_ad_tracking)
         && !is_on(hit.child_directed)
-        && !is_consent_missing(hit)
+        && consent::withheld(hit, tcf_vendor) == 0
 }
 
 /// Whether a flag parameter is set.
 fn is_on(value: Option<&[u8]>) -> bool {
     value.is_some_and(is_yes)
-}
-
-/// Whether a consent regime applies from which no consent for us can be read.
-fn is_consent_missing(hit: &Hit<'_>) -> bool {
-    let has_gpp = hit.gpp.is_some() || hit.gpp_sid.is_some();
-    is_on(hit.gdpr) || (has_gpp && hit.gpp_sid != Some(NO_GPP_SECTION))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Outcome> {

@@ -3,6 +3,8 @@
 //! It owns nothing but the setting: whoever fires the hit is an ordinary viewer who asks for no privacy, whom no server key and no cookie
 //! speaks for, and nobody opted out. It must never decide anything itself: [`crate::beacon`] does.
 
+use std::num::NonZeroU16;
+
 use catalog::{Catalog, Placement};
 use event::clock::UnixMs;
 use event::dialect::{Entry, Scratch};
@@ -29,6 +31,8 @@ pub struct DryRun<'a> {
     pub keys: &'a KeyRing,
     /// What signed links are held against; `None` where nobody has the keys: then every link is taken as it is.
     pub link_keys: Option<&'a LinkKeys>,
+    /// Our id in the TCF's global vendor list.
+    pub tcf_vendor: Option<NonZeroU16>,
     /// User agent of whoever fires it, or empty.
     pub agent: &'a [u8],
     /// When it is received, Unix milliseconds.
@@ -103,6 +107,7 @@ impl DryRun<'_> {
             link_keys: self.link_keys,
             opt_outs: &mut nobody.reader(),
             honour_dnt: false,
+            tcf_vendor: self.tcf_vendor,
             may_measure: true,
         };
         let caller = Caller::viewer(self.agent);
@@ -157,6 +162,7 @@ mod tests {
             catalog: &catalog,
             keys: &keys,
             link_keys: link_keys.as_ref().ok(),
+            tcf_vendor: None,
             agent: b"",
             received_ms: 1_795_262_400_000,
         };
@@ -179,6 +185,7 @@ mod tests {
             catalog: &catalog,
             keys: &keys,
             link_keys: Some(&link_keys),
+            tcf_vendor: None,
             agent: b"",
             received_ms: 1_795_262_400_000,
         };

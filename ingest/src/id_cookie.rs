@@ -12,7 +12,7 @@ pub(crate) use event::id_cookie::find;
 use event::id_cookie::{NAME, RANDOM_BYTES, mint};
 use event::identifier::IdField;
 use event::key::KeyRing;
-use event::record::SourceKind;
+use event::record::{SourceKind, flag};
 use hyper::header::{HeaderValue, SET_COOKIE};
 
 use crate::answer::Answer;
@@ -37,7 +37,7 @@ pub(crate) fn recognise<'a>(
         || caller.sender != Sender::Viewer
         // A hit with a defect may have said no where it could not be read.
         || said.defect.is_some()
-        || !beacon::may_be_recognised(&said.hit, caller)
+        || !beacon::may_be_recognised(&said.hit, caller, settings.tcf_vendor())
         || beacon::source(catalog, &said.hit, caller.sender) != SourceKind::Client
     {
         return None;
@@ -62,7 +62,7 @@ pub(crate) fn allowed(
 ) -> Option<HeaderValue> {
     cookie.filter(|_| {
         matches!(decision, Decision::Store(_) | Decision::OptOut { .. })
-            && findings.flags & beacon::WITHHELD == 0
+            && findings.flags & flag::WITHHELD == 0
     })
 }
 

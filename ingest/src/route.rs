@@ -369,6 +369,7 @@ impl Lane {
             link_keys: Some(&self.link_keys),
             opt_outs,
             honour_dnt: self.settings.honour_dnt,
+            tcf_vendor: self.settings.tcf_vendor(),
             may_measure: self.standing.may_measure(now_ms),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -33,6 +34,9 @@ pub struct Settings {
     pub trusted_proxies: Vec<Cidr>,
     /// Whether `DNT: 1` withholds the device key, as `Sec-GPC: 1` always does. Default false.
     pub honour_dnt: bool,
+    /// Our id in the TCF's global vendor list: where the TCF applies, a device key is kept only if the consent string gives it consent for purposes 1
+    /// and 7. 0, the default: none, and a device key is kept for nobody there.
+    pub tcf_vendor_id: u16,
     /// Whether a browser gets an id cookie, which stands for its device where media send no other id. Never against a signal of the person or the
     /// page. Default false.
     pub id_cookie: bool,
@@ -56,6 +60,7 @@ impl Default for Settings {
             lanes: 0,
             trusted_proxies: Vec::new(),
             honour_dnt: false,
+            tcf_vendor_id: 0,
             id_cookie: false,
             server: Vec::new(),
             debug_key_file: None,
@@ -184,6 +189,11 @@ impl Default for Limits {
 }
 
 impl Settings {
+    /// Our id in the TCF's global vendor list, if one is configured.
+    pub fn tcf_vendor(&self) -> Option<NonZeroU16> {
+        NonZeroU16::new(self.tcf_vendor_id)
+    }
+
     /// Holds every value against its range. Reads no file: a key file is looked at by [`start`](crate::start).
     ///
     /// # Errors

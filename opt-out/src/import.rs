@@ -6,14 +6,17 @@
 //! ```
 //!
 //! For the operator alone: whoever offers this to others has to ask who they are. Unlike at the page, one bad id keeps no other from being lodged.
-//! It must never answer with an identifier, nor keep one longer than the body.
+//! Each portion stands in the audit log before it is taken: register, act, number of ids. It must never answer with an identifier, nor keep one
+//! longer than the body.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use audit::Entry;
 use event::identifier::{IdKind, LodgeError, lodge};
 use event::key::{KeyRing, OptOutHash};
 use serde::Deserialize;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::metrics::ImportMetrics;
@@ -32,6 +35,7 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 pub struct Importer {
     registry: Registry,
     keys: Arc<KeyRing>,
+    audit: audit::Log,
     metrics: Arc<ImportMetrics>,
 }
 
@@ -109,6 +113,9 @@ pub enum ImportError {
     /// The caller's: cut the file into smaller portions.
     #[error("a portion has at most {IDS_MAX} ids and {BODY_BYTES_MAX} bytes")]
     TooMany,
+    /// It could not be entered in the audit log, so it was not done. Ours or the disk's; the caller may retry.
+    #[error("the audit log takes nothing now: {0}")]
+    Audit(#[from] audit::Error),
     /// The registry's; as it says. A part of the portion may be in force: send it again.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -147,8 +154,8 @@ struct Hashed {
 
 impl Importer {
     /// Imports into this registry, with the keys of its opt-outs.
-    pub fn new(registry: Registry, keys: Arc<KeyRing>) -> Self {
-        Self { registry, keys, metrics: Arc::new(ImportMetrics::new()) }
+    pub fn new(registry: Registry, keys: Arc<KeyRing>, audit: audit::Log) -> Self {
+        Self { registry, keys, audit, metrics: Arc::new(ImportMetrics::new()) }
     }
 
     /// Takes a portion: durable and in force when this returns. Once begun it goes to its end, whatever becomes of the caller.
@@ -161,7 +168,17 @@ impl Importer {
         }
         let importer = self.clone();
         // Some 10 µs an id: not on a thread that others wait for.
-        let hashed = tokio::task::spawn_blocking(move || hash(&body, &importer.keys));
+        let hashed = tokio::task::spawn_blocking(move || {
+            let hashed = hash(&body, &importer.keys)?;
+            let details = json!({"act": hashed.act, "ids": hashed.readings.len()});
+            importer.audit.append(&Entry::new(
+                "operator",
+                "opt_outs.imported",
+                hashed.register.as_str(),
+                details,
+            ))?;
+            Ok::<_, ImportError>(hashed)
+        });
         let importer = self.clone();
         let done = tokio::spawn(async move {
             let hashed = hashed.await.map_err(|error| ended_early(&error))??;
@@ -229,7 +246,8 @@ mod tests {
         let keys = Arc::new(KeyRing::generate(|bytes| getrandom::fill(bytes).unwrap()));
         let (registry, list) = Registry::open(dir.path(), &Settings::default(), Clock::manual(0)).unwrap();
         registry.bind_key(&keys).unwrap();
-        let importer = Importer::new(registry, Arc::clone(&keys));
+        let audit = audit::Log::scratch(&dir.path().join("audit")).unwrap();
+        let (importer, head) = (Importer::new(registry, Arc::clone(&keys), audit.clone()), audit.head());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let take = |act: &str, ids: &str| {
             let body = format!(r#"{{"register":"national","act":"{act}","ids":[{ids}]}}"#);
@@ -264,6 +282,8 @@ mod tests {
         );
         assert_eq!(back.unwrap().outcomes, [Outcome::TakenBack, Outcome::NotThere]);
         assert!(!lodged.hashes.iter().any(|hash| list.contains(hash)));
+
+        assert_eq!(audit.head().seq(), head.seq() + 3, "each portion is entered");
 
         assert!(matches!(take("lodge", &vec![oaid; IDS_MAX + 1].join(",")), Err(ImportError::TooMany)));
         for (act, ids) in [("drop", oaid), ("lodge", r#"{"kind":"oaid","value":7}"#), ("lodge", "{")] {

@@ -17,7 +17,7 @@
 //!
 //! # A change
 //!
-//! It is laid on the [`overlay`]. Past [`ListSettings::overlay_rebuild_entries`], or a 256th of the list where that is more, a thread of its own merges the overlay into a new
+//! It is laid on the [`overlay`]. Past [`ListSettings::overlay_rebuild_entries`], or a 32nd of the list where that is more, a thread of its own merges the overlay into a new
 //! filter and set. At [`ListSettings::overlay_entries_max`] the writer merges itself, and so waits: the overlay stays bounded. Whoever has many
 //! changes asks [`List::has_room`] first, and leaves the second half to others.
 //!
@@ -39,10 +39,10 @@ use thiserror::Error;
 use crate::exact::{ExactError, ExactSet, Key};
 use crate::filter::Filter;
 use crate::settings::ListSettings;
-use overlay::{Layer, Overlay};
+use overlay::{Changes, Overlay};
 
 /// The share of the list's entries that are worth a rebuild: one in so many.
-const REBUILD_SHARE: u64 = 256;
+const REBUILD_SHARE: u64 = 32;
 
 /// Look-ups that a reader counts by itself before it tells the others.
 const LOOKUPS_TOLD_AT: u32 = 1_024;
@@ -319,7 +319,7 @@ impl List {
         let is_due = {
             let _writer = self.writer();
             let state = self.0.state.load();
-            let mut top = Layer::default();
+            let mut top = Changes::default();
             let mut entries = state.entries;
             for (hash, listed) in changes {
                 let key = Key::of(hash.0);

@@ -443,9 +443,9 @@ pub struct ListSettings {
     pub filter_bits_per_key: u32,
     /// Largest filter, blocks of 32 bytes. 1 makes every look-up reach the exact set: for tests. Default 2²⁶ (2 GiB).
     pub filter_blocks_max: u32,
-    /// Changes since the last rebuild that start the next one in the background; a 256th of the list where that is more. Default 4,096.
+    /// Changes since the last rebuild that start the next one in the background; a 32nd of the list where that is more. Default 4,096.
     pub overlay_rebuild_entries: usize,
-    /// Changes since the last rebuild at which a writer waits for a rebuild, about 70 bytes of memory each; an import waits at half of them.
+    /// Changes since the last rebuild at which a writer waits for a rebuild, about 80 bytes of memory each; an import waits at half of them.
     /// Default 1,048,576.
     pub overlay_entries_max: usize,
     /// By how much a replacement may shrink the list unless forced, percent. Default 5.

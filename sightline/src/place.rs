@@ -61,6 +61,11 @@ impl Place {
         if self.is_named || self.catalog.exists() { self.catalog().map(Some) } else { Ok(None) }
     }
 
+    /// Our id in the TCF's global vendor list, if one is configured.
+    pub(crate) fn tcf_vendor(&self) -> Option<std::num::NonZeroU16> {
+        self.config.tracker.tcf_vendor()
+    }
+
     /// The link keys, if there are any.
     ///
     /// # Errors

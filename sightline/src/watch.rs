@@ -22,7 +22,7 @@ use crate::report::{is_api, judged, known_campaigns, known_placements, unknown};
 /// Hits that are asked for at a time.
 const HITS: usize = 100;
 /// Flags that say something that the line does not say already, in words.
-const TOLD: [(&str, &str); 11] = [
+const TOLD: [(&str, &str); 12] = [
     ("agent_robot", "net leaves it out: the agent is a robot's"),
     ("agent_no_browser", "net leaves it out: the agent is a program's and no browser's"),
     ("client_time_absent", "no client time"),
@@ -31,6 +31,7 @@ const TOLD: [(&str, &str); 11] = [
     ("landing_refused", "landing host not registered"),
     ("withheld_lmt", "no device: limits ad tracking"),
     ("withheld_consent", "no device: no consent"),
+    ("withheld_gpp", "no device: opted out by GPP"),
     ("withheld_child", "no device: directed to children"),
     ("withheld_gpc", "no device: global privacy control"),
     ("withheld_dnt", "no device: do not track"),

@@ -14,4 +14,10 @@ countIf(stage = 1) AS tracked,
     countIf(stage = 2 AND bitAnd(flags, {withheld:UInt32}) != 0) AS withheld,
     countIf(stage = 2 AND bitAnd(flags, {id_bad:UInt32}) != 0) AS bad_ids,
     countIf(bitAnd(flags, {macro_unreplaced:UInt32}) != 0) AS macros_unreplaced,
-    countIf(conflict) AS conflicts
+    countIf(conflict) AS conflicts,
+    countIf(stage = 2 AND bitAnd(flags, {withheld_gpc:UInt32}) != 0) AS signal_gpc,
+    countIf(stage = 2 AND bitAnd(flags, {withheld_dnt:UInt32}) != 0) AS signal_dnt,
+    countIf(stage = 2 AND bitAnd(flags, {withheld_lmt:UInt32}) != 0) AS signal_lmt,
+    countIf(stage = 2 AND bitAnd(flags, {withheld_consent:UInt32}) != 0) AS signal_consent,
+    countIf(stage = 2 AND bitAnd(flags, {withheld_gpp:UInt32}) != 0) AS signal_gpp,
+    countIf(stage = 2 AND bitAnd(flags, {withheld_child:UInt32}) != 0) AS signal_child

@@ -19,7 +19,7 @@ use crate::store::{Value, Work};
 const HITS_MAX: u64 = 100;
 
 /// Names of the flags, in the order of their bits.
-const FLAGS: [(u32, &str); 23] = [
+const FLAGS: [(u32, &str); 24] = [
     (flag::CLIENT_TIME_ABSENT, "client_time_absent"),
     (flag::CLIENT_CLOCK_BROKEN, "client_clock_broken"),
     (flag::AGENT_EMPTY, "agent_empty"),
@@ -43,6 +43,7 @@ const FLAGS: [(u32, &str); 23] = [
     (flag::DEVICE_ADB, "device_adb"),
     (flag::AGENT_ROBOT, "agent_robot"),
     (flag::AGENT_NO_BROWSER, "agent_no_browser"),
+    (flag::WITHHELD_GPP, "withheld_gpp"),
 ];
 
 /// The names of flags that are set.

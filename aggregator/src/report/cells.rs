@@ -39,6 +39,12 @@ pub(super) struct CellRow {
     pub(super) bad_ids: u64,
     pub(super) macros_unreplaced: u64,
     pub(super) conflicts: u64,
+    pub(super) signal_gpc: u64,
+    pub(super) signal_dnt: u64,
+    pub(super) signal_lmt: u64,
+    pub(super) signal_consent: u64,
+    pub(super) signal_gpp: u64,
+    pub(super) signal_child: u64,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +121,13 @@ pub(super) fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
         row.clicks += cell.clicks;
         row.identified_impressions += cell.identified;
         row.withheld_impressions += cell.withheld;
+        let signals = &mut row.signals;
+        signals.gpc += cell.signal_gpc;
+        signals.dnt += cell.signal_dnt;
+        signals.limit_ad_tracking += cell.signal_lmt;
+        signals.no_consent += cell.signal_consent;
+        signals.gpp += cell.signal_gpp;
+        signals.child_directed += cell.signal_child;
         row.bad_id_impressions += cell.bad_ids;
         let stages = &mut row.stages;
         stages.tracked += cell.tracked;
@@ -132,6 +145,8 @@ pub(super) fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
 
 /// What follows from a row's sums.
 pub(super) fn finish_delivery(row: &mut DeliveryRow) {
+    row.unidentified_impressions =
+        row.impressions.saturating_sub(row.identified_impressions + row.withheld_impressions);
     row.id_coverage = ratio(row.identified_impressions, row.impressions);
     row.measured = row.stages.viewable + row.stages.not_viewable;
     row.unmeasured = row.impressions.saturating_sub(row.measured);

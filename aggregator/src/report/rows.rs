@@ -91,6 +91,24 @@ pub(crate) struct Stages {
     pub conversions: u64,
 }
 
+/// Impressions by the privacy signal that withheld their device key, in the report's filter. One that came with two stands under both. On days that an
+/// earlier program settled they are 0 until the day is settled again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Signals {
+    /// `Sec-GPC: 1`, or the same in a GPP string.
+    pub gpc: u64,
+    /// `DNT: 1`, where the tracker honours it.
+    pub dnt: u64,
+    /// `lmt`, `dc_lat` and the like, or an advertising id of zeros.
+    pub limit_ad_tracking: u64,
+    /// The TCF applies, and there is no consent for us.
+    pub no_consent: u64,
+    /// A section of GPP opts out, or cannot be read.
+    pub gpp: u64,
+    /// Directed to children, or a known child.
+    pub child_directed: u64,
+}
+
 /// One row of a delivery report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct DeliveryRow {
@@ -130,6 +148,10 @@ pub(crate) struct DeliveryRow {
     pub id_coverage: Option<f64>,
     /// Impressions whose device key a privacy signal withheld, in the report's filter.
     pub withheld_impressions: u64,
+    /// The other impressions without a device: impressions = identified + withheld + unidentified.
+    pub unidentified_impressions: u64,
+    /// Which signals withheld them.
+    pub signals: Signals,
     /// Impressions that carried ids, all of them bad values.
     pub bad_id_impressions: u64,
     /// Hits of any stage that carried an unreplaced macro.

@@ -10,7 +10,16 @@ use super::{ServerError, Store, StoreError, Value, Values, Work};
 use crate::statement::{self, Statement};
 
 /// Columns that came after their tables.
-const ADDED: [(Statement, &str); 2] = [(statement::EVENTS, "site"), (statement::UNRESOLVED, "site")];
+const ADDED: [(Statement, &str); 8] = [
+    (statement::EVENTS, "site"),
+    (statement::UNRESOLVED, "site"),
+    (statement::DELIVERIES, "signal_gpc"),
+    (statement::DELIVERIES, "signal_dnt"),
+    (statement::DELIVERIES, "signal_lmt"),
+    (statement::DELIVERIES, "signal_consent"),
+    (statement::DELIVERIES, "signal_gpp"),
+    (statement::DELIVERIES, "signal_child"),
+];
 
 #[derive(Deserialize)]
 struct Defined {

@@ -80,8 +80,12 @@ fn a_store_of_the_first_program_gets_the_new_columns_and_keeps_its_rows() {
                  VALUES (7, 1, '2026-11-19 12:00:00', '2026-11-19 12:00:00', '2026-11-19', 'demo', 'p1', 2, 'an agent')"
             ));
         }
+        rig.run(include_str!("deliveries_first.sql"));
+        rig.run("INSERT INTO deliveries (campaign, day, generation, impressions, withheld) VALUES ('demo', '2026-11-19', 3, 5, 2)");
         for _ in 0..2 {
             assert!(migrate(&rig.store, 190).is_ok(), "{}", rig.name);
+            let settled = "SELECT sum(impressions + 10 * withheld + 100 * (signal_gpc + signal_child)) AS n FROM deliveries";
+            assert_eq!(rig.number(Work::Report, settled).ok(), Some(25), "{}", rig.name);
             for (table, _) in FIRST_TABLES {
                 let kept = format!(
                     "SELECT countIf(seq = 1 AND agent = 'an agent' AND site = '') AS n FROM {table} WHERE journal = 7"
@@ -99,7 +103,7 @@ fn a_store_of_the_first_program_gets_the_new_columns_and_keeps_its_rows() {
         assert!(migrate(&fresh.store, 190).is_ok());
         let columns = |rig: &Rig| -> Vec<serde_json::Value> {
             let sql = "SELECT name, type, compression_codec FROM system.columns \
-                       WHERE database = {d:String} AND table IN ('events', 'unresolved') ORDER BY table, position";
+                       WHERE database = {d:String} AND table IN ('events', 'unresolved', 'deliveries') ORDER BY table, position";
             rig.rows(Work::Load, sql, &vec![("d", Value::Text(rig.database.clone()))])
         };
         assert_eq!(columns(&rig), columns(&fresh), "{}", rig.name);

@@ -95,7 +95,7 @@ fn a_privacy_signal_withholds_the_device_and_keeps_the_impression() {
         ("&gdpr=0", &[], 0),
         ("&gdpr=%24%7BGDPR%7D", &[], flag::MACRO_UNREPLACED),
         ("&gpp=DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA&gpp_sid=2", &[], flag::WITHHELD_CONSENT),
-        ("&gpp_sid=7", &[], flag::WITHHELD_CONSENT),
+        ("&gpp_sid=7", &[], flag::WITHHELD_GPP),
         ("&gpp_sid=-1", &[], 0),
         (
             "&lmt=1&coppa=1",

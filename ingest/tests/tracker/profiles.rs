@@ -127,7 +127,7 @@ fn a_player_s_privacy_signals_are_asked_for_and_obeyed() {
         (&[("REGULATIONS", "gdpr%2Ccoppa")], flag::WITHHELD_CONSENT | flag::WITHHELD_CHILD),
         (&[("REGULATIONS", "gdpr"), ("GDPRCONSENT", "-1")], flag::WITHHELD_CONSENT),
         (&[("GPPSTRING", "DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA")], flag::WITHHELD_CONSENT),
-        (&[("GPPSECTIONID", "7")], flag::WITHHELD_CONSENT),
+        (&[("GPPSECTIONID", "7")], flag::WITHHELD_GPP),
     ];
     let rig = rig();
     let mut client = rig.connect();
@@ -143,7 +143,7 @@ fn a_player_s_privacy_signals_are_asked_for_and_obeyed() {
     }
     let stored = rig.stop();
     assert_eq!(stored.count(Outcome::Accepted), cases.len() as u64);
-    let withheld = flag::WITHHELD_LMT | flag::WITHHELD_CHILD | flag::WITHHELD_CONSENT;
+    let withheld = flag::WITHHELD;
     for (event, (filled, expected)) in stored.events.iter().zip(cases) {
         assert_eq!(event.flags & withheld, expected, "{filled:?}");
         assert_eq!(event.device.is_some(), expected == 0, "{filled:?}");

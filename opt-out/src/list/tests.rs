@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
+use event::identifier::{IdField, RawId};
+use event::key::KeyRing;
+
 use super::*;
 use crate::tests::Random;
 
@@ -67,6 +70,41 @@ fn nobody_who_did_not_opt_out_is_dropped() {
         let dropped = (0..probes).filter(|_| list.contains(&random.opt_out_hash())).count();
         assert_eq!(dropped, 0, "of {probes} with at most {blocks_max} blocks");
     }
+}
+
+#[test]
+fn of_a_million_random_ids_none_is_dropped_by_ten_million_others() {
+    const OTHERS: u64 = 10_000_000;
+    const IDS: u64 = 1_000_000;
+    let mut random = Random::announced();
+    let keys = KeyRing::generate(|bytes| getrandom::fill(bytes).unwrap());
+    // Random within each of as many equal parts of all hashes: in order already, which a test without optimisation has no time for.
+    let part = u128::MAX / u128::from(OTHERS);
+    let others: Vec<OptOutHash> = (0..u128::from(OTHERS))
+        .map(|n| OptOutHash((n * part + u128::from(random.next_u64()) * (part >> 64)).to_be_bytes()))
+        .collect();
+    let controls: Vec<OptOutHash> = others.iter().copied().step_by(9_973).collect();
+    let list = filled(ListSettings::default(), &[]);
+    list.replace(others, false).unwrap();
+    assert_eq!(list.len(), OTHERS);
+    let mut reader = list.reader();
+    let dropped = (0..IDS)
+        .filter(|_| {
+            let oaid = format!("{:016x}{:016x}", random.next_u64(), random.next_u64());
+            let id = RawId::new(IdField::Oaid, oaid.as_bytes(), None).reduce();
+            reader.contains(&keys.opt_out_hash(&id.unwrap_or_else(|_| panic!("{oaid} is an id"))))
+        })
+        .count();
+    assert_eq!(dropped, 0, "of {IDS} random ids against {OTHERS} others");
+    drop(reader);
+    let stats = list.stats();
+    let rate = stats.false_alarms as f64 / stats.lookups as f64;
+    // Half of what quite random ones cause: spread so evenly, they crowd no block of the filter.
+    assert!(
+        stats.lookups == IDS && (0.3e-3..1.8e-3).contains(&rate),
+        "false-positive rate {rate} of {stats:?}"
+    );
+    assert!(controls.iter().all(|hash| list.contains(hash)), "and the ten million are there");
 }
 
 #[test]

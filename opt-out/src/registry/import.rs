@@ -31,7 +31,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_mins(1);
 const ROOM_LOOK: Duration = Duration::from_millis(20);
 
 /// What is to be done with a register's ids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// Leave them out.

@@ -79,7 +79,9 @@ fn status_of(error: &ImportError) -> StatusCode {
         ImportError::Body | ImportError::Register => StatusCode::BAD_REQUEST,
         ImportError::TooMany => StatusCode::PAYLOAD_TOO_LARGE,
         ImportError::Registry(RegistryError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-        ImportError::Registry(RegistryError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        ImportError::Audit(_) | ImportError::Registry(RegistryError::Unavailable(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ImportError::Registry(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

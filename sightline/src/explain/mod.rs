@@ -41,13 +41,6 @@ use target::Target;
 /// Most that is read from standard input, bytes: some thousand URLs, one a line.
 const INPUT_BYTES_MAX: u64 = 4 << 20;
 
-/// Signals that withhold the device key.
-const WITHHELD: u32 = flag::WITHHELD_LMT
-    | flag::WITHHELD_CHILD
-    | flag::WITHHELD_CONSENT
-    | flag::WITHHELD_GPC
-    | flag::WITHHELD_DNT;
-
 /// Everything that is said of a URL.
 #[derive(Debug, Serialize)]
 struct Explanation {
@@ -222,6 +215,7 @@ impl Ground<'_> {
             catalog,
             keys: &self.keys,
             link_keys: Some(link_keys).filter(|keys| !keys.is_empty()),
+            tcf_vendor: self.place.tcf_vendor(),
             agent: self.agent.as_bytes(),
             received_ms: self.received_ms,
         }
@@ -345,7 +339,7 @@ impl Ground<'_> {
         (hit, remap, platform): (&Hit<'_>, &Remap, Platform),
         verdict: &Verdict,
     ) -> Vec<String> {
-        let is_withheld = verdict.flags & WITHHELD != 0;
+        let is_withheld = verdict.flags & flag::WITHHELD != 0;
         let whole = identify(hit, platform, &self.keys, remap);
         let mut lines = Vec::new();
         for (field, value) in IdField::ALL.into_iter().zip(hit.ids) {
@@ -513,7 +507,11 @@ fn signals(hit: &Hit<'_>, flags: u32, verdict: &Verdict) -> Vec<String> {
     let mut lines: Vec<String> = [
         (flag::WITHHELD_LMT, "the person limits ad tracking"),
         (flag::WITHHELD_CHILD, "directed to children"),
-        (flag::WITHHELD_CONSENT, "GDPR or GPP applies, and no consent for us can be read"),
+        (
+            flag::WITHHELD_CONSENT,
+            "GDPR applies, and no consent for [tracker] tcf_vendor_id can be read (purposes 1 and 7)",
+        ),
+        (flag::WITHHELD_GPP, "a GPP section applies that opts out or cannot be read"),
         (flag::WITHHELD_GPC, "global privacy control"),
         (flag::WITHHELD_DNT, "do not track"),
     ]

@@ -228,7 +228,9 @@ fn signals_and_servers_are_told() {
     has(&limited, &["privacy the person limits ad tracking: no device is kept"]);
     let consent = desk
         .text(&format!("/i?c=2148023&p=7V3Km&gdpr=1&gdpr_consent=CPXxRfAPXxRfAAfKABENB-CgAAAA&oaid={OAID}"));
-    has(&consent, &["GDPR or GPP applies"]);
+    has(&consent, &["GDPR applies, and no consent for [tracker] tcf_vendor_id"]);
+    let national = desk.text(&format!("/i?c=2148023&p=7V3Km&gpp=DBABLA~BVQVAAAACg&oaid={OAID}"));
+    has(&national, &["a GPP section applies that opts out"]);
     let zero = desk
         .text(&format!("/i?c=2148023&p=7V3Km&os=0&oaid=00000000-0000-0000-0000-000000000000&imei={IMEI}"));
     has(&zero, &["imei: usable, but the device limits tracking"]);

@@ -548,7 +548,8 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
 fn desks(ground: &Ground, requests: Option<Requests>, opt_outs: Option<&OptOuts>) -> Desks {
     let token = || aggregator::Token::new(&ground.operator_token);
     let registry = opt_outs.and_then(OptOuts::registry).cloned();
-    let importer = registry.map(|registry| Importer::new(registry, Arc::clone(&ground.keys)));
+    let importer =
+        registry.map(|registry| Importer::new(registry, Arc::clone(&ground.keys), ground.audit.clone()));
     Desks {
         requests: requests.map(|requests| admin::requests::Desk { requests, token: token() }),
         import: importer.map(|importer| admin::import::Desk { importer, token: token() }),
