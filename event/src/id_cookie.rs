@@ -54,7 +54,12 @@ pub fn is_ours(id: &[u8], keys: &KeyRing) -> bool {
 /// The id in a `Cookie` header, if it has the form of ours.
 pub fn find(header: &[u8]) -> Option<&[u8]> {
     memchr::memmem::find(header, NAME.as_bytes())?;
-    header.split(|byte| *byte == b';').find_map(|pair| {
+    find_all(header).next()
+}
+
+/// Every such id: a browser brings two where one was given for a host and another for its domain.
+pub fn find_all(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    header.split(|byte| *byte == b';').filter_map(|pair| {
         let value = pair.trim_ascii().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?;
         let fits =
             value.len() == DIGITS && value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

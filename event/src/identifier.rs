@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 pub use canonical::{Canonical, RawId, Unusable};
 pub use field::{Form, IdField, IdKind};
-pub use lodge::{ArrivingForm, LodgeError, Lodged, devices, lodge};
+pub use lodge::{ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, lodge, lodge_hashed};
 
 use crate::hit::Hit;
 use crate::key::{KeyRing, OptOutHash};
@@ -376,6 +376,11 @@ impl<'k, 'h, 'a> Finder<'k, 'h, 'a> {
 /// Whether a value is one that many senders write where they have none: zeros, `null`, `unknown`, `-1`, a macro … For ids of views as well.
 pub fn stands_for_nothing(value: &[u8]) -> bool {
     bad::of_raw(value).is_some()
+}
+
+/// The words and placeholders among the values that identify nobody, for a page that refuses them before it sends anything. In no particular case.
+pub fn words_for_nothing() -> impl Iterator<Item = &'static str> {
+    bad::words()
 }
 
 /// Builds the table of bad values; see [`crate::prepare`].

@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::stage::Stage;
 
 pub use codec::{DecodeError, Record, decode, encode_event, encode_outcomes, encode_trial_hit};
-pub use fields::{ERASABLE_RETENTION, EVENT_RETENTION, FIELDS, FieldNote, Sensitivity};
+pub use fields::{FIELDS, FieldNote, Retention, Sensitivity, Words};
 
 /// How the beacon reached us, as the placement declares it (DOMAIN §5). Stored number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]

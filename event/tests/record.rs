@@ -6,8 +6,8 @@ use event::identifier::IdKind;
 use event::key::DeviceKey;
 use event::outcome::Outcome;
 use event::record::{
-    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, SourceKind,
-    TrialHit, decode, encode_event, encode_outcomes, encode_trial_hit, flag,
+    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, Retention,
+    SourceKind, TrialHit, decode, encode_event, encode_outcomes, encode_trial_hit, flag,
 };
 use event::stage::Stage;
 use proptest::prelude::*;
@@ -285,7 +285,18 @@ fn the_table_of_fields_lists_every_field_of_an_event() {
         .collect();
     let listed: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
     assert_eq!(listed, fields);
-    assert!(FIELDS.iter().all(|field| !field.purpose.is_empty() && !field.retention.is_empty()));
+    for field in FIELDS {
+        for words in [field.what, field.purpose] {
+            assert!(words.en.is_ascii() && words.en.len() > 8, "{}: {}", field.name, words.en);
+            assert!(!words.zh.is_ascii() && words.zh.chars().count() > 3, "{}: {}", field.name, words.zh);
+        }
+    }
+    let erasable: Vec<&str> = FIELDS
+        .iter()
+        .filter(|field| field.retention == Retention::EventOrErased)
+        .map(|field| field.name)
+        .collect();
+    assert_eq!(erasable, ["device", "network", "agent"], "what an erasure blanks");
 }
 
 prop_compose! {

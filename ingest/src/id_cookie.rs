@@ -50,7 +50,7 @@ pub(crate) fn recognise<'a>(
             }
             None
         }
-        None => fresh(keys),
+        None => fresh(keys, settings.id_cookie_domain.as_deref()),
     }
 }
 
@@ -74,11 +74,12 @@ pub(crate) fn give(answer: &mut Answer, cookie: Option<HeaderValue>) {
 }
 
 /// A new cookie; none if the system has no randomness to give.
-fn fresh(keys: &KeyRing) -> Option<HeaderValue> {
+fn fresh(keys: &KeyRing, domain: Option<&str>) -> Option<HeaderValue> {
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).ok()?;
     let id = mint(random, keys);
-    let text = format!("{NAME}={id}; Max-Age={SECONDS}; Path=/; Secure; HttpOnly; SameSite=None");
+    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let text = format!("{NAME}={id}; Max-Age={SECONDS}; Path=/; Secure; HttpOnly; SameSite=None{domain}");
     HeaderValue::try_from(text).ok()
 }
 
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_fresh_cookie_is_found_again_and_no_two_are_alike() {
         let keys = KeyRing::generate(|bytes| getrandom::fill(bytes).expect("randomness"));
-        let cookies: Vec<_> = (0..3).map(|_| fresh(&keys).expect("randomness")).collect();
+        let cookies: Vec<_> = (0..3).map(|_| fresh(&keys, None).expect("randomness")).collect();
         for cookie in &cookies {
             let text = cookie.to_str().expect("ascii");
             assert!(text.ends_with("; Path=/; Secure; HttpOnly; SameSite=None"), "{text}");
@@ -97,5 +98,7 @@ mod tests {
             assert!(event::id_cookie::is_ours(find(pair.as_bytes()).expect("an id"), &keys));
         }
         assert!(cookies[0] != cookies[1] && cookies[1] != cookies[2]);
+        let of_domain = fresh(&keys, Some("example.com")).expect("randomness");
+        assert!(of_domain.to_str().expect("ascii").ends_with("; SameSite=None; Domain=example.com"));
     }
 }

@@ -19,6 +19,9 @@ const SECONDS_MAX: u32 = 3600;
 /// Most that a click may wait, milliseconds: the second promise of the tracker.
 const CLICK_WAIT_MS_MAX: u64 = 20;
 
+/// Longest domain, bytes (RFC 1035).
+const DOMAIN_BYTES_MAX: usize = 253;
+
 /// Settings of the tracker.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,6 +43,9 @@ pub struct Settings {
     /// Whether a browser gets an id cookie, which stands for its device where media send no other id. Never against a signal of the person or the
     /// page. Default false.
     pub id_cookie: bool,
+    /// `Domain` of the id cookie: the `cookie_domain` of `[opt_out]`, so that the page can take it away, and a browser can show there that it is the
+    /// one whose data it asks for. Default: none, the tracker's own host.
+    pub id_cookie_domain: Option<String>,
     /// Registered servers. Default: none.
     pub server: Vec<Server>,
     /// File with the key that makes `x-sightline-debug` work, as `key_file` below. Default: none, nobody is told an outcome in a header.
@@ -62,6 +68,7 @@ impl Default for Settings {
             honour_dnt: false,
             tcf_vendor_id: 0,
             id_cookie: false,
+            id_cookie_domain: None,
             server: Vec::new(),
             debug_key_file: None,
             public_url: None,
@@ -200,6 +207,10 @@ impl Settings {
     /// [`Error::Setting`] for the first value out of its range, or what is wrong with the key of a registered server.
     pub fn check(&self) -> Result<(), Error> {
         within("tracker.lanes", self.lanes, 0, 1024)?;
+        if let Some(domain) = self.id_cookie_domain.as_ref().filter(|domain| !is_domain(domain)) {
+            let (value, allowed) = (format!("{domain:?}"), "a domain, as \"example.com\"".to_owned());
+            return Err(Error::Setting { key: "tracker.id_cookie_domain", value, allowed });
+        }
         senders::check(&self.server)?;
         self.limits.check()
     }
@@ -211,6 +222,14 @@ impl Settings {
     pub fn check_keys(&self) -> Result<(), Error> {
         senders::check_keys(&self.server)
     }
+}
+
+/// Letters, digits and hyphens, joined by dots.
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= DOMAIN_BYTES_MAX && text.split('.').all(is_label)
 }
 
 /// Refuses a value outside its range.

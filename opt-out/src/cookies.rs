@@ -1,10 +1,11 @@
-//! The two cookies of the page.
+//! The cookies of the page.
 //!
 //! * [`crate::COOKIE_NAME`] says "do not measure this browser". It goes to the tracker from every page (`SameSite=None`, unpartitioned), so it
 //!   must be the same for everybody: a value of its own would make the opt-out an identifier.
 //! * `sightline_receipts` keeps the receipts that were given to this browser, secrets included, so that it can take them back without typing. It
 //!   goes to this page alone: `SameSite=Strict`, no `Domain`.
 
+use event::id_cookie;
 use hyper::header::{COOKIE, HeaderMap, HeaderValue};
 
 use crate::COOKIE_NAME;
@@ -21,17 +22,24 @@ const AGE_SECONDS_MAX: u32 = 400 * 86_400;
 /// Receipts that the browser remembers for the person; beyond, the oldest is forgotten here, not in the registry. 70 bytes each.
 const RECEIPTS_MAX: usize = 10;
 
+/// Id cookies that are looked at.
+const IDS_MAX: usize = 4;
+
 /// What a browser brought along.
 pub(crate) struct Cookies {
     /// The opt-out cookie is there, and not empty.
     pub(crate) opted_out: bool,
     /// Receipts given to this browser, oldest first.
     pub(crate) receipts: Vec<(ReceiptId, Secret)>,
+    /// What has the form of the tracker's id cookie: of its host and of the domain.
+    pub(crate) ids: Vec<Vec<u8>>,
 }
 
 impl Cookies {
     pub(crate) fn read(headers: &HeaderMap) -> Self {
-        let mut cookies = Self { opted_out: false, receipts: Vec::new() };
+        let mut cookies = Self { opted_out: false, receipts: Vec::new(), ids: Vec::new() };
+        let ids = headers.get_all(COOKIE).iter().flat_map(|line| id_cookie::find_all(line.as_bytes()));
+        cookies.ids.extend(ids.take(IDS_MAX).map(<[u8]>::to_vec));
         let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
         for (name, value) in
             lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
@@ -85,6 +93,25 @@ pub(crate) fn set_opt_out(opted_out: bool, domain: Option<&str>) -> Option<Heade
     set(COOKIE_NAME, value, age, "SameSite=None", domain)
 }
 
+/// `Set-Cookie`s that take the tracker's id cookie away, whether it was given for the tracker's host alone or for the domain.
+pub(crate) fn forget_id(domain: Option<&str>) -> impl Iterator<Item = HeaderValue> {
+    let scopes = [Some(None), domain.map(Some)].into_iter().flatten();
+    scopes.filter_map(|domain| set(id_cookie::NAME, "", 0, "SameSite=None", domain))
+}
+
+/// Name of the cookie that the page's script sets for a moment, to see whether it comes from a page of another site.
+const PROBE_NAME: &str = "sightline_probe";
+/// Digits of its value.
+const PROBE_DIGITS: usize = 32;
+
+/// Whether the browser brought along the probe that `token` names. Whoever does not know the token learns nothing.
+pub(crate) fn has_probe(headers: &HeaderMap, token: &str) -> bool {
+    let is_token = token.len() == PROBE_DIGITS && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    is_token && pairs.any(|(name, value)| name == PROBE_NAME && value == token)
+}
+
 /// `None` only for a domain that no header can hold; [`mod@crate::service`] refuses to start with one.
 fn set(
     name: &str,
@@ -125,6 +152,30 @@ mod tests {
             unset.to_str().unwrap(),
             "sightline_opt_out=; Path=/; Max-Age=0; SameSite=None; Secure; HttpOnly"
         );
+    }
+
+    #[test]
+    fn the_id_cookie_is_taken_away_wherever_it_was_given() {
+        let lines: Vec<_> = forget_id(Some("example.com")).collect();
+        let texts: Vec<_> = lines.iter().map(|line| line.to_str().unwrap()).collect();
+        let host = "sightline_id=; Path=/; Max-Age=0; SameSite=None; Secure; HttpOnly";
+        assert_eq!(texts, [host.to_owned(), format!("{host}; Domain=example.com")]);
+        assert_eq!(forget_id(None).count(), 1);
+    }
+
+    #[test]
+    fn a_probe_is_seen_by_who_knows_its_token() {
+        let token = "0123456789abcdef0123456789abcdef";
+        let mut headers = HeaderMap::new();
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("a=b; sightline_probe=0123456789abcdef0123456789abcdef"),
+        );
+        assert!(has_probe(&headers, token));
+        for other in ["", "0123456789abcdef0123456789abcde0", "sightline_probe"] {
+            assert!(!has_probe(&headers, other), "{other}");
+        }
+        assert!(!has_probe(&HeaderMap::new(), token));
     }
 
     #[test]

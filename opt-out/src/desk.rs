@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event::clock::{Clock, UnixMs};
-use event::identifier::{ArrivingForm, IdKind, lodge};
+use event::identifier::{ArrivingForm, IdKind, Lodged, TextDigests, lodge, lodge_hashed};
 use event::key::signature::Refused;
 use event::key::{KeyRing, OptOutHash};
 
@@ -20,13 +20,15 @@ use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::registry::{Lodging, Registry, RegistryError, Status};
 use crate::requests::Requests;
-use crate::service::Parts;
+use crate::service::{Kept, Parts};
 use crate::settings::Settings;
 use crate::used::Used;
 
 /// Everything that a request needs.
 pub(crate) struct Desk {
     pub(crate) settings: Settings,
+    /// For the page.
+    pub(crate) kept: Kept,
     pub(crate) registry: Registry,
     /// Where this process can do what they ask for.
     pub(crate) requests: Option<Requests>,
@@ -63,9 +65,41 @@ pub(crate) struct DoneId {
     pub(crate) ambiguous: bool,
 }
 
+impl DoneId {
+    fn new(kind: IdKind, lodged: &Lodged) -> Self {
+        Self {
+            kind,
+            covered: lodged.covered.to_vec(),
+            uncovered: lodged.uncovered.to_vec(),
+            ambiguous: lodged.ambiguous,
+        }
+    }
+
+    /// For a form's hidden field: kind, forms, forms, `ambiguous` or nothing.
+    pub(crate) fn to_text(&self) -> String {
+        let names =
+            |forms: &[ArrivingForm]| forms.iter().map(|form| form.name()).collect::<Vec<_>>().join(",");
+        let ambiguous = if self.ambiguous { "ambiguous" } else { "" };
+        format!("{}:{}:{}:{ambiguous}", self.kind.name(), names(&self.covered), names(&self.uncovered))
+    }
+
+    /// The opposite. `None` for anything but names that the program knows.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let kind = IdKind::from_name(parts.next()?)?;
+        let mut forms = || {
+            let names =
+                parts.next()?.split(',').filter(|name| !name.is_empty()).take(ArrivingForm::ALL.len());
+            names.map(ArrivingForm::from_name).collect::<Option<Vec<_>>>()
+        };
+        let (covered, uncovered) = (forms()?, forms()?);
+        Some(Self { kind, covered, uncovered, ambiguous: parts.next() == Some("ambiguous") })
+    }
+}
+
 impl Desk {
     pub(crate) fn new(parts: Parts, apps: Apps) -> Self {
-        let Parts { settings, registry, requests, keys, clock, security } = parts;
+        let Parts { settings, registry, requests, keys, clock, security, kept } = parts;
         let security = security.recorder();
         let limits = settings.limits;
         let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
@@ -79,6 +113,7 @@ impl Desk {
         });
         Self {
             settings,
+            kept,
             registry,
             requests,
             metrics: Metrics::new(),
@@ -139,6 +174,25 @@ impl Desk {
             return Err(Problem::TooManyIds(limit));
         }
         let (hashes, done) = self.hash(ids).map_err(Problem::BadIds)?;
+        self.register(hashes, done, source).await
+    }
+
+    /// Opts an identifier out that a person typed into the page, and that the page has hashed.
+    pub(crate) async fn opt_out_hashed(&self, kind: IdKind, texts: &[TextDigests]) -> Result<Done, Problem> {
+        let lodged = lodge_hashed(kind, texts, &self.keys).map_err(|why| {
+            self.metrics.id(kind, api::id_result(why));
+            Problem::BadIds(vec![BadId { index: 0, why: Some((kind, why)) }])
+        })?;
+        let hashes = lodged.hashes.to_vec();
+        self.register(hashes, vec![DoneId::new(kind, &lodged)], Source::Page).await
+    }
+
+    async fn register(
+        &self,
+        hashes: Vec<OptOutHash>,
+        done: Vec<DoneId>,
+        source: Source,
+    ) -> Result<Done, Problem> {
         let (registry, policy_version) = (self.registry.clone(), self.settings.policy_version);
         let lodged_by = match source {
             Source::Page | Source::Api => &self.metrics.opt_outs_receipt,
@@ -169,12 +223,7 @@ impl Desk {
             match kind.map(|kind| (kind, lodge(kind, value, &self.keys))) {
                 Some((kind, Ok(lodged))) => {
                     hashes.extend_from_slice(&lodged.hashes);
-                    done.push(DoneId {
-                        kind,
-                        covered: lodged.covered.to_vec(),
-                        uncovered: lodged.uncovered.to_vec(),
-                        ambiguous: lodged.ambiguous,
-                    });
+                    done.push(DoneId::new(kind, &lodged));
                 }
                 Some((kind, Err(why))) => {
                     self.metrics.id(kind, api::id_result(why));

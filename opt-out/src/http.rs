@@ -3,7 +3,8 @@
 //! | path | methods |
 //! |---|---|
 //! | `/`, `/opt-out` | `GET`, `HEAD`: the page; `/opt-out` also `POST`: its form |
-//! | `/opt-out.css` | `GET`, `HEAD` |
+//! | `/opt-out.css`, `/opt-out.js`, `/opt-out-hash.js` | `GET`, `HEAD`: what the page loads |
+//! | `/opt-out/probe`, `…/probe.js`, `…/probe.svg` | `GET`, `HEAD`: the frame that finds out whether cookies come from pages of other sites |
 //! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
 //! | `/v1/erasures`, `/v1/copies` | `POST` |
 //! | `/v1/requests/{receipt}`, `/v1/requests/{receipt}/copy` | `GET`, `HEAD`: with the receipt's secret |
@@ -24,8 +25,8 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING,
     CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -33,9 +34,9 @@ use security_log::{Hit, Role};
 
 use crate::cookies::{self, Cookies};
 use crate::desk::Desk;
-use crate::form::{self, Fields};
+use crate::form::{self, Fields, To};
 use crate::metrics::{Answer, Route};
-use crate::page::{self, Language, Notice};
+use crate::page::{self, Language, Notice, View};
 use crate::problem::Problem;
 use crate::record::Source;
 use crate::requests::Kind;
@@ -47,10 +48,20 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The API described, OpenAPI 3.1.
 const DESCRIPTION: &str = include_str!("../openapi.yaml");
 
-/// Nothing but our own style sheet and forms; nobody may put the page into a frame.
-const PAGE_POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Nothing but our own style sheet, scripts, frame and forms; nobody may put the page into a frame.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; \
+                           frame-ancestors 'none'";
+/// A frame of the page that has no origin, and so counts as another site.
+const PROBE_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-src 'self'; img-src 'self'; base-uri 'none'; \
+                            frame-ancestors 'self'";
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// A picture by whose width the frame sees whether its cookie came along.
+const PROBE_PICTURE: &str = "/opt-out/probe.svg";
+const PICTURE_WIDE: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"2\" height=\"1\"/>";
+const PICTURE_NARROW: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\" height=\"1\"/>";
 
 /// Answers one request. `peer` is the connection's other end.
 pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -66,7 +77,7 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
             refused(&Problem::Method(allowed.unwrap_or_default()))
         }
         Route::Page => (Answer::Done, home(desk, &request)),
-        Route::Style => (Answer::Done, style()),
+        Route::Asset => (Answer::Done, asset(&request)),
         Route::Form => submit(desk, peer, request).await,
         Route::OptOuts | Route::OptIns | Route::Status | Route::Erasures | Route::Copies => {
             call(desk, peer, route, request).await
@@ -103,7 +114,8 @@ fn route(method: &Method, path: &str) -> (Route, Option<&'static str>) {
         "/" => (Route::Page, Some("GET, HEAD")),
         "/opt-out" if method == Method::POST => (Route::Form, Some("GET, HEAD, POST")),
         "/opt-out" => (Route::Page, Some("GET, HEAD, POST")),
-        "/opt-out.css" => (Route::Style, Some("GET, HEAD")),
+        "/opt-out.css" | "/opt-out.js" | "/opt-out-hash.js" | "/opt-out/probe" | "/opt-out/probe.js"
+        | PROBE_PICTURE => (Route::Asset, Some("GET, HEAD")),
         "/v1/opt-outs" => (Route::OptOuts, Some("POST")),
         "/v1/opt-ins" => (Route::OptIns, Some("POST")),
         "/v1/status" => (Route::Status, Some("POST")),
@@ -129,7 +141,8 @@ fn home(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
     let language = language(request.headers(), &query);
     let cookies = Cookies::read(request.headers());
-    let html = page::home(desk, language, &cookies, None);
+    let notice = form::Changed::said(&query, cookies.opted_out);
+    let html = page::home(desk, language, &cookies, &View { notice, kind: None });
     // Each visit renews the cookies: browsers forget them after 400 days.
     let domain = desk.settings.cookie_domain.as_deref();
     let renewed = cookies.opted_out.then(|| cookies::set_opt_out(true, domain)).flatten();
@@ -142,7 +155,7 @@ async fn submit(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> (Answe
     let (head, body) = request.into_parts();
     let body = admitted(desk, peer, &head.headers, FORM, body).await;
     let fields = Fields::parse(body.as_deref().unwrap_or_default());
-    let language = language(&head.headers, &fields);
+    let (language, kind) = (language(&head.headers, &fields), form::kind(&fields));
     let cookies = || Cookies::read(&head.headers);
     let from = origin::of(&head.headers, &desk.settings.public_origins);
     let done = match &body {
@@ -150,9 +163,20 @@ async fn submit(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> (Answe
         Err(_) => Err(Problem::Form),
     };
     match body.and(done) {
-        Ok(done) => (Answer::Done, page(StatusCode::OK, language, done.html, done.cookies)),
+        Ok(form::Answer { to: To::Html(html), cookies }) => {
+            (Answer::Done, page(StatusCode::OK, language, html, cookies))
+        }
+        Ok(form::Answer { to: To::File(file), .. }) => (Answer::Done, copy_file(file)),
+        Ok(form::Answer { to: To::Home(changed), cookies }) => {
+            let mut response = page(StatusCode::SEE_OTHER, language, String::new(), cookies);
+            let target = format!("/opt-out?lang={}&done={}", language.code(), changed.name());
+            let target = HeaderValue::try_from(target).expect("names of our own");
+            response.headers_mut().insert(LOCATION, target);
+            (Answer::Done, response)
+        }
         Err(problem) => {
-            let html = page::home(desk, language, &cookies(), Some(&Notice::Problem(&problem)));
+            let view = View { notice: Some(Notice::Problem(&problem)), kind };
+            let html = page::home(desk, language, &cookies(), &view);
             let response = page(problem.status(), language, html, None);
             (problem.answer(), with_retry(response, &problem))
         }
@@ -184,7 +208,7 @@ async fn call(
         Route::Erasures => rights::ask(desk, Kind::Erasure, &body, source, (&head.headers, from)).await,
         Route::Copies => rights::ask(desk, Kind::Copy, &body, source, (&head.headers, from)).await,
         Route::Page
-        | Route::Style
+        | Route::Asset
         | Route::Form
         | Route::Request
         | Route::RequestCopy
@@ -223,15 +247,19 @@ async fn request_of(
     };
     match body {
         Ok(body) => {
-            let mut response = data(StatusCode::OK, body);
-            if route == Route::RequestCopy {
-                let saved = HeaderValue::from_static("attachment; filename=\"sightline-copy.json\"");
-                response.headers_mut().insert(CONTENT_DISPOSITION, saved);
-            }
-            (Answer::Done, response)
+            let is_copy = route == Route::RequestCopy;
+            (Answer::Done, if is_copy { copy_file(body) } else { data(StatusCode::OK, body) })
         }
         Err(problem) => refused(&problem),
     }
+}
+
+/// A copy of a person's data, as a file to be saved.
+fn copy_file(body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = data(StatusCode::OK, body);
+    let saved = HeaderValue::from_static("attachment; filename=\"sightline-copy.json\"");
+    response.headers_mut().insert(CONTENT_DISPOSITION, saved);
+    response
 }
 
 /// The body of a request that is within its limits: rate, type, length, time.
@@ -328,8 +356,25 @@ fn page(
     response
 }
 
-fn style() -> Response<Full<Bytes>> {
-    respond(StatusCode::OK, "text/css; charset=utf-8", DATA_POLICY, page::STYLE.into())
+/// What the page loads. The two parts of the frame are asked for by a frame without an origin, which is another site's for the browser.
+fn asset(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
+    let (media_type, policy, body) = match request.uri().path() {
+        "/opt-out.js" => (SCRIPT, DATA_POLICY, page::SCRIPT),
+        "/opt-out-hash.js" => (SCRIPT, DATA_POLICY, page::HASH_SCRIPT),
+        "/opt-out/probe" => ("text/html; charset=utf-8", PROBE_POLICY, page::PROBE),
+        "/opt-out/probe.js" => (SCRIPT, DATA_POLICY, page::PROBE_SCRIPT),
+        PROBE_PICTURE => {
+            let seen = cookies::has_probe(request.headers(), request.uri().query().unwrap_or_default());
+            ("image/svg+xml", DATA_POLICY, if seen { PICTURE_WIDE } else { PICTURE_NARROW })
+        }
+        _ => ("text/css; charset=utf-8", DATA_POLICY, page::STYLE),
+    };
+    let mut response = respond(StatusCode::OK, media_type, policy, body.into());
+    if matches!(request.uri().path(), "/opt-out/probe.js" | PROBE_PICTURE) {
+        response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    }
+    response
 }
 
 fn description() -> Response<Full<Bytes>> {
@@ -381,7 +426,7 @@ fn respond(
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));

@@ -65,8 +65,10 @@ pub use key_file::KeyFileError;
 pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{FollowParts, FollowState, Following, Registry, RegistryError, follow};
 pub use requests::{RequestError, Requests};
-pub use service::{Handle, Parts, ServiceError, service, start};
-pub use settings::{App, Limits, ListSettings, RegistrySettings, RequestSettings, Settings, SettingsError};
+pub use service::{Handle, Kept, Parts, ServiceError, service, start};
+pub use settings::{
+    App, Limits, ListSettings, Operator, Policy, RegistrySettings, RequestSettings, Settings, SettingsError,
+};
 pub use standing::{Grant, Standing};
 
 /// Name of the browser's opt-out cookie. The tracker measures no hit that carries it with any value but an empty one.

@@ -66,8 +66,8 @@ labels! {
     Route {
         /// `GET /`, `GET /opt-out`.
         Page = "page",
-        /// The page's style sheet.
-        Style = "style",
+        /// What belongs to the page: style sheet, scripts, the frame that finds out about cookies.
+        Asset = "asset",
         /// `POST /opt-out`.
         Form = "form",
         /// `POST /v1/opt-outs`.

@@ -1,38 +1,61 @@
 //! The page's looks: templates, texts in two languages, and the words that a browser sent to choose between them.
 //!
-//! It owns `page/`: HTML with `{{key}}` (escaped) and `{{{key}}}` (HTML made here), and `en.texts` and `zh.texts` with the same keys. It
-//! must never put anything that a person typed into a page.
+//! It owns `page/`: HTML with `{{key}}` (escaped) and `{{{key}}}` (HTML made here), `en.texts` and `zh.texts` with the same keys, the style sheet and
+//! the scripts. It must never put anything that a person typed into a page, nor need a script for anything.
+//!
+//! | file | |
+//! |---|---|
+//! | `page.js` | reads the form, tells what the browser does with cookies of other sites |
+//! | `hash.js` | from an identifier to the digests that are sent in its place |
+//! | `probe.js` | runs in a frame without an origin, which stands for a page of another site |
+
+mod disclosed;
+mod fragments;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use event::identifier::{ArrivingForm, IdKind};
+use chrono::DateTime;
+use event::clock::UnixMs;
+use event::identifier::IdKind;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::api::rfc3339;
 use crate::cookies::Cookies;
-use crate::desk::{Desk, Done};
+use crate::desk::{Desk, DoneId};
 use crate::problem::Problem;
+use crate::receipt::Secret;
 use crate::registry::Status;
+use crate::requests::Request;
 
 /// The style sheet, served as a file of its own so that no inline style need be allowed.
 pub(crate) const STYLE: &str = include_str!("page/style.css");
 
+/// The page's script.
+pub(crate) const SCRIPT: &str = include_str!("page/page.js");
+/// What it hashes with.
+pub(crate) const HASH_SCRIPT: &str = include_str!("page/hash.js");
+/// The script of the frame that finds out about cookies.
+pub(crate) const PROBE_SCRIPT: &str = include_str!("page/probe.js");
+/// That frame.
+pub(crate) const PROBE: &str =
+    "<!doctype html><html lang=\"en\"><title>-</title><script src=\"/opt-out/probe.js\"></script>";
+
 const FRAME: &str = include_str!("page/frame.html");
 const HOME: &str = include_str!("page/home.html");
 const RECEIPT: &str = include_str!("page/receipt.html");
+const REQUEST: &str = include_str!("page/request.html");
 
-/// Kinds that a person can look up, in the order of the form. Cookie ids are the medium's, and the page's cookie does better.
-const KINDS: [IdKind; 9] = [
-    IdKind::Oaid,
-    IdKind::Idfa,
-    IdKind::Aaid,
-    IdKind::Imei,
-    IdKind::AndroidId,
-    IdKind::Mac,
-    IdKind::Idfv,
-    IdKind::Caid,
-    IdKind::OpenUdid,
+/// Kinds that a person can look up, in the order of the form, and how each looks. Cookie ids are the medium's, and the page's cookie does better.
+const KINDS: [(IdKind, &str); 9] = [
+    (IdKind::Oaid, "1fe9a970-efbb-29e0-0bdd-f5dbbf751ab5"),
+    (IdKind::Idfa, "3E0046F7-8BD4-4F3E-9F91-358B137D2BF0"),
+    (IdKind::Aaid, "7268ceb0-5411-4004-b7cb-bd1fee4b6277"),
+    (IdKind::Imei, "868049039501257"),
+    (IdKind::AndroidId, "a1b2c3d4e5f60718"),
+    (IdKind::Mac, "00:1A:2B:3C:4D:5E"),
+    (IdKind::Idfv, "3E0046F7-8BD4-4F3E-9F91-358B137D2BF0"),
+    (IdKind::Caid, "4f5e6a7b8c9d0e1f2a3b4c5d6e7f8091"),
+    (IdKind::OpenUdid, "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"),
 ];
 
 /// A language of the page.
@@ -83,7 +106,7 @@ impl Language {
         }
     }
 
-    fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::English => "en",
             Self::Chinese => "zh",
@@ -120,17 +143,35 @@ fn texts(file: &'static str) -> HashMap<&'static str, &'static str> {
 pub(crate) enum Notice<'a> {
     /// Key of a text.
     Done(&'static str),
+    /// Key of a text about what did not come about.
+    Failed(&'static str),
     /// What was wrong.
     Problem(&'a Problem),
+    /// A receipt that was asked after.
+    State(&'a Status),
+}
+
+/// What the page is to show.
+#[derive(Default)]
+pub(crate) struct View<'a> {
+    /// Above the forms.
+    pub(crate) notice: Option<Notice<'a>>,
+    /// The kind that was chosen before.
+    pub(crate) kind: Option<IdKind>,
+}
+
+/// A receipt as it is handed out, or shown once more.
+pub(crate) struct Shown<'a> {
+    /// Its state.
+    pub(crate) status: &'a Status,
+    /// Its secret, in the open.
+    pub(crate) secret: String,
+    /// What was done for each identifier.
+    pub(crate) ids: &'a [DoneId],
 }
 
 /// The page with its forms.
-pub(crate) fn home(
-    desk: &Desk,
-    language: Language,
-    cookies: &Cookies,
-    notice: Option<&Notice<'_>>,
-) -> String {
+pub(crate) fn home(desk: &Desk, language: Language, cookies: &Cookies, view: &View<'_>) -> String {
     let statuses: Vec<Status> = cookies
         .receipts
         .iter()
@@ -139,154 +180,106 @@ pub(crate) fn home(
         .collect();
     let body = render(HOME, language, |key| {
         Some(match key {
-            "notice" => notice.map_or_else(String::new, |notice| notice_html(language, notice)),
-            "browser" => browser_html(language, cookies.opted_out),
-            "kinds" => kinds_html(language),
-            "receipts" => receipts_html(language, &statuses),
+            "notice" => {
+                view.notice.as_ref().map_or_else(String::new, |notice| fragments::notice(language, notice))
+            }
+            "browser" => fragments::browser(language, cookies.opted_out),
+            "kinds" => fragments::kinds(language, view.kind),
+            "receipts" => fragments::receipts(language, &statuses),
+            "words" => WORDS.clone(),
+            "stored" => disclosed::stored(language, desk.kept.event_days),
+            "log" => disclosed::security_log(language, desk.kept.security_log_days),
+            "policy" => disclosed::policy(language, &desk.settings),
+            "rights" => fragments::rights(desk, language, cookies),
             "lang" => language.code().to_owned(),
             _ => return None,
         })
     });
-    frame(desk, language, true, &body)
+    frame(desk, language, &fragments::switch(language), &body)
 }
+
+/// The values that identify nobody, for the script: JSON, in lower case.
+static WORDS: LazyLock<String> = LazyLock::new(|| {
+    let mut words: Vec<String> = event::identifier::words_for_nothing().map(str::to_lowercase).collect();
+    words.sort_unstable();
+    words.dedup();
+    serde_json::to_string(&words).unwrap_or_default()
+});
 
 /// The page that hands out a receipt.
-pub(crate) fn receipt(desk: &Desk, language: Language, done: &Done) -> String {
+pub(crate) fn receipt(desk: &Desk, language: Language, shown: &Shown<'_>) -> String {
+    let number = shown.status.receipt.to_string();
+    let at = time(shown.status.opted_out_ms);
+    let policy = shown.status.policy_version.to_string();
+    let file = || {
+        let operator = desk.settings.operator.name_in(language);
+        let lines = [
+            language.text("title").to_owned(),
+            operator.unwrap_or_else(|| language.text("operator.unnamed")).to_owned(),
+            format!("{}: {number}", language.text("back.receipt")),
+            format!("{}: {}", language.text("back.secret"), shown.secret),
+            format!("{}: {at}", language.text("receipt.at")),
+            format!("{}: {policy}", language.text("receipt.policy")),
+            language.text("receipt.why").to_owned(),
+        ];
+        format!(
+            "data:text/plain;charset=utf-8,{}",
+            utf8_percent_encode(&(lines.join("\r\n") + "\r\n"), NON_ALPHANUMERIC)
+        )
+    };
     let body = render(RECEIPT, language, |key| {
         Some(match key {
-            "ids" => ids_html(language, done),
-            "receipt" => done.lodging.receipt.to_string(),
-            "secret" => done.lodging.secret.reveal(),
-            "at" => rfc3339(done.lodging.at_ms),
-            "policy" => done.lodging.policy_version.to_string(),
+            "ids" => fragments::ids(language, shown.ids),
+            "receipt" => number.clone(),
+            "secret" => shown.secret.clone(),
+            "at" => at.clone(),
+            "policy" => policy.clone(),
+            "download" => file(),
             "lang" => language.code().to_owned(),
             _ => return None,
         })
     });
-    // Choosing the other language here would lose the secret: the switch is left out.
-    frame(desk, language, false, &body)
+    frame(desk, language, &fragments::switch_of_receipt(language, shown), &body)
 }
 
-fn frame(desk: &Desk, language: Language, with_switch: bool, body: &str) -> String {
-    let operator = desk.settings.operator_name.trim();
+/// The page of a request for erasure or a copy: how far it is, and its receipt. `is_new`: it has just been taken.
+pub(crate) fn request(
+    desk: &Desk,
+    language: Language,
+    request: &Request,
+    secret: &Secret,
+    is_new: bool,
+) -> String {
+    let due = desk.requests.as_ref().map_or_else(String::new, |requests| requests.due(request).to_string());
+    let body = render(REQUEST, language, |key| {
+        Some(match key {
+            "state" => fragments::request_state(language, request),
+            "fetch" => fragments::fetch(language, request, secret),
+            "heading" if is_new => language.text("request.taken").to_owned(),
+            "heading" => language.text("request.title").to_owned(),
+            "receipt" => request.receipt.to_string(),
+            "secret" => secret.reveal(),
+            "at" => time(request.asked_ms),
+            "due" => due.clone(),
+            "lang" => language.code().to_owned(),
+            _ => return None,
+        })
+    });
+    frame(desk, language, &fragments::switch_of_request(language, request, secret), &body)
+}
+
+fn frame(desk: &Desk, language: Language, switch: &str, body: &str) -> String {
+    let operator = &desk.settings.operator;
     render(FRAME, language, |key| {
         Some(match key {
             "tag" => language.tag().to_owned(),
             "body" => body.to_owned(),
-            "operator" if operator.is_empty() => language.text("operator.unnamed").to_owned(),
-            "operator" => operator.to_owned(),
-            "contact" => desk.settings.operator_contact.trim().to_owned(),
-            "switch" if with_switch => switch_html(language),
-            "switch" => String::new(),
+            "operator" => disclosed::operator(language, operator),
+            "imprint" => disclosed::imprint(language, operator),
+            "switch" => switch.to_owned(),
             _ => return None,
         })
     })
-}
-
-fn switch_html(language: Language) -> String {
-    let link = |other: Language, name: &str| {
-        let current = if other == language { " aria-current=\"true\"" } else { "" };
-        let (code, tag) = (other.code(), other.tag());
-        format!("<a href=\"/opt-out?lang={code}\" lang=\"{tag}\" hreflang=\"{tag}\"{current}>{name}</a>")
-    };
-    let label = escape(language.text("language"));
-    let (chinese, english) = (link(Language::Chinese, "中文"), link(Language::English, "English"));
-    format!("<nav aria-label=\"{label}\">{chinese} {english}</nav>")
-}
-
-fn notice_html(language: Language, notice: &Notice<'_>) -> String {
-    match notice {
-        Notice::Done(key) => format!("<p class=\"done\" role=\"status\">{}</p>", escape(language.text(key))),
-        Notice::Problem(problem) => {
-            let text = match problem {
-                Problem::BadIds(ids) => ids.first().map_or("bad_id", |bad| bad.reason()),
-                other => other.code(),
-            };
-            let key = format!("problem.{text}");
-            format!("<p class=\"problem\" role=\"alert\">{}</p>", escape(language.text(&key)))
-        }
-    }
-}
-
-fn browser_html(language: Language, opted_out: bool) -> String {
-    let (state, action, button) = if opted_out {
-        ("browser.is_out", "browser_in", "browser.opt_in")
-    } else {
-        ("browser.is_in", "browser_out", "browser.opt_out")
-    };
-    format!(
-        "<p class=\"state\">{}</p>\n<button name=\"action\" value=\"{action}\">{}</button>",
-        escape(language.text(state)),
-        escape(language.text(button))
-    )
-}
-
-fn kinds_html(language: Language) -> String {
-    let option = |kind: IdKind| {
-        let key = format!("kind.{}", kind.name());
-        format!("<option value=\"{}\">{}</option>", kind.name(), escape(language.text(&key)))
-    };
-    KINDS.into_iter().map(option).collect()
-}
-
-/// The receipts that this browser holds, each with a button.
-fn receipts_html(language: Language, statuses: &[Status]) -> String {
-    if statuses.is_empty() {
-        return String::new();
-    }
-    let mut html = format!("<h3>{}</h3>\n<ul class=\"receipts\">\n", escape(language.text("back.mine")));
-    for status in statuses {
-        let (key, at_ms) = match status.opted_in_ms {
-            Some(at_ms) => ("back.was_taken_back", at_ms),
-            None => ("back.holds_since", status.opted_out_ms),
-        };
-        let _ = write!(
-            html,
-            "<li><code>{}</code> {} {}",
-            status.receipt,
-            escape(language.text(key)),
-            rfc3339(at_ms)
-        );
-        if status.opted_in_ms.is_none() {
-            let (code, button) = (language.code(), escape(language.text("back.button")));
-            let _ = write!(
-                html,
-                "<form method=\"post\" action=\"/opt-out\"><input type=\"hidden\" name=\"lang\" value=\"{code}\">\
-                 <input type=\"hidden\" name=\"receipt\" value=\"{receipt}\">\
-                 <button name=\"action\" value=\"receipt\" aria-label=\"{button} {receipt}\">{button}</button></form>",
-                receipt = status.receipt
-            );
-        }
-        html.push_str("</li>\n");
-    }
-    html + "</ul>"
-}
-
-/// What was done for each identifier: by its kind, never by its value.
-fn ids_html(language: Language, done: &Done) -> String {
-    let names = |forms: &[ArrivingForm]| {
-        let names: Vec<_> =
-            forms.iter().map(|form| escape(language.text(&format!("form.{}", form.name())))).collect();
-        names.join(language.text("list.comma"))
-    };
-    let mut html = String::new();
-    for id in &done.ids {
-        let kind = escape(language.text(&format!("kind.{}", id.kind.name())));
-        let _ = write!(
-            html,
-            "<dt>{kind}</dt><dd>{} {}</dd>",
-            escape(language.text("receipt.covered")),
-            names(&id.covered)
-        );
-        if !id.uncovered.is_empty() {
-            let label = escape(language.text("receipt.not_covered"));
-            let _ = write!(html, "<dd class=\"problem\">{label} {}</dd>", names(&id.uncovered));
-            if id.ambiguous {
-                let _ = write!(html, "<dd>{}</dd>", escape(language.text("receipt.ambiguous")));
-            }
-        }
-    }
-    html
 }
 
 /// Fills a template: `{{key}}` escaped, `{{{key}}}` as it is. What `value` does not know is a text.
@@ -302,6 +295,12 @@ fn render(template: &str, language: Language, value: impl Fn(&str) -> Option<Str
         rest = after;
     }
     html + rest
+}
+
+/// A moment as people read it, UTC.
+fn time(at_ms: UnixMs) -> String {
+    DateTime::from_timestamp_millis(at_ms)
+        .map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 fn escape(text: &str) -> String {

@@ -26,14 +26,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, rfc3339};
-use crate::cookies;
+use crate::cookies::{self, Cookies};
 use crate::desk::Desk;
 use crate::metrics::{Asked, IdResult, Proved};
 use crate::origin;
 use crate::problem::{BadId, Problem};
 use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
-use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, State};
+use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, State, Submitted};
 
 /// Copies that are read and sent at the same time; each may be held in memory whole. Others wait, as long as a request may wait for the disk.
 const COPIES_SENT_MAX: usize = 2;
@@ -139,11 +139,7 @@ pub(crate) async fn ask(
     let by_browser = proof == Proof::Browser;
     let own_requests = requests.clone();
     let submitted = patient(desk, move || own_requests.submit(kind, proof, keys)).await?;
-    let asked = match kind {
-        Kind::Erasure => Asked::Erasure,
-        Kind::Copy => Asked::Copy,
-    };
-    desk.metrics.person(asked, proved);
+    desk.metrics.person(asked(kind), proved);
     let mut told = told(&requests, &submitted.request);
     told.secret = Some(submitted.secret.reveal());
     let opted_out = opt_out.is_some();
@@ -166,7 +162,12 @@ pub(crate) fn state(desk: &Desk, receipt: &str, headers: &HeaderMap) -> Result<A
 pub(crate) async fn copy(desk: &Desk, receipt: &str, headers: &HeaderMap) -> Result<Vec<u8>, Problem> {
     let requests = desk.requests.as_ref().ok_or(Problem::NotOffered)?;
     let request = held(requests, receipt, headers)?;
-    let until_ms = requests.copy_until_ms(&request).ok_or(Problem::NoCopy)?;
+    copy_of(desk, requests, &request).await
+}
+
+/// The file of a copy.
+pub(crate) async fn copy_of(desk: &Desk, requests: &Requests, request: &Request) -> Result<Vec<u8>, Problem> {
+    let until_ms = requests.copy_until_ms(request).ok_or(Problem::NoCopy)?;
     if desk.now_ms() >= until_ms {
         return Err(Problem::NoCopy);
     }
@@ -202,9 +203,40 @@ fn held(requests: &Requests, receipt: &str, headers: &HeaderMap) -> Result<Reque
     requests.of_holder(receipt, &secret).filter(|_| is_one).ok_or(Problem::UnknownReceipt)
 }
 
+/// What this browser asks for on the page, by the id cookie that the tracker gave it.
+pub(crate) async fn ask_as_browser(desk: &Desk, kind: Kind, cookies: &Cookies) -> Result<Submitted, Problem> {
+    let requests = desk.requests.clone().ok_or(Problem::NotOffered)?;
+    let value = own_id_of(desk, cookies).ok_or(Problem::NoProof)?;
+    let id = IdAsked { kind: IdKind::Cookie.name().into(), value: value.into(), version: None };
+    let keys = keys(desk, &[id])?;
+    let submitted = patient(desk, move || requests.submit(kind, Proof::Browser, keys)).await?;
+    desk.metrics.person(asked(kind), Proved::Browser);
+    Ok(submitted)
+}
+
+/// A request that is asked after on the page, and the day at whose end it has to be answered.
+pub(crate) fn find(desk: &Desk, receipt: ReceiptId, secret: &Secret) -> Result<Request, Problem> {
+    let requests = desk.requests.as_ref().ok_or(Problem::NotOffered)?;
+    requests.of_holder(receipt, secret).ok_or(Problem::UnknownReceipt)
+}
+
 /// The id that the tracker gave this browser, if it brought it and it is one of ours.
+pub(crate) fn own_id_of<'c>(desk: &Desk, cookies: &'c Cookies) -> Option<&'c str> {
+    let ours = cookies.ids.iter().find(|id| id_cookie::is_ours(id, &desk.keys));
+    ours.and_then(|id| std::str::from_utf8(id).ok())
+}
+
+fn asked(kind: Kind) -> Asked {
+    match kind {
+        Kind::Erasure => Asked::Erasure,
+        Kind::Copy => Asked::Copy,
+    }
+}
+
+/// The same of the headers.
 fn own_id(desk: &Desk, headers: &HeaderMap) -> Option<String> {
-    let ids = headers.get_all(COOKIE).iter().filter_map(|line| id_cookie::find(HeaderValue::as_bytes(line)));
+    let ids =
+        headers.get_all(COOKIE).iter().flat_map(|line| id_cookie::find_all(HeaderValue::as_bytes(line)));
     let mut ours = ids.filter(|id| id_cookie::is_ours(id, &desk.keys));
     ours.next().and_then(|id| String::from_utf8(id.to_vec()).ok())
 }

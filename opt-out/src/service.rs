@@ -50,6 +50,17 @@ pub struct Parts {
     pub clock: Clock,
     /// Where it is noted that a request came and how it was answered; nothing of what it said.
     pub security: SecurityLog,
+    /// How long things are kept: the page says it.
+    pub kept: Kept,
+}
+
+/// How long things are kept, days.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// An event in the store.
+    pub event_days: u16,
+    /// The security log; `None` where there is none.
+    pub security_log_days: Option<u16>,
 }
 
 /// Why the service cannot start.

@@ -3,6 +3,8 @@
 //! It owns what can be set and what is allowed ([`Settings::check`]): a value outside is refused, never brought into its range. It must
 //! never read a file or the environment.
 
+mod operator;
+
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use crate::address::Cidr;
 use crate::apps::Apps;
 use crate::key_file::KeyFileError;
 use crate::record::AppName;
+
+pub use operator::{Operator, Policy};
 
 /// Longest time that a setting may give, seconds: a day.
 const SECONDS_MAX: u64 = 24 * 3_600;
@@ -57,12 +61,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Address and port of the same with TLS, beside `listen`; `[tls]` names the certificate. Port 0 takes a free one. Default: none.
     pub listen_tls: Option<SocketAddr>,
-    /// Who runs this installation, as the page names it. Default: none, the page says "the operator of this service".
-    pub operator_name: String,
-    /// Where a person can turn to: a telephone number, an address, a mail address. Shown on the page. Default: none, nothing is shown.
-    pub operator_contact: String,
     /// Version of the privacy policy that the page stands for; written into every receipt. Raise it when the policy changes. Default 1.
     pub policy_version: u16,
+    /// Versions of the privacy policy, which the page lists. The highest is `policy_version`. Default: the program's own first.
+    pub policy: Vec<Policy>,
+    /// Who runs this installation, as the page names it.
+    pub operator: Operator,
     /// `Domain` of the cookies, where page and tracker are hosts of one domain: `example.com` serves both `www` and `t`. Default: none, the
     /// page's own host, on whatever port.
     pub cookie_domain: Option<String>,
@@ -96,9 +100,9 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             listen_tls: None,
-            operator_name: String::new(),
-            operator_contact: String::new(),
             policy_version: 1,
+            policy: Vec::new(),
+            operator: Operator::default(),
             cookie_domain: None,
             public_origins: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -165,6 +169,8 @@ impl Settings {
                 self.heartbeat_urls.len()
             ));
         }
+        self.check_operator()?;
+        self.check_policy()?;
         self.check_apps()?;
         self.limits.check()?;
         self.registry.check()?;
@@ -540,6 +546,64 @@ mod tests {
             let error = serde_json::from_str::<Settings>(text).unwrap().check().expect_err(text);
             assert_eq!(error.key, key, "{text}");
             assert!(error.problem.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn whoever_shows_the_page_to_others_has_to_name_himself_and_what_changed() {
+        for (text, key, said) in [
+            (r#"{"listen":"0.0.0.0:8081"}"#, "opt_out.operator.name", "listens on 0.0.0.0:8081"),
+            (r#"{"listen_tls":"[::]:443"}"#, "opt_out.operator.name", "listens on [::]:443"),
+            (
+                r#"{"listen":"10.0.0.1:80","operator":{"name":" "}}"#,
+                "opt_out.operator.name",
+                "set name in [opt_out.operator]",
+            ),
+            (
+                r#"{"public_origins":["https://p.example.com"]}"#,
+                "opt_out.operator.name",
+                "browsers know the page as https://p.example.com",
+            ),
+            (
+                r#"{"operator":{"privacy_url":"javascript:alert(1)"}}"#,
+                "opt_out.operator.privacy_url",
+                "begin with https",
+            ),
+            (
+                r#"{"policy_version":2}"#,
+                "opt_out.policy_version",
+                "the newest version that is described, which is 1",
+            ),
+            (
+                r#"{"policy":[{"version":1,"date":"22.11.2026","changes":"a"}]}"#,
+                "opt_out.policy.0.date",
+                "\"2026-11-22\"",
+            ),
+            (
+                r#"{"policy":[{"version":1,"date":"2026-11-22","changes":" "}]}"#,
+                "opt_out.policy.0.changes",
+                "is empty",
+            ),
+            (
+                r#"{"policy_version":1,"policy":[{"version":1,"date":"2026-11-22","changes":"a"},{"version":1,"date":"2026-11-22","changes":"a"}]}"#,
+                "opt_out.policy.1.version",
+                "not above",
+            ),
+        ] {
+            let error = serde_json::from_str::<Settings>(text).unwrap().check().expect_err(text);
+            assert_eq!(error.key, key, "{text}");
+            assert!(error.problem.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_operator_with_a_name_may_listen_anywhere() {
+        for text in [
+            r#"{"listen":"0.0.0.0:8081","operator":{"name":"A Ltd"}}"#,
+            r#"{"listen":"[::1]:8081","listen_tls":"127.0.0.2:443"}"#,
+            r#"{"policy_version":3,"policy":[{"version":1,"date":"2026-11-22","changes":"a"},{"version":3,"date":"2027-01-01","changes":"b","changes_zh":"乙"}]}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Settings>(text).unwrap().check(), Ok(()), "{text}");
         }
     }
 

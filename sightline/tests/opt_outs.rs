@@ -196,7 +196,7 @@ fn the_browsers_cookie_opts_out_this_browser_whatever_identifier_comes_with_it()
         "another site's page opts nobody out"
     );
     let answer = form("browser_out", &[own_page]);
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.status, 303, "{}", answer.text());
     let set = answer.header("set-cookie").expect("a cookie").to_owned();
     for part in ["SameSite=None", "Secure", "Path=/"] {
         assert!(set.contains(part), "{part} is missing: {set}");

@@ -172,7 +172,8 @@ fn fields() -> Json {
     let mut fields = Map::new();
     for (name, field, meaning) in SHOWN {
         let note = FIELDS.iter().find(|note| note.name == field);
-        let (purpose, retention) = note.map_or(("", ""), |note| (note.purpose, note.retention));
+        let (purpose, retention) =
+            note.map_or(("", ""), |note| (note.purpose.en, note.retention.described().en));
         let told = json!({"meaning": meaning, "kept_for": purpose, "kept_how_long": retention});
         fields.insert(name.to_owned(), told);
     }

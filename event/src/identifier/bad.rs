@@ -160,6 +160,14 @@ pub(super) fn of_raw(value: &[u8]) -> Option<Unusable> {
     TABLE.words.contains(lower.as_slice()).then_some(Unusable::Bad)
 }
 
+/// The values and names of macros in the file.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    FILE.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut columns = line.split('\t');
+        columns.next().filter(|kind| matches!(*kind, "value" | "macro")).and_then(|_| columns.next())
+    })
+}
+
 /// Whether a value is one character over and over, and long enough to stand for an identifier.
 fn is_repeated(value: &[u8]) -> bool {
     match value {

@@ -22,6 +22,7 @@
 //!
 //! A UUID whose dashes somebody took out looks like an MD5 and is taken for one: it goes with the UUID, and the UUID with it.
 
+use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -48,9 +49,29 @@ pub enum ArrivingForm {
     MacOtherSeparators,
     /// An OAID in another letter case than the one that was hashed.
     OaidOtherCase,
+    /// A UUID whose dashes somebody took out, where a digest belongs. Only of what was hashed before it was lodged ([`lodge_hashed`]): to cover it, the
+    /// identifier itself would have to be sent.
+    RawWithoutDashes,
 }
 
 impl ArrivingForm {
+    /// Every form, in the order of what is told.
+    pub const ALL: [Self; 8] = [
+        Self::Raw,
+        Self::Md5,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha256OfMd5,
+        Self::MacOtherSeparators,
+        Self::OaidOtherCase,
+        Self::RawWithoutDashes,
+    ];
+
+    /// The form of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.name() == name)
+    }
+
     /// The name in the opt-out API.
     pub fn name(self) -> &'static str {
         match self {
@@ -61,6 +82,7 @@ impl ArrivingForm {
             Self::Sha256OfMd5 => "sha256_of_md5",
             Self::MacOtherSeparators => "mac_other_separators",
             Self::OaidOtherCase => "oaid_other_case",
+            Self::RawWithoutDashes => "raw_without_dashes",
         }
     }
 }
@@ -102,6 +124,60 @@ pub fn lodge(kind: IdKind, value: &[u8], keys: &KeyRing) -> Result<Lodged, Lodge
         }
     })?;
     Ok(finish(kind, &readings, hashes))
+}
+
+/// The digests of one canonical raw text, made where the identifier is: the page makes them so that it need not send the identifier.
+pub struct TextDigests {
+    /// MD5.
+    pub md5: [u8; 16],
+    /// SHA-1.
+    pub sha1: [u8; 20],
+    /// SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// Most canonical texts of one identifier: an OAID as it is, in lower and upper case, and without its dashes.
+pub const TEXTS_MAX: usize = 8;
+
+/// Every opt-out hash that can be derived from the digests of all canonical raw texts of one identifier. What [`lodge`] makes of the identifier
+/// itself, but for one form.
+///
+/// # Errors
+/// When a digest is one of those that many devices send, or there are no digests, or too many.
+pub fn lodge_hashed(kind: IdKind, texts: &[TextDigests], keys: &KeyRing) -> Result<Lodged, LodgeError> {
+    if texts.is_empty() || texts.len() > TEXTS_MAX {
+        return Err(LodgeError::Malformed(kind));
+    }
+    let mut hashes: SmallVec<[OptOutHash; 8]> = SmallVec::new();
+    let mut sink = |id: &Canonical<'_>, _: Option<&[u8]>| {
+        let hash = keys.opt_out_hash(id);
+        if !hashes.contains(&hash) {
+            hashes.push(hash);
+        }
+    };
+    let mut lodging = Lodging { sink: &mut sink, version: None, readings: SmallVec::new(), is_bad: false };
+    for text in texts {
+        for kind in spaces(&kind) {
+            lodging.digests(*kind, &text.md5, &text.sha1, &text.sha256);
+        }
+    }
+    if lodging.is_bad {
+        return Err(LodgeError::Bad);
+    }
+    let mut lodged = finish(kind, &SmallVec::from_iter([RAW]), hashes);
+    if matches!(kind, IdKind::Aaid | IdKind::Idfa | IdKind::Idfv) {
+        lodged.uncovered.push(ArrivingForm::RawWithoutDashes);
+    }
+    Ok(lodged)
+}
+
+/// The key spaces of a kind. Nobody can see how a digest of a MAC was written, and which of the two a medium hashed does not always stand in the
+/// field that it belongs to: both are tried.
+fn spaces(kind: &IdKind) -> &[IdKind] {
+    match kind {
+        IdKind::Mac | IdKind::MacColons => &[IdKind::Mac, IdKind::MacColons],
+        _ => std::slice::from_ref(kind),
+    }
 }
 
 /// Every key that a device with this identifier can have in what is stored, under every epoch whose key is still here: what an erasure or a
@@ -147,9 +223,12 @@ fn derive(kind: IdKind, value: &[u8], sink: Sink<'_>) -> Result<Readings, LodgeE
     if typed.len() > bytes_max {
         return Err(LodgeError::Malformed(kind));
     }
-    // People copy an IMEI from a settings page or a box, where it is set in groups.
+    // People copy an IMEI from a settings page or a box, where it is set in groups. What holds letters is none, and no digest either with its dashes.
+    let is_grouped = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
     let bare: SmallVec<[u8; 64]> = match kind {
-        IdKind::Imei => typed.iter().copied().filter(|byte| !matches!(byte, b' ' | b'-')).collect(),
+        IdKind::Imei if typed.iter().all(is_grouped) => {
+            typed.iter().copied().filter(|byte| !matches!(byte, b' ' | b'-')).collect()
+        }
         _ => SmallVec::from_slice(typed),
     };
     // An app lodges what media send: the CAIDs of two versions. An opt-out holds whatever the version.
@@ -206,10 +285,9 @@ impl Lodging<'_> {
         match kind {
             IdKind::Mac | IdKind::MacColons => {
                 let pairs: Vec<&[u8]> = bytes.chunks(2).collect();
-                // Which of the two a medium hashed does not always stand in the field that it belongs to.
-                for kind in [IdKind::Mac, IdKind::MacColons] {
-                    self.raw_text(kind, bytes);
-                    self.raw_text(kind, &pairs.join(&b':'));
+                for kind in spaces(&kind) {
+                    self.raw_text(*kind, bytes);
+                    self.raw_text(*kind, &pairs.join(&b':'));
                 }
             }
             IdKind::Imei => {
@@ -251,9 +329,13 @@ impl Lodging<'_> {
 
     /// Every digest of one canonical raw text.
     fn raw_text(&mut self, kind: IdKind, text: &[u8]) {
-        self.md5(&canonical::md5_of(kind, text));
-        self.digest_in_either_field(&Canonical::new(kind, Form::Sha1, &Sha1::digest(text)));
-        self.digest_in_either_field(&Canonical::new(kind, Form::Sha256, &Sha256::digest(text)));
+        self.digests(kind, &Md5::digest(text), &Sha1::digest(text), &Sha256::digest(text));
+    }
+
+    fn digests(&mut self, kind: IdKind, md5: &[u8], sha1: &[u8], sha256: &[u8]) {
+        self.md5(&Canonical::new(kind, Form::Md5, md5));
+        self.digest_in_either_field(&Canonical::new(kind, Form::Sha1, sha1));
+        self.digest_in_either_field(&Canonical::new(kind, Form::Sha256, sha256));
     }
 
     /// An MD5 and the SHA-256 of its hex.
@@ -278,13 +360,8 @@ impl Lodging<'_> {
         if kind == IdKind::Cookie {
             return;
         }
-        // Nobody can see how a lodged digest of a MAC was written: both spaces are tried.
-        let kinds: &[IdKind] = match kind {
-            IdKind::Mac | IdKind::MacColons => &[IdKind::Mac, IdKind::MacColons],
-            _ => &[kind],
-        };
         let Some(form) = canonical::digest(kind, value).map(|id| id.form()) else { return };
-        for id in kinds.iter().filter_map(|kind| canonical::digest(*kind, value)) {
+        for id in spaces(&kind).iter().filter_map(|kind| canonical::digest(*kind, value)) {
             match form {
                 Form::Md5 => self.md5(&id),
                 Form::Sha1 | Form::Sha256 => self.digest_in_either_field(&id),
@@ -312,6 +389,7 @@ fn finish(kind: IdKind, readings: &Readings, hashes: SmallVec<[OptOutHash; 8]>) 
     let applies = |form: &ArrivingForm| match form {
         ArrivingForm::MacOtherSeparators => matches!(kind, IdKind::Mac | IdKind::MacColons),
         ArrivingForm::OaidOtherCase => kind == IdKind::Oaid,
+        ArrivingForm::RawWithoutDashes => false,
         ArrivingForm::Raw
         | ArrivingForm::Md5
         | ArrivingForm::Sha1

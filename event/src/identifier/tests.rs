@@ -682,7 +682,10 @@ fn what_identifies_nobody_cannot_be_lodged() {
             assert_eq!(lodge(kind, long.as_bytes(), &keys()).err(), Some(LodgeError::Malformed(kind)));
         }
     }
-    assert_eq!(lodge(IdKind::Imei, b"12345", &keys()).err(), Some(LodgeError::Malformed(IdKind::Imei)));
+    for wrong in ["12345", "7c0a1b2c-3d4e-4f50-8a1b-2c3d4e5f6071"] {
+        let refused = lodge(IdKind::Imei, wrong.as_bytes(), &keys()).err();
+        assert_eq!(refused, Some(LodgeError::Malformed(IdKind::Imei)), "{wrong}");
+    }
     let message = LodgeError::Malformed(IdKind::Imei).to_string();
     assert_eq!(message, "neither a imei nor its MD5, SHA-1 or SHA-256 in hex");
 }

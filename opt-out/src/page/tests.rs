@@ -2,7 +2,7 @@
 
 use super::*;
 
-const TEMPLATES: [&str; 3] = [FRAME, HOME, RECEIPT];
+const TEMPLATES: [&str; 4] = [FRAME, HOME, RECEIPT, REQUEST];
 
 #[test]
 fn both_languages_have_the_same_keys_and_every_line_is_read() {
@@ -22,9 +22,10 @@ fn both_languages_have_the_same_keys_and_every_line_is_read() {
 #[test]
 fn every_placeholder_has_a_value_or_a_text() {
     /// What the functions of this module fill in.
-    const VALUES: [&str; 16] = [
+    const VALUES: [&str; 24] = [
         "notice", "browser", "kinds", "receipts", "lang", "ids", "receipt", "secret", "at", "policy", "tag",
-        "body", "operator", "contact", "switch", "lang",
+        "body", "operator", "imprint", "switch", "words", "stored", "rights", "download", "state", "fetch",
+        "heading", "due", "log",
     ];
     let texts = texts(include_str!("en.texts"));
     let mut seen = 0;
@@ -36,8 +37,10 @@ fn every_placeholder_has_a_value_or_a_text() {
         }
     }
     assert!(seen > 40);
-    for kind in KINDS {
-        assert!(texts.contains_key(format!("kind.{}", kind.name()).as_str()), "{}", kind.name());
+    let kinds = KINDS.map(|(kind, _)| format!("kind.{}", kind.name()));
+    let forms = event::identifier::ArrivingForm::ALL.map(|form| format!("form.{}", form.name()));
+    for key in kinds.iter().chain(&forms) {
+        assert!(texts.contains_key(key.as_str()), "{key}");
     }
 }
 
@@ -51,9 +54,11 @@ fn values_are_escaped_and_templates_have_no_script() {
     assert_eq!(html, "<p title=\"&lt;&quot;&#39;&amp;&gt;\"><b></b>Opt out of ad measurement</p>");
     for template in TEMPLATES {
         assert!(
-            !template.contains("<script") && !template.contains("style=") && !template.contains(" on"),
+            !template.contains("style=") && !template.contains(" on") && !template.contains("<style"),
             "for the policy"
         );
+        let scripts = template.matches("<script").count();
+        assert_eq!(template.matches("<script type=\"module\" src=\"/").count(), scripts, "none inline");
     }
 }
 
@@ -95,9 +100,19 @@ fn the_colours_have_the_contrast_that_the_style_sheet_claims() {
             ("paper", "text"),
             ("paper", "quiet"),
             ("paper", "act"),
+            ("paper", "act-over"),
             ("act", "act-text"),
+            ("act-over", "act-text"),
             ("paper", "good"),
             ("paper", "bad"),
+            ("ground", "text"),
+            ("ground", "quiet"),
+            ("ground", "act"),
+            ("ground", "good"),
+            ("ground", "bad"),
+            ("good-paper", "good"),
+            ("bad-paper", "bad"),
+            ("note-paper", "note"),
         ] {
             let ratio = contrast(theme[on], theme[of]);
             assert!(ratio >= 7.0, "{of} on {on}: {ratio:.1} to 1");
@@ -116,4 +131,12 @@ fn contrast(a: &str, b: &str) -> f64 {
     };
     let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
     a.max(b) / a.min(b)
+}
+
+#[test]
+fn the_built_in_policy_ends_with_the_version_in_force() {
+    let versions = disclosed::built_in();
+    assert_eq!(versions.last().map(|policy| policy.version), Some(crate::Settings::default().policy_version));
+    let settings = crate::Settings { policy: versions, ..crate::Settings::default() };
+    assert_eq!(settings.check(), Ok(()));
 }

@@ -4,7 +4,10 @@ mod cluster;
 mod kafka;
 mod openapi;
 mod outage;
+#[cfg(test)]
 mod page;
+#[cfg(test)]
+mod page_hash;
 mod persons;
 mod proof;
 mod service;

@@ -487,7 +487,7 @@ fn when_the_journal_refuses_nothing_is_promised_and_the_cookie_still_works() {
     let cookie = role.submit(&[("sec-fetch-site", "same-origin")], "action=browser_out&lang=en");
     assert_eq!(
         (cookie.status, cookie.cookie("sightline_opt_out").unwrap().0.as_str()),
-        (200, "sightline_opt_out=1")
+        (303, "sightline_opt_out=1")
     );
 }
 

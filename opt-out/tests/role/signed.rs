@@ -292,6 +292,7 @@ fn a_service_does_not_start_without_its_apps_keys() {
             keys: keys(),
             clock,
             security: security_log::SecurityLog::off(),
+            kept: crate::support::KEPT,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let error = opt_out::start(parts, listener).err().expect("refused").to_string();

@@ -18,6 +18,9 @@ use serde_json::Value;
 /// Longest wait for anything in these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What the page is to say.
+pub(crate) const KEPT: opt_out::Kept = opt_out::Kept { event_days: 190, security_log_days: Some(200) };
+
 /// 2026-11-21T10:00:00Z.
 pub(crate) const NOW_MS: i64 = 1_795_255_200_000;
 
@@ -88,6 +91,7 @@ impl Role {
             keys: Arc::clone(&keys),
             clock: clock.clone(),
             security: security_log::SecurityLog::off(),
+            kept: KEPT,
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let handle = opt_out::start(parts, listener).expect("the service starts");

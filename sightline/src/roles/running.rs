@@ -404,6 +404,7 @@ fn start_page(
 ) -> anyhow::Result<opt_out::Handle> {
     let settings = ground.config.opt_out.clone();
     let listeners = listeners(ground, "opt_out", settings.listen, settings.listen_tls)?;
+    let log = &ground.config.security_log;
     let parts = opt_out::Parts {
         settings,
         registry,
@@ -411,6 +412,10 @@ fn start_page(
         keys: Arc::clone(&ground.keys),
         clock: ground.clock.clone(),
         security: ground.security.clone(),
+        kept: opt_out::Kept {
+            event_days: ground.config.reports.retention_days,
+            security_log_days: log.enabled.then_some(log.retention_days),
+        },
     };
     opt_out::start(parts, listeners).context("cannot start the opt-out page")
 }

@@ -31,6 +31,23 @@ pub(crate) struct Browser {
 #[derive(Clone, Debug)]
 pub(crate) struct Element(String);
 
+/// How a browser is set up. `..Setup::default()` leaves the rest as it is delivered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Setup<'a> {
+    /// Replaces the user agent.
+    pub(crate) agent: Option<&'a str>,
+    /// What it asks pages for (`zh-CN`). Default: `en-US`.
+    pub(crate) language: Option<&'a str>,
+    /// More switches on Chromium's command line.
+    pub(crate) switches: &'a [&'a str],
+    /// Whether cookies of other sites are blocked.
+    pub(crate) blocks_third_party_cookies: bool,
+    /// Whether scripts are blocked.
+    pub(crate) blocks_scripts: bool,
+    /// Whether [`Browser::requests`] is kept.
+    pub(crate) keeps_requests: bool,
+}
+
 impl Browser {
     /// Starts one. `agent` replaces the user agent; `language` is what it asks pages for (`zh-CN`).
     pub(crate) fn start(agent: Option<&str>, language: &str) -> Self {
@@ -39,6 +56,11 @@ impl Browser {
 
     /// As [`start`](Self::start), with more switches on Chromium's command line.
     pub(crate) fn start_with(agent: Option<&str>, language: &str, switches: &[&str]) -> Self {
+        Self::start_as(&Setup { agent, language: Some(language), switches, ..Setup::default() })
+    }
+
+    /// Starts one that is set up in its own way.
+    pub(crate) fn start_as(setup: &Setup<'_>) -> Self {
         let chromium = program(&["chromium", "google-chrome"]);
         let chromedriver = program(&["chromedriver"]);
         let profile = tempfile::tempdir().expect("a folder");
@@ -56,7 +78,7 @@ impl Browser {
         let address = driver_address(&log);
         let connection = Connection::open(address).expect("chromedriver answers");
         let mut browser = Self { connection, session: String::new(), driver, profile };
-        browser.begin_session(&chromium, agent, language, switches);
+        browser.begin_session(&chromium, setup);
         browser
     }
 
@@ -148,7 +170,28 @@ impl Browser {
         self.command("POST", "window/rect", &json!({"width": width, "height": height}));
     }
 
-    fn begin_session(&mut self, chromium: &Path, agent: Option<&str>, language: &str, switches: &[&str]) {
+    /// What the page asked for since the last look at it: method, URL, headers and body of each request, as JSON of Chromium's own protocol.
+    pub(crate) fn requests(&mut self) -> Vec<Value> {
+        let lines = self.command("POST", "se/log", &json!({"type": "performance"}));
+        let lines = lines.as_array().expect("lines").iter().filter_map(|line| line["message"].as_str());
+        let messages = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        // Redirects and extra headers are messages of their own.
+        let names =
+            ["Network.requestWillBeSent", "Network.requestWillBeSentExtraInfo", "Network.webSocketCreated"];
+        messages
+            .map(|message| message["message"].clone())
+            .filter(|message| message["method"].as_str().is_some_and(|name| names.contains(&name)))
+            .map(|message| message["params"].clone())
+            .collect()
+    }
+
+    /// A command of Chromium's own protocol.
+    pub(crate) fn devtools(&mut self, method: &str, parameters: &Value) -> Value {
+        self.command("POST", "goog/cdp/execute", &json!({"cmd": method, "params": parameters}))
+    }
+
+    fn begin_session(&mut self, chromium: &Path, setup: &Setup<'_>) {
+        let language = setup.language.unwrap_or("en-US");
         let profile = self.profile.path().join("profile");
         let mut arguments = [
             "--headless",
@@ -165,16 +208,23 @@ impl Browser {
         .to_vec();
         arguments.push(format!("--user-data-dir={}", profile.display()));
         arguments.push(format!("--accept-lang={language}"));
-        arguments.extend(switches.iter().map(|switch| (*switch).to_owned()));
-        arguments.extend(agent.map(|agent| format!("--user-agent={agent}")));
+        arguments.extend(setup.switches.iter().map(|switch| (*switch).to_owned()));
+        arguments.extend(setup.agent.map(|agent| format!("--user-agent={agent}")));
+        // Where a browser blocks cookies of other sites (1), the opt-out page says what it cannot reach.
+        let cookies = u8::from(setup.blocks_third_party_cookies);
+        let mut preferences =
+            json!({"intl.accept_languages": language, "profile.cookie_controls_mode": cookies});
+        if setup.blocks_scripts {
+            preferences["profile.managed_default_content_settings.javascript"] = json!(2);
+        }
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": {
                 "binary": chromium,
                 "args": arguments,
-                // 0: cookies of other sites are allowed. Where a browser blocks them, the opt-out page says what it cannot reach.
-                "prefs": {"intl.accept_languages": language, "profile.cookie_controls_mode": 0},
+                "prefs": preferences,
             },
+            "goog:loggingPrefs": if setup.keeps_requests { json!({"performance": "ALL"}) } else { json!({}) },
             "timeouts": {"pageLoad": 30_000, "implicit": 0, "script": 10_000},
         }}});
         let answer = self.connection.post_json("/session", &[], &capabilities).expect("chromedriver answers");
