@@ -160,7 +160,7 @@ impl Problem {
                               recognised by this browser, so there is nothing to erase or to copy. For a device, name its identifier"
                 .into(),
             Self::TooManyKeys(limit) => format!("these identifiers have more than {limit} stored forms together: send several requests"),
-            Self::NotOffered => "this installation runs the opt-out role apart from the store, and cannot do this over the network yet: turn to \
+            Self::NotOffered => "this installation's opt-out role has no aggregator that would carry it out (opt_out.requests.aggregator_url): turn to \
                                  its operator. Nothing was done"
                 .into(),
             Self::NoCopy => "there is no copy: it is not made yet, or it was deleted after the days for which it is kept".into(),

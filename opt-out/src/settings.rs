@@ -398,6 +398,11 @@ pub struct RequestSettings {
     pub utc_offset_minutes: i32,
     /// Days for which the file of a copy can be fetched; then it is deleted. Default 7.
     pub copy_days_max: u32,
+    /// Admin port of an aggregator that carries requests out, as "http://aggregator-1:9090", where none runs in this process. Empty, and none does: no
+    /// requests are taken, 501. Default: empty.
+    pub aggregator_url: String,
+    /// File with that aggregator's operator token, mode 0600. Default: none.
+    pub aggregator_token_file: Option<PathBuf>,
 }
 
 impl Default for RequestSettings {
@@ -409,6 +414,8 @@ impl Default for RequestSettings {
             holidays: Vec::new(),
             utc_offset_minutes: 480,
             copy_days_max: 7,
+            aggregator_url: String::new(),
+            aggregator_token_file: None,
         }
     }
 }
@@ -422,6 +429,15 @@ impl RequestSettings {
         if !(-720..=840).contains(&self.utc_offset_minutes) {
             let problem = format!("= {} is not allowed: -720 to 840", self.utc_offset_minutes);
             return Err(SettingsError { key: "opt_out.requests.utc_offset_minutes".into(), problem });
+        }
+        let (url, token) = (&self.aggregator_url, &self.aggregator_token_file);
+        if !url.is_empty() && !is_heartbeat_url(url) {
+            let problem = format!("= {url:?} is not of the form http://host:port");
+            return Err(SettingsError { key: "opt_out.requests.aggregator_url".into(), problem });
+        }
+        if url.is_empty() != token.is_none() {
+            let problem = "needs aggregator_url, and the other way round".to_owned();
+            return Err(SettingsError { key: "opt_out.requests.aggregator_token_file".into(), problem });
         }
         if self.holidays.len() > HOLIDAYS_MAX {
             let problem = format!("has {} days, at most {HOLIDAYS_MAX} are allowed", self.holidays.len());

@@ -5,10 +5,11 @@
 //! object of the parts; `/ready?part=clicks` asks for one part, for balancers that send clicks and pixels different ways.
 //!
 //! `/v1/requests` is the operator's queue of persons' requests ([`requests`]), `/v1/opt-outs/import` takes registers of others ([`import`]); they do
-//! ask for a token.
+//! ask for a token, and so does `/v1/rights/` ([`rights`]), by which an opt-out role in another process has them carried out.
 
 pub(crate) mod import;
 pub(crate) mod requests;
+pub(crate) mod rights;
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -57,6 +58,8 @@ pub(crate) struct Desks {
     pub(crate) requests: Option<requests::Desk>,
     /// Registers of others.
     pub(crate) import: Option<import::Desk>,
+    /// Erasures and copies for an opt-out role elsewhere.
+    pub(crate) rights: Option<rights::Desk>,
 }
 
 /// Asks every part that runs in this process.
@@ -98,6 +101,8 @@ pub(crate) async fn serve(
                         of_requests(desks.requests.as_ref(), request).await
                     } else if request.uri().path() == import::PATH {
                         as_json(import::answer(desks.import.as_ref(), request).await)
+                    } else if matches!(request.uri().path(), rights::ERASURES | rights::COPIES) {
+                        rights::answer(desks.rights.as_ref(), request).await
                     } else {
                         answer(&request, &readiness, &exporter)
                     };

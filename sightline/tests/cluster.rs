@@ -477,6 +477,71 @@ fn publish_another_catalog(cluster: &Cluster, sent: &dyn Fn(&Instance, &str, &st
     }
 }
 
+/// The opt-out role takes a request, another process carries it out, and no aggregator brings back what was erased.
+#[test]
+fn a_persons_request_is_carried_out_by_an_aggregator_elsewhere() {
+    let cluster = Cluster::start(1, 2);
+    let [own, other] = ["11111111-2222-4333-8444-555555555555", "22222222-2222-4333-8444-555555555555"];
+    let fire = |device: &str, request: &str| {
+        let mut connection = Connection::open(cluster.ingest[0].tracker()).expect("connects");
+        let target = format!("/i?c=demo&p=p1&rid={request}&os=android&oaid={device}");
+        assert_eq!(connection.get(&target, &[("user-agent", APP)]).expect("answers").status, 200);
+    };
+    for (number, device) in [own, own, own, other].into_iter().enumerate() {
+        fire(device, &format!("view-{number}"));
+    }
+    let reach = || {
+        cluster.drain();
+        let found = [0, 1].map(|n| {
+            let report = cluster.aggregators[n].report("demo/reach", "");
+            let row = rows(&report)[0].clone();
+            (row["reach"].as_u64(), row["impressions"].as_u64())
+        });
+        assert_eq!(found[0], found[1], "both aggregators say the same");
+        found[0]
+    };
+    assert_eq!(reach(), (Some(2), Some(4)));
+
+    let page = || Connection::open(cluster.opt_out.opt_out()).expect("connects");
+    let body = serde_json::json!({"ids": [{"kind": "oaid", "value": own}]});
+    let mut held = Vec::new();
+    for (number, path) in ["/v1/copies", "/v1/erasures"].into_iter().enumerate() {
+        let asked = page().post_json(path, &[], &body).expect("an answer");
+        assert_eq!(asked.status, 202, "{}", asked.text());
+        let (receipt, secret) = (asked.json()["receipt"].clone(), asked.json()["secret"].clone());
+        let data = cluster.opt_out.data().display().to_string();
+        let number = (number + 1).to_string();
+        let accepted = cluster.opt_out.command(&["requests", "accept", &number, "--data", &data]);
+        assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+        let path = format!("/v1/requests/{}", receipt.as_str().expect("a receipt"));
+        let bearer = format!("Bearer {}", secret.as_str().expect("a secret"));
+        let mut told = Value::Null;
+        wait_for("the request to be carried out", PATIENCE, || {
+            told = page().get(&path, &[("authorization", &bearer)]).expect("an answer").json();
+            told["state"] != "running"
+        });
+        assert_eq!((&told["state"], &told["result"]["hits"]), (&"done".into(), &3.into()), "{told}");
+        held.push((path, bearer));
+    }
+    assert_eq!(reach(), (Some(1), Some(4)));
+    let (path, bearer) = &held[0];
+    let copy = page().get(&format!("{path}/copy"), &[("authorization", bearer)]).expect("an answer").json();
+    assert_eq!((&copy["number_of_rows"], &copy["complete"]), (&3.into(), &true.into()));
+    assert!(!copy.to_string().contains(own));
+
+    // Both aggregators have heard of it, whoever loads: only what comes now is a device again.
+    fire(own, "view-later");
+    assert_eq!(reach(), (Some(2), Some(5)));
+
+    // Without the operator's token nobody erases.
+    for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
+        let mut admin = Connection::open(cluster.aggregators[0].admin()).expect("connects");
+        let asked = serde_json::json!({"request": 1, "devices": ["00".repeat(16)], "until_ms": 1});
+        let answer = admin.post_json("/v1/rights/erasures", headers, &asked).expect("an answer");
+        assert_eq!(answer.status, 401, "{}", answer.text());
+    }
+}
+
 fn now_seconds() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
 }

@@ -56,7 +56,7 @@ where
     let Some(desk) = desk else {
         return problem(
             StatusCode::NOT_IMPLEMENTED,
-            "this process keeps no requests: they are taken where opt-out page and aggregator run in one process without Kafka",
+            "this process keeps no requests: they are taken by an opt-out role that has an aggregator, in its process or by aggregator_url",
         );
     };
     let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());

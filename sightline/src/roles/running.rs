@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::certificates;
 use super::registry::{self, OptOuts};
-use super::rights::Runner;
+use super::rights::{Doer, Runner};
 use super::{Ground, Roles, Signals, Want};
 use crate::admin::{self, Desks, Part, Readiness};
 use crate::catalog_file::{Taken, Watch};
@@ -144,12 +144,7 @@ impl Running {
             let aggregator = start_aggregator(ground, requests.as_ref())?;
             self.instance.reports = Some(aggregator.address());
             self.instance.reports_tls = aggregator.tls_address();
-            let rights = aggregator.rights();
             self.handles().aggregator = Some(aggregator);
-            if let Some(requests) = &requests {
-                let runner = Runner::start(requests.clone(), rights)?;
-                self.handles().rights = Some(runner);
-            }
         } else if ground.cluster.is_none() && want.lanes {
             hold_for_aggregator(&ground.lanes)?;
         }
@@ -162,7 +157,12 @@ impl Running {
             );
             self.tasks.push(tokio::spawn(watch.run()));
         }
-        let desks = desks(ground, requests, self.handles().opt_outs.as_ref());
+        if let Some(requests) = &requests {
+            let here = self.handles().aggregator.as_ref().map(aggregator::Handle::rights);
+            let runner = Runner::start(requests.clone(), Doer::of(here, &ground.config.opt_out.requests)?)?;
+            self.handles().rights = Some(runner);
+        }
+        let desks = desks(ground, requests, &self.handles());
         let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone(), desks);
         self.tasks.push(tokio::spawn(admin));
         if let Some(certificates) = &ground.certificates {
@@ -386,9 +386,10 @@ fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("a listener has no address")
 }
 
-/// Persons' requests, where opt-out page and aggregator are in this process: with Kafka between them there is no way from one to the other.
+/// Persons' requests, where there is a page to make them on and an aggregator to carry them out, here or elsewhere.
 fn open_requests(ground: &Ground, want: Want) -> anyhow::Result<Option<Requests>> {
-    if !(want.page && want.aggregator && ground.cluster.is_none()) {
+    let is_elsewhere = !ground.config.opt_out.requests.aggregator_url.is_empty();
+    if !(want.page && (want.aggregator || is_elsewhere)) {
         return Ok(None);
     }
     let dir = ground.data.requests();
@@ -550,14 +551,23 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
 }
 
 /// What the operator may do at the admin port, as far as this process keeps it.
-fn desks(ground: &Ground, requests: Option<Requests>, opt_outs: Option<&OptOuts>) -> Desks {
+fn desks(ground: &Ground, requests: Option<Requests>, handles: &Handles) -> Desks {
     let token = || aggregator::Token::new(&ground.operator_token);
-    let registry = opt_outs.and_then(OptOuts::registry).cloned();
+    let registry = handles.opt_outs.as_ref().and_then(OptOuts::registry).cloned();
+    let rights = handles.aggregator.as_ref().map(aggregator::Handle::rights);
+    let dir = ground.data.requests().join("sent");
+    admin::rights::tidy(&dir);
     let importer =
         registry.map(|registry| Importer::new(registry, Arc::clone(&ground.keys), ground.audit.clone()));
     Desks {
         requests: requests.map(|requests| admin::requests::Desk { requests, token: token() }),
         import: importer.map(|importer| admin::import::Desk { importer, token: token() }),
+        rights: rights.map(|rights| admin::rights::Desk {
+            rights,
+            token: token(),
+            audit: ground.audit.clone(),
+            dir,
+        }),
     }
 }
 

@@ -74,9 +74,6 @@ impl Cluster {
         assert!(opt_out.terminate().success(), "{}", opt_out.log_tail());
         opt_out.set_options(options("opt-out", ""));
         opt_out.restart();
-        let ask = format!("heartbeat_urls = [\"http://{}\"]\n", opt_out.opt_out());
-        let node = |_| Instance::start(Options { opt_out: ask.clone(), ..options("ingest", "") });
-        let ingest = (0..ingest).map(node).collect();
         let servers = format!(
             "[store]\nservers = [\"{}\"]\nretry_seconds_max = 5\nstatement_seconds_max = 10\n",
             store.url()
@@ -84,7 +81,22 @@ impl Cluster {
         let reports = "settle_interval_seconds = 2\nmarks_open_seconds_max = 60\n".to_owned();
         let node =
             |_| Instance::start(Options { reports: reports.clone(), ..options("aggregator", &servers) });
-        let aggregators = (0..aggregators).map(node).collect();
+        let aggregators: Vec<Instance> = (0..aggregators).map(node).collect();
+        // Persons' requests are carried out by the first of them.
+        let requests = aggregators.first().map_or_else(String::new, |first| {
+            let token = first.data().join("keys/operator.token");
+            format!(
+                "[opt_out.limits]\nrequests_burst_max = 100000\n[opt_out.requests]\naggregator_url = \"http://{}\"\naggregator_token_file = {:?}\n",
+                first.admin(),
+                token.display().to_string()
+            )
+        });
+        assert!(opt_out.terminate().success(), "{}", opt_out.log_tail());
+        opt_out.set_options(Options { opt_out: requests, ..options("opt-out", "") });
+        opt_out.restart();
+        let ask = format!("heartbeat_urls = [\"http://{}\"]\n", opt_out.opt_out());
+        let node = |_| Instance::start(Options { opt_out: ask.clone(), ..options("ingest", "") });
+        let ingest = (0..ingest).map(node).collect();
         Self { opt_out, ingest, aggregators, store, broker, shared, _alone: alone }
     }
 
