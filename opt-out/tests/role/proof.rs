@@ -215,13 +215,7 @@ fn nothing_is_given_to_whoever_brings_no_proof() {
                 }
             }
         }
-        if let Some(receipt) = &attempt.receipt {
-            // The page's form says it in its own words.
-            let secret = attempt.secret.as_deref().unwrap_or_default();
-            let form = format!("action=receipt&receipt={receipt}&secret={secret}&lang=en");
-            let answer = attempt.send(&role, "POST", "/opt-out", &form);
-            assert_eq!(answer.status, 403, "{}: {}", attempt.what, answer.body);
-        }
+        the_form(&role, &own, &attempt, &other);
     }
     // Nobody was opted in, nothing runs, and what waits is what was typed.
     assert!(role.leaves_out(IdField::Oaid, OAID) && role.leaves_out(IdField::Cookie, &own.id));
@@ -234,6 +228,34 @@ fn nothing_is_given_to_whoever_brings_no_proof() {
 
     with_the_proof_it_is_given(&role, &own);
     role.handle.stop();
+}
+
+/// The page's form, which says it in its own words.
+fn the_form(role: &Role, own: &Person, attempt: &Attempt, other: &Person) {
+    let secret = attempt.secret.as_deref().unwrap_or_default();
+    let receipt = attempt.receipt.as_deref().unwrap_or_default();
+    let mut forms = vec![
+        (format!("action=receipt&receipt={receipt}&secret={secret}"), [403].as_slice()),
+        (format!("action=status&receipt={receipt}&secret={secret}"), &[403]),
+        (format!("action=request&receipt={}&secret={secret}", own.copy.0), &[403]),
+        (format!("action=fetch&receipt={}&secret={secret}", own.copy.0), &[403]),
+    ];
+    let brings = |cookie: &str| attempt.headers.iter().any(|(_, value)| value.contains(cookie));
+    if !brings(&other.id) {
+        // With his own cookie he may erase his own.
+        forms.extend(["erase", "copy"].map(|action| (format!("action={action}"), [403, 422].as_slice())));
+    }
+    for (form, statuses) in forms {
+        let answer = attempt.send(role, "POST", "/opt-out", &(form.clone() + "&lang=en"));
+        assert!(
+            statuses.contains(&answer.status),
+            "{form}, {}: {} {}",
+            attempt.what,
+            answer.status,
+            answer.body
+        );
+        assert!(!answer.body.contains("copy_of"), "{form}, {}", attempt.what);
+    }
 }
 
 /// So it was the proof that was missing.
