@@ -510,6 +510,99 @@ fn what_is_lodged_meets_what_it_says_that_it_covers() {
     }
 }
 
+/// Every kind × every form that is lodged, raw or hashed in the page × every form that arrives: what the answer says is covered is met, and what it
+/// says is not covered is not.
+#[test]
+fn the_answer_is_true_of_every_kind_and_of_every_form() {
+    use ArrivingForm::{Md5 as M, Raw, Sha1 as S1, Sha256 as S2, Sha256OfMd5 as SM};
+    let mut combinations = 0;
+    for (kind, raw_field, digest_field, raw) in [
+        (IdKind::Oaid, IdField::Oaid, IdField::OaidMd5, OAID),
+        (IdKind::Oaid, IdField::Oaid, IdField::OaidMd5, "a1b2c3d4e5f60718"),
+        (IdKind::Imei, IdField::Imei, IdField::ImeiMd5, IMEI),
+        (IdKind::Aaid, IdField::Aaid, IdField::AaidMd5, GAID),
+        (IdKind::AndroidId, IdField::AndroidId, IdField::AndroidIdMd5, "00a1b2c3d4e5f607"),
+        (IdKind::Mac, IdField::Mac, IdField::MacMd5, "001A2B3C4D5E"),
+        (IdKind::MacColons, IdField::Mac, IdField::MacColonsMd5, "00:1A:2B:3C:4D:5E"),
+        (IdKind::Idfa, IdField::Idfa, IdField::IdfaMd5, IDFA),
+        (IdKind::Idfv, IdField::Idfv, IdField::Idfv, IDFA),
+        (IdKind::Caid, IdField::Caid, IdField::CaidMd5, CAID),
+        (IdKind::OpenUdid, IdField::OpenUdid, IdField::OpenUdid, UDID),
+    ] {
+        let (md5, sha1, sha256) = (hex::<Md5>(raw), hex::<Sha1>(raw), hex::<Sha256>(raw));
+        let sha256_of_md5 = hex::<Sha256>(&md5);
+        let forms: [(ArrivingForm, IdField, &str); 5] = [
+            (Raw, raw_field, raw),
+            (M, digest_field, &md5),
+            (S1, digest_field, &sha1),
+            (S2, digest_field, &sha256),
+            (SM, digest_field, &sha256_of_md5),
+        ];
+        let texts: Vec<TextDigests> = page_texts(kind, raw)
+            .iter()
+            .map(|text| TextDigests {
+                md5: Md5::digest(text).into(),
+                sha1: Sha1::digest(text).into(),
+                sha256: Sha256::digest(text).into(),
+            })
+            .collect();
+        let mut lodged: Vec<(&str, Lodged)> =
+            vec![("in the page", lodge_hashed(kind, &texts, &keys()).ok().unwrap())];
+        for (form, _, value) in &forms {
+            lodged.push((form.name(), lodge(kind, value.as_bytes(), &keys()).ok().unwrap()));
+        }
+        for (name, lodged) in &lodged {
+            let is_told = lodged.ambiguous || lodged.covered.contains(&Raw) != name.starts_with("sha");
+            assert!(is_told, "{} {name}", kind.name());
+            for (form, field, value) in &forms {
+                // A SHA-256 that was lodged says of itself that it is met, whatever it was made from.
+                let said = if *name == "sha256_of_md5" && *form == SM { S2 } else { *form };
+                if *name == "sha256_of_md5" && *form == S2 {
+                    continue;
+                }
+                let [is_met] = met(lodged, &[(*field, (*value).to_owned())])[..] else { panic!() };
+                let what = format!("{}: lodged {name}, arrives {}", kind.name(), form.name());
+                assert!(!lodged.covered.contains(&said) || is_met, "{what}: said to be covered");
+                // What may be the identifier or a digest of one: the answer says that all is covered if it is the identifier.
+                let is_better = lodged.ambiguous && *name == "raw";
+                assert_eq!(
+                    is_better && lodged.uncovered.contains(&said),
+                    is_met && lodged.uncovered.contains(&said),
+                    "{what}"
+                );
+                assert!(!is_better || is_met, "{what}: the identifier itself");
+                assert!(
+                    lodged.covered.contains(&said) || lodged.uncovered.contains(&said),
+                    "{what}: nothing is said"
+                );
+                combinations += 1;
+            }
+        }
+        // What nobody can make of a hash, and the page says so.
+        let bare = raw.replace('-', "").to_lowercase();
+        let [(_, in_page), ..] = &lodged[..] else { panic!() };
+        if matches!(kind, IdKind::Aaid | IdKind::Idfa | IdKind::Idfv) {
+            assert_eq!(in_page.uncovered[..], [ArrivingForm::RawWithoutDashes]);
+            assert_eq!(met(in_page, &[(raw_field, bare.clone())]), [false], "{}", kind.name());
+            let whole = lodge(kind, raw.as_bytes(), &keys()).ok().unwrap();
+            assert_eq!(met(&whole, &[(raw_field, bare)]), [true], "{}", kind.name());
+        } else {
+            assert!(in_page.uncovered.is_empty(), "{}", kind.name());
+        }
+    }
+    assert_eq!(combinations, 11 * (6 * 5 - 1));
+}
+
+/// The canonical texts that the page's script hashes.
+fn page_texts(kind: IdKind, raw: &str) -> Vec<String> {
+    match kind {
+        IdKind::Oaid => vec![raw.to_owned(), raw.to_lowercase(), raw.to_uppercase()],
+        IdKind::Mac | IdKind::MacColons => vec!["001A2B3C4D5E".to_owned(), "00:1A:2B:3C:4D:5E".to_owned()],
+        IdKind::Imei => vec![raw.to_owned(), raw[..14].to_owned()],
+        _ => vec![raw.to_owned()],
+    }
+}
+
 #[test]
 fn a_raw_oaid_is_lodged_in_each_case_and_a_mac_both_ways() {
     let upper = OAID.to_uppercase();

@@ -76,6 +76,16 @@ fn an_opt_out_setting_that_is_out_of_its_range_is_refused_with_its_line() {
 }
 
 #[test]
+fn whoever_opens_the_page_to_others_has_to_name_himself() {
+    let error = refused("data = \"d\"\n[opt_out]\nlisten = \"0.0.0.0:8081\"\n");
+    assert!(error.contains("opt_out.operator.name is missing: the page listens on 0.0.0.0:8081"), "{error}");
+    assert!(error.contains("set name in [opt_out.operator]"), "{error}");
+    let named = "[opt_out]\nlisten = \"0.0.0.0:8081\"\n[opt_out.operator]\nname = \"A Ltd\"\n";
+    Config::parse(named, None).expect("is right");
+    Config::parse("[opt_out]\nlisten = \"127.0.0.1:9\"\n", None).expect("a trial needs no name");
+}
+
+#[test]
 fn a_limit_of_the_tracker_that_is_out_of_its_range_is_refused_with_its_line() {
     let error = refused("[tracker]\nlanes = 1\n[tracker.limits]\nclick_wait_ms_max = 3600000\n");
     assert!(
