@@ -164,7 +164,7 @@ pub struct Device {
 
 /// One accepted (or unresolved) beacon.
 ///
-/// Retention of every field is the event's own ([`EVENT_RETENTION`]), counted from receipt, where nothing else is said.
+/// Retention of every field is the event's own ([`Retention::Event`]), counted from receipt, where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// Receipt, Unix milliseconds. Purpose: order, retention, plausibility of the client's time. Not sensitive by itself.
