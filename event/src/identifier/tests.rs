@@ -538,19 +538,7 @@ fn the_answer_is_true_of_every_kind_and_of_every_form() {
             (S2, digest_field, &sha256),
             (SM, digest_field, &sha256_of_md5),
         ];
-        let texts: Vec<TextDigests> = page_texts(kind, raw)
-            .iter()
-            .map(|text| TextDigests {
-                md5: Md5::digest(text).into(),
-                sha1: Sha1::digest(text).into(),
-                sha256: Sha256::digest(text).into(),
-            })
-            .collect();
-        let mut lodged: Vec<(&str, Lodged)> =
-            vec![("in the page", lodge_hashed(kind, &texts, &keys()).ok().unwrap())];
-        for (form, _, value) in &forms {
-            lodged.push((form.name(), lodge(kind, value.as_bytes(), &keys()).ok().unwrap()));
-        }
+        let lodged = lodged_in_every_form(kind, raw, &forms);
         for (name, lodged) in &lodged {
             let is_told = lodged.ambiguous || lodged.covered.contains(&Raw) != name.starts_with("sha");
             assert!(is_told, "{} {name}", kind.name());
@@ -591,6 +579,25 @@ fn the_answer_is_true_of_every_kind_and_of_every_form() {
         }
     }
     assert_eq!(combinations, 11 * (6 * 5 - 1));
+}
+
+/// What is lodged by the page's hashes, and by each form.
+fn lodged_in_every_form<'f>(
+    kind: IdKind,
+    raw: &str,
+    forms: &[(ArrivingForm, IdField, &'f str)],
+) -> Vec<(&'f str, Lodged)> {
+    let digests = |text: String| TextDigests {
+        md5: Md5::digest(&text).into(),
+        sha1: Sha1::digest(&text).into(),
+        sha256: Sha256::digest(&text).into(),
+    };
+    let texts: Vec<TextDigests> = page_texts(kind, raw).into_iter().map(digests).collect();
+    let mut lodged = vec![("in the page", lodge_hashed(kind, &texts, &keys()).ok().unwrap())];
+    for (form, _, value) in forms {
+        lodged.push((form.name(), lodge(kind, value.as_bytes(), &keys()).ok().unwrap()));
+    }
+    lodged
 }
 
 /// The canonical texts that the page's script hashes.
