@@ -229,6 +229,9 @@ impl Api {
         self.blocking(&self.reports, move |api| {
             let report = api.reporter.report(&request).map_err(|error| match error {
                 ReportError::UnknownCampaign => Problem::UnknownCampaign,
+                error @ ReportError::DevicesExpired { .. } => {
+                    Problem::Refused(Refused::NotOffered(error.to_string()))
+                }
                 ReportError::Store(error) => too_large(error, api.statement_bytes_max),
             })?;
             Ok(match request.format {

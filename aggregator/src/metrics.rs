@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// Counters: name and help.
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     (
         "aggregator_records_loaded_total",
         "Records of the journal that are in the store, repeats after a crash included",
@@ -27,6 +27,10 @@ const COUNTERS: [(&str, &str); 15] = [
     ("aggregator_days_settled_total", "Settle steps that published a day"),
     ("aggregator_settles_failed_total", "Settle steps that failed and are tried again"),
     ("aggregator_generations_dropped_total", "Old or unfinished generations that were dropped"),
+    (
+        "aggregator_days_without_devices_total",
+        "Settled days that lost their devices because their last event had expired",
+    ),
     ("aggregator_reports_failed_total", "Reports that failed by our fault"),
 ];
 
@@ -93,6 +97,7 @@ counters! {
     days_settled = "aggregator_days_settled_total";
     settles_failed = "aggregator_settles_failed_total";
     generations_dropped = "aggregator_generations_dropped_total";
+    devices_expired = "aggregator_days_without_devices_total";
     reports_failed = "aggregator_reports_failed_total";
 }
 

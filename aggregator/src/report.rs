@@ -30,7 +30,7 @@ use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
 use crate::judge::{self, Aside, Question};
 use crate::rules::Rules;
-use crate::settle::{DirtyDay, PORTION_HITS, Published};
+use crate::settle::{self, DirtyDay, PORTION_HITS, Published};
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
@@ -54,6 +54,15 @@ pub(crate) enum ReportError {
     /// Caller: no such campaign, neither in the catalog nor in the store.
     #[error("no campaign of that id is known")]
     UnknownCampaign,
+    /// Caller: the devices of some of the days are no longer kept, so that nothing can be said of them.
+    #[error(
+        "devices are kept until the events of their day expire, and some of these days have none any more: ask from {first} on; \
+         delivery shows older days"
+    )]
+    DevicesExpired {
+        /// The first day behind them.
+        first: String,
+    },
     /// Us or the store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -160,9 +169,19 @@ impl Reporter {
         if with_data.is_empty() && !self.catalog.load().campaigns.contains_key(&request.campaign) {
             return Err(ReportError::UnknownCampaign);
         }
-        let from = request.from.or_else(|| with_data.first().map(|day| day.day));
+        let gone = match request.kind {
+            Kind::Reach | Kind::Frequency => settle::expired(&self.store, Work::Report)?,
+            Kind::Delivery | Kind::Ids => BTreeSet::new(),
+        };
+        // Unless asked otherwise, a report begins behind the last day without devices.
+        let is_kept = |day: &&DayEvents| gone.last().is_none_or(|gone| day.day > *gone);
+        let from = request.from.or_else(|| with_data.iter().find(is_kept).map(|day| day.day));
         let to = request.to.or_else(|| with_data.last().map(|day| day.day));
         let inside = |day: u16| from.is_some_and(|from| from <= day) && to.is_some_and(|to| day <= to);
+        if with_data.iter().any(|day| inside(day.day) && gone.contains(&day.day)) {
+            let first = gone.last().map_or(0, |day| day.saturating_add(1));
+            return Err(ReportError::DevicesExpired { first: day_text(first) });
+        }
         // In this order: a day that is settled in between is named as provisional once more, instead of old figures as settled ones.
         let dirty: Vec<DirtyDay> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
         let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;

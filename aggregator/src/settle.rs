@@ -14,6 +14,7 @@
 //! Must never: look at an event before the marks that are published with the figures were read, or settle a day whose events have begun to expire.
 
 mod aside;
+mod expire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use event::clock::{Clock, UnixMs};
 use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::expire::expired;
 use crate::Error;
 use crate::batch::{BUCKETS, put};
 use crate::changed;

@@ -52,6 +52,8 @@ statements! { "schema", TABLES,
     TOMBSTONES = "tombstones",
     /// What erasures found.
     ERASURES = "erasures",
+    /// Days whose devices are no longer kept.
+    DEVICES_EXPIRED = "devices_expired",
 }
 
 statements! { "sql", STATEMENTS,
@@ -73,6 +75,10 @@ statements! { "sql", STATEMENTS,
     ERASE_SETTLED = "erase_settled",
     /// What is stored of a device.
     COPY_ROWS = "copy_rows",
+    /// Days whose devices are no longer kept.
+    DEVICES_EXPIRED_READ = "devices_expired_read",
+    /// Receipt of the newest event of some days.
+    DAYS_NEWEST = "days_newest",
     /// Which of some campaigns have unresolved hits.
     UNRESOLVED_CAMPAIGNS = "unresolved_campaigns",
     /// Which of some placements of a campaign have unresolved hits.

@@ -89,6 +89,7 @@ impl Worker {
             if let Err(error) = self
                 .settle_past()
                 .and_then(|()| self.settler.drop_generations(false).map(drop))
+                .and_then(|()| self.settler.drop_expired_devices().map(drop))
                 .and_then(|()| self.settler.measure_set_aside())
             {
                 metrics::settles_failed(1);
@@ -171,6 +172,7 @@ impl Worker {
         let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
         let settled = wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect();
         self.settler.drop_generations(false)?;
+        self.settler.drop_expired_devices()?;
         self.settler.measure_set_aside()?;
         settled
     }

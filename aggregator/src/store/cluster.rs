@@ -40,6 +40,7 @@ const SHARDING: &[(&str, &str)] = &[
     ("rules", "one"),
     ("tombstones", "device"),
     ("erasures", "request"),
+    ("devices_expired", "cityHash64(day)"),
 ];
 
 /// How long a definition waits for the cluster's nodes, seconds.

@@ -152,3 +152,53 @@ fn settling_by_portions_gives_the_same() {
     }
     assert_eq!(settled, live);
 }
+
+#[test]
+fn devices_of_a_day_go_with_its_last_event_and_its_counts_stay() {
+    let rig = Rig::with(CATALOG, Settings { retention_days: 40, ..Settings::default() });
+    let day = |back: i64| NOON_MS - back * DAY_MS;
+    // Of the day before the last one somebody has brought past beacons, ten days later.
+    let of_device = |ms: i64| Hit { device: Some(7), ..hit(ms) };
+    rig.push(&[of_device(day(1)), Hit { received_ms: day(-8), ..of_device(day(2)) }, of_device(day(3))]);
+    rig.clock.advance_ms(9 * DAY_MS);
+    rig.settle();
+    let devices = || rig.sql("SELECT toString(day), count() FROM device_days GROUP BY day ORDER BY day");
+    assert_eq!(devices(), "2026-11-17\t1\n2026-11-18\t1\n2026-11-19\t1");
+
+    // The event of the 17th expires at noon on the 27th of December; a day is over on every clock only a day later.
+    rig.clock.advance_ms(28 * DAY_MS);
+    rig.settle();
+    assert_eq!(devices().lines().count(), 3);
+    rig.clock.advance_ms(2 * DAY_MS);
+    rig.settle();
+    assert_eq!(devices(), "2026-11-18\t1\n2026-11-19\t1");
+    assert_eq!(rig.row("utc/delivery?from=2026-11-17&to=2026-11-17")["impressions"], 1, "counts stay");
+    let (status, refused) = rig.call("GET", "/v1/campaigns/utc/reach?from=2026-11-17&to=2026-11-19");
+    assert_eq!(status, 422, "{refused}");
+    assert!(refused.contains("2026-11-18"), "{refused}");
+    let whole = rig.report("utc/reach");
+    assert_eq!((&whole["from"], &whole["rows"][0]["reach"]), (&"2026-11-18".into(), &1.into()));
+
+    rig.clock.advance_ms(2 * DAY_MS);
+    rig.settle();
+    assert_eq!(devices(), "2026-11-18\t1", "what was received later is kept for longer");
+    rig.clock.advance_ms(10 * DAY_MS);
+    rig.settle();
+    assert_eq!(devices(), "");
+    assert_eq!(rig.row("utc/delivery")["impressions"], 3);
+}
+
+#[test]
+fn the_store_itself_lets_events_go_by_their_age() {
+    let rig = Rig::with(CATALOG, Settings { retention_days: 190, ..Settings::default() });
+    // By the machine's clock, which is the store's.
+    let now_ms = event::clock::Clock::System.now_ms();
+    rig.push(&[hit(now_ms - 191 * DAY_MS), hit(now_ms - 189 * DAY_MS)]);
+    rig.load();
+    rig.sql("SYSTEM START TTL MERGES events");
+    rig.sql("OPTIMIZE TABLE events FINAL");
+    assert_eq!(
+        rig.sql("SELECT count(), min(toUnixTimestamp64Milli(received)) FROM events"),
+        format!("1\t{}", now_ms - 189 * DAY_MS)
+    );
+}
