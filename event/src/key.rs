@@ -69,6 +69,14 @@ pub struct KeyRing {
 struct Epoch {
     number: u16,
     secret: Secret,
+    /// When it was sealed, Unix seconds; `None` for the current one, and where an earlier program sealed it without noting that.
+    sealed_at: Option<u64>,
+}
+
+impl Epoch {
+    fn copy(&self) -> Self {
+        Self { number: self.number, secret: self.secret.copy(), sealed_at: self.sealed_at }
+    }
 }
 
 /// A key and the keyed state made from it. Both are wiped when dropped.
@@ -109,7 +117,7 @@ impl KeyRing {
     /// # Panics
     /// When `random` gives the same byte 32 times.
     pub fn generate(mut random: impl FnMut(&mut [u8])) -> Self {
-        let current = Epoch { number: 1, secret: Secret::random(&mut random) };
+        let current = Epoch { number: 1, secret: Secret::random(&mut random), sealed_at: None };
         Self::of(current, Vec::new(), Secret::random(&mut random))
     }
 
@@ -118,7 +126,7 @@ impl KeyRing {
         Self { current, sealed, opt_out, views }
     }
 
-    /// The same keys with a new current epoch; the one that was current is sealed. The opt-out key stays, and the
+    /// The same keys with a new current epoch; the one that was current is sealed at `now_seconds`. The opt-out key stays, and the
     /// hashes of views with it.
     ///
     /// # Errors
@@ -126,15 +134,32 @@ impl KeyRing {
     ///
     /// # Panics
     /// When `random` gives the same byte 32 times.
-    pub fn rotated(&self, mut random: impl FnMut(&mut [u8])) -> Result<Self, KeyError> {
+    pub fn rotated_at(&self, now_seconds: u64, mut random: impl FnMut(&mut [u8])) -> Result<Self, KeyError> {
         let number = self.current.number.checked_add(1).ok_or(KeyError::TooManyEpochs)?;
         if self.sealed.len() + 2 > file::EPOCHS_MAX {
             return Err(KeyError::TooManyEpochs);
         }
-        let copy = |epoch: &Epoch| Epoch { number: epoch.number, secret: epoch.secret.copy() };
-        let sealed = self.sealed.iter().chain([&self.current]).map(copy).collect();
-        let current = Epoch { number, secret: Secret::random(&mut random) };
+        let now_sealed = Epoch { sealed_at: Some(now_seconds), ..self.current.copy() };
+        let sealed = self.sealed.iter().map(Epoch::copy).chain([now_sealed]).collect();
+        let current = Epoch { number, secret: Secret::random(&mut random), sealed_at: None };
         Ok(Self::of(current, sealed, self.opt_out.copy()))
+    }
+
+    /// The same keys without a sealed epoch: what was stored under it is nobody's from then on.
+    ///
+    /// # Errors
+    /// [`KeyError::NotSealed`] when there is no sealed epoch of that number.
+    pub fn without(&self, epoch: u16) -> Result<Self, KeyError> {
+        if !self.sealed.iter().any(|sealed| sealed.number == epoch) {
+            return Err(KeyError::NotSealed { epoch });
+        }
+        let sealed = self.sealed.iter().filter(|sealed| sealed.number != epoch).map(Epoch::copy).collect();
+        Ok(Self::of(self.current.copy(), sealed, self.opt_out.copy()))
+    }
+
+    /// Sealed epochs, oldest first, with the time at which each was sealed, Unix seconds, if that was noted.
+    pub fn sealed(&self) -> impl Iterator<Item = (u16, Option<u64>)> {
+        self.sealed.iter().map(|epoch| (epoch.number, epoch.sealed_at))
     }
 
     /// The current epoch: stamped on every device.

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use files::{FileFormat, ImportArgs, ReplayArgs};
 use files::{IMPORT_HELP, REPLAY_HELP};
-pub(crate) use upkeep::{AuditArgs, AuditCommand, SecurityLogCommand};
+pub(crate) use upkeep::{AuditArgs, AuditCommand, KeysArgs, KeysCommand, SecurityLogCommand};
 
 /// Third-party ad measurement: beacons in, reach and frequency out.
 #[derive(Debug, Parser)]
@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// The audit log: who looked at which figures, and who changed what.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The keys that devices are made with: their epochs, a new one, the end of an old one.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// The security log: where requests came from. For who holds its private key.
     #[command(subcommand)]
     SecurityLog(SecurityLogCommand),

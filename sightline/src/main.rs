@@ -6,7 +6,7 @@
 //! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
 //! | [`client`], [`replay`], [`import`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
-//! | [`links`], [`journal_tool`], [`audit_tool`], [`security_tool`], [`demo`] | the commands that stand alone |
+//! | [`links`], [`journal_tool`], [`audit_tool`], [`security_tool`], [`keys`], [`demo`] | the commands that stand alone |
 //!
 //! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
 
@@ -25,6 +25,7 @@ mod hints;
 mod import;
 mod instance;
 mod journal_tool;
+mod keys;
 mod link_keys;
 mod links;
 mod logging;
@@ -113,6 +114,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::Demo(args) => demo::run(args, out),
         Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
         Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),
+        Command::Keys(command) => keys::run(command, out).map(|()| true),
         Command::SecurityLog(command) => security_tool::run(command, out),
         Command::Audit(command) => audit_tool::run(command, out),
         Command::Catalog(CatalogCommand::Publish { file, config }) => {

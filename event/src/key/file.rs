@@ -3,11 +3,13 @@
 //! ```text
 //! # comment
 //! sightline-keys 1
-//! epoch 1 sealed  <64 hex>
+//! epoch 1 sealed  <64 hex> [<when it was sealed, Unix seconds>]
 //! epoch 2 current <64 hex>
 //! opt-out         <64 hex>
 //! checksum        <32 hex>
 //! ```
+//!
+//! The time makes it `sightline-keys 2`, which earlier programs refuse; a file without one is written as version 1, as ever.
 //!
 //! Words are separated by blanks, lines that are empty or begin with `#` mean nothing. Exactly one epoch is current, and it has the highest
 //! number. The checksum is the first 16 bytes of SHA-256 over the other lines that mean something, each with single blanks and a line feed:
@@ -25,8 +27,10 @@ use crate::dialect::hex_digit;
 pub(super) const EPOCHS_MAX: usize = 64;
 /// Longest key file, bytes: a full one with comments has about 6,000.
 const FILE_BYTES_MAX: usize = 16 * 1024;
-/// The version that is written and read.
+/// The version without times.
 const VERSION: &str = "1";
+/// The version that says when an epoch was sealed.
+const VERSION_WITH_TIMES: &str = "2";
 
 const HEADER: &str = "\
 # SECRET. Sightline's keys. Whoever has this file can test guesses of device identifiers against what is stored.
@@ -60,6 +64,12 @@ pub enum KeyError {
         "no room for another epoch (at most {EPOCHS_MAX}): destroy sealed ones whose last event has expired"
     )]
     TooManyEpochs,
+    /// There is no such sealed epoch.
+    #[error("epoch {epoch} is not sealed: see `sightline keys list`")]
+    NotSealed {
+        /// The number asked for.
+        epoch: u16,
+    },
 }
 
 impl KeyRing {
@@ -68,12 +78,19 @@ impl KeyRing {
         // Room for everything at once: a string that grows leaves copies behind that nobody wipes.
         let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX));
         text.push_str(HEADER);
-        let _ = writeln!(text, "sightline-keys {VERSION}");
+        let has_times = self.sealed.iter().any(|epoch| epoch.sealed_at.is_some());
+        let _ = writeln!(text, "sightline-keys {}", if has_times { VERSION_WITH_TIMES } else { VERSION });
         for epoch in &self.sealed {
             put_key(&mut text, &format!("epoch {} sealed", epoch.number), &epoch.secret.bytes);
+            if let Some(seconds) = epoch.sealed_at {
+                let _ = write!(text, " {seconds}");
+            }
+            text.push('\n');
         }
         put_key(&mut text, &format!("epoch {} current", self.current.number), &self.current.secret.bytes);
+        text.push('\n');
         put_key(&mut text, "opt-out", &self.opt_out.bytes);
+        text.push('\n');
         let sum = checksum(text.lines().skip_while(|line| line.starts_with('#')));
         text.push_str("checksum ");
         put_hex(&mut text, &sum);
@@ -109,7 +126,8 @@ impl KeyRing {
 /// What the lines read so far said.
 #[derive(Default)]
 struct Found {
-    version: bool,
+    /// 0 before it was read.
+    version: u8,
     epochs: Vec<Epoch>,
     current: Option<u16>,
     opt_out: Option<Secret>,
@@ -121,14 +139,19 @@ impl Found {
         if self.checksum.is_some() {
             return Err("nothing may follow the checksum");
         }
-        if !self.version && words.first() != Some(&"sightline-keys") {
+        if self.version == 0 && words.first() != Some(&"sightline-keys") {
             return Err("a key file begins with `sightline-keys 1`");
         }
         match *words {
-            ["sightline-keys", VERSION] if !self.version => self.version = true,
-            ["sightline-keys", VERSION] => return Err("`sightline-keys` stands twice"),
+            ["sightline-keys", VERSION] if self.version == 0 => self.version = 1,
+            ["sightline-keys", VERSION_WITH_TIMES] if self.version == 0 => self.version = 2,
+            ["sightline-keys", VERSION | VERSION_WITH_TIMES] => return Err("`sightline-keys` stands twice"),
             ["sightline-keys", _] => return Err("this version of the key file is not known to this program"),
-            ["epoch", number, state, key] => self.epoch(number, state, key)?,
+            ["epoch", number, state, key] => self.epoch(number, state, key, None)?,
+            ["epoch", number, "sealed", key, seconds] if self.version == 2 => {
+                let seconds = seconds.parse().map_err(|_| "an epoch is sealed at a time in Unix seconds")?;
+                self.epoch(number, "sealed", key, Some(seconds))?;
+            }
             ["opt-out", key] if self.opt_out.is_none() => self.opt_out = Some(read_key(key)?),
             ["opt-out", _] => return Err("`opt-out` stands twice"),
             ["checksum", sum] => self.checksum = Some(read_hex(sum).ok_or("a checksum is 32 hex digits")?),
@@ -141,7 +164,13 @@ impl Found {
         Ok(())
     }
 
-    fn epoch(&mut self, number: &str, state: &str, key: &str) -> Result<(), &'static str> {
+    fn epoch(
+        &mut self,
+        number: &str,
+        state: &str,
+        key: &str,
+        sealed_at: Option<u64>,
+    ) -> Result<(), &'static str> {
         let number: u16 =
             number.parse().ok().filter(|n| *n > 0).ok_or("an epoch is a number from 1 to 65535")?;
         if self.epochs.len() >= EPOCHS_MAX {
@@ -156,7 +185,7 @@ impl Found {
             "current" => return Err("only one epoch is current"),
             _ => return Err("an epoch is `current` or `sealed`"),
         }
-        self.epochs.push(Epoch { number, secret: read_key(key)? });
+        self.epochs.push(Epoch { number, secret: read_key(key)?, sealed_at });
         Ok(())
     }
 
@@ -189,7 +218,6 @@ fn put_key(text: &mut String, name: &str, key: &[u8; KEY_BYTES]) {
     text.push_str(name);
     text.push(' ');
     put_hex(text, key);
-    text.push('\n');
 }
 
 fn put_hex(text: &mut String, bytes: &[u8]) {

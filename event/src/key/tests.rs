@@ -118,7 +118,7 @@ fn a_written_file_is_read_again() {
         }
     };
     let first = KeyRing::generate(&mut random);
-    let second = first.rotated(&mut random).unwrap();
+    let second = first.rotated_at(1_795_348_800, &mut random).unwrap();
     let read = KeyRing::from_file_text(&second.to_file_text()).unwrap();
     assert_eq!((first.epoch(), second.epoch(), read.epoch()), (1, 2, 2));
     assert_eq!(read.epochs().collect::<Vec<_>>(), [1, 2]);
@@ -147,7 +147,7 @@ fn epochs_run_out() {
         bytes.iter_mut().enumerate().for_each(|(index, byte)| *byte = count ^ index as u8);
     };
     let mut ring = KeyRing::generate(&mut random);
-    while let Ok(next) = ring.rotated(&mut random) {
+    while let Ok(next) = ring.rotated_at(1_795_348_800, &mut random) {
         ring = next;
     }
     assert_eq!(ring.epochs().count(), 64);
@@ -217,7 +217,9 @@ fn a_device_is_found_under_every_epoch_that_is_still_here() {
         next += 1;
         bytes.iter_mut().zip(next..).for_each(|(byte, value)| *byte = value);
     };
-    let ring = KeyRing::generate(&mut random).rotated(&mut random).and_then(|ring| ring.rotated(&mut random));
+    let ring = KeyRing::generate(&mut random)
+        .rotated_at(1_795_348_800, &mut random)
+        .and_then(|ring| ring.rotated_at(1_795_348_800, &mut random));
     let ring = ring.expect("room for epochs");
     let id = RawId::new(IdField::Imei, b"868049039501257", None).reduce().expect("a good id");
     let keys: Vec<_> = ring.device_keys(&id).collect();
@@ -268,7 +270,7 @@ fn a_view_is_the_same_over_rotations_and_on_every_node() {
             next
         });
     };
-    let rotated = first.rotated(random).unwrap();
+    let rotated = first.rotated_at(1_795_348_800, random).unwrap();
     let other_node = KeyRing::from_file_text(&rotated.to_file_text()).unwrap();
     for name in [&b"r-1"[..], b"868049039501257", b""] {
         assert_eq!(views(&rotated, name), views(&first, name));
@@ -355,4 +357,41 @@ fn the_keys_of_views_are_the_hash_of_no_identifier() {
     for label in [view::REQUEST, view::BATCH_ITEM, view::SIGNED_ITEM] {
         assert_ne!(label[0], MESSAGE_VERSION);
     }
+}
+
+#[test]
+fn a_sealed_epoch_keeps_its_time_and_goes_when_it_is_destroyed() {
+    let mut next = 0_u8;
+    let mut random = |bytes: &mut [u8]| {
+        for byte in bytes {
+            next = next.wrapping_mul(5).wrapping_add(3);
+            *byte = next;
+        }
+    };
+    let id = || RawId::new(IdField::Imei, b"868049039501257", None).reduce().ok().unwrap();
+    let first = KeyRing::generate(&mut random);
+    assert!(first.to_file_text().contains("sightline-keys 1\n"), "earlier programs read it");
+    let second = first.rotated_at(1_795_348_800, &mut random).unwrap();
+    let text = second.to_file_text();
+    assert!(text.contains("sightline-keys 2\n") && text.contains(" 1795348800\n"));
+    let read = KeyRing::from_file_text(&text).unwrap();
+    assert_eq!(read.sealed().collect::<Vec<_>>(), [(1, Some(1_795_348_800))]);
+    assert_eq!((read.epoch(), read.device_key_of(1, &id())), (2, Some(first.device_key(&id()))));
+
+    let third = read.without(1).unwrap();
+    assert_eq!((third.epoch(), third.sealed().count()), (2, 0));
+    assert_eq!(third.device_key_of(1, &id()), None);
+    assert_eq!(third.device_key(&id()), second.device_key(&id()));
+    assert_eq!(third.opt_out_hash(&id()), first.opt_out_hash(&id()), "who opted out stays opted out");
+    for epoch in [1, 2, 9] {
+        assert_eq!(third.without(epoch).err(), Some(KeyError::NotSealed { epoch }));
+    }
+    // A time is no part of the first version, and no other word is one.
+    let old = text.replace("sightline-keys 2", "sightline-keys 1");
+    assert!(matches!(KeyRing::from_file_text(&old), Err(KeyError::Line { .. })));
+    assert!(KeyRing::from_file_text(&text.replace(" 1795348800", " soon")).is_err());
+    assert_eq!(
+        KeyRing::from_file_text(&text.replace(" 1795348800", " 1795348801")).err(),
+        Some(KeyError::Checksum)
+    );
 }

@@ -1,4 +1,4 @@
-//! The commands of who looks after a running system: audit log, security log.
+//! The commands of who looks after a running system: audit log, security log, keys.
 
 use std::path::PathBuf;
 
@@ -79,5 +79,52 @@ pub(crate) enum SecurityLogCommand {
         format: OutputFormat,
         #[command(flatten)]
         args: AuditArgs,
+    },
+}
+
+/// Whose keys.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KeysArgs {
+    /// Data folder that holds the keys and the audit log.
+    #[arg(long, value_name = "DIR", env = "SIGHTLINE_DATA", default_value = "sightline-data")]
+    pub(crate) data: PathBuf,
+    /// Configuration file: its data folder, key_file and retention_days are taken.
+    #[arg(long, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What to do with the keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Show the epochs, when each was sealed, and from when on nothing is stored under it any more. Shows no key.
+    #[command(after_help = "Example:\n  sightline keys list --config sightline.toml")]
+    List {
+        #[command(flatten)]
+        args: KeysArgs,
+    },
+    /// Draw a new key and seal the one in force. The instance has to be stopped.
+    #[command(after_help = "Example:\n  sightline keys rotate --without-overlap --config sightline.toml\n\n\
+        There is no overlap: whoever saw an ad before and after the rotation counts as\n\
+        two devices in a report over both, so rotate between campaigns. Who opted out\n\
+        stays opted out; erasures and copies reach what is stored under sealed keys.")]
+    Rotate {
+        /// Say that devices before and after may count as two.
+        #[arg(long)]
+        without_overlap: bool,
+        #[command(flatten)]
+        args: KeysArgs,
+    },
+    /// Destroy a sealed key, once nothing is stored under it any more. The instance has to be stopped.
+    #[command(after_help = "Example:\n  sightline keys destroy 1 --config sightline.toml\n\n\
+        What is stored under a destroyed key can neither be erased nor copied for\n\
+        anybody: nobody can tell any more whose it is.")]
+    Destroy {
+        /// Its epoch.
+        epoch: u16,
+        /// Although events under it are still kept.
+        #[arg(long)]
+        early: bool,
+        #[command(flatten)]
+        args: KeysArgs,
     },
 }

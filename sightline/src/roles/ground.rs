@@ -184,7 +184,7 @@ fn follow_catalog(
 }
 
 /// The audit log; its key is drawn at the first start.
-fn open_audit(config: &Config, data: &DataDir, clock: &Clock) -> anyhow::Result<audit::Log> {
+pub(crate) fn open_audit(config: &Config, data: &DataDir, clock: &Clock) -> anyhow::Result<audit::Log> {
     let key = match &config.audit.key_file {
         Some(path) => data_dir::read_secret(path)?,
         None => data_dir::token(&data.audit_key(), "sightline_audit_")?.text,

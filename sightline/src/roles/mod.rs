@@ -16,7 +16,7 @@ use std::io::Write;
 
 use anyhow::Context;
 
-pub(crate) use ground::{Ground, Want};
+pub(crate) use ground::{Ground, Want, open_audit};
 pub(crate) use running::Running;
 
 use crate::cli::RoleArgs;

@@ -1,0 +1,125 @@
+//! The epochs of the device keys through the whole program: a rotation cuts, what was stored before it is counted, erased and loaded as before, and a
+//! destroyed key makes it nobody's.
+
+#![cfg(test)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use support::http::Connection;
+use support::truth::{number, rows};
+use support::{Instance, Options, wait_for};
+
+const OAIDS: [&str; 2] = ["1fe9a970-efbb-29e0-0bdd-f5dbbf751ab5", "2fe9a970-efbb-29e0-0bdd-f5dbbf751ab6"];
+/// Seen before the rotation only.
+const GONE: &str = "3fe9a970-efbb-29e0-0bdd-f5dbbf751ab7";
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn fire(instance: &Instance, oaid: &str) {
+    let mut connection = Connection::open(instance.tracker()).expect("connects");
+    let target = format!("/i?c=demo&p=p1&oaid={oaid}");
+    let agent = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0");
+    assert_eq!(connection.get(&target, &[agent]).expect("an answer").status, 200);
+}
+
+fn reach(instance: &Instance) -> (u64, u64) {
+    instance.settle();
+    let report = instance.report("demo/reach", "");
+    let row = &rows(&report)[0];
+    (number(row, "reach"), number(row, "impressions"))
+}
+
+fn run(instance: &Instance, words: &[&str]) -> (Option<i32>, String) {
+    let data = instance.data().display().to_string();
+    let output = instance.command(&[words, &["--data", &data]].concat());
+    let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text)
+}
+
+/// Has a device erased by the operator's word; the state of the request.
+fn erase(instance: &Instance, oaid: &str, request: &str) -> Value {
+    let mut page = Connection::open(instance.opt_out()).expect("connects");
+    let body = json!({"ids": [{"kind": "oaid", "value": oaid}]});
+    let asked = page.post_json("/v1/erasures", &[], &body).expect("an answer");
+    assert_eq!(asked.status, 202, "{}", asked.text());
+    let (receipt, secret) = (asked.json()["receipt"].clone(), asked.json()["secret"].clone());
+    let (code, text) = run(instance, &["requests", "accept", request]);
+    assert_eq!(code, Some(0), "{text}");
+    let bearer = format!("Bearer {}", secret.as_str().expect("a secret"));
+    let path = format!("/v1/requests/{}", receipt.as_str().expect("a receipt"));
+    let mut state = Value::Null;
+    wait_for("the request to be answered", PATIENCE, || {
+        let mut page = Connection::open(instance.opt_out()).expect("connects");
+        state = page.get(&path, &[("authorization", &bearer)]).expect("an answer").json()["state"].clone();
+        state != "running"
+    });
+    state
+}
+
+#[test]
+fn a_rotation_cuts_and_a_destroyed_key_makes_its_events_nobodys() {
+    let mut instance = Instance::start(Options {
+        opt_out: "[opt_out.limits]\nrequests_burst_max = 100000".to_owned(),
+        ..Options::default()
+    });
+    for oaid in OAIDS {
+        fire(&instance, oaid);
+    }
+    fire(&instance, GONE);
+    assert_eq!(reach(&instance), (3, 3));
+    let (code, text) = run(&instance, &["keys", "rotate", "--without-overlap"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("while nothing runs"), "{text}");
+    // Some events are in the journal alone when the key changes.
+    fire(&instance, OAIDS[0]);
+    instance.kill9();
+
+    let (code, text) = run(&instance, &["keys", "rotate"]);
+    assert!(code == Some(1) && text.contains("--without-overlap"), "{text}");
+    let before = instance.secret("device.keys");
+    let (code, text) = run(&instance, &["keys", "rotate", "--without-overlap"]);
+    assert!(code == Some(0) && text.contains("epoch 2 is current"), "{text}");
+    assert_ne!(instance.secret("device.keys"), before);
+    let (code, text) = run(&instance, &["keys", "list"]);
+    assert!(code == Some(0) && text.contains("sealed") && text.contains("current"), "{text}");
+    assert!(
+        !instance
+            .secret("device.keys")
+            .lines()
+            .any(|line| { line.split(' ').any(|word| word.len() == 64 && text.contains(word)) })
+    );
+
+    // Loaded as before; behind the cut each device is another.
+    instance.restart();
+    assert_eq!(reach(&instance), (3, 4), "the journal's entries of the old epoch");
+    for oaid in OAIDS {
+        fire(&instance, oaid);
+    }
+    assert_eq!(reach(&instance), (5, 6));
+    // An erasure finds a device under both keys.
+    assert_eq!(erase(&instance, OAIDS[0], "1"), "done");
+    assert_eq!(reach(&instance), (3, 6));
+
+    assert!(instance.terminate().success());
+    let (code, text) = run(&instance, &["keys", "destroy", "1"]);
+    assert!(code == Some(1) && text.contains("--early"), "{text}");
+    let (code, text) = run(&instance, &["keys", "destroy", "2", "--early"]);
+    assert!(code == Some(1) && text.contains("not sealed"), "{text}");
+    let (code, text) = run(&instance, &["keys", "destroy", "1", "--early"]);
+    assert_eq!(code, Some(0), "{text}");
+    instance.restart();
+    assert_eq!(reach(&instance), (3, 6), "what is stored stays counted");
+    assert_eq!(erase(&instance, OAIDS[1], "2"), "done", "what came behind the cut is found");
+    assert_eq!(reach(&instance), (2, 6), "what came before it is nobody's any more");
+
+    assert_eq!(erase(&instance, GONE, "3"), "not_linkable");
+
+    let (code, text) = run(&instance, &["audit", "list", "--act", "keys"]);
+    assert_eq!(code, Some(0), "{text}");
+    for act in ["keys.drawn", "keys.rotate", "keys.destroy"] {
+        assert_eq!(text.matches(act).count(), 1, "{text}");
+    }
+}
