@@ -190,6 +190,8 @@ pub(crate) fn home(desk: &Desk, language: Language, cookies: &Cookies, view: &Vi
             "stored" => disclosed::stored(language, desk.kept.event_days),
             "log" => disclosed::security_log(language, desk.kept.security_log_days),
             "policy" => disclosed::policy(language, &desk.settings),
+            "rights_hint" => fragments::rights_hint(desk, language),
+            "rights_how" => fragments::rights_how(desk, language),
             "rights" => fragments::rights(desk, language, cookies),
             "lang" => language.code().to_owned(),
             _ => return None,

@@ -212,7 +212,9 @@ fn is_domain(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    text.len() <= DOMAIN_BYTES_MAX && text.split('.').all(is_label)
+    // Browsers take no cookie for a whole top level.
+    let has_parent = text.contains('.') || text == "localhost";
+    text.len() <= DOMAIN_BYTES_MAX && has_parent && text.split('.').all(is_label)
 }
 
 /// Scheme, host and perhaps a port, as browsers send it: no path (but a slash at the end is taken), no user.
@@ -557,6 +559,7 @@ mod tests {
             ),
             (r#"{"app":[{"name":"a","key_files":[]}]}"#, "opt_out.app.0.key_files", "names 0 files: 1 to 8"),
             (r#"{"cookie_domain":"a b"}"#, "opt_out.cookie_domain", "\"a b\" is no domain"),
+            (r#"{"cookie_domain":"com"}"#, "opt_out.cookie_domain", "\"com\" is no domain"),
             (r#"{"public_origins":["p.example.com"]}"#, "opt_out.public_origins", "\"https://privacy"),
         ] {
             let error = serde_json::from_str::<Settings>(text).unwrap().check().expect_err(text);
@@ -582,6 +585,11 @@ mod tests {
             ),
             (
                 r#"{"operator":{"privacy_url":"javascript:alert(1)"}}"#,
+                "opt_out.operator.privacy_url",
+                "begin with https",
+            ),
+            (
+                r#"{"operator":{"privacy_url":"http://example.com"}}"#,
                 "opt_out.operator.privacy_url",
                 "begin with https",
             ),

@@ -196,6 +196,21 @@ pub(super) fn ids(language: Language, ids: &[DoneId]) -> String {
     html
 }
 
+/// What there is besides an opt-out, and within how many working days it is answered.
+pub(super) fn rights_hint(desk: &Desk, language: Language) -> String {
+    let days = desk.settings.requests.answer_working_days;
+    language.text("rights.hint").replace("{days}", &days.to_string())
+}
+
+/// How one shows that a device is one's own; where to turn to, if the operator says it.
+pub(super) fn rights_how(desk: &Desk, language: Language) -> String {
+    let how = language.text("rights.how");
+    if desk.settings.operator.contact.is_empty() {
+        return how.to_owned();
+    }
+    format!("{how} {}", language.text("rights.contact"))
+}
+
 /// What a browser can ask for here, and what was asked for before; nothing where this process cannot do it.
 pub(super) fn rights(desk: &Desk, language: Language, cookies: &Cookies) -> String {
     if desk.requests.is_none() {

@@ -49,7 +49,7 @@ impl Operator {
             }
         }
         let url = self.privacy_url.trim();
-        if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") {
+        if !url.is_empty() && !url.starts_with("https://") {
             let problem = format!("= {url:?} is no link: it has to begin with https://");
             return Err(SettingsError { key: "opt_out.operator.privacy_url".into(), problem });
         }

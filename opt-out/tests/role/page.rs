@@ -2,7 +2,7 @@
 
 use crate::support::{self, Answer, Role};
 use event::identifier::IdField;
-use opt_out::{Limits, Operator, Policy, Settings};
+use opt_out::{Limits, Operator, Policy, RequestSettings, Settings};
 use tempfile::tempdir;
 
 const OAID: &str = "Abcdef0123456789";
@@ -28,6 +28,21 @@ fn role(dir: &std::path::Path) -> Role {
 fn code_after<'a>(page: &'a Answer, label: &str) -> &'a str {
     let after = page.body.split_once(&format!("<dt>{label}</dt><dd><code")).expect("the label is there").1;
     after.split_once('>').and_then(|(_, after)| after.split_once("</code>")).expect("an end").0
+}
+
+#[test]
+fn it_says_how_long_an_answer_takes_and_where_to_turn_to_as_configured() {
+    let dir = tempdir().unwrap();
+    let operator = Operator { name: "A Ltd".into(), contact: "010-1234".into(), ..Operator::default() };
+    let requests = RequestSettings { answer_working_days: 30, ..RequestSettings::default() };
+    let role = Role::start(dir.path(), Settings { operator, requests, ..Settings::default() });
+    for (lang, days, contact) in [
+        ("en", "within 30 working days", "please use the contact"),
+        ("zh", "在 30 个工作日内", "请使用本页末尾的联系方式"),
+    ] {
+        let page = role.get(&format!("/?lang={lang}"), &[]).body;
+        assert!(page.contains(days) && page.contains(contact) && !page.contains("{days}"), "{page}");
+    }
 }
 
 #[test]
@@ -274,7 +289,7 @@ fn a_device_is_opted_out_and_its_receipt_takes_it_back() {
     let wrong = role.submit(&older, &typed.replace(&secret.to_lowercase(), &"0".repeat(52)));
     assert_eq!(wrong.status, 403);
     assert!(
-        wrong.body.contains("No receipt has this number and this secret")
+        wrong.body.contains("Nothing has this number and this secret")
             && wrong.body.contains("role=\"alert\"")
     );
     assert!(role.leaves_out(IdField::Oaid, OAID));
@@ -340,7 +355,7 @@ fn what_cannot_be_done_is_said_on_the_page_and_changes_nothing() {
         (&[OURS], "action=device&kind=shoe&lang=en&value=4711", 400, "The form was not complete"),
         (&[OURS], "action=dance&lang=en", 400, "The form was not complete"),
         (&[OURS], "lang=en", 400, "The form was not complete"),
-        (&[OURS], "action=receipt&receipt=4711&secret=4711&lang=en", 403, "No receipt has this number"),
+        (&[OURS], "action=receipt&receipt=4711&secret=4711&lang=en", 403, "Nothing has this number"),
         (&[OURS], "action=device&kind=imei&lang=zh&value=4711", 422, "未做任何更改"),
     ];
     for (headers, body, status, said) in cases {
@@ -503,6 +518,8 @@ fn a_browser_asks_for_erasure_and_a_copy_on_the_page() {
     let settings = Settings { limits, ..Settings::default() };
     let clock = event::clock::Clock::manual(support::NOW_MS);
     let role = Role::start_for_persons(dir.path(), settings, support::keys(), clock);
+    let home = role.get("/?lang=en", &[]).body;
+    assert!(home.contains("within 15 working days") && !home.contains("please use the contact"), "{home}");
     let own = own_cookie(&role.keys);
     let own = ("cookie", own.as_str());
     assert!(role.get("/?lang=en", &[own]).body.contains("value=\"erase\""));
