@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event::identifier::{IdKind, lodge as lodge_id};
+use event::key::OptOutHash;
 use kafka::{Cluster, Topic};
-use opt_out::record::Record;
+use opt_out::record::{AppName, Record};
+use opt_out::registry::import::{Act, Entered};
 use opt_out::{RegistryError, Settings};
 
 use crate::kafka::{Broker, is_listed, may_measure, node, oaid, open, parts, role, settings};
@@ -68,6 +71,57 @@ fn an_opt_out_is_in_force_on_another_node_within_a_second_of_the_answer() {
     }
     assert!(part(after, 990) < DELAY_MAX);
     assert_eq!(node.list().len(), role.list.len());
+    node.stop();
+    role.handle.stop();
+}
+
+#[test]
+fn an_imported_register_is_in_force_on_another_node_and_delays_nobody() {
+    /// Ids of a portion, and portions.
+    const REGISTER: (u32, u32) = (500, 4);
+    let broker = Broker::shared();
+    let (cluster, keys, settings) = (broker.cluster(), keys(), settings());
+    let role = role(&cluster, &settings, &keys);
+    let node = node(&cluster, &settings, &keys);
+    wait_until("a node that measures", || may_measure(&node));
+    let register = AppName::new("national").expect("a name");
+    let portion = |portion: u32| -> Vec<Vec<OptOutHash>> {
+        let ids = portion * REGISTER.0..(portion + 1) * REGISTER.0;
+        let lodged = |number| lodge_id(IdKind::Oaid, oaid(number).as_bytes(), &keys).expect("an id");
+        ids.map(|number| lodged(number).hashes.to_vec()).collect()
+    };
+    let import = |act: Act| -> usize {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let imported = (0..REGISTER.1).map(|number| {
+            let entered = runtime.block_on(role.registry.import(&register, act, &portion(number)));
+            entered.expect("imported").into_iter().filter(|entered| *entered == Entered::Done).count()
+        });
+        imported.sum()
+    };
+    let all = REGISTER.0 * REGISTER.1;
+    let mut delays = Vec::new();
+    std::thread::scope(|scope| {
+        let importing = scope.spawn(|| import(Act::Lodge));
+        let mut number = all;
+        while !importing.is_finished() {
+            lodge(&role, number);
+            let answered = Instant::now();
+            wait_until("in force on the other node", || is_listed(node.list(), &oaid(number), &keys));
+            delays.push(answered.elapsed());
+            number += 1;
+        }
+        assert_eq!(importing.join().expect("it ends"), all as usize);
+    });
+    let persons = delays.len() as u32;
+    assert!(part(delays, 500) < DELAY_MAX, "half of {persons} opt-outs took longer");
+    wait_until("all of it on the other node", || node.list().len() == role.list.len());
+    assert!((0..all + persons).all(|number| is_listed(node.list(), &oaid(number), &keys)));
+    assert!(may_measure(&node), "{:?}", node.state());
+    assert_eq!(import(Act::Lodge), 0, "made again, it changes nothing");
+    assert_eq!(import(Act::TakeBack), all as usize);
+    wait_until("taken back on the other node", || node.list().len() == role.list.len());
+    assert!(!(0..all).any(|number| is_listed(node.list(), &oaid(number), &keys)));
+    assert!((all..all + persons).all(|number| is_listed(node.list(), &oaid(number), &keys)), "people stay");
     node.stop();
     role.handle.stop();
 }
