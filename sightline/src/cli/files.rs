@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use event::identifier::IdKind;
 
 use crate::import::RegisterFormat;
 
@@ -22,8 +24,8 @@ a register lodged, only the same register takes back; a person's own opt-out
 stays.
 
 Lines that were refused are listed by number and reason, without the id, in
-FILE.refused.tsv. Exit codes: 0 every line was delivered (refused ones too), 1
-not every line, 2 wrong usage.";
+FILE.refused.tsv. Exit codes: 0 the whole file was read, and every line is in
+force or listed as refused; 1 broken off or not all delivered; 2 wrong usage.";
 
 pub(super) const REPLAY_HELP: &str = "Example:
   sightline replay beacons.tsv --campaign demo --placement p1 \\
@@ -113,7 +115,7 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     pub(crate) take_back: bool,
     /// Kind of every id whose line says none.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(IdKind::ALL.map(IdKind::name)))]
     pub(crate) kind: Option<String>,
     /// How the file is written; told by its ending if not given (.csv .tsv .ndjson .jsonl, also before .gz and .zst).
     #[arg(long, value_enum)]

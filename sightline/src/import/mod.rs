@@ -55,6 +55,12 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> anyhow::Result<bool
     let client = instance(args)?;
     let act = if args.take_back { Act::TakeBack } else { Act::Lodge };
     let refused = args.refused.clone().unwrap_or_else(|| beside(&args.file));
+    // An earlier run's list would be taken for this one's.
+    if let Err(error) = std::fs::remove_file(&refused)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot replace {}", refused.display()));
+    }
     let sender = Sender::start(&client, &args.register, act, usize::from(args.parallel), refused);
     let all_read = feed(&mut lines, &rows, &sender);
     let last_line = lines.number;
@@ -84,7 +90,8 @@ fn format_of(args: &ImportArgs) -> anyhow::Result<RegisterFormat> {
     }
     let name = args.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-    match name.rsplit_once('.').map(|(_, ending)| ending) {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    match ending.as_deref() {
         Some("csv") => Ok(RegisterFormat::Csv),
         Some("tsv" | "tab") => Ok(RegisterFormat::Tsv),
         Some("ndjson" | "jsonl" | "json") => Ok(RegisterFormat::Ndjson),
@@ -231,6 +238,26 @@ mod tests {
         }
         let broken = [Broken::LineTooLong, Broken::NotUtf8, Broken::Json, Broken::Columns, Broken::NoKind];
         assert!(broken.iter().all(|broken| !meaning(broken.name()).is_empty()));
+    }
+
+    #[test]
+    fn a_kind_that_is_none_is_wrong_usage() {
+        use clap::Parser;
+        let parse = |kind: &str| {
+            crate::cli::Cli::try_parse_from([
+                "sightline",
+                "import-opt-outs",
+                "ids.txt",
+                "--register",
+                "r",
+                "--kind",
+                kind,
+            ])
+        };
+        assert!(parse("oaid").is_ok());
+        let error = parse("oiad").expect_err("a slip");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("oaid"), "{error}");
     }
 
     #[test]

@@ -80,8 +80,8 @@ impl Rows {
         // What stands in the line instead is not said: it may be an id.
         let Some(value) = find("value") else {
             bail!(
-                "the first line names no column `value`: it has to name the columns, `kind` and `value` among them; \
-                 a file of bare values is read with --format lines --kind KIND"
+                "the first line names no column `value`: it has to name the columns, `kind` and `value` among them, with a comma \
+                 (csv) or a tab (tsv) between; a file of bare values is read with --format lines --kind KIND"
             );
         };
         let kind = find("kind");
