@@ -21,7 +21,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -39,6 +40,8 @@ const HEAD_SECONDS_MAX: u64 = 5;
 const REQUESTS: &str = "/v1/requests";
 /// Longest that an answer about them may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// What whoever comes without it is told.
+const TOKEN_NEEDED: &str = "the operator's token is needed: Authorization: Bearer …";
 /// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
@@ -124,6 +127,13 @@ pub(crate) async fn serve(
             drop(slot);
         });
     }
+}
+
+/// Whether the request brings the operator's token.
+fn is_operator(headers: &HeaderMap, token: &aggregator::Token) -> bool {
+    let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    sent.and_then(|sent| sent.split_once(' '))
+        .is_some_and(|(scheme, sent)| scheme.eq_ignore_ascii_case("bearer") && token.is(sent.trim()))
 }
 
 /// Persons' requests, within a time limit: a body may be sent slowly.

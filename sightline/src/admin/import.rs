@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
-use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, StatusCode};
 use opt_out::RegistryError;
 use opt_out::import::{BODY_BYTES_MAX, ImportError, Importer, Outcome};
@@ -49,12 +48,8 @@ where
             "this process keeps no opt-out registry: ask one that runs `standalone` or `opt-out`",
         );
     };
-    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = sent
-        .and_then(|sent| sent.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if !token.is_some_and(|(_, token)| desk.token.is(token.trim())) {
-        return problem(StatusCode::UNAUTHORIZED, "the operator's token is needed: Authorization: Bearer …");
+    if !super::is_operator(request.headers(), &desk.token) {
+        return problem(StatusCode::UNAUTHORIZED, super::TOKEN_NEEDED);
     }
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
     let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {

@@ -13,7 +13,6 @@
 use chrono::{DateTime, SecondsFormat};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
-use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, StatusCode};
 use opt_out::Requests;
 use opt_out::requests::{Request as PersonsRequest, RequestError, WHY_BYTES_MAX};
@@ -59,12 +58,8 @@ where
             "this process keeps no requests: they are taken by an opt-out role that has an aggregator, in its process or by aggregator_url",
         );
     };
-    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = sent
-        .and_then(|sent| sent.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if !token.is_some_and(|(_, token)| desk.token.is(token.trim())) {
-        return problem(StatusCode::UNAUTHORIZED, "the operator's token is needed: Authorization: Bearer …");
+    if !super::is_operator(request.headers(), &desk.token) {
+        return problem(StatusCode::UNAUTHORIZED, super::TOKEN_NEEDED);
     }
     let (head, body) = request.into_parts();
     let parts: Vec<&str> =

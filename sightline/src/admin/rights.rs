@@ -15,7 +15,7 @@ use bytes::Bytes;
 use event::key::DeviceKey;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use opt_out::requests::KEYS_MAX;
 use serde::{Deserialize, Serialize};
@@ -109,12 +109,8 @@ where
     let Some(desk) = desk else {
         return problem(StatusCode::NOT_IMPLEMENTED, "this process runs no aggregator");
     };
-    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = sent
-        .and_then(|sent| sent.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if !token.is_some_and(|(_, token)| desk.token.is(token.trim())) {
-        return problem(StatusCode::UNAUTHORIZED, "the operator's token is needed: Authorization: Bearer …");
+    if !super::is_operator(request.headers(), &desk.token) {
+        return problem(StatusCode::UNAUTHORIZED, super::TOKEN_NEEDED);
     }
     if request.method() != Method::POST {
         return problem(StatusCode::METHOD_NOT_ALLOWED, "only POST");
