@@ -65,6 +65,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Page, "import"),
     (Role::Page, "policy"),
     (Role::Reports, "dashboard"),
+    (Role::Page, "asset"),
 ];
 
 /// A route, by its name and never by a path.

@@ -123,3 +123,11 @@ fn the_list_equals_the_golden_file_and_starts_at_zero() {
         assert_eq!(series[name].load(Ordering::Relaxed), 1, "{name}");
     }
 }
+
+#[test]
+fn the_security_log_knows_every_route_but_the_unknown() {
+    let noted = |name: &str| security_log::Route::named(security_log::Role::Page, name);
+    for route in Route::ALL {
+        assert_eq!(noted(route.label()) == noted("unknown"), route == Route::Other, "{route:?}");
+    }
+}
