@@ -107,8 +107,10 @@ impl Batch {
         self.bytes += bytes.len();
         match record::decode(bytes) {
             Ok(Record::Event(event)) => {
+                // Of what is erased too: it tells the devices of a view apart.
+                let epoch = event.device.map_or(0, |device| device.epoch);
                 let event = context.erased.blank(event);
-                self.add_event(context, identity, &event);
+                self.add_event(context, identity, (&event, epoch));
             }
             Ok(Record::Outcomes(counts)) => {
                 let newest = self.books.entry(identity.0).or_default();
@@ -129,21 +131,22 @@ impl Batch {
         }
     }
 
-    fn add_event(&mut self, context: &mut Context<'_>, identity: (u64, u64), event: &Event<'_>) {
+    fn add_event(&mut self, context: &mut Context<'_>, identity: (u64, u64), hit: (&Event<'_>, u16)) {
+        let (event, _) = hit;
         let catalog = context.catalog;
         let view = context.keys.key(event.campaign, event.view);
         if let Some(day) = event.day.filter(|_| event.flags & flag::UNRESOLVED == 0) {
             if event.flags & flag::TRIAL != 0 {
-                event_row(&mut self.trial_events, identity, event, day, view);
+                event_row(&mut self.trial_events, identity, hit, day, view);
                 return;
             }
             changed::add_days(&mut self.days, day, event.hour, event.stage, view);
-            event_row(self.events.entry(day).or_default(), identity, event, day, view);
+            event_row(self.events.entry(day).or_default(), identity, hit, day, view);
         } else {
             let found = catalog.find(event.campaign.as_bytes(), event.placement.as_bytes());
             self.adoptable |= matches!(found, Found::Known(..));
             self.catalogs.insert(catalog.version);
-            event_row(&mut self.unresolved, identity, event, 0, view);
+            event_row(&mut self.unresolved, identity, hit, 0, view);
         }
     }
 }
@@ -153,7 +156,13 @@ pub(crate) fn device_number(key: &DeviceKey) -> u64 {
     first_eight(&key.0).max(1)
 }
 
-fn event_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), event: &Event<'_>, day: u16, view: u64) {
+fn event_row(
+    out: &mut Vec<u8>,
+    (journal, seq): (u64, u64),
+    (event, epoch): (&Event<'_>, u16),
+    day: u16,
+    view: u64,
+) {
     put(out, journal);
     put(out, seq);
     out.extend_from_slice(&event.received_ms.to_le_bytes());
@@ -168,7 +177,7 @@ fn event_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), event: &Event<'_>, d
     }
     out.extend_from_slice(&[event.stage as u8, event.source as u8, event.platform as u8]);
     out.push(event.device.map_or(0, |device| device.kind as u8));
-    out.extend_from_slice(&event.device.map_or(0, |device| device.epoch).to_le_bytes());
+    out.extend_from_slice(&epoch.to_le_bytes());
     out.extend_from_slice(&event.flags.to_le_bytes());
     out.extend_from_slice(&event.catalog_version.to_le_bytes());
     put(out, event.device.map_or(0, |device| device_number(&device.key)));

@@ -5,17 +5,18 @@
 //!
 //! # An erasure
 //!
-//! 1. A [`tombstones`] row for each key of the device, durable; from then on the loader blanks what it reads of it.
-//! 2. The loader stores what it has in hand: what was received before is in the store.
+//! 1. The loader stores what it has in hand: what was received before is in the store, where it is counted.
+//! 2. A [`tombstones`] row for each key of the device, durable; from then on the loader blanks what it reads of it. What it read before it stores.
 //! 3. What will be blanked is counted, and kept, so that an erasure that was broken off in the next step still knows.
 //! 4. The rows are blanked in place, under a mark on their days ([`crate::changed`]), with adoption held up: it would carry a device over.
 //! 5. Days that were settled are settled again. In those whose events have begun to expire, and whose figures therefore stand, each key becomes
 //!    another that nobody can tell: the counts stay, the device is in them no more.
 //!
-//! Blanked are device, kind of id, epoch, network and agent. Where a list takes the hit out of net by its agent, a word that says so stays in the
+//! Blanked are device, kind of id, network and agent. Where a list takes the hit out of net by its agent, a word that says so stays in the
 //! agent's place; where by its network, the data centre's: so net impressions stay too, and later lists say nothing of it. Region, view and the
 //! signals stay; so does the host of the page, which says where an ad ran. Gross figures never change by it. What only another hit of its device
-//! took out of net (a double click, a device over the ceiling) is in net afterwards; a view that exactly two devices share is one.
+//! took out of net (a double click, a device over the ceiling) is in net afterwards. A flag says that a device was erased, and the key's epoch stays, so that
+//! another device of the same view stays another one; two devices of a view that were both erased are one.
 //!
 //! Aggregators that share a store do it for each other: see [`tombstones`].
 //!

@@ -145,6 +145,8 @@ pub mod flag {
     pub const AGENT_NO_BROWSER: u32 = 1 << 22;
     /// GPP: opted out of sale, sharing or targeted advertising, or a section that applies cannot be read: no device key.
     pub const WITHHELD_GPP: u32 = 1 << 23;
+    /// The device was erased at its person's request. Only in stored rows, never in a record.
+    pub const ERASED: u32 = 1 << 24;
 
     /// Every flag of a signal that withholds the device key.
     pub const WITHHELD: u32 =

@@ -3,7 +3,8 @@
 -- party (a conflict), and whether it is a verdict that another one of the same view stands above. Day 0 says that there is none.
 --
 -- The party is the device where a view was seen on two, and 0 where it was not: a repeat whose device is withheld or not yet known (a signal of
--- privacy, a cookie just given), or that was hashed after a change of keys, is a repeat and no second device.
+-- privacy, a cookie just given), or that was hashed after a change of keys, is a repeat and no second device. A device that was erased (bit 24) is the device 1
+-- in this: it stays apart from the other one of its view, whose hits would count as repeats of its else.
 --
 -- Of a view's verdicts within three hours of each other one counts: viewable before not viewable before not measurable, then the first.
 --
@@ -38,10 +39,10 @@ SELECT day, hour, time, campaign, placement, creative, region, stage, source, pl
                 ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS before
             FROM (
                 SELECT *, if(
-                    max(device) OVER view_of_epoch = min(if(device = 0, 18446744073709551615, device)) OVER view_of_epoch,
-                    0, device) AS party
+                    max(known) OVER view_of_epoch = min(if(known = 0, 18446744073709551615, known)) OVER view_of_epoch,
+                    0, known) AS party
                 FROM (
-                    SELECT *, if(bitTest(flags, 11), client_time, 0) AS hit_time, toUnixTimestamp64Milli(time) AS moment
+                    SELECT *, if(bitTest(flags, 24), 1, device) AS known, if(bitTest(flags, 11), client_time, 0) AS hit_time, toUnixTimestamp64Milli(time) AS moment
                     FROM events
                     WHERE {{scope}} AND {{comparable}} AND {{key}} IN (
             {{shared_keys}}

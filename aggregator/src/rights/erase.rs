@@ -23,6 +23,8 @@ struct Found {
     /// Never 0 while days may stand that hold the device.
     salt: u64,
     days: BTreeSet<u16>,
+    /// Days whose figures stand, in which the device was found.
+    days_standing: BTreeSet<u16>,
 }
 
 #[derive(Deserialize)]
@@ -35,37 +37,37 @@ struct Count {
 #[derive(Deserialize)]
 struct Standing {
     day: u16,
-    generation: u64,
 }
 
 pub(super) fn erase(inner: &Inner, erasure: &Erasure<'_>) -> Result<Erased, RightsError> {
     let devices: BTreeSet<u64> = erasure.devices.iter().map(device_number).collect();
     let devices: Vec<u64> = devices.into_iter().collect();
+    // What the loader blanks is in no count: what was received before goes in as it is.
+    inner.catch_up()?;
     inner.tombstones.add(&inner.store, &devices, erasure.until_ms, inner.clock.now_ms())?;
     // Whoever inserts from now on finds them, on whatever replica.
     inner.store.catch_up_replicas()?;
     inner.catch_up()?;
-    let found = inner.worker.without_adoption(|| {
+    let mut found = inner.worker.without_adoption(|| {
         let found = find(inner, erasure, &devices)?;
         blank(inner, erasure, &devices, &found)?;
         Ok::<_, RightsError>(found)
     })?;
     let days_settled = settle_again(inner, &found.days)?;
-    let days_standing = unlink_standing(inner, &devices, found.salt)?;
-    let forgotten = Found { version: found.version + 1, salt: 0, ..found.clone() };
-    if found.salt != 0 {
-        keep(inner, erasure.request, &forgotten)?;
-        // The row before, which says what the salt was, need not wait for a merge.
-        let request = vec![("request", Value::Number(erasure.request))];
-        let change = statement::FORGET_SALT.sql();
-        inner.store.alter_by(Work::Settle, statement::ERASURES.file, change, &request)?;
-    }
+    unlink_standing(inner, erasure.request, &devices, &mut found)?;
+    found.version += 1;
+    found.salt = 0;
+    keep(inner, erasure.request, &found)?;
+    // The rows before, which say what the salt was, need not wait for a merge.
+    let request = vec![("request", Value::Number(erasure.request))];
+    let change = statement::FORGET_SALT.sql();
+    inner.store.alter_by(Work::Settle, statement::ERASURES.file, change, &request)?;
     let erased = Erased {
         events: found.events,
         unresolved: found.unresolved,
         trial_events: found.trial_events,
         days_settled,
-        days_standing,
+        days_standing: found.days_standing.len() as u32,
     };
     metrics::hits_erased(erased.events + erased.unresolved + erased.trial_events);
     Ok(erased)
@@ -115,9 +117,11 @@ fn keep(inner: &Inner, request: u64, found: &Found) -> Result<(), StoreError> {
     for number in [found.version, found.events, found.unresolved, found.trial_events, found.salt] {
         put(&mut row, number);
     }
-    put_length(&mut row, found.days.len());
-    for day in &found.days {
-        row.extend_from_slice(&day.to_le_bytes());
+    for days in [&found.days, &found.days_standing] {
+        put_length(&mut row, days.len());
+        for day in days {
+            row.extend_from_slice(&day.to_le_bytes());
+        }
     }
     inner.store.insert(Work::Settle, statement::ERASURES, &row)
 }
@@ -155,12 +159,16 @@ fn settle_again(inner: &Inner, days: &BTreeSet<u16>) -> Result<u32, RightsError>
 }
 
 /// Makes the device unknown in settled figures: in those that stand for good it becomes another, in all others it goes with their generation.
-/// How many days stand.
-fn unlink_standing(inner: &Inner, devices: &[u64], salt: u64) -> Result<u32, RightsError> {
+/// Keeps which days stand before the device is gone from them: one that is broken off after that still knows.
+fn unlink_standing(
+    inner: &Inner,
+    request: u64,
+    devices: &[u64],
+    found: &mut Found,
+) -> Result<(), RightsError> {
     let store = &inner.store;
     let published: Vec<(u16, u64)> =
         inner.worker.settler.published()?.into_iter().map(|day| (day.day, day.generation)).collect();
-    let mut standing = BTreeSet::new();
     for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
         for published in published.chunks(INSERT_DAYS_MAX) {
             let mut values = vec![
@@ -171,9 +179,14 @@ fn unlink_standing(inner: &Inner, devices: &[u64], salt: u64) -> Result<u32, Rig
             if days.is_empty() {
                 continue;
             }
-            standing.extend(days.iter().map(|day| (day.day, day.generation)));
-            values.push(("salt", Value::Number(salt)));
-            let salted = devices.iter().map(|device| device ^ salt).collect();
+            let before = found.days_standing.len();
+            found.days_standing.extend(days.iter().map(|day| day.day));
+            if found.days_standing.len() > before {
+                found.version += 1;
+                keep(inner, request, found)?;
+            }
+            values.push(("salt", Value::Number(found.salt)));
+            let salted = devices.iter().map(|device| device ^ found.salt).collect();
             values.push(("salted", Value::Numbers(salted)));
             store.execute(Work::Settle, statement::ERASE_SETTLED, &values)?;
         }
@@ -182,5 +195,5 @@ fn unlink_standing(inner: &Inner, devices: &[u64], salt: u64) -> Result<u32, Rig
             store.alter_by(Work::Settle, table.file, statement::FORGET_DEVICE.sql(), &values)?;
         }
     }
-    Ok(standing.len() as u32)
+    Ok(())
 }

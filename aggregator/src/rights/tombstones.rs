@@ -16,7 +16,7 @@ use ahash::HashMap;
 use event::clock::UnixMs;
 use event::givt::{self, Automated};
 use event::key::DeviceKey;
-use event::record::Event;
+use event::record::{Event, flag};
 use serde::Deserialize;
 
 use crate::batch::{device_number, put};
@@ -226,7 +226,7 @@ impl Erased {
                     Some(Automated::NonBrowser) => PROGRAM,
                     None => "",
                 };
-                Event { device: None, network, agent, ..event }
+                Event { device: None, network, agent, flags: event.flags | flag::ERASED, ..event }
             }
             Some(_) | None => event,
         }

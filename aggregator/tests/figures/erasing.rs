@@ -150,6 +150,41 @@ fn what_the_lists_take_out_of_net_stays_out_when_it_is_erased() {
     assert_eq!(net(&rig), [Some(18), Some(3), Some(6), Some(6), Some(3)]);
 }
 
+/// Two devices at one placement of one view are two impressions. When one is erased the other stays what it was.
+#[test]
+fn the_other_device_of_a_shared_view_stays_in_net_and_in_the_reach() {
+    let mut rig = Rig::new();
+    let of = |device: u64, minutes: i64| Hit {
+        device: Some(device),
+        view: 5,
+        ..hit(NOON_MS - DAY_MS + minutes * 60_000)
+    };
+    // Device 8 once more: a repeat.
+    rig.push(&[of(7, 0), of(8, 10), of(8, 20)]);
+    let counted = |rig: &Rig| {
+        rig.settle();
+        let row = rig.row("utc/delivery");
+        let number = |name: &str| row[name].as_u64().expect("a number");
+        (number("gross_impressions"), number("net_impressions"), reach(rig).0)
+    };
+    let before = counted(&rig);
+    assert_eq!(before, (3, 2, 2));
+    erase(&rig, 1, &[7]);
+    for _ in 0..2 {
+        assert_eq!(counted(&rig), (3, 2, 1));
+        assert_eq!(
+            rig.sql("SELECT count() FROM events WHERE device = 0 AND bitTest(flags, 24) AND epoch = 1"),
+            "1"
+        );
+        rig.restart(|rig| {
+            rig.lane.remove_cursor("aggregator").expect("the cursor goes");
+            for table in ["events", "settled", "device_days", "deliveries", "marks"] {
+                rig.sql(&format!("TRUNCATE TABLE {table}"));
+            }
+        });
+    }
+}
+
 /// The tables beside events: tests of placements, and devices over the ceiling.
 #[test]
 fn what_stands_beside_the_events_goes_too() {
@@ -234,7 +269,7 @@ fn an_erasure_that_was_broken_off_goes_on_and_knows_what_it_found() {
     let before = reach(&rig);
     // As a crash leaves it in the midst of blanking: counted, marked, one table done.
     rig.restart(|rig| {
-        rig.sql("INSERT INTO erasures SELECT 1, now64(3), 1, 7, 1, 0, 5, groupUniqArray(day) FROM events WHERE device = 7");
+        rig.sql("INSERT INTO erasures SELECT 1, now64(3), 1, 7, 1, 0, 5, groupUniqArray(day), [] FROM events WHERE device = 7");
         rig.sql("ALTER TABLE events UPDATE device = 0, device_kind = 0, epoch = 0, network = 0, agent = '' WHERE device = 7 SETTINGS mutations_sync = 1");
     });
     let erased = erase(&rig, 1, &[7]);
@@ -262,9 +297,34 @@ fn figures_that_stand_keep_their_counts_and_know_the_device_no_more() {
     assert_eq!((erased.events, erased.days_settled, erased.days_standing), (5, 2, 1));
     assert_eq!(first(&rig), before);
     assert_eq!(rig.sql("SELECT count() FROM device_days WHERE device = 7"), "0");
-    // Once more: nothing is there to be made unknown.
-    assert_eq!(erase(&rig, 1, &[7]).days_standing, 0);
+    // Once more: nothing is there to be made unknown, and it says what it found.
+    assert_eq!(erase(&rig, 1, &[7]), Erased { days_settled: 2, ..erased });
     assert_eq!(first(&rig), before);
+}
+
+/// Broken off when the device is gone from the figures, before anybody heard of it: it must not say then that nothing was there.
+#[test]
+fn an_erasure_that_found_the_device_only_in_figures_that_stand_still_knows() {
+    let rig = Rig::new();
+    rig.push(&traffic());
+    rig.settle();
+    for table in ["events", "unresolved"] {
+        rig.sql(&format!("ALTER TABLE {table} DELETE WHERE 1 SETTINGS mutations_sync = 1"));
+    }
+    let erased = erase(&rig, 1, &[7]);
+    assert_eq!((erased.events, erased.unresolved, erased.days_standing), (0, 0, 3));
+    let again = erase(&rig, 1, &[7]);
+    assert!(!again.is_nothing());
+    assert_eq!(again.days_standing, 3);
+}
+
+/// What stands in the journal when the erasure is asked for is found, whether or not the loader had come to it.
+#[test]
+fn what_is_not_loaded_yet_is_found_and_counted() {
+    let rig = Rig::new();
+    rig.push(&traffic());
+    let erased = erase(&rig, 1, &[7]);
+    assert_eq!((erased.events, erased.unresolved), (7, 1));
 }
 
 #[test]
