@@ -13,6 +13,9 @@ use crate::requests::{KEYS_MAX, RequestError};
 /// Seconds after which a request that the registry could not take may come again.
 const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
 
+/// Seconds after which a request that found no room may come again: somebody has to answer others first.
+const FULL_RETRY_SECONDS: u64 = 3_600;
+
 /// Why a request was not done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -46,6 +49,10 @@ pub(crate) enum Problem {
     /// A call that says to be an app's and is not shown to be.
     Signature(Refused),
     Unavailable,
+    /// As many persons' requests as there may be.
+    Full,
+    /// A copy that shall opt out.
+    CopyOptsOut,
     /// No identifier, and no id cookie of ours.
     NoProof,
     /// More than one request can look for.
@@ -89,7 +96,7 @@ impl Problem {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyBroken | Self::Json { .. } | Self::Form => StatusCode::BAD_REQUEST,
+            Self::BodyBroken | Self::Json { .. } | Self::Form | Self::CopyOptsOut => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotOffered => StatusCode::NOT_IMPLEMENTED,
             Self::NoIds
@@ -101,7 +108,7 @@ impl Problem {
             Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
             Self::RateLimited(_) | Self::AppRateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -125,6 +132,8 @@ impl Problem {
             Self::RateLimited(_) | Self::AppRateLimited(_) => "rate_limited",
             Self::Signature(_) => "bad_signature",
             Self::Unavailable => "unavailable",
+            Self::Full => "full",
+            Self::CopyOptsOut => "invalid_json",
             Self::NoProof => "no_proof",
             Self::TooManyKeys(_) => "too_many_keys",
             Self::NotOffered => "not_offered",
@@ -145,6 +154,10 @@ impl Problem {
                 format!("the body is not the JSON that this path takes, at line {line}, column {column}")
             }
             Self::Form => "the form's fields are not those of the page: load the page again".into(),
+            Self::CopyOptsOut => "opt_out goes with /v1/erasures only".into(),
+            Self::Full => "nothing was done: more requests for erasure and copies wait for the operator, or run, than are taken at a time. Try again later, \
+                           or turn to the operator by the contact on the page /opt-out; opting out works all the same"
+                .into(),
             Self::NoIds => "the request holds no identifier".into(),
             Self::TooManyIds(limit) => format!("a request takes {limit} identifiers (opt_out.limits.ids_per_request_max): send several"),
             Self::BadIds(_) => "nothing was done: mend the identifiers listed and send all of them again".into(),
@@ -156,8 +169,8 @@ impl Problem {
                 format!("too many signed calls of this app (opt_out.limits.app_requests_per_minute): try again in {seconds} seconds")
             }
             Self::Signature(refused) => format!("nothing was done: {refused}"),
-            Self::NoProof => "the request names no identifier, and brings no id cookie that the tracker gave this browser: nothing is \
-                              recognised by this browser, so there is nothing to erase or to copy. For a device, name its identifier"
+            Self::NoProof => "the request names no identifier, and brings no id cookie that the tracker gave this browser: we cannot \
+                              tell which rows are this browser's. For a device, name its identifier"
                 .into(),
             Self::TooManyKeys(limit) => format!("these identifiers have more than {limit} stored forms together: send several requests"),
             Self::NotOffered => "this installation's opt-out role has no aggregator that would carry it out (opt_out.requests.aggregator_url): turn to \
@@ -175,6 +188,7 @@ impl Problem {
         match self {
             Self::RateLimited(seconds) | Self::AppRateLimited(seconds) => Some(*seconds),
             Self::Unavailable => Some(UNAVAILABLE_RETRY_SECONDS),
+            Self::Full => Some(FULL_RETRY_SECONDS),
             _ => None,
         }
     }
@@ -182,7 +196,7 @@ impl Problem {
     pub(crate) fn answer(&self) -> Answer {
         match self {
             Self::RateLimited(_) | Self::AppRateLimited(_) => Answer::RateLimited,
-            Self::Unavailable => Answer::Unavailable,
+            Self::Unavailable | Self::Full => Answer::Unavailable,
             _ => Answer::Refused,
         }
     }
@@ -194,9 +208,12 @@ impl From<RequestError> for Problem {
         match error {
             RequestError::Unknown => Self::UnknownReceipt,
             RequestError::TooManyKeys => Self::TooManyKeys(KEYS_MAX),
+            RequestError::Full { limit } => {
+                tracing::warn!(limit, "a person's request was not taken: there are as many as are allowed");
+                Self::Full
+            }
             RequestError::NotWaiting(_)
             | RequestError::Why
-            | RequestError::Full { .. }
             | RequestError::Audit(_)
             | RequestError::Unavailable(_)
             | RequestError::Damaged(_)

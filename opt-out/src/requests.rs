@@ -16,6 +16,9 @@
 //!
 //! An id that somebody typed is no proof: it waits for the operator, who has [`RequestSettings::answer_working_days`] for it ([`due`]).
 //!
+//! A request that was refused, found nothing, or was a copy is forgotten [`RequestSettings::answered_days_max`] days after its answer, and earlier where
+//! there would be too many else. What was erased is remembered.
+//!
 //! # The audit log
 //!
 //! Each act on a request is entered there before it is written here; where that cannot be done, it is not done. What then fails to be written has a
@@ -65,7 +68,7 @@ pub enum RequestError {
     /// More keys than a record holds. The caller's.
     #[error("too many identifiers for one request: at most {KEYS_MAX} keys can be looked for")]
     TooManyKeys,
-    /// Too many requests. The operator's: answer those that wait, or raise the limit.
+    /// Too many requests that wait, run, or erased something. The operator's: answer those that wait, or raise the limit.
     #[error("there are as many requests as {limit} allows")]
     Full {
         /// The setting.
@@ -137,12 +140,60 @@ struct Inner {
 struct Book {
     by_number: BTreeMap<u32, Request>,
     by_receipt: HashMap<ReceiptId, u32, ahash::RandomState>,
+    /// The newest number of all, whether or not its request is still in the book: none is given twice.
+    last: u32,
 }
 
 impl Book {
     fn put(&mut self, request: Request) {
+        self.last = self.last.max(request.number);
         self.by_receipt.insert(request.receipt, request.number);
         self.by_number.insert(request.number, request);
+    }
+
+    fn forget(&mut self, number: u32) {
+        if let Some(request) = self.by_number.remove(&number) {
+            self.by_receipt.remove(&request.receipt);
+        }
+    }
+
+    /// Those that nobody needs any more if their asker does not, oldest first, and when they were answered. An erasure that was done is none.
+    fn answered(&self) -> impl Iterator<Item = (u32, UnixMs)> {
+        self.by_number.values().filter_map(|request| {
+            let at_ms = request.finished_ms.or(request.decided_ms)?;
+            match (request.state, request.kind) {
+                (State::Refused | State::NotLinkable, _) | (State::Done, Kind::Copy) => {
+                    Some((request.number, at_ms))
+                }
+                (State::Waiting | State::Running, _) | (State::Done, Kind::Erasure) => None,
+            }
+        })
+    }
+
+    /// Forgets what was answered before a moment.
+    fn forget_answered(&mut self, before_ms: UnixMs) {
+        let old: Vec<u32> =
+            self.answered().filter(|(_, at_ms)| *at_ms < before_ms).map(|(one, _)| one).collect();
+        old.into_iter().for_each(|number| self.forget(number));
+    }
+
+    /// Forgets the oldest of those that are answered while there are more than a number.
+    fn shrink(&mut self, requests_max: usize) {
+        let excess = self.by_number.len().saturating_sub(requests_max);
+        let old: Vec<u32> = self.answered().take(excess).map(|(number, _)| number).collect();
+        old.into_iter().for_each(|number| self.forget(number));
+    }
+
+    /// The request for the same that is not done yet.
+    fn running(&self, kind: Kind, proof: &Proof, keys: &[Key]) -> Option<Request> {
+        let mut requests = self.by_number.values();
+        let same = requests.find(|request| {
+            request.state == State::Running
+                && request.kind == kind
+                && request.proof == *proof
+                && *request.keys == *keys
+        });
+        same.cloned()
     }
 }
 
@@ -179,6 +230,8 @@ impl Requests {
                 book.put(record::decode(bytes).map_err(|error| RequestError::Damaged(error.to_string()))?);
             }
         }
+        book.forget_answered(answered_since(&settings.requests, &clock));
+        book.shrink(settings.requests.requests_max);
         let inner = Inner {
             settings: settings.requests.clone(),
             clock,
@@ -192,7 +245,8 @@ impl Requests {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Takes a request in, durably. With proof it runs; else it waits for the operator.
+    /// Takes a request in, durably. With proof it runs; else it waits for the operator. What a browser asked for already, and is not done yet, is not
+    /// asked for twice: the request gets another secret, which its asker has from now on.
     ///
     /// # Errors
     /// [`RequestError::Full`], [`RequestError::TooManyKeys`], [`RequestError::Unavailable`].
@@ -204,8 +258,16 @@ impl Requests {
         let now_ms = self.0.clock.now_ms();
         let is_proved = proof != Proof::Typed;
         let secret = Secret::new(random()?);
+        let asked_before =
+            if proof == Proof::Browser { self.book().running(kind, &proof, &keys) } else { None };
+        if let Some(mut request) = asked_before {
+            request.secret = secret.digest();
+            self.write("person", "request.asked_again", &request)?;
+            return Ok(Submitted { request, secret });
+        }
         let (number, receipt) = {
-            let book = self.book();
+            let mut book = self.book();
+            book.shrink(self.0.settings.requests_max - 1);
             if book.by_number.len() >= self.0.settings.requests_max {
                 return Err(RequestError::Full { limit: "opt_out.requests.requests_max" });
             }
@@ -213,8 +275,7 @@ impl Requests {
             if !is_proved && waiting >= self.0.settings.waiting_max {
                 return Err(RequestError::Full { limit: "opt_out.requests.waiting_max" });
             }
-            let number = book.by_number.last_key_value().map_or(1, |(last, _)| last + 1);
-            (number, new_receipt(&book)?)
+            (book.last + 1, new_receipt(&book)?)
         };
         let request = Request {
             number,
@@ -324,10 +385,14 @@ impl Requests {
         Ok(request)
     }
 
-    /// The keys of every erasure that was accepted, and when: what was received before must not come back.
+    /// The keys of every erasure that was carried out, and when it was accepted: what was received before must not come back. One that still runs
+    /// has to find it first.
     pub fn erased(&self) -> Vec<(Vec<DeviceKey>, UnixMs)> {
         let book = self.book();
-        let erasures = book.by_number.values().filter(|request| request.kind == Kind::Erasure);
+        let erasures = book
+            .by_number
+            .values()
+            .filter(|request| request.kind == Kind::Erasure && request.finished_ms.is_some());
         erasures
             .filter_map(|request| {
                 let until_ms = request.until_ms()?;
@@ -348,11 +413,13 @@ impl Requests {
         request.finished_ms.filter(|_| is_copy).map(|finished_ms| finished_ms + days * 86_400_000)
     }
 
-    /// Removes the files of copies that were kept long enough, and what belongs to no request. How many.
+    /// Forgets what was answered long enough ago; then removes the files of copies that were kept long enough, and what belongs to no request. How
+    /// many.
     ///
     /// # Errors
     /// The disk's.
     pub fn remove_old_copies(&self) -> std::io::Result<usize> {
+        self.book().forget_answered(answered_since(&self.0.settings, &self.0.clock));
         let now_ms = self.0.clock.now_ms();
         let mut removed = 0;
         for entry in std::fs::read_dir(&self.0.copies)? {
@@ -453,6 +520,11 @@ fn entry(actor: &str, act: &'static str, request: &Request) -> audit::Entry {
         details.extend(result);
     }
     audit::Entry::new(actor, act, format!("request {}", request.number), details)
+}
+
+/// What was answered before this moment is forgotten. Unix milliseconds.
+fn answered_since(settings: &RequestSettings, clock: &Clock) -> UnixMs {
+    clock.now_ms() - i64::from(settings.answered_days_max) * 86_400_000
 }
 
 fn new_receipt(book: &Book) -> Result<ReceiptId, RequestError> {

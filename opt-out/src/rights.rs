@@ -113,7 +113,7 @@ pub(crate) async fn ask(
     let requests = desk.requests.clone().ok_or(Problem::NotOffered)?;
     let asking: Asking<'_> = api::parse(body)?;
     if asking.opt_out && kind == Kind::Copy {
-        return Err(Problem::Form);
+        return Err(Problem::CopyOptsOut);
     }
     let own = own_id(desk, headers);
     let (proof, ids): (_, Vec<IdAsked<'_>>) = match (asking.ids, source) {

@@ -386,9 +386,12 @@ impl RegistrySettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestSettings {
-    /// Requests of any state; at the limit new ones get 503. Erasures are remembered for good, so that nothing of them comes back: about 2 KiB of
+    /// Requests of any state; at the limit those answered longest ago are forgotten, and where there is none of them new ones get 503. Erasures are remembered for good, so that nothing of them comes back: about 2 KiB of
     /// memory each. Default 100,000.
     pub requests_max: usize,
+    /// Days for which a request that was refused, found nothing, or was a copy can be asked after; then it is forgotten. Not less than
+    /// `copy_days_max`. Default 90.
+    pub answered_days_max: u32,
     /// Requests by a typed identifier that wait for the operator; at the limit new ones get 503. Default 1,000.
     pub waiting_max: usize,
     /// Working days within which a request is to be answered, Monday to Friday; the day of asking is not counted. Default 15.
@@ -411,6 +414,7 @@ impl Default for RequestSettings {
     fn default() -> Self {
         Self {
             requests_max: 100_000,
+            answered_days_max: 90,
             waiting_max: 1_000,
             answer_working_days: 15,
             holidays: Vec::new(),
@@ -428,6 +432,8 @@ impl RequestSettings {
         within("opt_out.requests.waiting_max", self.waiting_max as u64, 1, 1_000_000)?;
         within("opt_out.requests.answer_working_days", u64::from(self.answer_working_days), 1, 365)?;
         within("opt_out.requests.copy_days_max", u64::from(self.copy_days_max), 1, 365)?;
+        let copies = u64::from(self.copy_days_max);
+        within("opt_out.requests.answered_days_max", u64::from(self.answered_days_max), copies, 3_650)?;
         if !(-720..=840).contains(&self.utc_offset_minutes) {
             let problem = format!("= {} is not allowed: -720 to 840", self.utc_offset_minutes);
             return Err(SettingsError { key: "opt_out.requests.utc_offset_minutes".into(), problem });
