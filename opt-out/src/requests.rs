@@ -174,14 +174,18 @@ impl Book {
     fn forget_answered(&mut self, before_ms: UnixMs) {
         let old: Vec<u32> =
             self.answered().filter(|(_, at_ms)| *at_ms < before_ms).map(|(one, _)| one).collect();
-        old.into_iter().for_each(|number| self.forget(number));
+        for number in old {
+            self.forget(number);
+        }
     }
 
     /// Forgets the oldest of those that are answered while there are more than a number.
     fn shrink(&mut self, requests_max: usize) {
         let excess = self.by_number.len().saturating_sub(requests_max);
         let old: Vec<u32> = self.answered().take(excess).map(|(number, _)| number).collect();
-        old.into_iter().for_each(|number| self.forget(number));
+        for number in old {
+            self.forget(number);
+        }
     }
 
     /// The request for the same that is not done yet.
