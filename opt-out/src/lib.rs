@@ -67,7 +67,8 @@ pub use registry::{FollowParts, FollowState, Following, Registry, RegistryError,
 pub use requests::{RequestError, Requests};
 pub use service::{Handle, Kept, Parts, ServiceError, service, start};
 pub use settings::{
-    App, Limits, ListSettings, Operator, Policy, RegistrySettings, RequestSettings, Settings, SettingsError,
+    App, AppRight, Limits, ListSettings, Operator, Policy, RegistrySettings, RequestSettings, Settings,
+    SettingsError,
 };
 pub use standing::{Grant, Standing};
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST /v1/erasures  {}                                          this browser, by the id cookie that the tracker gave it; from our own page only
-//!                    {"ids":[{"kind":"oaid","value":"…"}]}       these identifiers: signed by a registered app, or they wait for the operator
+//!                    {"ids":[{"kind":"oaid","value":"…"}]}       these identifiers: signed by an app with the right to it, or they wait for the operator
 //!                    {…,"opt_out":true}                          and opt out in the same call, which needs no proof
 //! POST /v1/copies    likewise, without "opt_out"
 //!   202 {"receipt":"7K3D-…","secret":"…","kind":"erasure","state":"running","proof":"browser","asked_at":"…","due_on":"2026-12-11",
@@ -34,6 +34,7 @@ use crate::problem::{BadId, Problem};
 use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, State, Submitted};
+use crate::settings::AppRight;
 
 /// Copies that are read and sent at the same time; each may be held in memory whole. Others wait, as long as a request may wait for the disk.
 const COPIES_SENT_MAX: usize = 2;
@@ -117,7 +118,16 @@ pub(crate) async fn ask(
     }
     let own = own_id(desk, headers);
     let (proof, ids): (_, Vec<IdAsked<'_>>) = match (asking.ids, source) {
-        (Some(ids), Source::App(app)) => (Proof::App(app), ids),
+        (Some(ids), Source::App(app)) => {
+            let right = match kind {
+                Kind::Erasure => AppRight::Erasure,
+                Kind::Copy => AppRight::Copy,
+            };
+            let own = desk.settings.app.iter().find(|known| known.name == app.as_str());
+            // Whoever may only opt out says no more of whose device it is than somebody who typed.
+            let suffices = own.is_some_and(|own| own.rights.contains(&right));
+            (if suffices { Proof::App(app) } else { Proof::Typed }, ids)
+        }
         (Some(ids), Source::Page | Source::Api | Source::Register(_)) => (Proof::Typed, ids),
         (None, Source::App(_) | Source::Register(_)) => return Err(Problem::NoIds),
         (None, Source::Page | Source::Api) => {
@@ -349,13 +359,13 @@ fn detail(request: &Request) -> &'static str {
         }
         (_, State::Refused) => "refused by the operator, for the reason that stands here",
         (Kind::Erasure, State::Done) => {
-            "everything received before decided_at has lost the device, its address and its agent; the hits stay as counts. What comes later is \
+            "every hit received before decided_at in which this identifier stood for the device has lost the device, its address and its agent; the hits stay as counts. What comes later is \
              measured anew unless you opt out. The journal's own copy goes with its files, after 7 days by default"
         }
         (Kind::Copy, State::Done) => "fetch the file from path, with the same secret, until it is deleted",
         (_, State::NotLinkable) => {
-            "nothing is stored under this identifier. It may have come in a hit beside another identifier that stood for the device there: such a \
-             hit holds no trace of this one, so it cannot be found by it"
+            "no hit is stored in which this identifier stood for the device. It may have come in a hit beside another identifier that stood for the \
+             device there: such a hit holds no trace of this one, so it cannot be found by it"
         }
     }
 }

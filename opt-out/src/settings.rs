@@ -126,6 +126,25 @@ pub struct App {
     /// Files with its signing keys, each one line of 32 to 256 bytes, readable by its owner only (mode 0600). Several while a new one takes the
     /// place of an old one; at most 8.
     pub key_files: Vec<PathBuf>,
+    /// What its word suffices for. A request for what is not here waits for the operator, as one that somebody typed. Default: opting out.
+    #[serde(default = "opting_out")]
+    pub rights: Vec<AppRight>,
+}
+
+/// What an app's signature suffices for, of any identifier that it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppRight {
+    /// To opt out. An unsigned call may that too; the receipt of this one names the app.
+    OptOut,
+    /// To have erased what is stored.
+    Erasure,
+    /// To be given a copy of it.
+    Copy,
+}
+
+fn opting_out() -> Vec<AppRight> {
+    vec![AppRight::OptOut]
 }
 
 impl Settings {
@@ -399,6 +418,9 @@ pub struct RequestSettings {
     /// Days that are no working days, as "2027-01-01": public holidays are not known by themselves. At most 1,000. Default: none.
     #[serde(deserialize_with = "days")]
     pub holidays: Vec<NaiveDate>,
+    /// Saturdays and Sundays that are working days, likewise: China works some in the place of holidays. At most 1,000. Default: none.
+    #[serde(deserialize_with = "days")]
+    pub working_weekend_days: Vec<NaiveDate>,
     /// Offset of the calendar on which working days are counted, minutes east of UTC, -720 to 840. Default 480, China.
     pub utc_offset_minutes: i32,
     /// Days for which the file of a copy can be fetched; then it is deleted. Default 7.
@@ -418,6 +440,7 @@ impl Default for RequestSettings {
             waiting_max: 1_000,
             answer_working_days: 15,
             holidays: Vec::new(),
+            working_weekend_days: Vec::new(),
             utc_offset_minutes: 480,
             copy_days_max: 7,
             aggregator_url: String::new(),
@@ -447,9 +470,13 @@ impl RequestSettings {
             let problem = "needs aggregator_url, and the other way round".to_owned();
             return Err(SettingsError { key: "opt_out.requests.aggregator_token_file".into(), problem });
         }
-        if self.holidays.len() > HOLIDAYS_MAX {
-            let problem = format!("has {} days, at most {HOLIDAYS_MAX} are allowed", self.holidays.len());
-            return Err(SettingsError { key: "opt_out.requests.holidays".into(), problem });
+        for (key, days) in
+            [("holidays", &self.holidays), ("working_weekend_days", &self.working_weekend_days)]
+        {
+            if days.len() > HOLIDAYS_MAX {
+                let problem = format!("has {} days, at most {HOLIDAYS_MAX} are allowed", days.len());
+                return Err(SettingsError { key: format!("opt_out.requests.{key}").into(), problem });
+            }
         }
         Ok(())
     }

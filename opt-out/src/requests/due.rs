@@ -1,7 +1,7 @@
 //! Until when a request has to be answered: working days, counted on the calendar of the place that the settings name.
 //!
-//! A working day is Monday to Friday and none of [`RequestSettings::holidays`]. Public holidays are not known by themselves, nor the weekends that some
-//! countries work in their place: without the setting a date may be too early, never too late.
+//! A working day is Monday to Friday and none of [`RequestSettings::holidays`], or one of [`RequestSettings::working_weekend_days`]. Neither is known by
+//! itself: without the one a date may be too early, without the other too late.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Weekday};
 use event::clock::UnixMs;
@@ -33,7 +33,8 @@ pub fn local_day(settings: &RequestSettings, at_ms: UnixMs) -> NaiveDate {
 }
 
 fn is_working_day(settings: &RequestSettings, day: NaiveDate) -> bool {
-    !matches!(day.weekday(), Weekday::Sat | Weekday::Sun) && !settings.holidays.contains(&day)
+    let is_weekend = matches!(day.weekday(), Weekday::Sat | Weekday::Sun);
+    (!is_weekend || settings.working_weekend_days.contains(&day)) && !settings.holidays.contains(&day)
 }
 
 #[cfg(test)]
@@ -74,6 +75,13 @@ mod tests {
         };
         assert_eq!(due(&settings, at("2026-09-30T02:00:00Z")), day("2026-10-28"));
         assert_eq!(due(&RequestSettings::default(), at("2026-09-30T02:00:00Z")), day("2026-10-21"));
+    }
+
+    #[test]
+    fn a_weekend_that_is_worked_counts_where_it_is_set() {
+        let worked =
+            RequestSettings { working_weekend_days: vec![day("2026-11-29")], ..RequestSettings::default() };
+        assert_eq!(due(&worked, at("2026-11-20T02:00:00Z")), day("2026-12-10"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use event::id_cookie;
 use event::identifier::IdField;
 use event::key::KeyRing;
 use opt_out::requests::{Counts, Kind, Proof, State};
-use opt_out::{App, Limits, Requests, Settings};
+use opt_out::{App, AppRight, Limits, Requests, Settings};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -212,6 +212,23 @@ fn a_signed_app_speaks_for_its_devices_once_for_each_call() {
 }
 
 #[test]
+fn an_app_that_may_only_opt_out_has_its_requests_wait() {
+    let dir = tempdir().expect("a folder");
+    let (app, secret) = app(dir.path());
+    let app = App { rights: vec![AppRight::OptOut, AppRight::Copy], ..app };
+    let settings = Settings { app: vec![app], ..settings() };
+    let role = Role::start_for_persons(dir.path(), settings, keys(), Clock::manual(NOW_MS));
+    let body = json!({"ids": [{"kind": "oaid", "value": OAID}]}).to_string();
+    for (path, state, proof) in [("/v1/erasures", "waiting", "none"), ("/v1/copies", "running", "app")] {
+        let signed = sign("com.example.player", &secret, NOW_MS / 1000, path, &body);
+        let headers: Vec<(&str, &str)> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let json = role.call_with(path, &headers, &body).json();
+        assert_eq!((&json["state"], &json["proof"]), (&state.into(), &proof.into()), "{path}");
+    }
+    role.handle.stop();
+}
+
+#[test]
 fn opting_out_with_an_erasure_holds_at_once_even_where_the_erasure_waits() {
     let dir = tempdir().expect("a folder");
     let role = start(dir.path());
@@ -278,7 +295,14 @@ fn app(dir: &Path) -> (App, String) {
     let path = dir.join("player.sign");
     std::fs::write(&path, &secret).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
-    (App { name: "com.example.player".to_owned(), key_files: vec![path] }, secret)
+    (
+        App {
+            name: "com.example.player".to_owned(),
+            key_files: vec![path],
+            rights: vec![AppRight::OptOut, AppRight::Erasure, AppRight::Copy],
+        },
+        secret,
+    )
 }
 
 /// The address of a request holds its receipt, which is public, and its answers no identifier.

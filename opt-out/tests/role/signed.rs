@@ -8,7 +8,7 @@ use std::sync::Arc;
 use event::clock::Clock;
 use event::identifier::IdField;
 use event::key::signature::{Asked, KEY_HEADER, SIGNATURE_HEADER, Secret, TIME_HEADER, sign};
-use opt_out::{App, Limits, Settings};
+use opt_out::{App, AppRight, Limits, Settings};
 use tempfile::tempdir;
 
 use crate::kafka::{self, Broker, is_listed, may_measure, node};
@@ -64,10 +64,15 @@ fn settings(dir: &Path) -> Settings {
     let key = file(dir, "player.sign", SECRET);
     Settings {
         app: vec![
-            App { name: PLAYER.to_owned(), key_files: vec![file(dir, "player.old", OLD_SECRET), key] },
+            App {
+                name: PLAYER.to_owned(),
+                key_files: vec![file(dir, "player.old", OLD_SECRET), key],
+                rights: vec![AppRight::OptOut],
+            },
             App {
                 name: "reader".to_owned(),
                 key_files: vec![file(dir, "reader.sign", "the-signing-key-of-another-app-0123456")],
+                rights: vec![AppRight::OptOut],
             },
         ],
         limits: Limits {
@@ -281,7 +286,8 @@ fn a_service_does_not_start_without_its_apps_keys() {
     let open = file(dir.path(), "open.sign", SECRET);
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("set");
     for (path, said) in [(open, "mode 644"), (file(dir.path(), "short.sign", "short"), "32 to 256 bytes")] {
-        settings.app = vec![App { name: PLAYER.to_owned(), key_files: vec![path] }];
+        settings.app =
+            vec![App { name: PLAYER.to_owned(), key_files: vec![path], rights: vec![AppRight::OptOut] }];
         let clock = Clock::manual(NOW_MS);
         let (registry, _) =
             opt_out::Registry::open(&dir.path().join("registry"), &settings, clock.clone()).expect("opens");

@@ -389,10 +389,17 @@ fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
 /// Persons' requests, where there is a page to make them on and an aggregator to carry them out, here or elsewhere.
 fn open_requests(ground: &Ground, want: Want) -> anyhow::Result<Option<Requests>> {
     let is_elsewhere = !ground.config.opt_out.requests.aggregator_url.is_empty();
+    let dir = ground.data.requests();
     if !(want.page && (want.aggregator || is_elsewhere)) {
+        if dir.join("journal").exists() {
+            tracing::error!(
+                folder = %dir.display(),
+                "this process does not open the persons' requests that are kept here: those that wait or run are NOT answered, and their receipts not \
+                 known. Run the opt-out role with an aggregator here again, or give [opt_out.requests] aggregator_url"
+            );
+        }
         return Ok(None);
     }
-    let dir = ground.data.requests();
     let requests = Requests::open(&dir, &ground.config.opt_out, ground.clock.clone(), ground.audit.clone())
         .with_context(|| format!("persons' requests in {} cannot be opened", dir.display()))?;
     Ok(Some(requests))
