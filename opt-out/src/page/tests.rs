@@ -22,10 +22,33 @@ fn both_languages_have_the_same_keys_and_every_line_is_read() {
 #[test]
 fn every_placeholder_has_a_value_or_a_text() {
     /// What the functions of this module fill in.
-    const VALUES: [&str; 24] = [
-        "notice", "browser", "kinds", "receipts", "lang", "ids", "receipt", "secret", "at", "policy", "tag",
-        "body", "operator", "imprint", "switch", "words", "stored", "rights", "download", "state", "fetch",
-        "heading", "due", "log",
+    const VALUES: [&str; 26] = [
+        "notice",
+        "browser",
+        "kinds",
+        "receipts",
+        "lang",
+        "ids",
+        "receipt",
+        "secret",
+        "at",
+        "policy",
+        "tag",
+        "body",
+        "operator",
+        "imprint",
+        "switch",
+        "words",
+        "stored",
+        "rights",
+        "rights_hint",
+        "rights_how",
+        "download",
+        "state",
+        "fetch",
+        "heading",
+        "due",
+        "log",
     ];
     let texts = texts(include_str!("en.texts"));
     let mut seen = 0;
