@@ -223,17 +223,20 @@ impl Settings {
     }
 }
 
-/// Host names of letters, digits and hyphens, joined by dots.
+/// Where a cookie may be set: browsers take none for a whole top level.
 fn is_domain(text: &str) -> bool {
+    (text.contains('.') || text == "localhost") && is_host(text)
+}
+
+/// Host names of letters, digits and hyphens, joined by dots. In an inner network one word is a name.
+fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // Browsers take no cookie for a whole top level.
-    let has_parent = text.contains('.') || text == "localhost";
-    text.len() <= DOMAIN_BYTES_MAX && has_parent && text.split('.').all(is_label)
+    text.len() <= DOMAIN_BYTES_MAX && text.split('.').all(is_label)
 }
 
 /// Scheme, host and perhaps a port, as browsers send it: no path (but a slash at the end is taken), no user.
@@ -248,7 +251,7 @@ fn is_origin(text: &str) -> bool {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
-    (is_domain(host) || is_ipv6) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    (is_host(host) || is_ipv6) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// An origin of the inner network. The role speaks no TLS itself; a proxy in front of several roles would answer for one of them only.
