@@ -22,30 +22,36 @@ mod bits;
 
 use std::num::NonZeroU16;
 
-use crate::hit::{Hit, NO_GPP_SECTION, is_yes};
+use crate::hit::{Hit, NO_GPP_SECTION, is_no, is_yes};
 use crate::record::flag;
 
 /// The flags ([`flag`]) of the signals in a hit's consent strings: `WITHHELD_CONSENT`, `WITHHELD_GPP`, `WITHHELD_GPC`, `WITHHELD_CHILD`. None: nothing
 /// is withheld. `vendor` is our id in the TCF's global vendor list.
 pub fn withheld(hit: &Hit<'_>, vendor: Option<NonZeroU16>) -> u32 {
-    let said_gdpr = hit.gdpr.map(is_yes);
+    // What says neither is no answer: a string that stands beside it is heard.
+    let said_gdpr =
+        hit.gdpr.and_then(|value| is_yes(value).then_some(true).or(is_no(value).then_some(false)));
     if said_gdpr != Some(true) && hit.gdpr_consent.is_none() && hit.gpp.is_none() && hit.gpp_sid.is_none() {
         return 0;
     }
     let mut flags = 0;
-    let mut string = hit.gdpr_consent;
-    let mut applies = said_gdpr.unwrap_or(string.is_some());
+    // Where two strings are told, each has to allow it.
+    let mut strings = [hit.gdpr_consent, None];
+    let mut applies = said_gdpr.unwrap_or(hit.gdpr_consent.is_some());
     if hit.gpp_sid != Some(NO_GPP_SECTION) && (hit.gpp.is_some() || hit.gpp_sid.is_some()) {
         let read = gpp::read(hit.gpp, hit.gpp_sid);
         flags |= read.flags;
         applies |= read.tcf_applies;
-        string = string.or(read.tcf);
+        strings[1] = read.tcf.filter(|_| read.tcf_applies || hit.gdpr_consent.is_none());
     } else if let Some(read) = hit.gpp.map(|text| gpp::read(Some(text), None)) {
         // No section applies; under `gdpr` its string may still be the one that was meant.
-        string = string.or(read.tcf);
+        strings[0] = hit.gdpr_consent.or(read.tcf);
     }
-    let has_consent =
-        || vendor.zip(string).is_some_and(|(vendor, string)| tcf::is_measuring_allowed(string, vendor));
+    let has_consent = || {
+        let mut told = strings.iter().flatten().peekable();
+        told.peek().is_some()
+            && vendor.is_some_and(|vendor| told.all(|string| tcf::is_measuring_allowed(string, vendor)))
+    };
     if applies && !has_consent() {
         flags |= flag::WITHHELD_CONSENT;
     }

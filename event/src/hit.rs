@@ -173,6 +173,13 @@ pub fn is_yes(value: &[u8]) -> bool {
     }
 }
 
+/// Whether the value of a flag says no: `false` in any case, or a number that is 0. What says neither is no answer.
+pub fn is_no(value: &[u8]) -> bool {
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    text.eq_ignore_ascii_case("false")
+        || text.parse::<f64>().is_ok_and(|number| number.abs().total_cmp(&0.0).is_eq())
+}
+
 /// Whether this can be a campaign's or placement's id: 1 to 64 bytes of `A-Za-z0-9._-`. The catalog takes no other, so a hit with
 /// another can never be adopted.
 pub fn is_catalog_id(id: &[u8]) -> bool {

@@ -69,6 +69,16 @@ fn tcf_applies_where_it_is_said_or_a_string_is_there() {
         (&[("gdpr", "1"), ("gdpr_consent", CONSENT)], 0),
         (&[("gdpr", "1"), ("gdpr_consent", NO_CONSENT)], WITHHELD_CONSENT),
         (&[("gdpr", "0"), ("gdpr_consent", NO_CONSENT)], 0),
+        // Neither yes nor no: the string is heard.
+        (&[("gdpr", "2"), ("gdpr_consent", NO_CONSENT)], WITHHELD_CONSENT),
+        (&[("gdpr", "undefined"), ("gdpr_consent", NO_CONSENT)], WITHHELD_CONSENT),
+        (&[("gdpr", "-1"), ("gdpr_consent", CONSENT)], 0),
+        (&[("gdpr", "False"), ("gdpr_consent", NO_CONSENT)], 0),
+        // Two strings that disagree.
+        (
+            &[("gdpr_consent", CONSENT), ("gpp", &format!("DBABM~{NO_CONSENT}")), ("gpp_sid", "2")],
+            WITHHELD_CONSENT,
+        ),
         (&[("gdpr_consent", NO_CONSENT)], WITHHELD_CONSENT),
         (&[("gdpr_consent", CONSENT)], 0),
         (&[("gdpr", "1"), ("gdpr_consent", "BOEFEAyOEFEAyAHABDENAI4AAAB9vABAASA")], WITHHELD_CONSENT),

@@ -172,7 +172,7 @@ pub(crate) async fn opt_ins(
             desk.metrics.opt_ins_cookie.increment(1);
             let mut answer = answer(&BrowserAnswer { browser: browser_state(false), receipts: taken_back });
             let gone = Cookies { opted_out: false, receipts: Vec::new(), ids: Vec::new() };
-            answer.cookies.extend(cookies::set_opt_out(false, desk.settings.cookie_domain.as_deref()));
+            answer.cookies.extend(cookies::forget_opt_out(desk.settings.cookie_domain.as_deref()));
             answer.cookies.extend(gone.set_receipts());
             Ok(answer)
         }

@@ -87,16 +87,24 @@ impl Cookies {
     }
 }
 
-/// `Set-Cookie` that opts this browser out, or in again.
-pub(crate) fn set_opt_out(opted_out: bool, domain: Option<&str>) -> Option<HeaderValue> {
-    let (value, age) = if opted_out { (OPTED_OUT, AGE_SECONDS_MAX) } else { ("", 0) };
-    set(COOKIE_NAME, value, age, "SameSite=None", domain)
+/// `Set-Cookie` that opts this browser out.
+pub(crate) fn set_opt_out(domain: Option<&str>) -> Option<HeaderValue> {
+    set(COOKIE_NAME, OPTED_OUT, AGE_SECONDS_MAX, "SameSite=None", domain)
+}
+
+/// `Set-Cookie`s that opt this browser in again, whether the cookie was set for this host alone (before a domain was configured) or for the domain.
+pub(crate) fn forget_opt_out(domain: Option<&str>) -> impl Iterator<Item = HeaderValue> {
+    forget(COOKIE_NAME, domain)
 }
 
 /// `Set-Cookie`s that take the tracker's id cookie away, whether it was given for the tracker's host alone or for the domain.
 pub(crate) fn forget_id(domain: Option<&str>) -> impl Iterator<Item = HeaderValue> {
+    forget(id_cookie::NAME, domain)
+}
+
+fn forget(name: &str, domain: Option<&str>) -> impl Iterator<Item = HeaderValue> {
     let scopes = [Some(None), domain.map(Some)].into_iter().flatten();
-    scopes.filter_map(|domain| set(id_cookie::NAME, "", 0, "SameSite=None", domain))
+    scopes.filter_map(move |domain| set(name, "", 0, "SameSite=None", domain))
 }
 
 /// Name of the cookie that the page's script sets for a moment, to see whether it comes from a page of another site.
@@ -142,16 +150,15 @@ mod tests {
 
     #[test]
     fn the_opt_out_cookie_is_unpartitioned_the_same_for_all_and_reaches_the_tracker() {
-        let set = set_opt_out(true, Some("example.com")).unwrap();
+        let set = set_opt_out(Some("example.com")).unwrap();
         assert_eq!(
             set.to_str().unwrap(),
             "sightline_opt_out=1; Path=/; Max-Age=34560000; SameSite=None; Secure; HttpOnly; Domain=example.com"
         );
-        let unset = set_opt_out(false, None).unwrap();
-        assert_eq!(
-            unset.to_str().unwrap(),
-            "sightline_opt_out=; Path=/; Max-Age=0; SameSite=None; Secure; HttpOnly"
-        );
+        let unset: Vec<_> = forget_opt_out(Some("example.com")).collect();
+        let host_only = "sightline_opt_out=; Path=/; Max-Age=0; SameSite=None; Secure; HttpOnly";
+        assert_eq!(unset, [host_only.to_owned(), format!("{host_only}; Domain=example.com")]);
+        assert_eq!(forget_opt_out(None).count(), 1);
     }
 
     #[test]

@@ -132,13 +132,12 @@ pub(crate) async fn post(
         }
         (Some("browser_out"), _) => {
             desk.metrics.opt_outs_cookie.increment(1);
-            let cookies = cookies::set_opt_out(true, domain).into_iter().chain(cookies::forget_id(domain));
+            let cookies = cookies::set_opt_out(domain).into_iter().chain(cookies::forget_id(domain));
             Ok(Answer { to: To::Home(Changed::Out), cookies: cookies.collect() })
         }
         (Some("browser_in"), origin::From::Ours) => {
             desk.metrics.opt_ins_cookie.increment(1);
-            let cookies = cookies::set_opt_out(false, domain);
-            Ok(Answer { to: To::Home(Changed::In), cookies: cookies.into_iter().collect() })
+            Ok(Answer { to: To::Home(Changed::In), cookies: cookies::forget_opt_out(domain).collect() })
         }
         (Some("device"), _) => device(desk, fields, language, cookies).await,
         (Some("receipt"), from) => {

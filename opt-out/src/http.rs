@@ -145,7 +145,7 @@ fn home(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let html = page::home(desk, language, &cookies, &View { notice, kind: None });
     // Each visit renews the cookies: browsers forget them after 400 days.
     let domain = desk.settings.cookie_domain.as_deref();
-    let renewed = cookies.opted_out.then(|| cookies::set_opt_out(true, domain)).flatten();
+    let renewed = cookies.opted_out.then(|| cookies::set_opt_out(domain)).flatten();
     let receipts = (!cookies.receipts.is_empty()).then(|| cookies.set_receipts()).flatten();
     page(StatusCode::OK, language, html, renewed.into_iter().chain(receipts))
 }

@@ -156,7 +156,7 @@ pub(crate) async fn ask(
     told.opt_out = opt_out;
     let mut answer = Answer { body: api::to_json(&told), cookies: Vec::new() };
     if opted_out && by_browser {
-        answer.cookies.extend(cookies::set_opt_out(true, desk.settings.cookie_domain.as_deref()));
+        answer.cookies.extend(cookies::set_opt_out(desk.settings.cookie_domain.as_deref()));
     }
     Ok(answer)
 }

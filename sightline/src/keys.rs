@@ -106,8 +106,9 @@ impl Desk {
     fn open(args: &KeysArgs) -> anyhow::Result<Self> {
         let config = load(args)?;
         let data = config.data_dir();
-        let (path, ring) = read(&config)?;
+        // Before the keys are read: what another command writes meanwhile would be written over.
         let lock = locked(&data)?;
+        let (path, ring) = read(&config)?;
         let audit = open_audit(&config, &data, &Clock::System)?;
         Ok(Self { path, ring, retention_days: retention_days(&config), audit, _lock: lock })
     }

@@ -55,12 +55,7 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> anyhow::Result<bool
     let client = instance(args)?;
     let act = if args.take_back { Act::TakeBack } else { Act::Lodge };
     let refused = args.refused.clone().unwrap_or_else(|| beside(&args.file));
-    // An earlier run's list would be taken for this one's.
-    if let Err(error) = std::fs::remove_file(&refused)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error).with_context(|| format!("cannot replace {}", refused.display()));
-    }
+    remove_earlier(&refused)?;
     let sender = Sender::start(&client, &args.register, act, usize::from(args.parallel), refused);
     let all_read = feed(&mut lines, &rows, &sender);
     let last_line = lines.number;
@@ -158,6 +153,27 @@ fn feed(lines: &mut Lines<Box<dyn BufRead>>, rows: &Rows, sender: &Sender) -> io
     Ok(portion.len() == 0 || sender.send(portion))
 }
 
+/// Removes the list of an earlier run, which would be taken for this one's. A file that is none is not touched.
+fn remove_earlier(refused: &Path) -> anyhow::Result<()> {
+    let begin = match File::open(refused) {
+        Ok(file) => {
+            let mut begin = Vec::new();
+            file.take(send::LIST_HEAD.len() as u64).read_to_end(&mut begin).map(|_| begin)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+    }
+    .with_context(|| format!("cannot read {}", refused.display()))?;
+    if !begin.is_empty() && begin != send::LIST_HEAD {
+        let why = format!(
+            "{} is there and no list of refused lines: name another with --refused",
+            refused.display()
+        );
+        return Err(ConfigError::usage(why).into());
+    }
+    std::fs::remove_file(refused).with_context(|| format!("cannot replace {}", refused.display()))
+}
+
 /// Where refused lines are listed unless told otherwise.
 fn beside(file: &Path) -> PathBuf {
     if file.as_os_str() == "-" {
@@ -238,6 +254,19 @@ mod tests {
         }
         let broken = [Broken::LineTooLong, Broken::NotUtf8, Broken::Json, Broken::Columns, Broken::NoKind];
         assert!(broken.iter().all(|broken| !meaning(broken.name()).is_empty()));
+    }
+
+    #[test]
+    fn an_earlier_list_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.refused.tsv");
+        remove_earlier(&path).expect("there is none");
+        std::fs::write(&path, b"line\treason\n3\tmalformed\n").expect("written");
+        remove_earlier(&path).expect("it is one");
+        assert!(!path.exists());
+        std::fs::write(&path, b"kind,value\noaid,x\n").expect("written");
+        let error = remove_earlier(&path).expect_err("somebody's register");
+        assert!(path.exists() && error.to_string().contains("--refused"), "{error}");
     }
 
     #[test]

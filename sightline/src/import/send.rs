@@ -25,6 +25,9 @@ const RETRY_SECONDS_MAX: u64 = 120;
 /// First and longest wait between two tries.
 const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// First line of the list of refused lines.
+pub(super) const LIST_HEAD: &[u8] = b"line\treason\n";
+
 /// Ids on their way, as JSON.
 #[derive(Default)]
 pub(super) struct Portion {
@@ -104,7 +107,7 @@ impl Tally {
             file
         } else {
             let mut file = BufWriter::new(File::create(&self.refused)?);
-            file.write_all(b"line\treason\n")?;
+            file.write_all(LIST_HEAD)?;
             self.file.insert(file)
         };
         writeln!(file, "{line}\t{name}")
