@@ -168,7 +168,7 @@ fn wrong_files_are_refused_with_their_line() {
     for (from, to, error) in [
         (
             "sightline-keys 1",
-            "sightline-keys 2",
+            "sightline-keys 3",
             line(2, "this version of the key file is not known to this program"),
         ),
         ("sightline-keys 1\n", "", line(2, "a key file begins with `sightline-keys 1`")),

@@ -92,8 +92,6 @@ pub(super) fn notice(language: Language, notice: &Notice<'_>) -> String {
         Notice::Problem(problem) => {
             let text = match problem {
                 Problem::BadIds(ids) => ids.first().map_or("bad_id", |bad| bad.reason()),
-                // By the contact.
-                Problem::Full => "not_offered",
                 other => other.code(),
             };
             ("problem", "alert", escape(language.text(&format!("problem.{text}"))))
