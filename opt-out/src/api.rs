@@ -52,15 +52,16 @@ struct OptOutRequest<'a> {
     ids: Vec<IdRequest<'a>>,
 }
 
+/// An identifier in a call. Neither `Debug` nor `Serialize`: it is raw.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IdRequest<'a> {
+pub(crate) struct IdRequest<'a> {
     #[serde(borrow)]
-    kind: Cow<'a, str>,
+    pub(crate) kind: Cow<'a, str>,
     #[serde(borrow)]
-    value: Cow<'a, str>,
+    pub(crate) value: Cow<'a, str>,
     #[serde(borrow, default)]
-    version: Option<Cow<'a, str>>,
+    pub(crate) version: Option<Cow<'a, str>>,
 }
 
 /// Not `Debug`: it holds a secret.

@@ -16,7 +16,6 @@
 //! It must never tell whether something is stored under an identifier to whoever has not proved that it is his, and never take a secret from a URL.
 //! Whoever has not the secret is told the same of a request that is there and of one that is not.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use event::id_cookie;
@@ -25,7 +24,7 @@ use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::api::{self, Answer, rfc3339};
+use crate::api::{self, Answer, IdRequest, rfc3339};
 use crate::cookies::{self, Cookies};
 use crate::desk::Desk;
 use crate::metrics::{Asked, IdResult, Proved};
@@ -48,20 +47,9 @@ static COPIES_SENT: Semaphore = Semaphore::const_new(COPIES_SENT_MAX);
 #[serde(deny_unknown_fields)]
 struct Asking<'a> {
     #[serde(borrow, default)]
-    ids: Option<Vec<IdAsked<'a>>>,
+    ids: Option<Vec<IdRequest<'a>>>,
     #[serde(default)]
     opt_out: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdAsked<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    value: Cow<'a, str>,
-    #[serde(borrow, default)]
-    version: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
@@ -117,7 +105,7 @@ pub(crate) async fn ask(
         return Err(Problem::CopyOptsOut);
     }
     let own = own_id(desk, headers);
-    let (proof, ids): (_, Vec<IdAsked<'_>>) = match (asking.ids, source) {
+    let (proof, ids): (_, Vec<IdRequest<'_>>) = match (asking.ids, source) {
         (Some(ids), Source::App(app)) => {
             let right = match kind {
                 Kind::Erasure => AppRight::Erasure,
@@ -135,7 +123,7 @@ pub(crate) async fn ask(
                 return Err(Problem::CrossSite);
             }
             let value = own.as_deref().ok_or(Problem::NoProof)?;
-            let id = IdAsked { kind: IdKind::Cookie.name().into(), value: value.into(), version: None };
+            let id = IdRequest { kind: IdKind::Cookie.name().into(), value: value.into(), version: None };
             (Proof::Browser, vec![id])
         }
     };
@@ -217,7 +205,7 @@ fn held(requests: &Requests, receipt: &str, headers: &HeaderMap) -> Result<Reque
 pub(crate) async fn ask_as_browser(desk: &Desk, kind: Kind, cookies: &Cookies) -> Result<Submitted, Problem> {
     let requests = desk.requests.clone().ok_or(Problem::NotOffered)?;
     let value = own_id_of(desk, cookies).ok_or(Problem::NoProof)?;
-    let id = IdAsked { kind: IdKind::Cookie.name().into(), value: value.into(), version: None };
+    let id = IdRequest { kind: IdKind::Cookie.name().into(), value: value.into(), version: None };
     let keys = keys(desk, &[id])?;
     let submitted = patient(desk, move || requests.submit(kind, Proof::Browser, keys)).await?;
     desk.metrics.person(asked(kind), Proved::Browser);
@@ -252,7 +240,7 @@ fn own_id(desk: &Desk, headers: &HeaderMap) -> Option<String> {
 }
 
 /// Every key of the identifiers, or what is wrong with some.
-fn keys(desk: &Desk, ids: &[IdAsked<'_>]) -> Result<Vec<Key>, Problem> {
+fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Vec<Key>, Problem> {
     let limit = desk.settings.limits.ids_per_request_max;
     if ids.is_empty() {
         return Err(Problem::NoIds);
@@ -286,7 +274,7 @@ fn keys(desk: &Desk, ids: &[IdAsked<'_>]) -> Result<Vec<Key>, Problem> {
 }
 
 /// Opts the same identifiers out.
-async fn opt_out(desk: &Desk, ids: &[IdAsked<'_>], proof: &Proof) -> Result<OptedOut, Problem> {
+async fn opt_out(desk: &Desk, ids: &[IdRequest<'_>], proof: &Proof) -> Result<OptedOut, Problem> {
     let source = match proof {
         Proof::Browser | Proof::Typed => Source::Api,
         Proof::App(app) => Source::App(app.clone()),
