@@ -15,7 +15,10 @@ use smallvec::SmallVec;
 
 pub use canonical::{Canonical, RawId, Unusable};
 pub use field::{Form, IdField, IdKind};
-pub use lodge::{ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, lodge, lodge_hashed};
+pub use lodge::{
+    ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, devices_of_digests, lodge,
+    lodge_hashed,
+};
 
 use crate::hit::Hit;
 use crate::key::{KeyRing, OptOutHash};

@@ -212,6 +212,8 @@ impl From<RequestError> for Problem {
                 Self::Full
             }
             RequestError::NotWaiting(_)
+            | RequestError::NotMatched { .. }
+            | RequestError::Rotated
             | RequestError::Why
             | RequestError::Audit(_)
             | RequestError::Unavailable(_)

@@ -14,7 +14,8 @@
 //!     └─────────────► running        where the request proves that the device is the asker's
 //! ```
 //!
-//! An id that somebody typed is no proof: it waits for the operator, who has [`RequestSettings::answer_working_days`] for it ([`due`]).
+//! An id that somebody typed is no proof: it waits for the operator, who has [`RequestSettings::answer_working_days`] for it ([`due`]), and who can say yes
+//! only once the person has shown him every identifier that the request names ([`matching`]).
 //!
 //! A request that was refused, found nothing, or was a copy is forgotten [`RequestSettings::answered_days_max`] days after its answer, and earlier where
 //! there would be too many else. What was erased is remembered.
@@ -29,10 +30,12 @@
 //! One of its own beside the registry's: no node that measures has any use for it, and a program that does not know it can still read the registry.
 //! Each record is a whole request as it is now ([`record`]); the newest one of a number stands.
 
+mod book;
 pub mod due;
+mod error;
+pub mod matching;
 pub mod record;
 
-use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,8 +43,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event::clock::{Clock, UnixMs};
 use event::key::DeviceKey;
 use serde_json::{Value, json};
-use thiserror::Error;
 
+use self::book::Book;
+pub use self::error::RequestError;
 pub use self::record::{Counts, Key, Kind, Proof, Request, State};
 use crate::receipt::{ReceiptId, Secret, SecretDigest};
 use crate::settings::{RequestSettings, Settings};
@@ -53,50 +57,14 @@ pub const KEYS_MAX: usize = 8_192;
 /// Longest reason of a refusal, bytes.
 pub const WHY_BYTES_MAX: usize = 1_000;
 
-/// Why a request was not taken or not changed.
-#[derive(Debug, Error)]
-pub enum RequestError {
-    /// No request of this number and secret. The caller's; nothing tells which of the two is wrong.
-    #[error("no request has this number")]
-    Unknown,
-    /// It does not wait for the operator. The caller's.
-    #[error("the request does not wait for a decision: it is {}", .0.name())]
-    NotWaiting(State),
-    /// A reason that is empty or too long. The caller's.
-    #[error("say why, in 1 to {WHY_BYTES_MAX} bytes")]
-    Why,
-    /// More keys than a record holds. The caller's.
-    #[error("too many identifiers for one request: at most {KEYS_MAX} keys can be looked for")]
-    TooManyKeys,
-    /// Too many requests that wait, run, or erased something. The operator's: answer those that wait, or raise the limit.
-    #[error("there are as many requests as {limit} allows")]
-    Full {
-        /// The setting.
-        limit: &'static str,
-    },
-    /// It could not be entered in the audit log, so it was not done. Ours or the disk's; the caller may retry.
-    #[error("the audit log takes nothing now: {0}")]
-    Audit(#[from] audit::Error),
-    /// The journal took it not. Ours or the disk's; the caller may retry.
-    #[error("the requests' journal takes nothing now: {0}")]
-    Unavailable(String),
-    /// The journal is damaged. The operator's: restore the folder from a copy.
-    #[error(
-        "the requests' journal is damaged: {0}; restore its folder from a copy, or erased devices may come back"
-    )]
-    Damaged(String),
-    /// The journal cannot be opened.
-    #[error("the requests' journal: {0}")]
-    Journal(#[from] ::journal::Error),
-    /// The disk cannot be read.
-    #[error("the requests' journal: {0}")]
-    Read(#[from] ::journal::ReadError),
-    /// The folders cannot be made, or the disk.
-    #[error("the folder of the requests: {0}")]
-    Io(#[from] std::io::Error),
-    /// The system gave no random bytes. Ours; may pass.
-    #[error("no random bytes: {0}")]
-    Random(getrandom::Error),
+/// What a request looks for: the keys of each identifier that it names.
+pub struct Sought(pub Vec<Vec<Key>>);
+
+impl From<Vec<Key>> for Sought {
+    /// Those of one identifier.
+    fn from(keys: Vec<Key>) -> Self {
+        Self(vec![keys])
+    }
 }
 
 /// What the asker gets, once.
@@ -133,72 +101,6 @@ struct Inner {
     /// One change at a time, so that what is decided on still holds when it is written.
     turn: Mutex<()>,
     book: Mutex<Book>,
-}
-
-/// The requests as they are.
-#[derive(Default)]
-struct Book {
-    by_number: BTreeMap<u32, Request>,
-    by_receipt: HashMap<ReceiptId, u32, ahash::RandomState>,
-    /// The newest number of all, whether or not its request is still in the book: none is given twice.
-    last: u32,
-}
-
-impl Book {
-    fn put(&mut self, request: Request) {
-        self.last = self.last.max(request.number);
-        self.by_receipt.insert(request.receipt, request.number);
-        self.by_number.insert(request.number, request);
-    }
-
-    fn forget(&mut self, number: u32) {
-        if let Some(request) = self.by_number.remove(&number) {
-            self.by_receipt.remove(&request.receipt);
-        }
-    }
-
-    /// Those that nobody needs any more if their asker does not, oldest first, and when they were answered. An erasure that was done is none.
-    fn answered(&self) -> impl Iterator<Item = (u32, UnixMs)> {
-        self.by_number.values().filter_map(|request| {
-            let at_ms = request.finished_ms.or(request.decided_ms)?;
-            match (request.state, request.kind) {
-                (State::Refused | State::NotLinkable, _) | (State::Done, Kind::Copy) => {
-                    Some((request.number, at_ms))
-                }
-                (State::Waiting | State::Running, _) | (State::Done, Kind::Erasure) => None,
-            }
-        })
-    }
-
-    /// Forgets what was answered before a moment.
-    fn forget_answered(&mut self, before_ms: UnixMs) {
-        let old: Vec<u32> =
-            self.answered().filter(|(_, at_ms)| *at_ms < before_ms).map(|(one, _)| one).collect();
-        for number in old {
-            self.forget(number);
-        }
-    }
-
-    /// Forgets the oldest of those that are answered while there are more than a number.
-    fn shrink(&mut self, requests_max: usize) {
-        let excess = self.by_number.len().saturating_sub(requests_max);
-        let old: Vec<u32> = self.answered().take(excess).map(|(number, _)| number).collect();
-        for number in old {
-            self.forget(number);
-        }
-    }
-
-    /// The request for the same that is not done yet.
-    fn running(&self, kind: Kind, proof: &Proof, keys: &[Key]) -> Option<Request> {
-        let mut requests = self.by_number.values();
-        let same = requests.find(|request| {
-            request.state == State::Running
-                && request.kind == kind
-                && request.proof == *proof
-                && *request.keys == *keys
-        });
-        same.cloned()
-    }
 }
 
 impl Requests {
@@ -254,7 +156,15 @@ impl Requests {
     ///
     /// # Errors
     /// [`RequestError::Full`], [`RequestError::TooManyKeys`], [`RequestError::Unavailable`].
-    pub fn submit(&self, kind: Kind, proof: Proof, keys: Vec<Key>) -> Result<Submitted, RequestError> {
+    pub fn submit(
+        &self,
+        kind: Kind,
+        proof: Proof,
+        sought: impl Into<Sought>,
+    ) -> Result<Submitted, RequestError> {
+        let Sought(sought) = sought.into();
+        let ids = sought.iter().map(|keys| keys.len() as u16).collect();
+        let keys = sought.concat();
         if keys.len() > KEYS_MAX {
             return Err(RequestError::TooManyKeys);
         }
@@ -294,6 +204,9 @@ impl Requests {
             why: String::new(),
             counts: Counts::default(),
             keys: keys.into(),
+            ids,
+            matched_ms: None,
+            matched: Box::default(),
         };
         let actor = request.proof.app().map_or_else(|| "person".to_owned(), |app| format!("app {app}"));
         self.write(&actor, "request.submitted", &request)?;
@@ -324,42 +237,46 @@ impl Requests {
         (book.by_number.values().filter(wanted).skip(skipped).take(limit).cloned().collect(), number)
     }
 
-    /// The operator's yes: the request runs.
+    /// The operator's yes: the request runs. Only once all of its identifiers were shown ([`matching`]), and under the keys of `epoch`, the newest.
     ///
     /// # Errors
-    /// [`RequestError::Unknown`], [`RequestError::NotWaiting`], [`RequestError::Unavailable`].
-    pub fn accept(&self, number: u32) -> Result<Request, RequestError> {
-        self.decide(number, State::Running, String::new())
+    /// [`RequestError::Unknown`], [`RequestError::NotWaiting`], [`RequestError::NotMatched`], [`RequestError::Rotated`], [`RequestError::Unavailable`].
+    pub fn accept(&self, number: u32, epoch: u16) -> Result<Request, RequestError> {
+        let _turn = self.turn();
+        let mut request = self.waiting(number)?;
+        matching::check(&request, epoch)?;
+        request.state = State::Running;
+        request.decided_ms = Some(self.0.clock.now_ms());
+        self.write("operator", "request.accepted", &request)?;
+        Ok(request)
     }
 
     /// The operator's no, and why, which the asker reads.
     ///
     /// # Errors
-    /// [`RequestError::Why`], and as [`Requests::accept`].
+    /// [`RequestError::Why`], [`RequestError::Unknown`], [`RequestError::NotWaiting`], [`RequestError::Unavailable`].
     pub fn refuse(&self, number: u32, why: &str) -> Result<Request, RequestError> {
         let why = why.trim();
         if why.is_empty() || why.len() > WHY_BYTES_MAX {
             return Err(RequestError::Why);
         }
-        self.decide(number, State::Refused, why.to_owned())
+        let _turn = self.turn();
+        let mut request = self.waiting(number)?;
+        request.state = State::Refused;
+        request.decided_ms = Some(self.0.clock.now_ms());
+        why.clone_into(&mut request.why);
+        // Nothing is looked for any more.
+        request.keys = Box::default();
+        self.write("operator", "request.refused", &request)?;
+        Ok(request)
     }
 
-    fn decide(&self, number: u32, state: State, why: String) -> Result<Request, RequestError> {
-        let _turn = self.turn();
-        let mut request = self.get(number).ok_or(RequestError::Unknown)?;
-        if request.state != State::Waiting {
-            return Err(RequestError::NotWaiting(request.state));
+    fn waiting(&self, number: u32) -> Result<Request, RequestError> {
+        let request = self.get(number).ok_or(RequestError::Unknown)?;
+        match request.state {
+            State::Waiting => Ok(request),
+            state => Err(RequestError::NotWaiting(state)),
         }
-        request.state = state;
-        request.decided_ms = Some(self.0.clock.now_ms());
-        request.why = why;
-        if state == State::Refused {
-            // Nothing is looked for any more.
-            request.keys = Box::default();
-        }
-        let act = if state == State::Refused { "request.refused" } else { "request.accepted" };
-        self.write("operator", act, &request)?;
-        Ok(request)
     }
 
     /// The oldest request after this number that is to be done.
@@ -480,15 +397,20 @@ impl Requests {
 
     /// Enters an act in the audit log, writes the request as it is then, and takes it in force once that is durable.
     fn write(&self, actor: &str, act: &'static str, request: &Request) -> Result<(), RequestError> {
-        self.0.audit.append(&entry(actor, act, request))?;
+        self.enter(actor, act, request)?;
         let append = || self.0.writer.append(&record::encode(request)).map_err(|error| error.to_string());
         let written = append().and_then(|commit| commit.wait().map_err(|error| error.to_string()));
         if let Err(error) = written {
             // It may be durable all the same: the next start tells.
-            self.0.audit.append(&entry("system", "request.not_written", request))?;
+            self.enter("system", "request.not_written", request)?;
             return Err(RequestError::Unavailable(error));
         }
         self.book().put(request.clone());
+        Ok(())
+    }
+
+    fn enter(&self, actor: &str, act: &'static str, request: &Request) -> Result<(), RequestError> {
+        self.0.audit.append(&entry(actor, act, request))?;
         Ok(())
     }
 
@@ -518,6 +440,10 @@ fn entry(actor: &str, act: &'static str, request: &Request) -> audit::Entry {
             "days_made_again": days_settled, "days_standing": days_standing,
         }),
         (Kind::Copy, State::Done) => json!({ "hits": rows, "complete": is_complete }),
+        // How far the operator was shown what he decides on.
+        (_, State::Waiting | State::Running | State::Refused) if request.proof == Proof::Typed => {
+            json!({ "ids": request.ids.len(), "ids_matched": request.ids_matched() })
+        }
         _ => Value::Null,
     };
     if let (Value::Object(details), Value::Object(result)) = (&mut details, result) {

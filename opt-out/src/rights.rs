@@ -32,7 +32,7 @@ use crate::origin;
 use crate::problem::{BadId, Problem};
 use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
-use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, State, Submitted};
+use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, Sought, State, Submitted};
 use crate::settings::AppRight;
 
 /// Copies that are read and sent at the same time; each may be held in memory whole. Others wait, as long as a request may wait for the disk.
@@ -239,8 +239,8 @@ fn own_id(desk: &Desk, headers: &HeaderMap) -> Option<String> {
     ours.next().and_then(|id| String::from_utf8(id.to_vec()).ok())
 }
 
-/// Every key of the identifiers, or what is wrong with some.
-fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Vec<Key>, Problem> {
+/// Every key of each identifier, or what is wrong with some.
+fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem> {
     let limit = desk.settings.limits.ids_per_request_max;
     if ids.is_empty() {
         return Err(Problem::NoIds);
@@ -261,8 +261,7 @@ fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Vec<Key>, Problem> {
         match devices(kind, id.value.as_bytes(), version, &desk.keys) {
             Ok(found) => {
                 desk.metrics.id(kind, IdResult::Sought);
-                let found = found.into_iter().map(|(epoch, device)| Key { epoch, kind, device });
-                keys.extend(found);
+                keys.push(found.into_iter().map(|(epoch, device)| Key { epoch, kind, device }).collect());
             }
             Err(why) => {
                 desk.metrics.id(kind, api::id_result(why));
@@ -270,7 +269,7 @@ fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Vec<Key>, Problem> {
             }
         }
     }
-    if bad.is_empty() { Ok(keys) } else { Err(Problem::BadIds(bad)) }
+    if bad.is_empty() { Ok(Sought(keys)) } else { Err(Problem::BadIds(bad)) }
 }
 
 /// Opts the same identifiers out.

@@ -2,6 +2,7 @@
 //! [`crate::main`] do the work. It must never read a file or the clock.
 
 mod files;
+mod requests;
 mod upkeep;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use files::{FileFormat, ImportArgs, ReplayArgs};
 use files::{IMPORT_HELP, REPLAY_HELP};
+pub(crate) use requests::{RequestsArgs, RequestsCommand};
 pub(crate) use upkeep::{AuditArgs, AuditCommand, KeysArgs, KeysCommand, SecurityLogCommand};
 
 /// Third-party ad measurement: beacons in, reach and frequency out.
@@ -431,63 +433,6 @@ pub(crate) enum JournalCommand {
     Dump {
         /// A lane's folder, or the folder that holds the lanes.
         dir: PathBuf,
-    },
-}
-
-/// Which instance the queue is of, and who asks.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct RequestsArgs {
-    /// Which instance; with --url its admin port.
-    #[command(flatten)]
-    pub(crate) instance: InstanceArgs,
-    /// File with the operator token; by default the data folder's `keys/operator.token`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-}
-
-/// What to do with persons' requests.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RequestsCommand {
-    /// Show those that wait, oldest first; exit code 1 if one is overdue.
-    #[command(after_help = "Example:\n  sightline requests list\n  sightline requests list --all\n\n\
-        A request waits where its identifier was typed: that does not show whose device\n\
-        it is. Answer it until `due`, 15 working days by default; holidays are left out\n\
-        only where [opt_out.requests] names them.")]
-    List {
-        /// Those that are answered too.
-        #[arg(long)]
-        all: bool,
-        #[command(flatten)]
-        instance: RequestsArgs,
-    },
-    /// Show one.
-    #[command(after_help = "Example:\n  sightline requests show 7")]
-    Show {
-        /// Its number in the list.
-        number: u32,
-        #[command(flatten)]
-        instance: RequestsArgs,
-    },
-    /// Accept one: the person has shown that the device is his. What is stored of it is erased, or copied for him.
-    #[command(after_help = "Example:\n  sightline requests accept 7")]
-    Accept {
-        /// Its number in the list.
-        number: u32,
-        #[command(flatten)]
-        instance: RequestsArgs,
-    },
-    /// Refuse one, and say why.
-    #[command(
-        after_help = "Example:\n  sightline requests refuse 7 --why 'The invoice that you sent is for another device.'"
-    )]
-    Refuse {
-        /// Its number in the list.
-        number: u32,
-        /// The reason, which the person reads; at most 1,000 bytes.
-        #[arg(long, value_name = "TEXT")]
-        why: String,
-        #[command(flatten)]
-        instance: RequestsArgs,
     },
 }
 

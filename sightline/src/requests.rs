@@ -1,6 +1,8 @@
 //! `sightline requests`: the queue of persons' requests for erasure and for copies, and the operator's yes or no. A client of the admin port.
+//!
+//! It must never take an identifier from an argument, or write one anywhere.
 
-use std::io::Write;
+use std::io::{IsTerminal, Read, Write};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -19,6 +21,12 @@ pub(crate) fn run(command: &RequestsCommand, out: &mut dyn Write) -> anyhow::Res
             let request = read(&client, client.get(&format!("/v1/requests/{number}")))?;
             show(&request, out).map(|()| true)
         }
+        RequestsCommand::Match { number, kind, version, instance } => {
+            let value = shown_value()?;
+            let body = json!({ "kind": kind, "value": value, "version": version });
+            let matching = decide(instance, *number, "match", &body)?;
+            tell_match(*number, kind, &matching, out)
+        }
         RequestsCommand::Accept { number, instance } => {
             let request = decide(instance, *number, "accept", &json!({}))?;
             writeln!(out, "request {number} is accepted: {} runs", text(&request, "kind"))?;
@@ -30,6 +38,47 @@ pub(crate) fn run(command: &RequestsCommand, out: &mut dyn Write) -> anyhow::Res
             Ok(true)
         }
     }
+}
+
+/// Longest line that is read, bytes: longer than any identifier.
+const VALUE_BYTES_MAX: u64 = 4_096;
+
+/// The identifier, from standard input.
+fn shown_value() -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        eprintln!("type the identifier as the device or its papers show it, and end the line:");
+        let mut line = String::new();
+        stdin.read_line(&mut line).context("standard input cannot be read")?;
+        return Ok(line.trim().to_owned());
+    }
+    let mut text = String::new();
+    let read = stdin.lock().take(VALUE_BYTES_MAX).read_to_string(&mut text);
+    // Not the error: it may hold what was read.
+    read.ok().context("standard input is no text")?;
+    Ok(text.trim().to_owned())
+}
+
+/// Says what came of showing an identifier. False where it is none of the request's.
+fn tell_match(number: u32, kind: &str, matching: &Value, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let count = |name: &str| matching.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let (ids, matched, now, in_part) =
+        (count("ids"), count("ids_matched"), count("ids_this"), count("ids_this_in_part"));
+    if now > 0 {
+        writeln!(out, "this {kind} is one that request {number} names")?;
+    } else if in_part > 0 {
+        writeln!(
+            out,
+            "this {kind} is a part of one that request {number} names: it was typed with another version, beside another, or with a slip"
+        )?;
+    } else {
+        writeln!(out, "this {kind} is none that request {number} names")?;
+    }
+    writeln!(out, "{matched} of its {ids} identifiers shown, {} left", ids.saturating_sub(matched))?;
+    if ids == matched {
+        writeln!(out, "sightline requests accept {number}")?;
+    }
+    Ok(now > 0)
 }
 
 fn client(args: &RequestsArgs) -> anyhow::Result<(Client, DataDir)> {
@@ -50,7 +99,8 @@ fn list(all: bool, args: &RequestsArgs, out: &mut dyn Write) -> anyhow::Result<b
         writeln!(out, "{}", if all { "no request was made yet" } else { "no request waits" })?;
         return Ok(overdue == 0);
     }
-    let mut printed = table::plain(&["number", "receipt", "kind", "state", "proof", "asked", "due", ""]);
+    let mut printed =
+        table::plain(&["number", "receipt", "kind", "state", "proof", "shown", "asked", "due", ""]);
     for row in rows {
         let is_overdue = row.get("overdue") == Some(&Value::Bool(true));
         let number = row.get("number").map(ToString::to_string).unwrap_or_default();
@@ -60,6 +110,7 @@ fn list(all: bool, args: &RequestsArgs, out: &mut dyn Write) -> anyhow::Result<b
             text(row, "kind"),
             text(row, "state"),
             text(row, "proof"),
+            shown(row),
             text(row, "asked_at"),
             text(row, "due_on"),
             if is_overdue { "OVERDUE".to_owned() } else { String::new() },
@@ -75,6 +126,15 @@ fn list(all: bool, args: &RequestsArgs, out: &mut dyn Write) -> anyhow::Result<b
         writeln!(out, "{overdue} overdue")?;
     }
     Ok(overdue == 0)
+}
+
+/// How many of a typed request's identifiers were shown, of how many.
+fn shown(row: &Value) -> String {
+    let count = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
+    match row.get("proof").and_then(Value::as_str) {
+        Some("none") => format!("{} of {}", count("ids_matched"), count("ids")),
+        _ => String::new(),
+    }
 }
 
 fn show(request: &Value, out: &mut dyn Write) -> anyhow::Result<()> {

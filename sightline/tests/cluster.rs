@@ -511,6 +511,8 @@ fn a_persons_request_is_carried_out_by_an_aggregator_elsewhere() {
         let (receipt, secret) = (asked.json()["receipt"].clone(), asked.json()["secret"].clone());
         let data = cluster.opt_out.data().display().to_string();
         let number = (number + 1).to_string();
+        let shown = ["requests", "match", &number, "--kind", "oaid", "--data", &data];
+        assert!(cluster.opt_out.command_with(&shown, own).status.success());
         let accepted = cluster.opt_out.command(&["requests", "accept", &number, "--data", &data]);
         assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
         let path = format!("/v1/requests/{}", receipt.as_str().expect("a receipt"));

@@ -46,6 +46,8 @@ fn erase(instance: &Instance, oaid: &str, request: &str) -> Value {
     let asked = page.post_json("/v1/erasures", &[], &body).expect("an answer");
     assert_eq!(asked.status, 202, "{}", asked.text());
     let (receipt, secret) = (asked.json()["receipt"].clone(), asked.json()["secret"].clone());
+    let shown = instance.command_with(&["requests", "match", request, "--kind", "oaid"], oaid);
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
     let (code, text) = run(instance, &["requests", "accept", request]);
     assert_eq!(code, Some(0), "{text}");
     let bearer = format!("Bearer {}", secret.as_str().expect("a secret"));

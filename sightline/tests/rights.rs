@@ -176,6 +176,22 @@ fn run(instance: &Instance, words: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
+/// Shows the operator an identifier: the exit code of comparing it, and how many of the request's are left.
+fn show(instance: &Instance, request: &str, kind: &str, value: &str) -> (Option<i32>, u64) {
+    let output = instance.command_with(&["requests", "match", request, "--kind", kind], value);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains(value.trim()), "{text}");
+    let shown = run(instance, &["requests", "show", request]).1;
+    let count = |name: &str| -> u64 {
+        let line = shown.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.and_then(|line| line.split_whitespace().nth(1))
+            .and_then(|text| text.parse().ok())
+            .expect("a count")
+    };
+    (output.status.code(), count("ids") - count("ids_matched"))
+}
+
 #[test]
 fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     let instance = start();
@@ -192,8 +208,17 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     let (code, list) = run(&["requests", "list"]);
     assert_eq!((code, list.matches("waiting").count()), (Some(0), 3), "{list}");
     assert!(!list.contains(OAID));
+    let (code, text) = run(&["requests", "accept", "1"]);
+    assert!(code == Some(1) && text.contains("1 of the request's 1 identifiers"), "{text}");
+    // Papers of another device are no proof of this one, and those of none are none.
+    assert_eq!(show(&instance, "1", "oaid", "2fe9a970-efbb-29e0-0bdd-f5dbbf751ab5"), (Some(1), 1));
+    assert_eq!(show(&instance, "1", "oaid", "00000000-0000-0000-0000-000000000000"), (Some(1), 1));
+    assert_eq!(run(&["requests", "accept", "1"]).0, Some(1));
+    assert_eq!(show(&instance, "1", "oaid", &format!("{OAID}\n")), (Some(0), 0));
+    assert!(run(&["requests", "list"]).1.contains("1 of 1"));
     assert_eq!(run(&["requests", "accept", "1"]).0, Some(0));
     assert_eq!(run(&["requests", "refuse", "2", "--why", "show the invoice"]).0, Some(0));
+    assert_eq!(show(&instance, "3", "imei", "490154203237518"), (Some(0), 0));
     assert_eq!(run(&["requests", "accept", "3"]).0, Some(0));
     let (code, text) = run(&["requests", "accept", "2"]);
     assert_eq!(code, Some(1));
@@ -207,6 +232,8 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     let entries: Vec<Value> =
         entered.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect();
     for (act, object) in [
+        ("request.not_matched", "request 1"),
+        ("request.matched", "request 1"),
         ("request.accepted", "request 1"),
         ("request.refused", "request 2"),
         ("request.accepted", "request 3"),
@@ -216,6 +243,9 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
         assert_eq!(entries.iter().filter(is_it).count(), 1, "{act} {object} in {entered}");
     }
     assert!(!entered.contains("invoice") && !entered.contains(OAID));
+    for value in [OAID, "490154203237518", "2fe9a970"] {
+        assert!(!instance.logs().contains(value));
+    }
 
     // Without the operator's token nobody sees the queue.
     for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
@@ -223,6 +253,10 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
         assert_eq!(admin.get("/v1/requests", headers).expect("an answer").status, 401);
         let mut admin = Connection::open(instance.admin()).expect("connects");
         let answer = admin.post_json("/v1/requests/1/accept", headers, &json!({})).expect("an answer");
+        assert_eq!(answer.status, 401);
+        let mut admin = Connection::open(instance.admin()).expect("connects");
+        let shown = json!({"kind": "imei", "value": "868049039501257"});
+        let answer = admin.post_json("/v1/requests/2/match", headers, &shown).expect("an answer");
         assert_eq!(answer.status, 401);
     }
 }

@@ -22,6 +22,8 @@
 //!
 //! A UUID whose dashes somebody took out looks like an MD5 and is taken for one: it goes with the UUID, and the UUID with it.
 
+use std::collections::HashSet;
+
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -205,6 +207,36 @@ pub fn devices(
         }
     })?;
     Ok(found)
+}
+
+/// Every key that [`devices`] gives of a digest of this identifier: what somebody asked for who typed a digest of it. Some may be among its own.
+///
+/// A digest may have been typed in any of the forms that the identifier has, in lower or upper case, and where it looks like a raw value it was read as
+/// one too. All of that comes of this identifier, so none of it is another device's.
+///
+/// # Errors
+/// When the value identifies nobody.
+pub fn devices_of_digests(
+    kind: IdKind,
+    value: &[u8],
+    version: Option<&[u8]>,
+    keys: &KeyRing,
+) -> Result<Vec<(u16, DeviceKey)>, LodgeError> {
+    let mut digests: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+    derive(kind, value, &mut |id, own| {
+        let digest = (id.hex().to_vec(), own.or(version).map(<[u8]>::to_vec));
+        if !digests.contains(&digest) {
+            digests.push(digest);
+        }
+    })?;
+    let mut found = HashSet::new();
+    for (digest, version) in &digests {
+        for digest in [digest.clone(), digest.to_ascii_uppercase()] {
+            // One that many devices send was refused when it was typed.
+            found.extend(devices(kind, &digest, version.as_deref(), keys).unwrap_or_default());
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// What takes a canonical digest and, of a CAID, the version that stood in front of it.

@@ -1,6 +1,6 @@
 //! Every form in which an identifier is lodged against every form and field in which it arrives.
 
-use event::identifier::{ArrivingForm, IdKind, LodgeError, Lodged, devices, lodge};
+use event::identifier::{ArrivingForm, IdKind, LodgeError, Lodged, devices, devices_of_digests, lodge};
 use event::record::Device;
 
 use super::*;
@@ -239,5 +239,38 @@ fn what_cannot_be_opted_out_cannot_be_erased() {
         (IdKind::Imei, "12", LodgeError::Malformed(IdKind::Imei)),
     ] {
         assert_eq!(devices(kind, value.as_bytes(), None, &keys).err(), Some(why), "{value}");
+    }
+}
+
+/// Whoever typed an identifier, or any digest of it, and shows it: what he asked for is covered by what he shows, all of it. And by nothing else.
+#[test]
+fn what_was_typed_in_any_form_is_covered_by_the_identifier_itself() {
+    let keys = keys();
+    for (kind, raw, _) in ARRIVING {
+        let covers = |value: &str| -> Vec<_> {
+            let own = devices(*kind, value.as_bytes(), None, &keys).expect("good");
+            let digests = devices_of_digests(*kind, value.as_bytes(), None, &keys).expect("good");
+            own.into_iter().chain(digests).collect()
+        };
+        let covered = covers(raw);
+        let other = covers(&raw.replace(['2', '4'], "7"));
+        for typed_as in ALL {
+            let typed = write(raw, typed_as);
+            for typed in [typed.to_lowercase(), typed.to_uppercase(), format!(" {typed} ")] {
+                // The letter case of a cookie's id is part of it.
+                if *kind == IdKind::Cookie && typed.trim() != write(raw, typed_as) {
+                    continue;
+                }
+                let asked = devices(*kind, typed.as_bytes(), None, &keys).expect("good");
+                // Nobody types the digest of a cookie's id for it: it is read as an id.
+                let is_covered = asked.iter().all(|key| covered.contains(key));
+                assert!(is_covered, "{} typed as {typed_as:?}: {typed}", kind.name());
+                assert!(
+                    !asked.iter().any(|key| other.contains(key)),
+                    "{} typed as {typed_as:?}",
+                    kind.name()
+                );
+            }
+        }
     }
 }

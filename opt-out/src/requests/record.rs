@@ -2,13 +2,13 @@
 //!
 //! No identifier and no secret: keyed hashes of the one, a digest of the other. `golden/` holds one file for each form.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
 //! Little-endian. The frame of the journal around it carries the checksum.
 //!
 //! ```text
 //! offset  bytes  field
-//!      0      1  version = 1
+//!      0      1  version = 2
 //!      1      1  kind: 1 erasure, 2 copy
 //!      2      1  state: 1 waiting, 2 running, 3 refused, 4 done, 5 not linkable
 //!      3      1  proof: 1 the browser's id cookie, 2 an app's signature, 3 none
@@ -26,7 +26,12 @@
 //!  116+a      2  w, length of the reason of a refusal
 //!  118+a      w  the reason, UTF-8
 //!        2+19·n  n, then each key: epoch u16, kind of the identifier u8, device key
+//!         2+2·i  i, then of each identifier that was named how many keys it has, in their order. Together n, or what n was before the keys were dropped
+//!             8  when an identifier was shown last that matched, Unix milliseconds, signed, 0 where none was
+//!             m  where one was: of each key whether what was shown covers it, from the lowest bit of the first byte; the rest of the last byte is 0
 //! ```
+//!
+//! Version 1 ended behind the keys: those of one kind that stand together are taken for one identifier's.
 
 use event::clock::UnixMs;
 use event::identifier::IdKind;
@@ -36,8 +41,8 @@ use thiserror::Error;
 use crate::receipt::{ReceiptId, SecretDigest};
 use crate::record::AppName;
 
-/// The version that is written and read.
-pub const VERSION: u8 = 1;
+/// The version that is written; every one up to it is read.
+pub const VERSION: u8 = 2;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,9 +187,30 @@ pub struct Request {
     pub counts: Counts,
     /// What is looked for.
     pub keys: Box<[Key]>,
+    /// Of each identifier that was named, how many of the keys are its own, in their order. Stays when the keys go.
+    pub ids: Box<[u16]>,
+    /// When an identifier was last shown to the operator that is one of these. Unix milliseconds. Purpose: to show that somebody looked. Sensitivity: low.
+    pub matched_ms: Option<UnixMs>,
+    /// Of each key, whether what was shown covers it; empty where nothing was shown that does.
+    pub matched: Box<[bool]>,
 }
 
 impl Request {
+    /// The identifiers that were named: how many keys each has, and how many of those are covered by what was shown.
+    pub fn ids_covered(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut matched = &*self.matched;
+        self.ids.iter().map(move |keys| {
+            let (own, left) = matched.split_at_checked(usize::from(*keys)).unwrap_or_default();
+            matched = left;
+            (usize::from(*keys), own.iter().filter(|covers| **covers).count())
+        })
+    }
+
+    /// How many of the identifiers that were named have been shown.
+    pub fn ids_matched(&self) -> usize {
+        self.ids_covered().filter(|(keys, covered)| covered == keys).count()
+    }
+
     /// What was received before this moment is what the request is about; `None` while it is not accepted. Unix milliseconds.
     pub fn until_ms(&self) -> Option<UnixMs> {
         self.decided_ms.filter(|_| matches!(self.state, State::Running | State::Done | State::NotLinkable))
@@ -235,6 +261,14 @@ pub fn encode(request: &Request) -> Vec<u8> {
         bytes.push(key.kind as u8);
         bytes.extend(key.device.0);
     }
+    bytes.extend((request.ids.len() as u16).to_le_bytes());
+    for keys in &request.ids {
+        bytes.extend(keys.to_le_bytes());
+    }
+    bytes.extend(request.matched_ms.unwrap_or(0).to_le_bytes());
+    for flags in request.matched.chunks(8) {
+        bytes.push(flags.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
+    }
     bytes
 }
 
@@ -244,10 +278,11 @@ pub fn encode(request: &Request) -> Vec<u8> {
 /// [`DecodeError`]; the caller must not go on without it.
 pub fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
     let (version, mut rest) = bytes.split_first().ok_or(DecodeError::Malformed)?;
-    if *version != VERSION {
-        return Err(DecodeError::UnknownVersion(*version));
-    }
-    let request = decode_v1(&mut rest);
+    let request = match version {
+        1 => decode_v1(&mut rest),
+        2 => decode_v2(&mut rest),
+        other => return Err(DecodeError::UnknownVersion(*other)),
+    };
     request.filter(|_| rest.is_empty()).ok_or(DecodeError::Malformed)
 }
 
@@ -284,6 +319,7 @@ fn decode_v1(rest: &mut &[u8]) -> Option<Request> {
     let why = text(rest, usize::from(why_length))?.to_owned();
     let count = u16::from_le_bytes(take(rest)?);
     let keys = (0..count).map(|_| key(rest)).collect::<Option<Box<[_]>>>()?;
+    let ids = keys.chunk_by(|one, next| one.kind == next.kind).map(|own| own.len() as u16).collect();
     Some(Request {
         number,
         receipt,
@@ -297,7 +333,30 @@ fn decode_v1(rest: &mut &[u8]) -> Option<Request> {
         why,
         counts,
         keys,
+        ids,
+        matched_ms: None,
+        matched: Box::default(),
     })
+}
+
+fn decode_v2(rest: &mut &[u8]) -> Option<Request> {
+    let request = decode_v1(rest)?;
+    let count = u16::from_le_bytes(take(rest)?);
+    let ids = (0..count).map(|_| take(rest).map(u16::from_le_bytes)).collect::<Option<Box<[_]>>>()?;
+    let keys: usize = ids.iter().map(|keys| usize::from(*keys)).sum();
+    let matched_ms = time(rest)?;
+    let flags = if matched_ms.is_some() { flags(rest, keys)? } else { Box::default() };
+    let fits = request.keys.is_empty() || request.keys.len() == keys;
+    fits.then_some(Request { ids, matched_ms, matched: flags, ..request })
+}
+
+/// So many flags, and nothing behind them.
+fn flags(rest: &mut &[u8], count: usize) -> Option<Box<[bool]>> {
+    let (bytes, left) = rest.split_at_checked(count.div_ceil(8))?;
+    *rest = left;
+    let mut flags = bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
+    let found = flags.by_ref().take(count).collect();
+    (!flags.any(|flag| flag)).then_some(found)
 }
 
 fn key(rest: &mut &[u8]) -> Option<Key> {

@@ -10,6 +10,8 @@ use crate::tests::Random;
 
 const WAITING_V1: &[u8] = include_bytes!("../../golden/request-waiting-v1.bin");
 const DONE_V1: &[u8] = include_bytes!("../../golden/request-done-v1.bin");
+const WAITING_V2: &[u8] = include_bytes!("../../golden/request-waiting-v2.bin");
+const DONE_V2: &[u8] = include_bytes!("../../golden/request-done-v2.bin");
 
 /// 2026-11-20T12:00:00Z, a Friday.
 const FRIDAY_MS: i64 = 1_795_176_000_000;
@@ -36,6 +38,9 @@ fn waiting() -> Request {
             key(1),
             Key { epoch: 0x0203, kind: IdKind::Imei, device: DeviceKey(*b"abcdefghijklmnop") },
         ]),
+        ids: Box::new([1, 1]),
+        matched_ms: None,
+        matched: Box::default(),
     }
 }
 
@@ -57,14 +62,33 @@ fn done() -> Request {
             is_complete: true,
         },
         keys: Box::new([key(9)]),
+        ids: Box::new([1]),
         ..waiting()
     }
+}
+
+/// Shown in part: nine keys, of which the first and the last are covered.
+fn shown() -> Request {
+    Request {
+        keys: (0..9).map(key).collect(),
+        ids: Box::new([1, 8]),
+        matched_ms: Some(1_795_300_000_789),
+        matched: (0..9).map(|n| n % 8 == 0).collect(),
+        ..waiting()
+    }
+}
+
+/// Accepts it as the operator does who was shown everything.
+fn accept(requests: &Requests, number: u32) -> Result<Request, RequestError> {
+    let asked = requests.get(number).ok_or(RequestError::Unknown)?;
+    requests.match_shown(number, &matching::Shown::of_keys(&asked.keys))?;
+    requests.accept(number, 1)
 }
 
 #[test]
 fn bytes_are_what_they_once_were() {
     for (name, request, golden) in
-        [("request-waiting-v1", waiting(), WAITING_V1), ("request-done-v1", done(), DONE_V1)]
+        [("request-waiting-v2", shown(), WAITING_V2), ("request-done-v2", done(), DONE_V2)]
     {
         let bytes = encode(&request);
         if std::env::var_os("SIGHTLINE_GOLDEN").is_some() {
@@ -79,16 +103,30 @@ fn bytes_are_what_they_once_were() {
         }
         assert!(decode(&[golden, b"x"].concat()).is_err());
     }
-    assert_eq!(decode(&[2, 1, 1]).err(), Some(DecodeError::UnknownVersion(2)));
+    assert_eq!(decode(&[3, 1, 1]).err(), Some(DecodeError::UnknownVersion(3)));
+}
+
+#[test]
+fn what_an_earlier_program_wrote_is_read() {
+    for (name, request, golden) in
+        [("request-waiting-v1", waiting(), WAITING_V1), ("request-done-v1", done(), DONE_V1)]
+    {
+        // All but what is new: each kind's keys are taken for one identifier's.
+        assert_eq!(encode(&decode(golden).expect("a request")), encode(&request), "{name}");
+        for end in 0..golden.len() {
+            assert!(decode(&golden[..end]).is_err(), "{name}, cut at {end}");
+        }
+        assert!(decode(&[golden, b"x"].concat()).is_err());
+    }
 }
 
 #[test]
 fn rubbish_is_no_request_and_no_panic() {
     let mut random = Random::announced();
     for _ in 0..20_000 {
-        let mut bytes = DONE_V1.to_vec();
-        let [at, value, ..] = random.hash();
-        let place = 1 + usize::from(at) % (bytes.len() - 1);
+        let [at, value, which, ..] = random.hash();
+        let mut bytes = if which % 2 == 0 { DONE_V2.to_vec() } else { WAITING_V2.to_vec() };
+        let place = 1 + (usize::from(at) << 8 | usize::from(which)) % (bytes.len() - 1);
         bytes[place] = value;
         if let Ok(request) = decode(&bytes) {
             assert_eq!(encode(&request), bytes);
@@ -119,13 +157,13 @@ fn a_request_goes_its_way_and_a_start_brings_everything_back() {
     assert!(requests.erased().is_empty(), "what runs has to find it first");
 
     clock.advance_ms(DAY_MS);
-    assert_eq!(requests.accept(2).expect("accepted").until_ms(), Some(FRIDAY_MS + DAY_MS));
-    assert!(matches!(requests.accept(2), Err(RequestError::NotWaiting(State::Running))));
+    assert_eq!(accept(&requests, 2).expect("accepted").until_ms(), Some(FRIDAY_MS + DAY_MS));
+    assert!(matches!(requests.accept(2, 1), Err(RequestError::NotWaiting(State::Running))));
     assert!(matches!(requests.refuse(3, " "), Err(RequestError::Why)));
     assert!(matches!(requests.refuse(3, &"x".repeat(WHY_BYTES_MAX + 1)), Err(RequestError::Why)));
     let refused = requests.refuse(3, "not yours").expect("refused");
     assert_eq!((refused.why.as_str(), refused.keys.len()), ("not yours", 0));
-    assert!(matches!(requests.accept(99), Err(RequestError::Unknown)));
+    assert!(matches!(requests.accept(99, 1), Err(RequestError::Unknown)));
     requests.finish(1, Some(Counts { events: 5, ..Counts::default() })).expect("noted");
     assert_eq!(requests.erased(), [(vec![key(1).device], FRIDAY_MS)]);
 
@@ -171,7 +209,7 @@ fn what_waits_too_long_is_overdue() {
     clock.advance_ms(1);
     assert_eq!(requests.stats(), RequestStats { waiting: 1, overdue: 1, running: 1 });
     assert!(requests.is_overdue(&asked));
-    requests.accept(1).expect("accepted");
+    accept(&requests, 1).expect("accepted");
     assert_eq!(requests.stats().overdue, 0);
 }
 
@@ -290,7 +328,7 @@ fn each_act_is_entered_and_what_cannot_be_entered_is_not_done() {
     let asked = requests.submit(Kind::Erasure, app, vec![key(0x77)]).expect("taken").request;
     requests.submit(Kind::Copy, Proof::Typed, vec![key(1)]).expect("taken");
     requests.submit(Kind::Copy, Proof::Typed, vec![key(1)]).expect("taken");
-    requests.accept(2).expect("accepted");
+    accept(&requests, 2).expect("accepted");
     requests.refuse(3, "these words are for the person").expect("refused");
     let counts = Counts { events: 5, days_settled: 2, ..Counts::default() };
     requests.finish(1, Some(counts)).expect("noted");
@@ -304,6 +342,7 @@ fn each_act_is_entered_and_what_cannot_be_entered_is_not_done() {
             ("app com.example.player", "request.submitted"),
             ("person", "request.submitted"),
             ("person", "request.submitted"),
+            ("operator", "request.matched"),
             ("operator", "request.accepted"),
             ("operator", "request.refused"),
             ("system", "request.carried_out"),
@@ -311,13 +350,13 @@ fn each_act_is_entered_and_what_cannot_be_entered_is_not_done() {
         ]
     );
     assert_eq!(
-        lines[5].2,
+        lines[6].2,
         json!({
             "receipt": asked.receipt.to_string(), "kind": "erasure", "state": "done", "proof": "app", "hits": 5, "hits_unresolved": 0,
             "hits_in_trial": 0, "days_made_again": 2, "days_standing": 0,
         })
     );
-    assert_eq!(lines[6].2["state"], "not_linkable");
+    assert_eq!(lines[7].2["state"], "not_linkable");
     let all = format!("{lines:?}");
     assert!(!all.contains("these words") && !all.contains("7777"));
 

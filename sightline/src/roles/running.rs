@@ -567,7 +567,10 @@ fn desks(ground: &Ground, requests: Option<Requests>, handles: &Handles) -> Desk
     let importer =
         registry.map(|registry| Importer::new(registry, Arc::clone(&ground.keys), ground.audit.clone()));
     Desks {
-        requests: requests.map(|requests| admin::requests::Desk { requests, token: token() }),
+        requests: requests.map(|requests| {
+            let keys = Arc::clone(&ground.keys);
+            admin::requests::Desk { requests, token: token(), keys }
+        }),
         import: importer.map(|importer| admin::import::Desk { importer, token: token() }),
         rights: rights.map(|rights| admin::rights::Desk {
             rights,

@@ -335,6 +335,23 @@ impl Instance {
             .expect("the binary runs")
     }
 
+    /// The same, with something on standard input.
+    pub(crate) fn command_with(&self, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write as _;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sightline"))
+            .args(arguments)
+            .current_dir(self.root())
+            .env("SIGHTLINE_DATA", self.data())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        // One that ends before it has read is judged by what it says.
+        let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+        child.wait_with_output().expect("the binary ends")
+    }
+
     /// The last lines of the current log.
     pub(crate) fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.log_path(self.starts)).unwrap_or_default();
