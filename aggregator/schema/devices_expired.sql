@@ -1,4 +1,4 @@
--- Days whose devices are no longer kept: their last event has expired, the counts stay. Written before the devices go.
+-- Days whose devices are no longer kept: their first event expires, the counts stay. Written before the devices go.
 CREATE TABLE IF NOT EXISTS devices_expired (
     day Date,
     at DateTime64(3, 'UTC')

@@ -77,8 +77,8 @@ statements! { "sql", STATEMENTS,
     COPY_ROWS = "copy_rows",
     /// Days whose devices are no longer kept.
     DEVICES_EXPIRED_READ = "devices_expired_read",
-    /// Receipt of the newest event of some days.
-    DAYS_NEWEST = "days_newest",
+    /// What is left of a day's events.
+    DAY_LEFT = "day_left",
     /// Which of some campaigns have unresolved hits.
     UNRESOLVED_CAMPAIGNS = "unresolved_campaigns",
     /// Which of some placements of a campaign have unresolved hits.

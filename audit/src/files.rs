@@ -95,12 +95,43 @@ pub(crate) struct End {
     pub(crate) head: Head,
     /// Bytes behind it.
     pub(crate) tail: u64,
-    /// A line before it is wrong, or the head that was kept is not in it.
+    /// Whole lines are among these bytes: no crash leaves that.
+    pub(crate) is_tail_changed: bool,
+    /// A line before it is wrong, whole lines behind it are, or the head that was kept is not in it.
     pub(crate) damage: Option<String>,
 }
 
+/// The head that was kept beside the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nobody keeps one.
+    Never,
+    /// There is none, or none that can be read.
+    Gone,
+    /// This one.
+    Head(Head),
+}
+
+impl Kept {
+    /// What stands in the file.
+    pub(crate) fn read(path: Option<&Path>) -> Self {
+        match path.map(kept_head) {
+            None => Self::Never,
+            Some(Ok(Some(head))) => Self::Head(head),
+            Some(Ok(None) | Err(_)) => Self::Gone,
+        }
+    }
+
+    fn head(self) -> Option<Head> {
+        match self {
+            Self::Head(head) => Some(head),
+            Self::Never | Self::Gone => None,
+        }
+    }
+}
+
 /// Looks for the end of the chain. Changes nothing. `kept` is the head that the process noted last.
-pub(crate) fn find_end(dir: &Path, key: &Key, kept: Option<Head>) -> Result<End, Error> {
+pub(crate) fn find_end(dir: &Path, key: &Key, kept: Kept) -> Result<End, Error> {
     let files = list(dir)?;
     let mut end = End {
         number: files.last().map_or(1, |file| file.number),
@@ -108,14 +139,16 @@ pub(crate) fn find_end(dir: &Path, key: &Key, kept: Option<Head>) -> Result<End,
         began_ms: None,
         head: Head { seq: 0, mac: line::Mac::NONE },
         tail: 0,
+        is_tail_changed: false,
         damage: None,
     };
     let mut has_lines = false;
     for (index, file) in files.iter().rev().enumerate() {
-        let found = look(&file.path, key, kept)?;
+        let found = look(&file.path, key, kept.head())?;
         has_lines |= found.has_lines;
         if index == 0 {
             (end.bytes, end.began_ms, end.tail) = (found.bytes, found.began_ms, found.tail);
+            end.is_tail_changed = found.is_tail_changed;
         }
         if let Some(head) = found.head {
             end.head = head;
@@ -130,9 +163,22 @@ pub(crate) fn find_end(dir: &Path, key: &Key, kept: Option<Head>) -> Result<End,
     if end.head.seq == 0 && has_lines {
         return Err(Error::OtherKey { dir: dir.to_path_buf() });
     }
-    if kept.is_some_and(|kept| kept.seq > end.head.seq) {
-        let seq = kept.map_or(0, |kept| kept.seq);
-        end.damage = Some(format!("it ended with entry {seq} once, and now with {}", end.head.seq));
+    if end.is_tail_changed && end.damage.is_none() {
+        end.damage = Some(format!("lines behind entry {} are not right", end.head.seq));
+    }
+    match kept {
+        Kept::Head(Head { seq, .. }) if seq > end.head.seq => {
+            let last = end.head.seq;
+            let missing = format!("entries {} to {seq} are missing: it ended with {seq} once", last + 1);
+            end.damage = Some(end.damage.map_or(missing.clone(), |damage| format!("{missing}; {damage}")));
+        }
+        Kept::Gone if end.head.seq > 0 && end.damage.is_none() => {
+            let last = end.head.seq;
+            end.damage = Some(format!(
+                "the head that is kept beside the key is gone: entries behind {last} may be missing"
+            ));
+        }
+        Kept::Never | Kept::Gone | Kept::Head(_) => {}
     }
     Ok(end)
 }
@@ -142,12 +188,21 @@ struct Found {
     began_ms: Option<UnixMs>,
     head: Option<Head>,
     tail: u64,
+    is_tail_changed: bool,
     has_lines: bool,
     damage: Option<String>,
 }
 
 fn look(path: &Path, key: &Key, kept: Option<Head>) -> io::Result<Found> {
-    let mut found = Found { bytes: 0, began_ms: None, head: None, tail: 0, has_lines: false, damage: None };
+    let mut found = Found {
+        bytes: 0,
+        began_ms: None,
+        head: None,
+        tail: 0,
+        is_tail_changed: false,
+        has_lines: false,
+        damage: None,
+    };
     let mut lines = Lines::open(path)?;
     let mut number = 0_u64;
     let mut first_wrong = None;
@@ -166,9 +221,12 @@ fn look(path: &Path, key: &Key, kept: Option<Head>) -> io::Result<Found> {
                 found.head = Some(head);
                 found.bytes += found.tail + length;
                 found.tail = 0;
+                found.is_tail_changed = false;
                 found.has_lines = true;
             }
             Err(problem) => {
+                // A write that was cut short has no line's end behind the last right line.
+                found.is_tail_changed |= problem != Problem::Torn;
                 found.has_lines |= problem != Problem::Torn;
                 first_wrong = first_wrong.or(Some(number));
                 found.tail += length;
@@ -188,7 +246,8 @@ pub(crate) struct Torn {
 pub(crate) fn set_aside(dir: &Path, end: &End, now_ms: UnixMs) -> io::Result<Torn> {
     let mut from = File::open(path_of(dir, end.number))?;
     from.seek(SeekFrom::Start(end.bytes))?;
-    let name = format!("torn-{}-{now_ms}.bin", end.head.seq + 1);
+    let kind = if end.is_tail_changed { "damaged" } else { "torn" };
+    let name = format!("{kind}-{}-{now_ms}.bin", end.head.seq + 1);
     let mut to =
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(dir.join(&name))?;
     let mut sum = Sha256::new();
@@ -204,9 +263,16 @@ pub(crate) fn set_aside(dir: &Path, end: &End, now_ms: UnixMs) -> io::Result<Tor
     Ok(Torn { name, sha256 })
 }
 
-/// The head that was kept beside the key. One that cannot be read counts as none: it is a help, the chain is the proof.
-pub(crate) fn kept_head(path: &Path) -> Option<Head> {
-    fs::read_to_string(path).ok()?.parse().ok()
+/// The head that is kept in a file; `None` where there is no such file.
+///
+/// # Errors
+/// It cannot be read, or holds no head.
+pub fn kept_head(path: &Path) -> io::Result<Option<Head>> {
+    match fs::read_to_string(path) {
+        Ok(text) => text.parse().map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Keeps the head: whole or not at all.

@@ -24,6 +24,8 @@ const KEY_CHARACTERS_MIN: usize = 32;
 const TEXT_BYTES_MAX: usize = 256;
 /// The act that says where the log begins now.
 pub(crate) const EXPIRED: &str = "audit.expired";
+/// The act that says that the log was found changed or cut when it was opened.
+pub(crate) const DAMAGE_FOUND: &str = "audit.damage_found";
 /// What stands before a line's mac.
 const BEFORE_MAC: &[u8] = b",\"mac\":\"";
 /// What stands behind it.

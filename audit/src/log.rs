@@ -3,7 +3,7 @@
 //! Who comes while nobody writes becomes the writer of all that has gathered; the others wait. After a failed write all of its group and of the one that
 //! has formed behind it fail, the file is cut to what was synced, and the chain goes on from there with the next entry.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,16 +13,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::files::{self, Torn};
+use crate::files::{self, End, Kept, Torn};
 use crate::line::{self, Fields, Head, Key};
 use crate::metrics;
+use crate::upkeep::Care;
 
 /// Milliseconds of a day.
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A file is closed after this, so that retention can take it away whole.
 const FILE_AGE_MS_MAX: i64 = 31 * DAY_MS;
-/// The head is logged and kept again after this, if it moved.
-const HEAD_INTERVAL_MS: i64 = 60 * 60 * 1000;
 /// Fewest days that entries are kept.
 const RETENTION_DAYS_MIN: u16 = 183;
 /// Fewest bytes of a file: some lines fit.
@@ -32,7 +31,7 @@ const FILE_BYTES_MIN: u64 = 64 << 10;
 pub const SCRATCH_KEY: &str = "this key is known to everybody: for tests";
 
 /// Who the log itself is, in its own entries.
-const SELF: &str = "audit";
+pub(crate) const SELF: &str = "audit";
 
 /// `[audit]`: limits of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -106,15 +105,17 @@ pub struct Entry {
 /// The log. A clone writes to the same one.
 #[derive(Clone)]
 pub struct Log {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    dir: PathBuf,
-    key: Key,
-    head_file: Option<PathBuf>,
-    settings: Settings,
-    clock: Clock,
+pub(crate) struct Shared {
+    pub(crate) dir: PathBuf,
+    pub(crate) key: Key,
+    pub(crate) head_file: Option<PathBuf>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    /// Held while the head is kept.
+    pub(crate) care: Mutex<Care>,
     state: Mutex<State>,
     written: Condvar,
 }
@@ -134,8 +135,6 @@ struct State {
     forming: Group,
     is_writing: bool,
     is_closed: bool,
-    /// The head that was told to the log and kept, and when.
-    told: (Head, UnixMs),
 }
 
 /// Lines that go together.
@@ -153,7 +152,7 @@ impl Log {
     /// The disk; a key that fits none of the lines.
     pub fn open(parts: Parts) -> Result<Self, Error> {
         files::make_dir(&parts.dir)?;
-        let kept = parts.head_file.as_deref().and_then(files::kept_head);
+        let kept = Kept::read(parts.head_file.as_deref());
         let end = files::find_end(&parts.dir, &parts.key, kept)?;
         let now_ms = parts.clock.now_ms();
         let torn = (end.tail > 0).then(|| files::set_aside(&parts.dir, &end, now_ms)).transpose()?;
@@ -168,7 +167,6 @@ impl Log {
             forming: Group::default(),
             is_writing: false,
             is_closed: false,
-            told: (end.head, now_ms),
         };
         let log = Self {
             shared: Arc::new(Shared {
@@ -177,24 +175,30 @@ impl Log {
                 head_file: parts.head_file,
                 settings: parts.settings,
                 clock: parts.clock,
+                care: Mutex::new(Care::new(now_ms)),
                 state: Mutex::new(state),
                 written: Condvar::new(),
             }),
         };
-        if let Some(Torn { name, sha256 }) = torn {
-            tracing::warn!(file = name, bytes = end.tail, "unacknowledged end of the audit log set aside");
-            let details = json!({ "bytes": end.tail, "sha256": sha256 });
-            log.append(&Entry::new(SELF, "audit.tail_set_aside", name, details))?;
-        }
-        if let Some(damage) = end.damage {
-            metrics::damage_found();
-            tracing::error!(damage, "the audit log was changed; run `sightline audit verify`");
-            log.append(&Entry::new(SELF, "audit.damage_found", damage, Value::Null))?;
-        }
+        log.enter_what_was_found(&end, torn)?;
         log.expire()?;
         metrics::bytes(files::bytes(&log.shared.dir));
-        log.tell(true);
+        log.keep_head();
+        log.tell_head();
         Ok(log)
+    }
+
+    fn enter_what_was_found(&self, end: &End, torn: Option<Torn>) -> Result<(), Error> {
+        let aside = torn.map(|Torn { name, sha256 }| (name, json!({ "bytes": end.tail, "sha256": sha256 })));
+        let Some(damage) = &end.damage else {
+            let Some((name, details)) = aside else { return Ok(()) };
+            tracing::warn!(file = name, bytes = end.tail, "unacknowledged end of the audit log set aside");
+            return self.append(&Entry::new(SELF, "audit.tail_set_aside", name, details)).map(drop);
+        };
+        metrics::damage_found();
+        tracing::error!(damage, "the audit log was changed; run `sightline audit verify`");
+        let details = json!({ "set_aside": aside.as_ref().map(|(name, _)| name), "of": aside.as_ref().map(|(_, of)| of) });
+        self.append(&Entry::new(SELF, line::DAMAGE_FOUND, damage.as_str(), details)).map(drop)
     }
 
     /// A log in `dir` under a key that everybody knows: for tests and benches of what enters something.
@@ -243,7 +247,7 @@ impl Log {
         loop {
             if let Some(outcome) = outcome.get() {
                 drop(state);
-                self.tell(false);
+                self.keep_head_if_due();
                 return outcome.clone().map(|()| seq).map_err(Error::Group);
             }
             if state.is_writing {
@@ -259,51 +263,19 @@ impl Log {
         self.state().durable
     }
 
-    /// Ends the log: the head is told and kept, nothing is taken any more. Again does nothing.
+    /// Ends the log: nothing is taken any more, the head is told and kept. Again does nothing.
     pub fn close(&self) {
-        self.tell(true);
         let mut state = self.state();
-        state.is_closed = true;
+        if std::mem::replace(&mut state.is_closed, true) {
+            return;
+        }
         while state.is_writing {
             state = self.shared.written.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.file = None;
-    }
-
-    /// Removes files whose every entry is older than the retention, and enters where the log begins now.
-    ///
-    /// # Errors
-    /// That could not be entered; nothing is removed then.
-    pub fn expire(&self) -> Result<(), Error> {
-        let before_ms = self.shared.clock.now_ms() - i64::from(self.shared.settings.retention_days) * DAY_MS;
-        let listed = files::list(&self.shared.dir)?;
-        let mut first = None;
-        let mut expired = Vec::new();
-        for pair in listed.windows(2) {
-            let [file, next] = pair else { break };
-            // The first entry behind a file is younger than all in it.
-            let mut lines = files::Lines::open(&next.path)?;
-            let Some(read) = lines.next()?.and_then(|line| line::read(&self.shared.key, line).ok()) else {
-                break;
-            };
-            if read.0.time_ms().is_none_or(|time_ms| time_ms >= before_ms) {
-                break;
-            }
-            first = Some(read.0);
-            expired.push(file.path.clone());
-        }
-        let Some(first) = first else { return Ok(()) };
-        let details = json!({ "first": first.seq, "previous": first.previous, "files": expired.len() });
-        self.append(&Entry::new(
-            SELF,
-            line::EXPIRED,
-            String::from("entries beyond their retention"),
-            details,
-        ))?;
-        for path in expired {
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        drop(state);
+        self.keep_head();
+        self.tell_head();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -355,25 +327,6 @@ impl Log {
         let _ = group.outcome.set(outcome);
         self.shared.written.notify_all();
         state
-    }
-
-    /// Tells the head to the process's log, and keeps it: an earlier one that somebody noted proves all entries up to it.
-    fn tell(&self, is_asked: bool) {
-        let now_ms = self.shared.clock.now_ms();
-        let head = {
-            let mut state = self.state();
-            let (told, told_ms) = state.told;
-            let is_due = now_ms - told_ms >= HEAD_INTERVAL_MS && told != state.durable;
-            if !is_asked && !is_due {
-                return;
-            }
-            state.told = (state.durable, now_ms);
-            state.durable
-        };
-        tracing::info!(head = %head, "audit log");
-        if let Some(Err(error)) = self.shared.head_file.as_deref().map(|path| files::keep_head(path, head)) {
-            tracing::warn!(%error, "the head of the audit log was not kept");
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, Lines};
-use crate::line::{self, EXPIRED, Head, Key, Line, Mac};
+use crate::line::{self, DAMAGE_FOUND, EXPIRED, Head, Key, Line, Mac};
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,14 +37,31 @@ pub enum Problem {
         /// The number that stands there.
         found: u64,
     },
-    /// A noted head is not in the log.
-    #[error(
-        "a head that was noted, of entry {seq}, is not in the log: entries were cut off, or the log was written anew"
-    )]
+    /// Another entry stands where a head was noted.
+    #[error("entry {seq} is another than the one whose head was noted: the log was written anew")]
     Head {
         /// The noted number.
         seq: u64,
     },
+    /// The log ends before an entry whose head was noted.
+    #[error("entries {} to {seq} are missing: a head was noted of entry {seq}, and the log ends with {last}", last + 1)]
+    CutOff {
+        /// The noted number.
+        seq: u64,
+        /// The last that is there.
+        last: u64,
+    },
+}
+
+/// What the process found when it opened the log, and entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Number of the entry that says so.
+    pub seq: u64,
+    /// When it was found, RFC 3339 in UTC.
+    pub time: String,
+    /// What was found.
+    pub what: String,
 }
 
 /// The first place that is wrong.
@@ -71,6 +88,8 @@ pub struct Report {
     pub broken: Option<Broken>,
     /// Ends of lines that a crash left, set aside by the process and entered.
     pub tails_set_aside: u64,
+    /// Damage that the process found at a start.
+    pub damage_found: Vec<Damage>,
 }
 
 /// Judges every line in `dir`, and that each noted head is among them. The end of the last file may be torn because a running process writes it just
@@ -106,6 +125,7 @@ pub fn verify(dir: &Path, key: &Key, noted: &[Head], mut see: impl FnMut(&Line))
         head: judge.head,
         broken,
         tails_set_aside: judge.tails_set_aside,
+        damage_found: judge.damage_found,
     })
 }
 
@@ -119,6 +139,7 @@ struct Judge {
     expired: Vec<(u64, String)>,
     head: Option<Head>,
     tails_set_aside: u64,
+    damage_found: Vec<Damage>,
 }
 
 impl Judge {
@@ -138,6 +159,10 @@ impl Judge {
                 let first = line.details.get("first").and_then(serde_json::Value::as_u64);
                 let previous = line.details.get("previous").and_then(serde_json::Value::as_str);
                 self.expired.extend(first.zip(previous.map(str::to_owned)));
+            }
+            DAMAGE_FOUND => {
+                let (time, what) = (line.time.clone(), line.object.clone());
+                self.damage_found.push(Damage { seq: head.seq, time, what });
             }
             "audit.tail_set_aside" => self.tails_set_aside += 1,
             _ => {}
@@ -160,7 +185,7 @@ impl Judge {
         }
         let first = self.begins.as_ref().map_or(1, |(seq, _)| *seq);
         // What was noted of entries that have expired since cannot be held against anything.
-        let missing = self.noted.iter().find(|noted| noted.seq >= first);
-        missing.map(|noted| Problem::Head { seq: noted.seq })
+        let missing = self.noted.iter().filter(|noted| noted.seq >= first).max_by_key(|noted| noted.seq);
+        missing.map(|noted| Problem::CutOff { seq: noted.seq, last: self.head.map_or(0, |head| head.seq) })
     }
 }

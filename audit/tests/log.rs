@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use audit::{Entry, Error, Head, Key, Line, Log, Parts, Problem, Report, Settings, verify};
+use audit::{Entry, Error, Head, Key, Line, Log, Parts, Problem, Report, Settings, kept_head, verify};
 use event::clock::Clock;
 use proptest::prelude::*;
 use serde_json::json;
@@ -88,6 +88,11 @@ fn is_whole(bytes: &[u8], noted: &[Head]) -> bool {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("audit-000001.jsonl"), bytes).expect("written");
     verified(dir.path(), noted).0.broken.is_none()
+}
+
+/// The head that a line is.
+fn head_of(line: &[u8]) -> Head {
+    serde_json::from_slice::<Line>(line).expect("a line").head().expect("a head")
 }
 
 fn lines_of(bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -179,20 +184,29 @@ fn a_log_that_was_written_anew_does_not_hold_a_noted_head() {
     assert_eq!(folder.verify(&[]).0.broken, None);
     let broken = folder.verify(&[head]).0.broken.expect("another history");
     assert_eq!(broken.problem, Problem::Head { seq: 3 });
+    let (bytes, _) = written(5);
+    let cut: Vec<u8> = lines_of(&bytes)[..2].concat();
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("audit-000001.jsonl"), cut).expect("written");
+    let broken = verified(dir.path(), &[head_of(&lines_of(&bytes)[4])]).0.broken.expect("cut");
+    assert_eq!(broken.problem, Problem::CutOff { seq: 5, last: 2 });
+    assert!(broken.problem.to_string().contains("entries 3 to 5 are missing"), "{}", broken.problem);
 }
 
 #[test]
 fn what_a_crash_leaves_of_a_line_is_set_aside_and_entered() {
     let (bytes, _) = written(3);
+    let two = head_of(&lines_of(&bytes)[1]);
     let acknowledged: usize = lines_of(&bytes)[..2].iter().map(Vec::len).sum();
     for end in acknowledged..bytes.len() {
         let folder = Folder::new();
         fs::create_dir_all(folder.path()).expect("made");
         fs::write(folder.file(1), &bytes[..end]).expect("written");
+        fs::write(folder.kept_head(), two.to_string()).expect("written");
         let log = folder.open();
         log.append(&read_report(9)).expect("entered");
         let (report, lines) = folder.verify(&[]);
-        assert_eq!(report.broken, None, "cut at {end}");
+        assert_eq!((report.broken, report.damage_found), (None, Vec::new()), "cut at {end}");
         let is_torn = end > acknowledged;
         assert_eq!(report.tails_set_aside, u64::from(is_torn), "cut at {end}");
         assert_eq!(lines.len(), 3 + usize::from(is_torn));
@@ -225,7 +239,7 @@ fn damage_in_the_middle_is_told_at_the_next_start_and_stays_provable() {
 }
 
 #[test]
-fn entries_cut_off_the_end_while_the_process_was_down_are_told() {
+fn entries_cut_off_the_end_while_the_process_was_down_are_told_for_good() {
     let folder = Folder::new();
     let log = folder.open();
     for n in 0..3 {
@@ -235,9 +249,85 @@ fn entries_cut_off_the_end_while_the_process_was_down_are_told() {
     let bytes = fs::read(folder.file(1)).expect("read");
     let two: Vec<u8> = lines_of(&bytes)[..2].concat();
     fs::write(folder.file(1), two).expect("written");
-    drop(folder.open());
-    let lines = folder.verify(&[]).1;
-    assert_eq!(lines.last().map(|line| line.act.as_str()), Some("audit.damage_found"), "{lines:?}");
+    let kept = kept_head(&folder.kept_head()).expect("read").expect("kept at the end");
+    assert_eq!(
+        folder.verify(&[kept]).0.broken.expect("noticed").problem,
+        Problem::CutOff { seq: 3, last: 2 },
+        "before anything is written behind the cut"
+    );
+    folder.open().close();
+    // The head that is kept is another now; what was found stands in the log itself.
+    folder.open().close();
+    let kept = kept_head(&folder.kept_head()).expect("read").expect("kept");
+    let (report, lines) = folder.verify(&[kept]);
+    assert_eq!((report.broken, lines.len()), (None, 3), "{lines:?}");
+    let [damage] = &report.damage_found[..] else { panic!("once: {:?}", report.damage_found) };
+    assert_eq!(damage.seq, 3);
+    assert!(damage.what.contains("entries 3 to 3 are missing"), "{}", damage.what);
+}
+
+#[test]
+fn a_head_that_is_gone_or_spoilt_is_told() {
+    for spoil in [|path: &Path| fs::remove_file(path), |path: &Path| fs::write(path, "3:00")] {
+        let folder = Folder::new();
+        let log = folder.open();
+        log.append(&read_report(1)).expect("entered");
+        log.close();
+        spoil(&folder.kept_head()).expect("spoilt");
+        folder.open().close();
+        let damage = folder.verify(&[]).0.damage_found;
+        assert!(damage.len() == 1 && damage[0].what.contains("is gone"), "{damage:?}");
+    }
+}
+
+#[test]
+fn a_whole_line_at_the_end_that_is_not_right_is_damage_and_a_line_without_an_end_is_not() {
+    let (bytes, _) = written(3);
+    let lines = lines_of(&bytes);
+    let (two, third) = (lines[..2].concat(), &lines[2]);
+    let mut changed = third.clone();
+    changed[10] ^= 1;
+    for (end, is_damage) in [
+        (changed.clone(), true),
+        (b"hello\n".to_vec(), true),
+        ([&changed[..], b"and half"].concat(), true),
+        (third[..third.len() - 1].to_vec(), false),
+    ] {
+        let folder = Folder::new();
+        fs::create_dir_all(folder.path()).expect("made");
+        fs::write(folder.file(1), [&two[..], &end].concat()).expect("written");
+        fs::write(folder.kept_head(), head_of(&lines[1]).to_string()).expect("written");
+        folder.open().close();
+        let (report, lines) = folder.verify(&[]);
+        assert_eq!((report.broken, report.entries), (None, 3), "the chain goes on");
+        assert_eq!(report.damage_found.len(), usize::from(is_damage), "{:?}", report.damage_found);
+        assert_eq!(report.tails_set_aside, u64::from(!is_damage));
+        let name =
+            if is_damage { lines[2].details["set_aside"].as_str() } else { Some(lines[2].object.as_str()) };
+        let aside = fs::read(folder.path().join(name.expect("a name"))).expect("set aside");
+        assert_eq!(aside, end, "nothing of it is lost");
+    }
+}
+
+#[test]
+fn the_head_is_kept_each_minute_and_at_the_end() {
+    let folder = Folder::new();
+    let kept = || kept_head(&folder.kept_head()).expect("read").expect("kept").seq();
+    let log = folder.open();
+    assert_eq!(kept(), 0, "from the first start on");
+    log.append(&read_report(1)).expect("entered");
+    folder.clock.advance_ms(59_000);
+    log.append(&read_report(2)).expect("entered");
+    assert_eq!(kept(), 0);
+    folder.clock.advance_ms(1_000);
+    log.append(&read_report(3)).expect("entered");
+    assert_eq!(kept(), 3, "with the first entry after a minute");
+    log.append(&read_report(4)).expect("entered");
+    log.upkeep().expect("done");
+    assert_eq!(kept(), 4, "without any entry, by who looks after it");
+    log.append(&read_report(5)).expect("entered");
+    log.close();
+    assert_eq!(kept(), 5);
 }
 
 #[test]
@@ -322,7 +412,7 @@ fn entries_go_by_their_age_whole_files_at_a_time_and_the_log_says_so() {
     assert_eq!(folder.verify(&[]).0.entries, 3);
     let noted = log.head();
     folder.clock.advance_ms(182 * DAY_MS + 1);
-    log.expire().expect("expired");
+    log.upkeep().expect("expired, in a process that runs on");
     let (report, lines) = folder.verify(&[noted]);
     assert_eq!(report.broken, None);
     assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [3, 4], "{lines:?}");

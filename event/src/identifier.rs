@@ -7,6 +7,7 @@ mod bad;
 mod caid;
 mod canonical;
 mod field;
+mod line;
 mod lodge;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 
 pub use canonical::{Canonical, RawId, Unusable};
 pub use field::{Form, IdField, IdKind};
+pub use line::line_hash;
 pub use lodge::{
     ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, devices_of_digests, lodge,
     lodge_hashed,

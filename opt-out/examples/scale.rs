@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use event::clock::Clock;
 use event::key::{KeyRing, OptOutHash};
 use opt_out::record::AppName;
-use opt_out::registry::import::Act;
+use opt_out::registry::import::{Act, Id};
 use opt_out::{List, ListSettings, Registry, Settings};
 
 /// Random hashes that nobody lodged.
@@ -140,8 +140,9 @@ fn registry(entries: u64, of_an_id: u64) {
     let ids = entries / of_an_id;
     let (began, mut slowest) = (Instant::now(), Duration::ZERO);
     for first in (0..ids).step_by(PORTION as usize) {
-        let portion: Vec<Vec<OptOutHash>> = (first..(first + PORTION).min(ids))
+        let portion: Vec<Id> = (first..(first + PORTION).min(ids))
             .map(|id| (0..of_an_id).map(|n| hash(id * of_an_id + n)).collect())
+            .map(|hashes: Vec<_>| Id { line: hashes[0], hashes })
             .collect();
         let began = Instant::now();
         runtime.block_on(registry.import(&register, Act::Lodge, &portion)).expect("imported");

@@ -6,15 +6,15 @@
 //! ```
 //!
 //! For the operator alone: whoever offers this to others has to ask who they are. Unlike at the page, one bad id keeps no other from being lodged.
-//! Each portion stands in the audit log before it is taken: register, act, number of ids. It must never answer with an identifier, nor keep one
-//! longer than the body.
+//! Each portion stands in the audit log twice: `opt_outs.import_begun` before it is taken, with register, act and number of ids, and `opt_outs.imported`
+//! with how many ids had which outcome, or `opt_outs.import_failed`. It must never answer with an identifier, nor keep one longer than the body.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use audit::Entry;
-use event::identifier::{IdKind, LodgeError, lodge};
-use event::key::{KeyRing, OptOutHash};
+use event::identifier::{IdKind, LodgeError, line_hash, lodge};
+use event::key::KeyRing;
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::metrics::ImportMetrics;
 use crate::record::AppName;
 pub use crate::registry::import::Act;
-use crate::registry::import::Entered;
+use crate::registry::import::{Entered, Id};
 use crate::registry::{Registry, RegistryError};
 
 /// Most ids of one portion: what they become is well below what the registry's disk takes at once.
@@ -113,7 +113,7 @@ pub enum ImportError {
     /// The caller's: cut the file into smaller portions.
     #[error("a portion has at most {IDS_MAX} ids and {BODY_BYTES_MAX} bytes")]
     TooMany,
-    /// It could not be entered in the audit log, so it was not done. Ours or the disk's; the caller may retry.
+    /// Its beginning could not be entered in the audit log, so it was not done; or its end could not. Ours or the disk's; the caller may retry.
     #[error("the audit log takes nothing now: {0}")]
     Audit(#[from] audit::Error),
     /// The registry's; as it says. A part of the portion may be in force: send it again.
@@ -130,12 +130,12 @@ struct Portion<'a> {
     #[serde(default)]
     act: Act,
     #[serde(borrow)]
-    ids: Vec<Id<'a>>,
+    ids: Vec<Sent<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Id<'a> {
+struct Sent<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -146,8 +146,8 @@ struct Id<'a> {
 struct Hashed {
     register: AppName,
     act: Act,
-    /// Of the sound ones.
-    hashes: Vec<Vec<OptOutHash>>,
+    /// The sound ones.
+    ids: Vec<Id>,
     /// Of each id: what is wrong with it, or what it is to be called if it is lodged.
     readings: Vec<Result<Outcome, Outcome>>,
 }
@@ -171,21 +171,55 @@ impl Importer {
         let hashed = tokio::task::spawn_blocking(move || {
             let hashed = hash(&body, &importer.keys)?;
             let details = json!({"act": hashed.act, "ids": hashed.readings.len()});
-            importer.audit.append(&Entry::new(
-                "operator",
-                "opt_outs.imported",
-                hashed.register.as_str(),
-                details,
-            ))?;
-            Ok::<_, ImportError>(hashed)
+            let begun = importer.enter("opt_outs.import_begun", &hashed.register, details)?;
+            Ok::<_, ImportError>((hashed, begun))
         });
         let importer = self.clone();
         let done = tokio::spawn(async move {
-            let hashed = hashed.await.map_err(|error| ended_early(&error))??;
-            let entered = importer.registry.import(&hashed.register, hashed.act, &hashed.hashes).await?;
-            Ok(importer.told(&hashed, entered))
+            let (hashed, begun) = hashed.await.map_err(|error| ended_early(&error))??;
+            let entered = importer.registry.import(&hashed.register, hashed.act, &hashed.ids).await;
+            let told = entered.map(|entered| importer.told(&hashed, entered));
+            let ended = tokio::task::spawn_blocking(move || importer.enter_end(&hashed, begun, told));
+            ended.await.map_err(|error| ended_early(&error))?
         });
         done.await.map_err(|error| ended_early(&error))?
+    }
+
+    fn enter(
+        &self,
+        act: &'static str,
+        register: &AppName,
+        details: serde_json::Value,
+    ) -> Result<u64, audit::Error> {
+        self.audit.append(&Entry::new("operator", act, register.as_str(), details))
+    }
+
+    /// Enters how a portion ended, beside the number of the entry with which it began.
+    fn enter_end(
+        &self,
+        hashed: &Hashed,
+        begun: u64,
+        told: Result<Imported, RegistryError>,
+    ) -> Result<Imported, ImportError> {
+        match told {
+            Ok(imported) => {
+                let mut details = serde_json::Map::from_iter([("begun".to_owned(), json!(begun))]);
+                for outcome in Outcome::ALL {
+                    let ids = imported.outcomes.iter().filter(|one| **one == outcome).count();
+                    if ids > 0 {
+                        details.insert(outcome.name().to_owned(), json!(ids));
+                    }
+                }
+                self.enter("opt_outs.imported", &hashed.register, details.into())?;
+                Ok(imported)
+            }
+            Err(error) => {
+                // A part of it may be in force.
+                let details = json!({ "begun": begun, "why": error.to_string() });
+                self.enter("opt_outs.import_failed", &hashed.register, details)?;
+                Err(error.into())
+            }
+        }
     }
 
     fn told(&self, hashed: &Hashed, entered: Vec<Entered>) -> Imported {
@@ -214,18 +248,19 @@ fn hash(body: &[u8], keys: &KeyRing) -> Result<Hashed, ImportError> {
     if portion.ids.len() > IDS_MAX {
         return Err(ImportError::TooMany);
     }
-    let mut hashes = Vec::with_capacity(portion.ids.len());
-    let readings = portion.ids.iter().map(|id| {
-        let kind = IdKind::from_name(&id.kind).ok_or(Outcome::UnknownKind)?;
-        let lodged = lodge(kind, id.value.as_bytes(), keys).map_err(|why| match why {
+    let mut ids = Vec::with_capacity(portion.ids.len());
+    let readings = portion.ids.iter().map(|sent| {
+        let kind = IdKind::from_name(&sent.kind).ok_or(Outcome::UnknownKind)?;
+        let value = sent.value.as_bytes();
+        let lodged = lodge(kind, value, keys).map_err(|why| match why {
             LodgeError::Bad => Outcome::KnownBad,
             LodgeError::Malformed(_) => Outcome::Malformed,
         })?;
-        hashes.push(lodged.hashes.to_vec());
+        ids.push(Id { line: line_hash(kind, value, keys), hashes: lodged.hashes.to_vec() });
         Ok(if lodged.uncovered.is_empty() { Outcome::Lodged } else { Outcome::LodgedInPart })
     });
     let readings = readings.collect();
-    Ok(Hashed { register, act: portion.act, hashes, readings })
+    Ok(Hashed { register, act: portion.act, ids, readings })
 }
 
 fn ended_early(error: &tokio::task::JoinError) -> ImportError {
@@ -283,7 +318,21 @@ mod tests {
         assert_eq!(back.unwrap().outcomes, [Outcome::TakenBack, Outcome::NotThere]);
         assert!(!lodged.hashes.iter().any(|hash| list.contains(hash)));
 
-        assert_eq!(audit.head().seq(), head.seq() + 3, "each portion is entered");
+        assert_eq!(audit.head().seq(), head.seq() + 6, "each portion is entered, its beginning and its end");
+        let mut entries = Vec::new();
+        let key = audit::Key::from_text(audit::SCRATCH_KEY).unwrap();
+        audit::verify(&dir.path().join("audit"), &key, &[], |line| entries.push(line.clone())).unwrap();
+        let [begun, ended] = &entries[..2] else { panic!("{entries:?}") };
+        assert_eq!((begun.act.as_str(), begun.object.as_str()), ("opt_outs.import_begun", "national"));
+        assert_eq!(serde_json::Value::from(begun.details.clone()), json!({"act": "lodge", "ids": 6}));
+        assert_eq!(ended.act, "opt_outs.imported");
+        assert_eq!(
+            serde_json::Value::from(ended.details.clone()),
+            json!({
+                "begun": begun.seq, "lodged": 1, "lodged_in_part": 1, "already": 1, "known_bad": 1, "malformed": 1,
+                "unknown_kind": 1
+            })
+        );
 
         assert!(matches!(take("lodge", &vec![oaid; IDS_MAX + 1].join(",")), Err(ImportError::TooMany)));
         for (act, ids) in [("drop", oaid), ("lodge", r#"{"kind":"oaid","value":7}"#), ("lodge", "{")] {

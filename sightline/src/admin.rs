@@ -5,8 +5,10 @@
 //! object of the parts; `/ready?part=clicks` asks for one part, for balancers that send clicks and pixels different ways.
 //!
 //! `/v1/requests` is the operator's queue of persons' requests ([`requests`]), `/v1/opt-outs/import` takes registers of others ([`import`]); they do
-//! ask for a token, and so does `/v1/rights/` ([`rights`]), by which an opt-out role in another process has them carried out.
+//! ask for a token, and so do `/v1/rights/` ([`rights`]), by which an opt-out role in another process has them carried out, and `/v1/acts/`
+//! ([`acts`]), by which a command enters what it does in the audit log of the process that writes it.
 
+pub(crate) mod acts;
 pub(crate) mod import;
 pub(crate) mod requests;
 pub(crate) mod rights;
@@ -63,6 +65,8 @@ pub(crate) struct Desks {
     pub(crate) import: Option<import::Desk>,
     /// Erasures and copies for an opt-out role elsewhere.
     pub(crate) rights: Option<rights::Desk>,
+    /// Acts of commands, for the audit log.
+    pub(crate) acts: Option<acts::Desk>,
 }
 
 /// Asks every part that runs in this process.
@@ -104,6 +108,8 @@ pub(crate) async fn serve(
                         of_requests(desks.requests.as_ref(), request).await
                     } else if request.uri().path() == import::PATH {
                         as_json(import::answer(desks.import.as_ref(), request).await)
+                    } else if request.uri().path() == acts::SECURITY_LOG_READ {
+                        as_json(acts::answer(desks.acts.as_ref(), &request).await)
                     } else if matches!(request.uri().path(), rights::ERASURES | rights::COPIES) {
                         rights::answer(desks.rights.as_ref(), request).await
                     } else {

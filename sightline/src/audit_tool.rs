@@ -19,14 +19,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Runs the command. False if the log is not whole.
 pub(crate) fn run(command: &AuditCommand, out: &mut dyn Write) -> anyhow::Result<bool> {
     match command {
-        AuditCommand::Verify { head, args } => {
+        AuditCommand::Verify { head, known, args } => {
             let found = look(args, head, |_| {})?;
-            print_found(&found, out)
+            print_found(&found, known, out)
         }
         AuditCommand::Head { args } => {
             let found = look(args, &[], |_| {})?;
             if found.report.broken.is_some() {
-                return print_found(&found, out);
+                return print_found(&found, &[], out);
             }
             let head = found.report.head.context("the audit log has no entry yet")?;
             writeln!(out, "{head}")?;
@@ -44,13 +44,15 @@ pub(crate) fn run(command: &AuditCommand, out: &mut dyn Write) -> anyhow::Result
                 }
             })?;
             print_lines(&lines, *format, out)?;
-            if found.report.broken.is_none() { Ok(true) } else { print_found(&found, out) }
+            if found.report.broken.is_none() { Ok(true) } else { print_found(&found, &[], out) }
         }
     }
 }
 
 struct Found {
     dir: String,
+    /// Whether there was a head beside the key to hold the log against.
+    has_kept_head: bool,
     report: Report,
 }
 
@@ -63,8 +65,12 @@ fn look(args: &AuditArgs, noted: &[Head], mut see: impl FnMut(&Line)) -> anyhow:
         bail!("there is no audit log in {}: name the data folder with --data", data.root().display());
     }
     let key = Key::from_text(&read_secret(&key_file)?)?;
+    // Before the log: what is entered meanwhile stands behind it.
+    let kept = audit::kept_head(&data.audit_head())
+        .with_context(|| format!("the head kept in {} was changed", data.audit_head().display()))?;
+    let noted: Vec<Head> = noted.iter().copied().chain(kept).collect();
     let judge = |see: &mut dyn FnMut(&Line)| {
-        audit::verify(&dir, &key, noted, see).with_context(|| format!("cannot read {}", dir.display()))
+        audit::verify(&dir, &key, &noted, see).with_context(|| format!("cannot read {}", dir.display()))
     };
     for _ in 0..LOOKS {
         let report = judge(&mut |_| {})?;
@@ -75,12 +81,21 @@ fn look(args: &AuditArgs, noted: &[Head], mut see: impl FnMut(&Line)) -> anyhow:
         std::thread::sleep(PAUSE);
     }
     let report = judge(&mut see)?;
-    Ok(Found { dir: dir.display().to_string(), report })
+    Ok(Found { dir: dir.display().to_string(), has_kept_head: kept.is_some(), report })
 }
 
-fn print_found(found: &Found, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let Report { files, entries, head, broken, tails_set_aside } = &found.report;
+/// Prints what was found. True if the log is whole, but for the damage that is known.
+fn print_found(found: &Found, known: &[u64], out: &mut dyn Write) -> anyhow::Result<bool> {
+    let Report { files, entries, head, broken, tails_set_aside, damage_found } = &found.report;
+    let (told, new): (Vec<_>, Vec<_>) = damage_found.iter().partition(|damage| known.contains(&damage.seq));
     match broken {
+        None if !new.is_empty() => writeln!(
+            out,
+            "{}: DAMAGED before: {} of its {} entries say what was missing or changed at a start",
+            found.dir,
+            thousands(new.len() as u64),
+            thousands(*entries)
+        )?,
         None => writeln!(
             out,
             "{}: whole, {} entries in {} files",
@@ -99,13 +114,22 @@ fn print_found(found: &Found, out: &mut dyn Write) -> anyhow::Result<bool> {
     if let Some(head) = head {
         writeln!(out, "  head: {head}")?;
     }
+    for damage in &new {
+        writeln!(out, "  entry {} of {}: {}", damage.seq, damage.time, damage.what)?;
+    }
+    for damage in &told {
+        writeln!(out, "  known, entry {} of {}: {}", damage.seq, damage.time, damage.what)?;
+    }
+    if !found.has_kept_head {
+        writeln!(out, "  no head is kept beside the key: entries cut off the end show only with --head")?;
+    }
     if *tails_set_aside > 0 {
         writeln!(
             out,
             "  unacknowledged ends of lines set aside after a crash: {tails_set_aside} (entries audit.tail_set_aside)"
         )?;
     }
-    Ok(broken.is_none())
+    Ok(broken.is_none() && new.is_empty())
 }
 
 fn print_lines(lines: &[Line], format: OutputFormat, out: &mut dyn Write) -> anyhow::Result<()> {

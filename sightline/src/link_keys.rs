@@ -10,17 +10,18 @@ use event::link::{KEY_PREFIX, LinkKeys};
 
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{self, DataDir};
+use crate::roles;
 
 /// The keys of a role that is about to start. On one machine the data folder's own key is drawn if it is not there.
 ///
 /// # Errors
 /// A file that is missing, that others may read, or that holds no link key.
-pub(crate) fn load_or_draw(config: &Config, data: &DataDir) -> anyhow::Result<LinkKeys> {
+pub(crate) fn load_or_draw(config: &Config, data: &DataDir, audit: &audit::Log) -> anyhow::Result<LinkKeys> {
     if config.links.key_files.is_empty() {
         if config.kafka.is_on() {
             return Ok(LinkKeys::default());
         }
-        data_dir::token(&data.link_key(), KEY_PREFIX)?;
+        roles::drawn_token(&data.link_key(), KEY_PREFIX, audit)?;
     }
     load(&config.links.key_files, data)
 }
@@ -60,9 +61,13 @@ mod tests {
         std::fs::create_dir(dir.path().join("keys")).expect("made");
         let cluster = "key_file = \"k\"\n[kafka]\nbrokers = [\"kafka:9092\"]\n";
         let cluster = Config::parse(cluster, None).expect("is right");
-        assert!(load_or_draw(&cluster, &data).expect("has none").is_empty());
+        let audit = audit::Log::scratch(&dir.path().join("audit")).expect("a log");
+        assert!(load_or_draw(&cluster, &data, &audit).expect("has none").is_empty());
         assert!(load(&[], &data).expect("none yet").is_empty());
-        let first = load_or_draw(&Config::default(), &data).expect("drawn");
+        assert_eq!(audit.head().seq(), 0);
+        let first = load_or_draw(&Config::default(), &data, &audit).expect("drawn");
+        load_or_draw(&Config::default(), &data, &audit).expect("read");
+        assert_eq!(audit.head().seq(), 1, "that it was drawn is entered, once");
         let again = load(&[], &data).expect("read");
         assert_eq!(first.sign("c", "p", None), again.sign("c", "p", None));
         assert!(!again.is_empty());

@@ -145,6 +145,11 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     if config.kafka.is_on() {
         writeln!(
             out,
+            "events are kept for {} days: [reports] retention_days has to be the same in the files of aggregators, opt-out roles and `sightline keys`",
+            config.reports.retention_days
+        )?;
+        writeln!(
+            out,
             "the catalog comes from Kafka: see `sightline catalog show --config {}`",
             file.display()
         )?;

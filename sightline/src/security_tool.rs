@@ -1,13 +1,21 @@
-//! `sightline security-log read`: printing the security log, for who holds its private key. Changes nothing; needs no running instance.
+//! `sightline security-log read`: printing the security log, for who holds its private key. Needs no running instance.
+//!
+//! That somebody reads it is entered in the audit log first: by the running instance, which alone writes that log, else by the command itself. A folder
+//! that holds only a copy of the security log has no audit log to enter it in, and the command says so.
 
 use std::io::Write;
 
 use anyhow::{Context, bail};
+use chrono::NaiveDate;
+use event::clock::Clock;
 use security_log::{Entry, PrivateKey, Summary};
 
+use crate::admin::acts;
 use crate::cli::{OutputFormat, SecurityLogCommand};
+use crate::client::{Client, Listener, unreachable};
 use crate::config::Config;
-use crate::data_dir::read_secret;
+use crate::data_dir::{DataDir, read_secret};
+use crate::roles::open_audit;
 use crate::table::{csv_cell, thousands};
 
 /// Runs the command. False if the end of a file could not be read.
@@ -20,6 +28,7 @@ pub(crate) fn run(command: &SecurityLogCommand, out: &mut dyn Write) -> anyhow::
     if !data.security().is_dir() {
         bail!("there is no security log in {}: name the data folder with --data", data.root().display());
     }
+    enter(&config, &data, *since)?;
     let since = since.map_or(0, |day| {
         day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp().clamp(0, u32::MAX.into()) as u32
     });
@@ -35,6 +44,30 @@ pub(crate) fn run(command: &SecurityLogCommand, out: &mut dyn Write) -> anyhow::
         );
     }
     Ok(torn == 0)
+}
+
+/// Enters that the log is read; without that it is not.
+fn enter(config: &Config, data: &DataDir, since: Option<NaiveDate>) -> anyhow::Result<()> {
+    if !data.audit().is_dir() {
+        eprintln!("there is no audit log in {}: this reading is entered nowhere", data.root().display());
+        return Ok(());
+    }
+    let cannot = "reading the security log has to be entered in the audit log, and cannot be";
+    let Ok(_lock) = data.open() else {
+        let token = read_secret(&data.operator_token()).context(cannot)?;
+        let client = Client::find(data, None, Listener::Admin).context(cannot)?.with_bearer(token);
+        let query = since.map(|day| format!("?since={day}")).unwrap_or_default();
+        let answer = client.post(&format!("{}{query}", acts::SECURITY_LOG_READ), "application/json", b"");
+        let answer = answer.map_err(|error| unreachable(&client, &error)).context(cannot)?;
+        if answer.status != 200 {
+            bail!("{cannot}: the instance answered {}", answer.status);
+        }
+        return Ok(());
+    };
+    let audit = open_audit(config, data, &Clock::System).context(cannot)?;
+    audit.append(&acts::security_log_read(since)).context(cannot)?;
+    audit.close();
+    Ok(())
 }
 
 fn print(entry: &Entry, format: OutputFormat, out: &mut dyn Write) -> std::io::Result<()> {

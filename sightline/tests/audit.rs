@@ -84,7 +84,11 @@ fn each_access_and_each_act_is_entered_and_a_changed_byte_is_noticed() {
     assert_eq!(of_act(&all, "campaigns.read").len(), 0, "who has no token sees nothing and fills no log");
     assert_eq!(of_act(&all, "figures.settle")[0]["details"]["day"], "2026-11-01");
     assert_eq!(of_act(&all, "figures.settled")[0]["details"]["status"], 200);
-    assert_eq!(of_act(&all, "keys.drawn").len(), 1);
+    let drawn: Vec<String> =
+        of_act(&all, "keys.drawn").iter().map(|entry| entry["object"].to_string()).collect();
+    for name in ["device.keys", "link.key", "operator.token", "replay.key", "debug.key"] {
+        assert_eq!(drawn.iter().filter(|object| object.contains(name)).count(), 1, "{name}: {drawn:?}");
+    }
     assert_eq!(of_act(&all, "process.started")[0]["object"], "standalone");
     let text = fs::read_to_string(log_file(&instance)).expect("read");
     assert!(!text.contains(&token));
@@ -116,12 +120,81 @@ fn each_access_and_each_act_is_entered_and_a_changed_byte_is_noticed() {
     fs::write(&path, lines[1..].concat()).expect("written");
     assert_eq!(run(&instance, &["audit", "verify"]).0, Some(1));
     fs::write(&path, lines[..2].concat()).expect("written");
-    assert_eq!(run(&instance, &["audit", "verify"]).0, Some(0), "a beginning is whole by itself");
+    let kept = instance.data().join("keys/audit.head");
+    fs::rename(&kept, kept.with_extension("aside")).expect("moved");
+    let (code, text) = run(&instance, &["audit", "verify"]);
+    assert_eq!(code, Some(0), "a beginning is whole by itself: {text}");
+    assert!(text.contains("no head is kept"), "{text}");
     assert_eq!(
         run(&instance, &["audit", "verify", "--head", head.trim()]).0,
         Some(1),
         "but not beside a head"
     );
+}
+
+#[test]
+fn whole_lines_that_were_cut_off_are_told_before_and_after_the_next_start() {
+    let mut instance = start();
+    let token = instance.secret("operator.token");
+    for _ in 0..5 {
+        assert_eq!(ask(&instance, "GET", "/v1/campaigns", Some(&token)).status, 200);
+    }
+    assert!(instance.terminate().success());
+    let (code, text) = run(&instance, &["audit", "verify"]);
+    assert_eq!(code, Some(0), "{text}");
+
+    let path = log_file(&instance);
+    let bytes = fs::read(&path).expect("read");
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    let left = lines.len() - 3;
+    fs::write(&path, lines[..left].concat()).expect("cut");
+    let missing = format!("entries {} to {} are missing", left + 1, lines.len());
+    let (code, text) = run(&instance, &["audit", "verify"]);
+    assert!(code == Some(1) && text.contains(&missing), "{text}");
+
+    instance.restart();
+    assert_eq!(instance.metric("audit_damage_found_count"), 1);
+    let (code, text) = run(&instance, &["audit", "verify"]);
+    assert!(
+        code == Some(1) && text.contains(&missing),
+        "what was written behind the cut hides nothing: {text}"
+    );
+    assert!(instance.terminate().success());
+    let (code, text) = run(&instance, &["audit", "verify"]);
+    assert!(code == Some(1) && text.contains(&missing), "{text}");
+    // Whoever has looked into it says so.
+    let entry = (left + 1).to_string();
+    let (code, text) = run(&instance, &["audit", "verify", "--known", &entry]);
+    assert!(code == Some(0) && text.contains(&missing), "{text}");
+}
+
+#[test]
+fn who_reads_the_security_log_is_entered_while_the_instance_runs_and_while_it_does_not() {
+    let mut instance = start();
+    let (code, text) = run(&instance, &["security-log", "read", "--since", "2026-11-01"]);
+    assert_ne!(code, Some(2), "{text}");
+    let of = |instance: &Instance| -> Vec<Value> {
+        of_act(&entries(instance), "security_log.read").into_iter().cloned().collect()
+    };
+    let read = of(&instance);
+    assert_eq!(read.len(), 1, "{read:?}");
+    assert_eq!(
+        (&read[0]["actor"], &read[0]["details"]["since"]),
+        (&"command line".into(), &"2026-11-01".into())
+    );
+    assert!(instance.terminate().success());
+    assert_eq!(run(&instance, &["security-log", "read"]).0, Some(0));
+    assert_eq!(of(&instance).len(), 2);
+    assert_eq!(run(&instance, &["audit", "verify"]).0, Some(0));
+    // Where it cannot be entered, nothing is read.
+    let dir = instance.data().join("audit");
+    let aside = instance.data().join("audit-aside");
+    fs::rename(&dir, &aside).expect("moved");
+    fs::create_dir(&dir).expect("made");
+    fs::create_dir(dir.join("audit-000001.jsonl")).expect("in the way");
+    let (code, text) = run(&instance, &["security-log", "read", "--format", "json"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("has to be entered in the audit log") && !text.contains("\"route\""), "{text}");
 }
 
 #[test]

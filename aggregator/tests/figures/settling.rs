@@ -154,38 +154,66 @@ fn settling_by_portions_gives_the_same() {
 }
 
 #[test]
-fn devices_of_a_day_go_with_its_last_event_and_its_counts_stay() {
+fn devices_of_a_day_go_before_its_first_event_and_its_counts_stay() {
+    const HOUR_MS: i64 = DAY_MS / 24;
     let rig = Rig::with(CATALOG, Settings { retention_days: 40, ..Settings::default() });
     let day = |back: i64| NOON_MS - back * DAY_MS;
-    // Of the day before the last one somebody has brought past beacons, ten days later.
-    let of_device = |ms: i64| Hit { device: Some(7), ..hit(ms) };
-    rig.push(&[of_device(day(1)), Hit { received_ms: day(-8), ..of_device(day(2)) }, of_device(day(3))]);
+    let of_device = |device: u64, ms: i64| Hit { device: Some(device), ..hit(ms) };
+    // To the 18th somebody has brought past beacons, ten days later; to the 17th too, which had some of its own.
+    let late = |device: u64, ms: i64| Hit { received_ms: day(-8), ..of_device(device, ms) };
+    rig.push(&[of_device(7, day(1)), late(7, day(2)), of_device(7, day(3)), late(8, day(3))]);
     rig.clock.advance_ms(9 * DAY_MS);
     rig.settle();
     let devices = || rig.sql("SELECT toString(day), count() FROM device_days GROUP BY day ORDER BY day");
-    assert_eq!(devices(), "2026-11-17\t1\n2026-11-18\t1\n2026-11-19\t1");
+    assert_eq!(devices(), "2026-11-17\t2\n2026-11-18\t1\n2026-11-19\t1");
 
-    // The event of the 17th expires at noon on the 27th of December; a day is over on every clock only a day later.
-    rig.clock.advance_ms(28 * DAY_MS);
+    // The first event of the 17th expires at noon on the 27th of December.
+    rig.clock.advance_ms(28 * DAY_MS - 2 * HOUR_MS - 1);
     rig.settle();
-    assert_eq!(devices().lines().count(), 3);
-    rig.clock.advance_ms(2 * DAY_MS);
+    assert_eq!(rig.report("utc/reach")["from"], "2026-11-17");
+    rig.clock.advance_ms(1);
     rig.settle();
-    assert_eq!(devices(), "2026-11-18\t1\n2026-11-19\t1");
-    assert_eq!(rig.row("utc/delivery?from=2026-11-17&to=2026-11-17")["impressions"], 1, "counts stay");
+    assert_eq!(devices().lines().count(), 3, "a report may still be reading them");
     let (status, refused) = rig.call("GET", "/v1/campaigns/utc/reach?from=2026-11-17&to=2026-11-19");
-    assert_eq!(status, 422, "{refused}");
+    assert_eq!(status, 422, "but none begins to: {refused}");
     assert!(refused.contains("2026-11-18"), "{refused}");
+    rig.clock.advance_ms(HOUR_MS / 4);
+    rig.settle();
+    assert_eq!(devices(), "2026-11-18\t1\n2026-11-19\t1", "also the one whose event is kept for longer");
+    assert_eq!(rig.row("utc/delivery?from=2026-11-17&to=2026-11-17")["impressions"], 2, "counts stay");
     let whole = rig.report("utc/reach");
     assert_eq!((&whole["from"], &whole["rows"][0]["reach"]), (&"2026-11-18".into(), &1.into()));
 
     rig.clock.advance_ms(2 * DAY_MS);
     rig.settle();
-    assert_eq!(devices(), "2026-11-18\t1", "what was received later is kept for longer");
-    rig.clock.advance_ms(10 * DAY_MS);
+    rig.clock.advance_ms(HOUR_MS);
+    rig.settle();
+    assert_eq!(devices(), "2026-11-18\t1", "a day whose every event came later is kept for longer");
+    rig.clock.advance_ms(9 * DAY_MS);
+    rig.settle();
+    rig.clock.advance_ms(HOUR_MS);
     rig.settle();
     assert_eq!(devices(), "");
-    assert_eq!(rig.row("utc/delivery")["impressions"], 3);
+    assert_eq!(rig.row("utc/delivery")["impressions"], 4);
+}
+
+#[test]
+fn devices_go_also_where_their_first_events_expired_while_nobody_looked() {
+    let rig = Rig::with(CATALOG, Settings { retention_days: 40, ..Settings::default() });
+    let of_device = |device: u64| Hit { device: Some(device), ..hit(NOON_MS - DAY_MS) };
+    rig.push(&[of_device(7), Hit { received_ms: NOON_MS + 20 * DAY_MS, ..of_device(8) }]);
+    rig.clock.advance_ms(21 * DAY_MS);
+    rig.settle();
+    // The store let the first one go, and somebody brings two more of that day.
+    rig.clock.advance_ms(30 * DAY_MS);
+    let before = format!("received < fromUnixTimestamp64Milli({})", NOON_MS + DAY_MS);
+    rig.sql(&format!("ALTER TABLE events DELETE WHERE {before} SETTINGS mutations_sync = 1"));
+    let late = |device: u64| Hit { received_ms: NOON_MS + 51 * DAY_MS, ..of_device(device) };
+    rig.push(&[late(9), late(10)]);
+    rig.settle();
+    rig.clock.advance_ms(DAY_MS / 24);
+    rig.settle();
+    assert_eq!(rig.sql("SELECT count() FROM device_days"), "0");
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! Ids of a register of others: each a receipt of its own, whose number is made of what it covers.
+//! Ids of a register of others: each a receipt of its own, whose number is made of the register's name and of the line that the id is.
 //!
 //! So an import can be broken off and made again: an id that is there already changes nothing, however its file is cut or sorted. And the register's
 //! next edition can take back what is no longer in it, by the ids alone, without a secret that somebody would have to keep. Nobody else can: a
 //! register's receipt has no secret.
+//!
+//! A program that derives more forms of an id than the one before it finds the line by the same number, and lodges what is missing under the next
+//! ([`number`]'s `turn`); taking back takes all of them. Numbers of the first form were made of the hashes; what was lodged under them is found as well,
+//! as long as the same forms are derived.
 //!
 //! It must never let two receipts of one number into the log, nor come between a person and his own opt-out: one import at a time, in portions,
 //! and none while the list's overlay is half full.
@@ -20,7 +24,9 @@ use crate::receipt::{ReceiptId, SecretDigest};
 use crate::record::{AppName, HASHES_MAX, OptedOut, Record, Source, TakenBack};
 
 /// What the number of a receipt is made of, first. Stored: never change it.
-const NUMBER_OF: &[u8] = b"sightline register receipt v1\0";
+const NUMBER_OF: &[u8] = b"sightline register receipt v2\0";
+/// The same of the first form: the number was made of all hashes of an id.
+const NUMBER_OF_FIRST: &[u8] = b"sightline register receipt v1\0";
 
 /// Records on their way to Kafka at the same time: others find room beside them.
 const PENDING_MAX: usize = 256;
@@ -41,6 +47,15 @@ pub enum Act {
     TakeBack,
 }
 
+/// An id of a register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Id {
+    /// What names its line: [`event::identifier::line_hash`].
+    pub line: OptOutHash,
+    /// All hashes under which it may arrive.
+    pub hashes: Vec<OptOutHash>,
+}
+
 /// What became of one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entered {
@@ -57,8 +72,7 @@ struct Plan {
 }
 
 impl Registry {
-    /// Does this with the ids of a register, each given by all hashes under which it may arrive: durable, then in force, then answered. One answer for
-    /// each id, in their order.
+    /// Does this with the ids of a register: durable, then in force, then answered. One answer for each id, in their order.
     ///
     /// Once begun it must be polled to its end: spawn it.
     ///
@@ -68,7 +82,7 @@ impl Registry {
         &self,
         register: &AppName,
         act: Act,
-        ids: &[Vec<OptOutHash>],
+        ids: &[Id],
     ) -> Result<Vec<Entered>, RegistryError> {
         let _one_at_a_time = self.0.import.lock().await;
         self.check_ready()?;
@@ -92,7 +106,7 @@ impl Registry {
         Ok(())
     }
 
-    fn plan_lodging(&self, register: &AppName, ids: &[Vec<OptOutHash>]) -> Result<Plan, RegistryError> {
+    fn plan_lodging(&self, register: &AppName, ids: &[Id]) -> Result<Plan, RegistryError> {
         let settings = &self.0.settings;
         let at_ms = self.0.clock.now_ms();
         let source = Source::Register(register.clone());
@@ -103,9 +117,12 @@ impl Registry {
         let mut plan = Plan { entered: Vec::with_capacity(ids.len()), records: Vec::new() };
         let (mut numbers, mut hashes_new) = (HashSet::new(), 0);
         for id in ids {
-            let hashes = sorted(id)?;
-            let (receipt, is_active) = ledger.find(&source, &hashes);
-            if is_active || !numbers.insert(receipt) {
+            let mut hashes = sorted(&id.hashes)?;
+            let found = ledger.find(&source, id.line, &hashes);
+            // What a later program derives beside what an earlier one did.
+            hashes.retain(|hash| !ledger.covers(&found.active, hash));
+            let receipt = found.next;
+            if hashes.is_empty() || !numbers.insert(receipt) {
                 plan.entered.push(Entered::Nothing);
                 continue;
             }
@@ -129,17 +146,19 @@ impl Registry {
         Ok(plan)
     }
 
-    fn plan_taking_back(&self, register: &AppName, ids: &[Vec<OptOutHash>]) -> Result<Plan, RegistryError> {
+    fn plan_taking_back(&self, register: &AppName, ids: &[Id]) -> Result<Plan, RegistryError> {
         let at_ms = self.0.clock.now_ms();
         let source = Source::Register(register.clone());
         let ledger = self.ledger();
         let mut plan = Plan { entered: Vec::with_capacity(ids.len()), records: Vec::new() };
         let mut numbers = HashSet::new();
         for id in ids {
-            let (receipt, is_active) = ledger.find(&source, &sorted(id)?);
-            let known = ledger.receipts.get(&receipt).filter(|_| is_active && numbers.insert(receipt));
-            plan.entered.push(if known.is_some() { Entered::Done } else { Entered::Nothing });
-            plan.records.extend(known.map(|known| match &self.0.log {
+            let mut active = ledger.find(&source, id.line, &sorted(&id.hashes)?).active;
+            active.retain(|receipt| numbers.insert(*receipt));
+            plan.entered.push(if active.is_empty() { Entered::Nothing } else { Entered::Done });
+            let known =
+                active.into_iter().filter_map(|receipt| Some((receipt, ledger.receipts.get(&receipt)?)));
+            plan.records.extend(known.map(|(receipt, known)| match &self.0.log {
                 Log::Journal { .. } => Record::OptedIn { receipt, at_ms },
                 Log::Topic { .. } => Record::TakenBack(TakenBack {
                     receipt,
@@ -205,37 +224,66 @@ fn sorted(hashes: &[OptOutHash]) -> Result<Vec<OptOutHash>, RegistryError> {
     Ok(hashes)
 }
 
+/// What the ledger knows of a line.
+struct Found {
+    /// Its receipts in force.
+    active: Vec<ReceiptId>,
+    /// The number of the next one.
+    next: ReceiptId,
+}
+
 impl Ledger {
-    /// The receipt in force of these hashes, or the number of the next one.
-    fn find(&self, source: &Source, hashes: &[OptOutHash]) -> (ReceiptId, bool) {
+    /// The receipts of a line, in force or to come.
+    fn find(&self, source: &Source, line: OptOutHash, hashes: &[OptOutHash]) -> Found {
+        let mut active = Vec::new();
+        let first = self.turns(NUMBER_OF_FIRST, source, hashes, &mut active);
+        let next = self.turns(NUMBER_OF, source, &[line], &mut active);
+        debug_assert_ne!(first, next, "the two forms are told apart");
+        Found { active, next }
+    }
+
+    /// Gathers the receipts in force that have a number of this form; the first number that is free.
+    fn turns(
+        &self,
+        form: &[u8],
+        source: &Source,
+        of: &[OptOutHash],
+        active: &mut Vec<ReceiptId>,
+    ) -> ReceiptId {
         let mut turn = 0_u32;
         loop {
-            let number = number(source, hashes, turn);
+            let number = number(form, source, of, turn);
             match self.receipts.get(&number) {
-                None => return (number, false),
-                Some(known) if known.withdrawn_ms.is_none() && known.source == *source => {
-                    return (number, true);
-                }
+                None => return number,
+                Some(known) if known.withdrawn_ms.is_none() && known.source == *source => active.push(number),
                 // Lodged and taken back before; a journal holds each number once.
-                Some(_) => turn += 1,
+                Some(_) => {}
             }
+            turn += 1;
         }
+    }
+
+    fn covers(&self, receipts: &[ReceiptId], hash: &OptOutHash) -> bool {
+        receipts
+            .iter()
+            .filter_map(|receipt| self.receipts.get(receipt))
+            .any(|known| known.hashes.contains(hash))
     }
 }
 
 /// The number of the receipt of a register's id that is lodged for the (`turn` + 1)th time.
-fn number(source: &Source, hashes: &[OptOutHash], turn: u32) -> ReceiptId {
+fn number(form: &[u8], source: &Source, of: &[OptOutHash], turn: u32) -> ReceiptId {
     let name = match source {
         Source::App(name) | Source::Register(name) => name.as_str(),
         Source::Page | Source::Api => "",
     };
     let mut digest = Sha256::new();
-    digest.update(NUMBER_OF);
+    digest.update(form);
     // A name has no line end.
     digest.update(name);
     digest.update(b"\n");
     digest.update(turn.to_le_bytes());
-    for hash in hashes {
+    for hash in of {
         digest.update(hash.0);
     }
     let digest: [u8; 32] = digest.finalize().into();
@@ -245,110 +293,4 @@ fn number(source: &Source, hashes: &[OptOutHash], turn: u32) -> ReceiptId {
 }
 
 #[cfg(test)]
-mod tests {
-    use tempfile::tempdir;
-
-    use super::super::tests::{keys, open, opt_out, wait};
-    use super::*;
-    use crate::tests::Random;
-
-    fn register(name: &str) -> AppName {
-        AppName::new(name).unwrap()
-    }
-
-    #[test]
-    fn an_import_that_is_made_again_changes_nothing_however_it_is_cut_and_over_reopenings() {
-        let mut random = Random::announced();
-        let (dir, keys, name) = (tempdir().unwrap(), keys(), register("national"));
-        let ids: Vec<Vec<OptOutHash>> =
-            (0..200).map(|_| (0..4).map(|_| random.opt_out_hash()).collect()).collect();
-        let (registry, list) = open(&dir, &keys);
-        let lodge = |registry: &Registry, ids: &[Vec<OptOutHash>]| {
-            let entered = wait(registry.import(&name, Act::Lodge, ids)).unwrap();
-            entered.iter().filter(|entered| **entered == Entered::Done).count()
-        };
-        assert_eq!(lodge(&registry, &ids[..150]), 150);
-        let mut turned: Vec<Vec<OptOutHash>> = ids.iter().rev().cloned().collect();
-        for id in &mut turned {
-            id.reverse();
-        }
-        turned.push(ids[7].clone());
-        assert_eq!(lodge(&registry, &turned), 50, "what was not there yet, and no repeat");
-        assert_eq!((list.len(), registry.stats().receipts, registry.stats().hashes), (800, 200, 800));
-        registry.close();
-        drop((registry, list));
-
-        let (registry, list) = open(&dir, &keys);
-        assert!(ids.iter().flatten().all(|hash| list.contains(hash)));
-        assert_eq!(lodge(&registry, &ids), 0);
-        assert_eq!((list.len(), registry.stats().hashes_shared), (800, 0));
-    }
-
-    #[test]
-    fn what_a_register_takes_back_stays_listed_where_another_or_the_person_lodged_it_too() {
-        let (dir, keys) = (tempdir().unwrap(), keys());
-        let (registry, list) = open(&dir, &keys);
-        let (mine, others) = (register("mine"), register("others"));
-        let hash = |number: u8| OptOutHash([number; 16]);
-        // Two ids that share a form, within one import.
-        let ids = vec![vec![hash(1), hash(2)], vec![hash(2), hash(3)], vec![hash(4)], vec![hash(5)]];
-        let import =
-            |name: &AppName, act, ids: &[Vec<OptOutHash>]| wait(registry.import(name, act, ids)).unwrap();
-        import(&mine, Act::Lodge, &ids);
-        import(&others, Act::Lodge, &ids[2..3]);
-        opt_out(&registry, &ids[3]);
-        let listed = || (1..=5).filter(|number| list.contains(&hash(*number))).collect::<Vec<_>>();
-
-        assert_eq!(import(&mine, Act::TakeBack, &ids[..1]), [Entered::Done]);
-        assert_eq!(listed(), [2, 3, 4, 5], "what two ids share stays with the other");
-        assert_eq!(
-            import(&mine, Act::TakeBack, &ids),
-            [Entered::Nothing, Entered::Done, Entered::Done, Entered::Done]
-        );
-        assert_eq!(listed(), [4, 5]);
-        assert_eq!(import(&others, Act::TakeBack, &ids[3..]), [Entered::Nothing], "it never lodged that");
-        assert_eq!(import(&mine, Act::Lodge, &ids[..1]), [Entered::Done], "and back in");
-        assert_eq!(listed(), [1, 2, 4, 5]);
-        registry.close();
-        drop(registry);
-
-        let (_, list) = open(&dir, &keys);
-        assert_eq!((1..=5).filter(|number| list.contains(&hash(*number))).count(), 4);
-    }
-
-    #[test]
-    fn a_record_that_was_written_although_that_was_said_to_fail_is_no_damage() {
-        let (dir, keys) = (tempdir().unwrap(), keys());
-        let (registry, _) = open(&dir, &keys);
-        let plan = registry.plan_lodging(&register("r"), &[vec![OptOutHash([1; 16])]]).unwrap();
-        let Log::Journal { log, .. } = &registry.0.log else { panic!("a journal") };
-        // On the disk, and unknown to the ledger; then once more.
-        wait(log.append(&plan.records[0]).unwrap()).unwrap();
-        wait(registry.import(&register("r"), Act::Lodge, &[vec![OptOutHash([1; 16])]])).unwrap();
-        registry.close();
-        drop(registry);
-        let (registry, list) = open(&dir, &keys);
-        assert_eq!((registry.stats().receipts, registry.stats().hashes, list.len()), (1, 1, 1));
-    }
-
-    #[test]
-    fn the_limits_hold_for_a_whole_portion() {
-        let dir = tempdir().unwrap();
-        let mut settings = crate::Settings::default();
-        settings.registry.receipts_max = 10;
-        let (registry, list) = Registry::open(dir.path(), &settings, event::clock::Clock::manual(0)).unwrap();
-        registry.bind_key(&keys()).unwrap();
-        let ids: Vec<Vec<OptOutHash>> = (0..11).map(|number| vec![OptOutHash([number; 16])]).collect();
-        let import = |ids: &[Vec<OptOutHash>]| wait(registry.import(&register("r"), Act::Lodge, ids));
-        assert!(matches!(import(&ids), Err(RegistryError::Full { limit: "opt_out.registry.receipts_max" })));
-        assert!(list.is_empty(), "none of it");
-        assert_eq!(import(&ids[..10]).unwrap().len(), 10);
-        assert!(matches!(import(&[vec![]]), Err(RegistryError::HashCount)));
-    }
-
-    #[test]
-    fn the_number_of_a_registers_receipt_is_for_good() {
-        let number = number(&Source::Register(register("national")), &[OptOutHash([1; 16])], 0);
-        assert_eq!(number.to_string(), "3FSY-K3NE-15VA-VP4H");
-    }
-}
+mod tests;

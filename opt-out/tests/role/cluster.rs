@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event::identifier::{IdKind, lodge as lodge_id};
-use event::key::OptOutHash;
+use event::identifier::{IdKind, line_hash, lodge as lodge_id};
 use kafka::{Cluster, Topic};
 use opt_out::record::{AppName, Record};
-use opt_out::registry::import::{Act, Entered};
+use opt_out::registry::import::{Act, Entered, Id};
 use opt_out::{RegistryError, Settings};
 
 use crate::kafka::{Broker, is_listed, may_measure, node, oaid, open, parts, role, settings};
@@ -85,10 +84,16 @@ fn an_imported_register_is_in_force_on_another_node_and_delays_nobody() {
     let node = node(&cluster, &settings, &keys);
     wait_until("a node that measures", || may_measure(&node));
     let register = AppName::new("national").expect("a name");
-    let portion = |portion: u32| -> Vec<Vec<OptOutHash>> {
+    let portion = |portion: u32| -> Vec<Id> {
         let ids = portion * REGISTER.0..(portion + 1) * REGISTER.0;
-        let lodged = |number| lodge_id(IdKind::Oaid, oaid(number).as_bytes(), &keys).expect("an id");
-        ids.map(|number| lodged(number).hashes.to_vec()).collect()
+        let id = |number| {
+            let lodged = lodge_id(IdKind::Oaid, oaid(number).as_bytes(), &keys).expect("an id");
+            Id {
+                line: line_hash(IdKind::Oaid, oaid(number).as_bytes(), &keys),
+                hashes: lodged.hashes.to_vec(),
+            }
+        };
+        ids.map(id).collect()
     };
     let import = |act: Act| -> usize {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

@@ -23,13 +23,18 @@ pub(crate) enum AuditCommand {
     /// Check every entry and the chain between them; exit code 1 and the first wrong line where something was changed.
     #[command(after_help = "Example:\n  sightline audit verify\n  \
         sightline audit verify --head 57:9c0f...\n\n\
-        Entries that were cut off the end show only against a head that was noted\n\
-        before: note what `sightline audit head` prints, or take one from the\n\
-        process's log.")]
+        Entries that were cut off the end show against the head that the program\n\
+        keeps beside the key. Whoever may change that too shows against one that\n\
+        was noted elsewhere: what `sightline audit head` prints, or one from the\n\
+        process's log. What the program itself found at a start stands in the log\n\
+        as audit.damage_found, and counts until it is named with --known.")]
     Verify {
         /// A head that was noted before, which has to be in the log; may be repeated.
         #[arg(long, value_name = "SEQ:MAC")]
         head: Vec<audit::Head>,
+        /// Number of an entry audit.damage_found that was looked into: it counts as damage no more; may be repeated.
+        #[arg(long, value_name = "SEQ")]
+        known: Vec<u64>,
         #[command(flatten)]
         args: AuditArgs,
     },

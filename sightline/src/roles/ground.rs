@@ -1,6 +1,7 @@
 //! What every role stands on: configuration, data folder and its lock, secrets, catalog, key ring, journal lanes.
 //! The first start creates what is missing; nothing that exists is overwritten.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::catalog_file::{self, Taken};
 use crate::catalog_topic::{self, Following};
 use crate::cli::RoleArgs;
 use crate::config::{Config, ConfigError};
-use crate::data_dir::{self, DataDir, Lock};
+use crate::data_dir::{self, DataDir, Lock, Secret};
 use crate::grammars::Grammars;
 use crate::link_keys;
 use crate::metrics::{self, Exporter};
@@ -114,13 +115,13 @@ impl Ground {
         let keys = key_ring(&config, &audit)?;
         let security = open_security(&config, &data, &clock, &audit)?;
         let link_keys = if want.tracker || want.aggregator {
-            link_keys::load_or_draw(&config, &data)?
+            link_keys::load_or_draw(&config, &data, &audit)?
         } else {
             LinkKeys::default()
         };
-        let operator = data_dir::token(&data.operator_token(), "sightline_operator_")?;
+        let operator = drawn_token(&data.operator_token(), "sightline_operator_", &audit)?;
         if want.tracker {
-            enter_own_keys(&mut config, &data)?;
+            enter_own_keys(&mut config, &data, &audit)?;
         }
         let certificates = config.certificates(&clock)?.map(Arc::new);
         let (catalog, following) = match &cluster {
@@ -275,8 +276,8 @@ fn key_ring(config: &Config, audit: &audit::Log) -> anyhow::Result<KeyRing> {
 }
 
 /// Registers the data folder's replay key and debug key with the tracker.
-fn enter_own_keys(config: &mut Config, data: &DataDir) -> anyhow::Result<()> {
-    data_dir::token(&data.replay_key(), "sightline_replay_")?;
+fn enter_own_keys(config: &mut Config, data: &DataDir, audit: &audit::Log) -> anyhow::Result<()> {
+    drawn_token(&data.replay_key(), "sightline_replay_", audit)?;
     config.tracker.server.push(ingest::Server {
         networks: Vec::new(),
         name: "replay".to_owned(),
@@ -287,10 +288,21 @@ fn enter_own_keys(config: &mut Config, data: &DataDir) -> anyhow::Result<()> {
         rights: vec![ingest::Right::Ip, ingest::Right::Ua, ingest::Right::Backdate],
     });
     if config.tracker.debug_key_file.is_none() {
-        data_dir::token(&data.debug_key(), "sightline_debug_")?;
+        drawn_token(&data.debug_key(), "sightline_debug_", audit)?;
         config.tracker.debug_key_file = Some(data.debug_key());
     }
     Ok(())
+}
+
+/// The token or key in `path`; that it is drawn is an act, entered before.
+///
+/// # Errors
+/// It cannot be read, entered or written.
+pub(crate) fn drawn_token(path: &Path, prefix: &str, audit: &audit::Log) -> anyhow::Result<Secret> {
+    if !path.exists() {
+        audit.append(&Entry::new("system", "keys.drawn", path.display().to_string(), json!(null)))?;
+    }
+    data_dir::token(path, prefix)
 }
 
 fn cores() -> usize {

@@ -8,15 +8,17 @@
 
 mod certificates;
 mod ground;
+mod listening;
 mod registry;
 mod rights;
 mod running;
+mod upkeep;
 
 use std::io::Write;
 
 use anyhow::Context;
 
-pub(crate) use ground::{Ground, Want, open_audit};
+pub(crate) use ground::{Ground, Want, drawn_token, open_audit};
 pub(crate) use running::Running;
 
 use crate::cli::RoleArgs;

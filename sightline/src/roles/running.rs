@@ -1,7 +1,7 @@
 //! The roles of this process while they run: started in order, watched, stopped in order.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,10 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::certificates;
+use super::listening::{address_of, bind, listeners};
 use super::registry::{self, OptOuts};
 use super::rights::{Doer, Runner};
-use super::{Ground, Roles, Signals, Want};
+use super::{Ground, Roles, Signals, Want, upkeep};
 use crate::admin::{self, Desks, Part, Readiness};
 use crate::catalog_file::{Taken, Watch};
 use crate::catalog_topic::Following;
@@ -110,7 +111,7 @@ impl Running {
     }
 
     fn start_roles(&mut self, ground: &Ground, want: Want) -> anyhow::Result<()> {
-        let admin_listener = bind("admin", ground.config.admin.listen)?;
+        let admin_listener = bind("admin", "listen", ground.config.admin.listen)?;
         self.instance.admin = Some(address_of(&admin_listener)?);
         let requests = open_requests(ground, want)?;
         // Handed over one by one, so that a start that fails knows what to stop.
@@ -173,6 +174,7 @@ impl Running {
         let details = json!({ "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id() });
         ground.audit.append(&Entry::new("system", "process.started", self.roles.name(), details))?;
         self.audit = Some(ground.audit.clone());
+        self.tasks.push(tokio::spawn(upkeep::look_after(ground.audit.clone())));
         Ok(())
     }
 
@@ -353,37 +355,6 @@ fn keep_receipts(opt_outs: Option<&OptOuts>, data: &DataDir) {
     if let Some(Err(error)) = opt_outs.map(|opt_outs| opt_outs.keep(data)) {
         tracing::error!(error = format_args!("{error:#}"), "the number of receipts was not kept");
     }
-}
-
-/// Binds a listener, saying whose it is when that fails.
-fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {address}: stop what listens there, or set another address in [{section}] listen")
-    })?;
-    // What a runtime expects of a socket that it is given.
-    listener.set_nonblocking(true).with_context(|| format!("cannot use the socket on {address}"))?;
-    Ok(listener)
-}
-
-/// The listeners of a role that has one in plain and perhaps one with TLS.
-fn listeners(
-    ground: &Ground,
-    section: &'static str,
-    listen: SocketAddr,
-    listen_tls: Option<SocketAddr>,
-) -> anyhow::Result<tls::Listeners> {
-    let plain = bind(section, listen)?;
-    let tls = match listen_tls.zip(ground.certificates.as_ref()) {
-        Some((address, certificates)) => {
-            Some(tls::Secure { listener: bind(section, address)?, acceptor: certificates.acceptor(section) })
-        }
-        None => None,
-    };
-    Ok(tls::Listeners { plain, tls })
-}
-
-fn address_of(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
-    listener.local_addr().context("a listener has no address")
 }
 
 /// Persons' requests, where there is a page to make them on and an aggregator to carry them out, here or elsewhere.
@@ -571,6 +542,7 @@ fn desks(ground: &Ground, requests: Option<Requests>, handles: &Handles) -> Desk
             let keys = Arc::clone(&ground.keys);
             admin::requests::Desk { requests, token: token(), keys }
         }),
+        acts: Some(admin::acts::Desk { audit: ground.audit.clone(), token: token() }),
         import: importer.map(|importer| admin::import::Desk { importer, token: token() }),
         rights: rights.map(|rights| admin::rights::Desk {
             rights,
