@@ -141,8 +141,10 @@ fn registry(entries: u64, of_an_id: u64) {
     let (began, mut slowest) = (Instant::now(), Duration::ZERO);
     for first in (0..ids).step_by(PORTION as usize) {
         let portion: Vec<Id> = (first..(first + PORTION).min(ids))
-            .map(|id| (0..of_an_id).map(|n| hash(id * of_an_id + n)).collect())
-            .map(|hashes: Vec<_>| Id { line: hashes[0], hashes })
+            .map(|id| Id {
+                line: hash(id * of_an_id),
+                hashes: (0..of_an_id).map(|n| hash(id * of_an_id + n)).collect(),
+            })
             .collect();
         let began = Instant::now();
         runtime.block_on(registry.import(&register, Act::Lodge, &portion)).expect("imported");

@@ -84,9 +84,10 @@ fn each_access_and_each_act_is_entered_and_a_changed_byte_is_noticed() {
     assert_eq!(of_act(&all, "campaigns.read").len(), 0, "who has no token sees nothing and fills no log");
     assert_eq!(of_act(&all, "figures.settle")[0]["details"]["day"], "2026-11-01");
     assert_eq!(of_act(&all, "figures.settled")[0]["details"]["status"], 200);
+    assert_eq!(of_act(&all, "keys.drawn").len(), 1);
     let drawn: Vec<String> =
-        of_act(&all, "keys.drawn").iter().map(|entry| entry["object"].to_string()).collect();
-    for name in ["device.keys", "link.key", "operator.token", "replay.key", "debug.key"] {
+        of_act(&all, "secrets.drawn").iter().map(|entry| entry["object"].to_string()).collect();
+    for name in ["link.key", "operator.token", "replay.key", "debug.key"] {
         assert_eq!(drawn.iter().filter(|object| object.contains(name)).count(), 1, "{name}: {drawn:?}");
     }
     assert_eq!(of_act(&all, "process.started")[0]["object"], "standalone");

@@ -300,7 +300,7 @@ fn enter_own_keys(config: &mut Config, data: &DataDir, audit: &audit::Log) -> an
 /// It cannot be read, entered or written.
 pub(crate) fn drawn_token(path: &Path, prefix: &str, audit: &audit::Log) -> anyhow::Result<Secret> {
     if !path.exists() {
-        audit.append(&Entry::new("system", "keys.drawn", path.display().to_string(), json!(null)))?;
+        audit.append(&Entry::new("system", "secrets.drawn", path.display().to_string(), json!(null)))?;
     }
     data_dir::token(path, prefix)
 }
