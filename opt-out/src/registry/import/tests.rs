@@ -1,5 +1,6 @@
 //! Tests of imports: made again, taken back, cut, over programs that derive other forms.
 
+use event::identifier::IdKind;
 use tempfile::tempdir;
 
 use super::super::tests::{keys, open, opt_out, wait};
@@ -121,7 +122,6 @@ fn the_number_of_a_registers_line_is_for_good() {
         let line = event::identifier::line_hash(kind, value.as_bytes(), &keys);
         number(NUMBER_OF, &national, &[line], 0).to_string()
     };
-    use event::identifier::IdKind;
     let imei = "A76H-J30W-398Q-7V4W";
     for written in ["868049039501257", " 86 804903-950125 7", "868049-03-950125-7"] {
         assert_eq!(of(IdKind::Imei, written), imei, "{written}");
