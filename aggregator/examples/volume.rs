@@ -1,5 +1,6 @@
 //! How fast a day of events is loaded, settled and reported, and what it takes on the disk: `cargo run --release -p aggregator --example volume
-//! -- 10000000`. It takes the road of production: records in a journal lane, the loader, `POST /v1/settle`, reports.
+//! -- 10000000`. It takes the road of production: records in a journal lane, the loader, `POST /v1/settle`, reports. The second argument is the
+//! number of threads of a statement; with `overlap` as the third the keys were rotated behind the first of the three days, and overlap.
 //!
 //! The events: impressions and their later stages (one in two), 3 % clicks, 30 % without a device, 0.5 % repeats, 20 campaigns, devices and agents
 //! with long tails. Beside the journal of the day stand those of the days before and after it with a tenth of the events.
@@ -15,7 +16,7 @@ use catalog::Catalog;
 use event::clock::Clock;
 use event::identifier::IdKind;
 use event::key::DeviceKey;
-use event::record::{Device, Event, Platform, SourceKind, encode_event};
+use event::record::{Device, Event, Former, Platform, SourceKind, encode_event};
 use event::stage::Stage;
 use journal::{Durability, Lane};
 
@@ -47,7 +48,33 @@ fn stage_of(number: u64) -> Stage {
     }
 }
 
-fn record(number: u64, day: u16, of_day: u64, now_ms: i64, into: &mut Vec<u8>) {
+/// What holds for all events.
+struct World {
+    now_ms: i64,
+    /// The first day under another key, which overlaps with the one before.
+    rotated_on: Option<u16>,
+}
+
+/// A device on a day.
+fn device_of(world: &World, device: u64, day: u16) -> Device {
+    let key = |device: u64| {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&device.to_be_bytes());
+        DeviceKey(key)
+    };
+    let before = Device { key: key(device), kind: IdKind::Oaid, epoch: 1, former: None };
+    match world.rotated_on {
+        Some(rotated_on) if day >= rotated_on => Device {
+            key: key(mix(device)),
+            epoch: 2,
+            former: Some(Former { key: before.key, epoch: 1, until_day: rotated_on + 14 }),
+            ..before
+        },
+        _ => before,
+    }
+}
+
+fn record(world: &World, number: u64, day: u16, of_day: u64, into: &mut Vec<u8>) {
     let view = mix(number / 2 + u64::from(day) * 1_000_000_007).max(1);
     let device = mix(tail(mix(view ^ 1), 6_700_000.0));
     let start_ms = i64::from(day) * DAY_MS;
@@ -62,7 +89,7 @@ fn record(number: u64, day: u16, of_day: u64, now_ms: i64, into: &mut Vec<u8>) {
     );
     let network = mix(if view.is_multiple_of(3) { device } else { view % 100_000 }).to_be_bytes();
     let event = Event {
-        received_ms: now_ms,
+        received_ms: world.now_ms,
         time_ms,
         client_time_ms: None,
         day: Some(day),
@@ -76,11 +103,7 @@ fn record(number: u64, day: u16, of_day: u64, now_ms: i64, into: &mut Vec<u8>) {
         creative: &format!("creative-{}", mix(view ^ 4) % 8),
         region: "",
         catalog_version: 1,
-        device: (mix(view ^ 5) % 10 >= 3).then(|| {
-            let mut key = [0; 16];
-            key[..8].copy_from_slice(&device.to_be_bytes());
-            Device { key: DeviceKey(key), kind: IdKind::Oaid, epoch: 1 }
-        }),
+        device: (mix(view ^ 5) % 10 >= 3).then(|| device_of(world, device, day)),
         view,
         network: &network[..3],
         agent: &agent,
@@ -143,13 +166,13 @@ fn call(method: &str, url: &str) -> String {
 }
 
 /// Writes the day and its neighbours. How many events in all.
-fn write_journal(lane: &journal::Writer, today: u16, events: u64, now_ms: i64) -> u64 {
+fn write_journal(lane: &journal::Writer, today: u16, events: u64, world: &World) -> u64 {
     let step = Step::begin("journal written");
     let mut bytes = Vec::new();
     let mut all = 0;
     for (day, count) in [(today - 3, events / 10), (today - 2, events), (today - 1, events / 10)] {
         for number in 0..count {
-            record(number, day, count, now_ms, &mut bytes);
+            record(world, number, day, count, &mut bytes);
             while lane.append(&bytes).is_err() {
                 lane.flush();
                 std::thread::yield_now();
@@ -193,7 +216,8 @@ fn main() {
         ..journal::Settings::default()
     };
     let lane = Lane::open(&dir.path().join("lane"), settings, Arc::new(move || now_ms)).expect("a lane").0;
-    let all = write_journal(&lane, today, events, now_ms);
+    let rotated_on = argument(3).is_some_and(|word| word == "overlap").then_some(today - 2);
+    let all = write_journal(&lane, today, events, &World { now_ms, rotated_on });
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let campaigns = (0..CAMPAIGNS).map(|n| {

@@ -34,14 +34,22 @@ fn queries() -> Vec<(Vec<u8>, Vec<u8>)> {
     (0..QUERIES).map(|_| next()).collect()
 }
 
-fn keys() -> KeyRing {
-    let mut state = 1;
-    KeyRing::generate(|bytes| {
+fn random(mut state: u64) -> impl FnMut(&mut [u8]) {
+    move |bytes| {
         bytes.fill_with(|| {
             state = mix(state);
             state as u8
         });
-    })
+    }
+}
+
+fn keys() -> KeyRing {
+    KeyRing::generate(random(1))
+}
+
+/// Another key, while the first overlaps with it.
+fn rotated() -> KeyRing {
+    keys().rotated_with_overlap(0, u16::MAX, random(2)).expect("room for an epoch")
 }
 
 fn event<'a>(query: &Identity, view: u64, agent: &'a [u8]) -> Event<'a> {
@@ -89,6 +97,10 @@ fn beacon(criterion: &mut Criterion) {
     group.bench_function("identify (three ids as MD5)", |bench| {
         bench.iter(|| identify(black_box(&hit), Platform::Android, &keys, &Remap::NONE));
     });
+    let rotated = rotated();
+    group.bench_function("identify (three ids as MD5), two keys overlap", |bench| {
+        bench.iter(|| identify(black_box(&hit), Platform::Android, &rotated, &Remap::NONE));
+    });
     let raw = b"c=bench&p=p1&oaid=8f3a2b1c-4d5e-6f70-8192-a3b4c5d6e7f8&imei=490154203237518&android_id=9774d56d682e549c";
     let mut scratch = Scratch::new();
     let raw = Table::native().parse(raw, &mut scratch).expect("it is whole");
@@ -107,24 +119,35 @@ fn beacon(criterion: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
+    let identity = identify(&hit, Platform::Android, &rotated, &Remap::NONE);
+    let event = self::event(&identity, keys.view_hash(REQUEST_ID), &queries.first().expect("some").1);
+    group.bench_function("encode, two keys overlap", |bench| {
+        bench.iter_batched_ref(
+            || Vec::with_capacity(512),
+            |bytes| encode_event(black_box(&event), bytes),
+            BatchSize::SmallInput,
+        );
+    });
     group.finish();
 }
 
 fn in_a_row(criterion: &mut Criterion) {
-    let (queries, keys) = (queries(), keys());
-    let (mut scratch, mut bytes, mut turn) = (Scratch::new(), Vec::with_capacity(512), 0);
-    criterion.bench_function("beacon/parse, identify, encode", |bench| {
-        bench.iter(|| {
-            turn = (turn + 1) % QUERIES;
-            let (query, agent) = queries.get(turn).expect("turn is below their number");
-            let hit = Table::native().parse(query, &mut scratch).expect("it is whole");
-            let identity = identify(&hit, agent::platform(hit.os, agent), &keys, &Remap::NONE);
-            bytes.clear();
-            let view = keys.view_hash(hit.request_id.unwrap_or_default());
-            encode_event(&event(&identity, view, agent), &mut bytes);
-            bytes.len()
+    let queries = queries();
+    for (name, keys) in [("", keys()), (", two keys overlap", rotated())] {
+        let (mut scratch, mut bytes, mut turn) = (Scratch::new(), Vec::with_capacity(512), 0);
+        criterion.bench_function(&format!("beacon/parse, identify, encode{name}"), |bench| {
+            bench.iter(|| {
+                turn = (turn + 1) % QUERIES;
+                let (query, agent) = queries.get(turn).expect("turn is below their number");
+                let hit = Table::native().parse(query, &mut scratch).expect("it is whole");
+                let identity = identify(&hit, agent::platform(hit.os, agent), &keys, &Remap::NONE);
+                bytes.clear();
+                let view = keys.view_hash(hit.request_id.unwrap_or_default());
+                encode_event(&event(&identity, view, agent), &mut bytes);
+                bytes.len()
+            });
         });
-    });
+    }
 }
 
 criterion_group!(benches, beacon, in_a_row);

@@ -52,7 +52,7 @@ pub fn record(n: u64, into: &mut Vec<u8>) {
             creative: "a1",
             region: "",
             catalog_version: 0x1234_5678,
-            device: Some(Device { key: DeviceKey(key), kind: IdKind::Oaid, epoch: 1 }),
+            device: Some(Device { key: DeviceKey(key), kind: IdKind::Oaid, epoch: 1, former: None }),
             view: mix(draw).max(1),
             network: &[a, b, c],
             agent: pick(AGENTS, c),

@@ -114,6 +114,8 @@ fn preference(platform: Platform) -> &'static [IdKind; 11] {
 
 /// Device and opt-out hashes of a hit. `remap` says what its medium puts into the dialect's fields.
 ///
+/// * While two keys overlap ([`KeyRing::overlap`]) the device says what it was under the key before; whoever stores it has to look whether the overlap is over
+///   ([`Former::is_in_force`](crate::record::Former::is_in_force)).
 /// * The device is the usable identifier that comes first in the platform's order. A digest that can meet no other form (SHA-1,
 ///   SHA-256) is chosen only when there is nothing else, and flagged. Of one kind the first in the order of [`IdField::ALL`] is taken (the raw
 ///   value, where it came raw and as MD5), of CAIDs the newest version.
@@ -372,7 +374,12 @@ impl<'k, 'h, 'a> Finder<'k, 'h, 'a> {
         };
         let device = self.best.filter(|_| !limited).map(|(_, id)| {
             flags |= if id.form() == Form::Md5 { 0 } else { flag::ID_SHA_ONLY };
-            Device { key: self.keys.device_key(&id), kind: id.kind(), epoch: self.keys.epoch() }
+            Device {
+                key: self.keys.device_key(&id),
+                kind: id.kind(),
+                epoch: self.keys.epoch(),
+                former: self.keys.former(&id),
+            }
         });
         Identity { device, opt_out: self.opt_out, flags, ids_present: self.present, ids_usable: self.usable }
     }

@@ -23,6 +23,7 @@ mod view;
 use zeroize::Zeroizing;
 
 use crate::identifier::Canonical;
+use crate::record::Former;
 pub use file::KeyError;
 
 /// Length of a secret key, bytes.
@@ -31,6 +32,8 @@ pub const KEY_BYTES: usize = 32;
 const MESSAGE_VERSION: u8 = 1;
 /// First byte of the message that makes an id cookie's tag: no version of the other messages.
 const ID_COOKIE_MESSAGE: u8 = 0xc0;
+/// Seconds of a day.
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// 16 bytes of HMAC-SHA-256 under the epoch's device key: what stands for a device in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,13 +72,53 @@ pub struct KeyRing {
 struct Epoch {
     number: u16,
     secret: Secret,
-    /// When it was sealed, Unix seconds; `None` for the current one, and where an earlier program sealed it without noting that.
+    /// When it was or will be sealed, Unix seconds; `None` for the current one, and where an earlier program sealed it without noting that.
     sealed_at: Option<u64>,
+    /// Whether it overlaps with the one behind it until it is sealed. Then `sealed_at` is a midnight in UTC.
+    overlaps: bool,
+}
+
+/// The key before the current one, while the two overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// Its epoch.
+    pub epoch: u16,
+    /// The first day, in UTC, on which it is sealed; days since 1970-01-01.
+    pub until_day: u16,
+}
+
+impl Overlap {
+    /// When it ends, Unix seconds.
+    pub fn ends_at(&self) -> u64 {
+        u64::from(self.until_day) * DAY_SECONDS
+    }
 }
 
 impl Epoch {
+    /// A current one.
+    fn new(number: u16, secret: Secret) -> Self {
+        Self { number, secret, sealed_at: None, overlaps: false }
+    }
+
     fn copy(&self) -> Self {
-        Self { number: self.number, secret: self.secret.copy(), sealed_at: self.sealed_at }
+        Self {
+            number: self.number,
+            secret: self.secret.copy(),
+            sealed_at: self.sealed_at,
+            overlaps: self.overlaps,
+        }
+    }
+
+    /// The same, sealed at this time at the latest.
+    fn sealed_by(&self, now_seconds: u64) -> Self {
+        let sealed_at =
+            if self.overlaps { self.sealed_at.map(|at| at.min(now_seconds)) } else { self.sealed_at };
+        Self { sealed_at, overlaps: false, ..self.copy() }
+    }
+
+    fn overlap(&self) -> Option<Overlap> {
+        let until = self.sealed_at.filter(|_| self.overlaps)?;
+        Some(Overlap { epoch: self.number, until_day: u16::try_from(until / DAY_SECONDS).ok()? })
     }
 }
 
@@ -117,7 +160,7 @@ impl KeyRing {
     /// # Panics
     /// When `random` gives the same byte 32 times.
     pub fn generate(mut random: impl FnMut(&mut [u8])) -> Self {
-        let current = Epoch { number: 1, secret: Secret::random(&mut random), sealed_at: None };
+        let current = Epoch::new(1, Secret::random(&mut random));
         Self::of(current, Vec::new(), Secret::random(&mut random))
     }
 
@@ -126,22 +169,53 @@ impl KeyRing {
         Self { current, sealed, opt_out, views }
     }
 
-    /// The same keys with a new current epoch; the one that was current is sealed at `now_seconds`. The opt-out key stays, and the
-    /// hashes of views with it.
+    /// The same keys with a new current epoch; the one that was current is sealed at `now_seconds`, and an overlap that it has ends. The opt-out
+    /// key stays, and the hashes of views with it.
     ///
     /// # Errors
     /// [`KeyError::TooManyEpochs`] when no epoch number or no room is left: destroy sealed ones whose last event has expired.
     ///
     /// # Panics
     /// When `random` gives the same byte 32 times.
-    pub fn rotated_at(&self, now_seconds: u64, mut random: impl FnMut(&mut [u8])) -> Result<Self, KeyError> {
+    pub fn rotated_at(&self, now_seconds: u64, random: impl FnMut(&mut [u8])) -> Result<Self, KeyError> {
+        self.rotated(now_seconds, None, random)
+    }
+
+    /// The same keys with a new current epoch; the one that was current overlaps with it until a day begins in UTC, and is sealed then.
+    ///
+    /// # Errors
+    /// As [`Self::rotated_at`]; [`KeyError::Overlapping`] while an earlier overlap runs: a device would have to be tied over two rotations.
+    ///
+    /// # Panics
+    /// When `random` gives the same byte 32 times.
+    pub fn rotated_with_overlap(
+        &self,
+        now_seconds: u64,
+        until_day: u16,
+        random: impl FnMut(&mut [u8]),
+    ) -> Result<Self, KeyError> {
+        match self.overlap().filter(|overlap| now_seconds < overlap.ends_at()) {
+            Some(Overlap { epoch, .. }) => Err(KeyError::Overlapping { epoch }),
+            None => self.rotated(now_seconds, Some(until_day), random),
+        }
+    }
+
+    fn rotated(
+        &self,
+        now_seconds: u64,
+        until_day: Option<u16>,
+        mut random: impl FnMut(&mut [u8]),
+    ) -> Result<Self, KeyError> {
         let number = self.current.number.checked_add(1).ok_or(KeyError::TooManyEpochs)?;
         if self.sealed.len() + 2 > file::EPOCHS_MAX {
             return Err(KeyError::TooManyEpochs);
         }
-        let now_sealed = Epoch { sealed_at: Some(now_seconds), ..self.current.copy() };
-        let sealed = self.sealed.iter().map(Epoch::copy).chain([now_sealed]).collect();
-        let current = Epoch { number, secret: Secret::random(&mut random), sealed_at: None };
+        let sealed_at = until_day.map_or(now_seconds, |day| u64::from(day) * DAY_SECONDS);
+        let now_sealed =
+            Epoch { sealed_at: Some(sealed_at), overlaps: until_day.is_some(), ..self.current.copy() };
+        let before = self.sealed.iter().map(|epoch| epoch.sealed_by(now_seconds));
+        let sealed = before.chain([now_sealed]).collect();
+        let current = Epoch::new(number, Secret::random(&mut random));
         Ok(Self::of(current, sealed, self.opt_out.copy()))
     }
 
@@ -157,7 +231,37 @@ impl KeyRing {
         Ok(Self::of(self.current.copy(), sealed, self.opt_out.copy()))
     }
 
-    /// Sealed epochs, oldest first, with the time at which each was sealed, Unix seconds, if that was noted.
+    /// The same keys; an overlap that is over by now is none any more, so that nothing is hashed for it. For the start of a process.
+    #[must_use]
+    pub fn without_ended_overlap(self, now_seconds: u64) -> Self {
+        let is_over = |epoch: &Epoch| epoch.sealed_at.is_some_and(|at| at <= now_seconds);
+        let sealed = self
+            .sealed
+            .iter()
+            .map(|epoch| Epoch { overlaps: epoch.overlaps && !is_over(epoch), ..epoch.copy() });
+        let sealed = sealed.collect();
+        Self { sealed, ..self }
+    }
+
+    /// The key before the current one, if the two overlap; it stays here after the overlap's end, until the next rotation or
+    /// [`Self::without_ended_overlap`].
+    pub fn overlap(&self) -> Option<Overlap> {
+        self.overlapping().and_then(Epoch::overlap)
+    }
+
+    fn overlapping(&self) -> Option<&Epoch> {
+        let before = self.sealed.last()?;
+        (before.overlaps && before.number.checked_add(1) == Some(self.current.number)).then_some(before)
+    }
+
+    /// What stood for the device of this identifier under the key before, if the two overlap. Whether the overlap is over is the caller's to look at.
+    pub fn former(&self, id: &Canonical<'_>) -> Option<Former> {
+        let before = self.overlapping()?;
+        let Overlap { epoch, until_day } = before.overlap()?;
+        Some(Former { key: device_key(before, id), epoch, until_day })
+    }
+
+    /// Sealed epochs, oldest first, with the time at which each was sealed (or will be, of one that overlaps with the current one), Unix seconds, if that was noted.
     pub fn sealed(&self) -> impl Iterator<Item = (u16, Option<u64>)> {
         self.sealed.iter().map(|epoch| (epoch.number, epoch.sealed_at))
     }

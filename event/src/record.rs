@@ -162,7 +162,31 @@ pub struct Device {
     pub kind: IdKind,
     /// Epoch of the key that made the hash.
     pub epoch: u16,
+    /// During an overlap of two keys, the same identifier under the one before.
+    pub former: Option<Former>,
 }
+
+/// A device under the key before, as long as the two overlap (DESIGN §6). It ties what was stored before a rotation to what is stored behind it, in reports,
+/// until a day; from then on nobody may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Keyed hash of the identifier under the key before.
+    pub key: DeviceKey,
+    /// Epoch of that key.
+    pub epoch: u16,
+    /// The first day, in UTC, on which the two keys overlap no more; days since 1970-01-01.
+    pub until_day: u16,
+}
+
+impl Former {
+    /// Whether the two keys still overlap.
+    pub fn is_in_force(&self, now_ms: UnixMs) -> bool {
+        now_ms < i64::from(self.until_day) * DAY_MS
+    }
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// One accepted (or unresolved) beacon.
 ///

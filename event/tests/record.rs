@@ -6,7 +6,7 @@ use event::identifier::IdKind;
 use event::key::DeviceKey;
 use event::outcome::Outcome;
 use event::record::{
-    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, OutcomeCounts, Platform, Record, Retention,
+    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, Former, OutcomeCounts, Platform, Record, Retention,
     SourceKind, TrialHit, decode, encode_event, encode_outcomes, encode_trial_hit, flag,
 };
 use event::stage::Stage;
@@ -19,6 +19,8 @@ const UNRESOLVED: &[u8] = include_bytes!("golden/v1-event-unresolved.bin");
 const OUTCOMES_16: &[u8] = include_bytes!("golden/v1-outcomes.bin");
 const OUTCOMES: &[u8] = include_bytes!("golden/v1-outcomes-19.bin");
 const SITE: &[u8] = include_bytes!("golden/v2-event-site.bin");
+const FORMER: &[u8] = include_bytes!("golden/v3-event-former.bin");
+const FORMER_SITE: &[u8] = include_bytes!("golden/v3-event-former-site.bin");
 const TRIAL_HIT: &[u8] = include_bytes!("golden/v2-trial-hit.bin");
 const TRIAL_HIT_MINIMAL: &[u8] = include_bytes!("golden/v2-trial-hit-minimal.bin");
 
@@ -38,7 +40,12 @@ fn full() -> Event<'static> {
         creative: "广告 1",
         region: "CN-31",
         catalog_version: 0xe3b0_c442,
-        device: Some(Device { key: DeviceKey(*b"0123456789abcdef"), kind: IdKind::Oaid, epoch: 300 }),
+        device: Some(Device {
+            key: DeviceKey(*b"0123456789abcdef"),
+            kind: IdKind::Oaid,
+            epoch: 300,
+            former: None,
+        }),
         view: 11_035_641_235_243_725_980,
         network: &[203, 0, 113],
         agent: "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36",
@@ -84,6 +91,13 @@ fn unresolved() -> Event<'static> {
 
 fn with_site() -> Event<'static> {
     Event { site: "news.example.cn", ..full() }
+}
+
+/// During an overlap of two keys.
+fn with_former() -> Event<'static> {
+    let former = Former { key: DeviceKey(*b"fedcba9876543210"), epoch: 299, until_day: 20_792 };
+    let device = full().device.map(|device| Device { former: Some(former), ..device });
+    Event { device, ..full() }
 }
 
 fn trial_hit() -> TrialHit<'static> {
@@ -164,6 +178,8 @@ fn golden_files_are_read() {
     assert_eq!(decode(OUTCOMES_16), Ok(Record::Outcomes(outcomes(16))));
     assert_eq!(decode(OUTCOMES), Ok(Record::Outcomes(outcomes(19))));
     assert_eq!(decode(SITE), Ok(Record::Event(with_site())));
+    assert_eq!(decode(FORMER), Ok(Record::Event(with_former())));
+    assert_eq!(decode(FORMER_SITE), Ok(Record::Event(Event { site: "news.example.cn", ..with_former() })));
     assert_eq!(decode(TRIAL_HIT), Ok(Record::TrialHit(trial_hit())));
     assert_eq!(decode(TRIAL_HIT_MINIMAL), Ok(Record::TrialHit(trial_hit_minimal())));
 }
@@ -180,6 +196,8 @@ fn golden_files_are_what_is_written() {
     );
     assert_eq!(outcome_bytes(&outcomes(19)), OUTCOMES);
     assert_eq!(event_bytes(&with_site()), SITE);
+    assert_eq!(event_bytes(&with_former()), FORMER);
+    assert_eq!(event_bytes(&Event { site: "news.example.cn", ..with_former() }), FORMER_SITE);
     assert_eq!(trial_hit_bytes(&trial_hit()), TRIAL_HIT);
     assert_eq!(trial_hit_bytes(&trial_hit_minimal()), TRIAL_HIT_MINIMAL);
 }
@@ -190,11 +208,14 @@ fn a_usual_event_is_short() {
     let without_agent = event_bytes(&event).len() - event.agent.len();
     assert!(without_agent <= 100, "{without_agent} bytes beside the agent");
     assert!(event_bytes(&minimal()).len() <= 32);
+    let more = event_bytes(&with_former()).len() - event_bytes(&full()).len();
+    assert!(more <= 21, "{more} bytes more while two keys overlap");
 }
 
 #[test]
 fn every_cut_is_an_error() {
-    for golden in [FULL, MINIMAL, UNRESOLVED, OUTCOMES, OUTCOMES_16, SITE, TRIAL_HIT, TRIAL_HIT_MINIMAL] {
+    let events = [FULL, MINIMAL, UNRESOLVED, SITE, FORMER, FORMER_SITE];
+    for golden in events.into_iter().chain([OUTCOMES, OUTCOMES_16, TRIAL_HIT, TRIAL_HIT_MINIMAL]) {
         for length in 0..golden.len() {
             assert!(matches!(decode(&golden[..length]), Err(DecodeError::Truncated(_))), "{length}");
         }
@@ -205,12 +226,24 @@ fn every_cut_is_an_error() {
 
 #[test]
 fn what_is_not_known_is_said_and_not_guessed() {
-    assert_eq!(decode(&[3, 1]), Err(DecodeError::UnknownVersion(3)));
+    assert_eq!(decode(&[4, 1]), Err(DecodeError::UnknownVersion(4)));
     assert_eq!(decode(&[0]), Err(DecodeError::UnknownVersion(0)));
     assert_eq!(decode(&[1, 3]), Err(DecodeError::UnknownKind(3)), "a trial hit is of version 2");
     assert_eq!(decode(&[2, 2]), Err(DecodeError::UnknownKind(2)), "books are of version 1");
     let without_site = [&[2], &MINIMAL[1..], &[0]].concat();
     assert_eq!(decode(&without_site), Err(DecodeError::Malformed("site")), "such an event is of version 1");
+    assert_eq!(decode(&[3, 2]), Err(DecodeError::UnknownKind(2)));
+    assert_eq!(decode(&[3, 3]), Err(DecodeError::UnknownKind(3)));
+    let without_former = [&[3][..], &SITE[1..]].concat();
+    assert_eq!(
+        decode(&without_former),
+        Err(DecodeError::Malformed("shape")),
+        "such an event is of version 2"
+    );
+    let of_version_2 = [&[2][..], &FORMER_SITE[1..]].concat();
+    assert_eq!(decode(&of_version_2), Err(DecodeError::Malformed("shape")));
+    let of_no_device = [&[3, 1, FORMER[2] & !0x08][..], &FORMER[3..]].concat();
+    assert_eq!(decode(&of_no_device), Err(DecodeError::Malformed("shape")));
     let with = |at: usize, byte: u8| {
         let mut bytes = MINIMAL.to_vec();
         bytes[at] = byte;
@@ -300,8 +333,19 @@ fn the_table_of_fields_lists_every_field_of_an_event() {
 }
 
 prop_compose! {
-    fn any_device()(key in any::<[u8; 16]>(), kind in 0..IdKind::ALL.len(), epoch in any::<u16>()) -> Device {
-        Device { key: DeviceKey(key), kind: IdKind::ALL[kind], epoch }
+    fn any_former()(key in any::<[u8; 16]>(), epoch in any::<u16>(), until_day in any::<u16>()) -> Former {
+        Former { key: DeviceKey(key), epoch, until_day }
+    }
+}
+
+prop_compose! {
+    fn any_device()(
+        key in any::<[u8; 16]>(),
+        kind in 0..IdKind::ALL.len(),
+        epoch in any::<u16>(),
+        former in proptest::option::of(any_former()),
+    ) -> Device {
+        Device { key: DeviceKey(key), kind: IdKind::ALL[kind], epoch, former }
     }
 }
 
@@ -372,7 +416,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused_and_what_is_read_is_canonical(
         mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        version in 1_u8..3,
+        version in 1_u8..4,
         kind in 0_u8..5,
     ) {
         if bytes.len() > 1 {
@@ -383,8 +427,8 @@ proptest! {
     }
 
     #[test]
-    fn damaged_records_are_read_or_refused(which in 0..6_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
-        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES, SITE, TRIAL_HIT][which].to_vec();
+    fn damaged_records_are_read_or_refused(which in 0..7_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES, SITE, TRIAL_HIT, FORMER][which].to_vec();
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;

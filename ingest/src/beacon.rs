@@ -241,7 +241,7 @@ fn weigh(
             creative,
             region: "",
             catalog_version: rules.catalog.version,
-            device: device(&identity, flags),
+            device: device(&identity, flags, now_ms),
             view: view_id(hit).map_or(caller.view, |id| rules.keys.view_hash(id)),
             network: &viewer.address.map(address::cut).unwrap_or_default(),
             agent: agent::cut(viewer.agent),
@@ -405,9 +405,10 @@ pub(crate) fn is_named(id: Option<&[u8]>) -> bool {
     id.is_some_and(|id| !identifier::stands_for_nothing(id))
 }
 
-/// The device, unless a signal withholds it.
-fn device(identity: &Identity, flags: u32) -> Option<Device> {
-    identity.device.filter(|_| flags & flag::WITHHELD == 0)
+/// The device, unless a signal withholds it; with what it was under the key before as long as the two overlap.
+fn device(identity: &Identity, flags: u32, now_ms: UnixMs) -> Option<Device> {
+    let device = identity.device.filter(|_| flags & flag::WITHHELD == 0)?;
+    Some(Device { former: device.former.filter(|former| former.is_in_force(now_ms)), ..device })
 }
 
 /// Whether nothing in the hit or the request asks not to be recognised: only then a cookie id is read or given (DOMAIN §7). `DNT` counts here

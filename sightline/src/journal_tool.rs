@@ -144,6 +144,11 @@ fn event_fields(event: &Event<'_>) -> Value {
             "key": hex(&device.key.0),
             "kind": format!("{:?}", device.kind).to_lowercase(),
             "epoch": device.epoch,
+            "former": device.former.map(|former| json!({
+                "key": hex(&former.key.0),
+                "epoch": former.epoch,
+                "until": day(former.until_day),
+            })),
         })),
         "view": (event.view != 0).then(|| format!("{:016x}", event.view)),
         "network": (!event.network.is_empty()).then(|| hex(event.network)),

@@ -17,7 +17,7 @@ use event::key::DeviceKey;
 use event::link::LinkKeys;
 use event::outcome::Outcome;
 use event::record::{
-    Device, Event, OutcomeCounts, Platform, SourceKind, encode_event, encode_outcomes, flag,
+    Device, Event, Former, OutcomeCounts, Platform, SourceKind, encode_event, encode_outcomes, flag,
 };
 use event::stage::Stage;
 use journal::{Lane, Writer};
@@ -66,6 +66,8 @@ pub(crate) struct Hit {
     pub kind: IdKind,
     /// Of the device's key.
     pub epoch: u16,
+    /// During an overlap of keys: the device under the key before (of the epoch before), and the day on which the overlap ends.
+    pub former: Option<(u64, u16)>,
     pub view: u64,
     pub flags: u32,
     pub agent: String,
@@ -87,6 +89,7 @@ pub(crate) fn hit(time_ms: i64) -> Hit {
         device: None,
         kind: IdKind::Oaid,
         epoch: 1,
+        former: None,
         view: 0,
         flags: 0,
         agent: PHONE.to_owned(),
@@ -340,9 +343,17 @@ impl Rig {
             region: hit.region,
             catalog_version: catalog.version,
             device: hit.device.map(|device| {
-                let mut key = [0; 16];
-                key[..8].copy_from_slice(&device.to_be_bytes());
-                Device { key: DeviceKey(key), kind: hit.kind, epoch: hit.epoch }
+                let key = |device: u64| {
+                    let mut key = [0; 16];
+                    key[..8].copy_from_slice(&device.to_be_bytes());
+                    DeviceKey(key)
+                };
+                let former = hit.former.map(|(former, until_day)| Former {
+                    key: key(former),
+                    epoch: hit.epoch - 1,
+                    until_day,
+                });
+                Device { key: key(device), kind: hit.kind, epoch: hit.epoch, former }
             }),
             view: hit.view,
             network: &hit.network,

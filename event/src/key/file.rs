@@ -9,7 +9,12 @@
 //! checksum        <32 hex>
 //! ```
 //!
-//! The time makes it `sightline-keys 2`, which earlier programs refuse; a file without one is written as version 1, as ever.
+//! The time makes it `sightline-keys 2`, which earlier programs refuse; a file without one is written as version 1, as ever. So does an overlap with
+//! version 3: the epoch before the current one, and no other, may be
+//!
+//! ```text
+//! epoch 1 overlap <64 hex> <a midnight in UTC at which it is sealed, Unix seconds>
+//! ```
 //!
 //! Words are separated by blanks, lines that are empty or begin with `#` mean nothing. Exactly one epoch is current, and it has the highest
 //! number. The checksum is the first 16 bytes of SHA-256 over the other lines that mean something, each with single blanks and a line feed:
@@ -20,7 +25,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Epoch, KEY_BYTES, KeyRing, Secret, is_weak};
+use super::{DAY_SECONDS, Epoch, KEY_BYTES, KeyRing, Secret, is_weak};
 use crate::dialect::hex_digit;
 
 /// Most epochs in one file, the current one included.
@@ -31,6 +36,8 @@ const FILE_BYTES_MAX: usize = 16 * 1024;
 const VERSION: &str = "1";
 /// The version that says when an epoch was sealed.
 const VERSION_WITH_TIMES: &str = "2";
+/// The version that says until when two epochs overlap.
+const VERSION_WITH_OVERLAP: &str = "3";
 
 const HEADER: &str = "\
 # SECRET. Sightline's keys. Whoever has this file can test guesses of device identifiers against what is stored.
@@ -64,6 +71,12 @@ pub enum KeyError {
         "no room for another epoch (at most {EPOCHS_MAX}): destroy sealed ones whose last event has expired"
     )]
     TooManyEpochs,
+    /// An overlap runs already.
+    #[error("epoch {epoch} still overlaps with the current one: see `sightline keys list`")]
+    Overlapping {
+        /// The one before the current one.
+        epoch: u16,
+    },
     /// There is no such sealed epoch.
     #[error("epoch {epoch} is not sealed: see `sightline keys list`")]
     NotSealed {
@@ -79,9 +92,16 @@ impl KeyRing {
         let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX));
         text.push_str(HEADER);
         let has_times = self.sealed.iter().any(|epoch| epoch.sealed_at.is_some());
-        let _ = writeln!(text, "sightline-keys {}", if has_times { VERSION_WITH_TIMES } else { VERSION });
+        let has_overlap = self.sealed.iter().any(|epoch| epoch.overlaps);
+        let version = match (has_overlap, has_times) {
+            (true, _) => VERSION_WITH_OVERLAP,
+            (false, true) => VERSION_WITH_TIMES,
+            (false, false) => VERSION,
+        };
+        let _ = writeln!(text, "sightline-keys {version}");
         for epoch in &self.sealed {
-            put_key(&mut text, &format!("epoch {} sealed", epoch.number), &epoch.secret.bytes);
+            let state = if epoch.overlaps { "overlap" } else { "sealed" };
+            put_key(&mut text, &format!("epoch {} {state}", epoch.number), &epoch.secret.bytes);
             if let Some(seconds) = epoch.sealed_at {
                 let _ = write!(text, " {seconds}");
             }
@@ -145,12 +165,23 @@ impl Found {
         match *words {
             ["sightline-keys", VERSION] if self.version == 0 => self.version = 1,
             ["sightline-keys", VERSION_WITH_TIMES] if self.version == 0 => self.version = 2,
-            ["sightline-keys", VERSION | VERSION_WITH_TIMES] => return Err("`sightline-keys` stands twice"),
+            ["sightline-keys", VERSION_WITH_OVERLAP] if self.version == 0 => self.version = 3,
+            ["sightline-keys", VERSION | VERSION_WITH_TIMES | VERSION_WITH_OVERLAP] => {
+                return Err("`sightline-keys` stands twice");
+            }
             ["sightline-keys", _] => return Err("this version of the key file is not known to this program"),
             ["epoch", number, state, key] => self.epoch(number, state, key, None)?,
-            ["epoch", number, "sealed", key, seconds] if self.version == 2 => {
+            ["epoch", number, "sealed", key, seconds] if self.version >= 2 => {
                 let seconds = seconds.parse().map_err(|_| "an epoch is sealed at a time in Unix seconds")?;
                 self.epoch(number, "sealed", key, Some(seconds))?;
+            }
+            ["epoch", number, "overlap", key, seconds] if self.version == 3 => {
+                let is_day = |seconds: &u64| {
+                    seconds.is_multiple_of(DAY_SECONDS) && u16::try_from(seconds / DAY_SECONDS).is_ok()
+                };
+                let seconds = seconds.parse().ok().filter(is_day);
+                let seconds = seconds.ok_or("an overlap ends at a midnight in UTC, in Unix seconds")?;
+                self.epoch(number, "overlap", key, Some(seconds))?;
             }
             ["opt-out", key] if self.opt_out.is_none() => self.opt_out = Some(read_key(key)?),
             ["opt-out", _] => return Err("`opt-out` stands twice"),
@@ -181,17 +212,26 @@ impl Found {
         }
         match state {
             "sealed" => {}
+            "overlap" if sealed_at.is_some() => {}
             "current" if self.current.is_none() => self.current = Some(number),
             "current" => return Err("only one epoch is current"),
             _ => return Err("an epoch is `current` or `sealed`"),
         }
-        self.epochs.push(Epoch { number, secret: read_key(key)?, sealed_at });
+        let overlaps = state == "overlap";
+        self.epochs.push(Epoch { number, secret: read_key(key)?, sealed_at, overlaps });
         Ok(())
     }
 
     fn finish(mut self) -> Result<KeyRing, KeyError> {
         let last = self.epochs.pop().filter(|epoch| Some(epoch.number) == self.current);
         let current = last.ok_or(KeyError::Missing("current epoch as the highest one"))?;
+        let before = self.epochs.iter().rev().skip(1);
+        let is_last = |epoch: &Epoch| epoch.number.checked_add(1) == Some(current.number);
+        if before.clone().any(|epoch| epoch.overlaps)
+            || self.epochs.last().is_some_and(|epoch| epoch.overlaps && !is_last(epoch))
+        {
+            return Err(KeyError::Missing("current epoch right behind the one that overlaps"));
+        }
         let opt_out = self.opt_out.ok_or(KeyError::Missing("opt-out key"))?;
         Ok(KeyRing::of(current, self.epochs, opt_out))
     }

@@ -168,7 +168,7 @@ fn wrong_files_are_refused_with_their_line() {
     for (from, to, error) in [
         (
             "sightline-keys 1",
-            "sightline-keys 3",
+            "sightline-keys 4",
             line(2, "this version of the key file is not known to this program"),
         ),
         ("sightline-keys 1\n", "", line(2, "a key file begins with `sightline-keys 1`")),
@@ -394,4 +394,79 @@ fn a_sealed_epoch_keeps_its_time_and_goes_when_it_is_destroyed() {
         KeyRing::from_file_text(&text.replace(" 1795348800", " 1795348801")).err(),
         Some(KeyError::Checksum)
     );
+}
+
+#[test]
+fn two_keys_overlap_until_a_day_begins() {
+    const NOW: u64 = 1_795_348_800 + 7;
+    let until_day = (NOW / DAY_SECONDS) as u16 + 15;
+    let mut next = 0;
+    let mut random = |bytes: &mut [u8]| {
+        next += 1;
+        bytes.iter_mut().zip(next..).for_each(|(byte, value)| *byte = value);
+    };
+    let id = RawId::new(IdField::Imei, b"868049039501257", None).reduce().expect("a good id");
+    let first = KeyRing::generate(&mut random);
+    assert_eq!((first.overlap(), first.former(&id)), (None, None));
+
+    let second = first.rotated_with_overlap(NOW, until_day, &mut random).expect("room");
+    assert_eq!(second.overlap(), Some(Overlap { epoch: 1, until_day }));
+    let former = second.former(&id).expect("it overlaps");
+    assert_eq!((former.key, former.epoch, former.until_day), (first.device_key(&id), 1, until_day));
+    let end_ms = i64::from(until_day) * 86_400_000;
+    let ended = u64::from(until_day) * DAY_SECONDS;
+    assert!(former.is_in_force(end_ms - 1) && !former.is_in_force(end_ms));
+    assert_eq!(second.sealed().collect::<Vec<_>>(), [(1, Some(u64::from(until_day) * DAY_SECONDS))]);
+
+    let text = second.to_file_text();
+    assert!(text.contains("sightline-keys 3\n") && text.contains("epoch 1 overlap "));
+    let read = KeyRing::from_file_text(&text).expect("a key file");
+    assert_eq!((read.overlap(), read.former(&id)), (second.overlap(), second.former(&id)));
+    assert_eq!(read.to_file_text().as_str(), text.as_str());
+    let read = read.without_ended_overlap(ended - 1);
+    assert_eq!(read.former(&id), second.former(&id));
+    let over = read.without_ended_overlap(ended);
+    assert_eq!((over.overlap(), over.former(&id)), (None, None));
+    assert_eq!(over.sealed().collect::<Vec<_>>(), second.sealed().collect::<Vec<_>>());
+    assert_eq!(over.device_keys(&id).collect::<Vec<_>>(), second.device_keys(&id).collect::<Vec<_>>());
+
+    // The next overlap waits for the end of this one; a cut does not, and ends it.
+    let again = second.rotated_with_overlap(NOW + 1, until_day + 1, &mut random).err();
+    assert_eq!(again, Some(KeyError::Overlapping { epoch: 1 }));
+    let cut = second.rotated_at(NOW + 9, &mut random).expect("room");
+    assert_eq!((cut.overlap(), cut.former(&id)), (None, None));
+    assert_eq!(cut.sealed().collect::<Vec<_>>(), [(1, Some(NOW + 9)), (2, Some(NOW + 9))]);
+    assert!(cut.to_file_text().contains("sightline-keys 2\n"));
+    let third = second.rotated_with_overlap(ended, until_day + 30, &mut random).expect("the first has ended");
+    assert_eq!(third.overlap(), Some(Overlap { epoch: 2, until_day: until_day + 30 }));
+    assert_eq!(third.sealed().next(), Some((1, Some(ended))), "sealed when its overlap ended");
+    assert_eq!(third.former(&id).map(|former| former.key), Some(second.device_key(&id)));
+    // A key that is destroyed in the overlap ends it.
+    assert_eq!(second.without(1).expect("it is there").former(&id), None);
+}
+
+#[test]
+fn an_overlap_stands_right_before_the_current_epoch_and_ends_at_a_midnight() {
+    let mut next = 0;
+    let mut random = |bytes: &mut [u8]| {
+        next += 1;
+        bytes.iter_mut().zip(next..).for_each(|(byte, value)| *byte = value);
+    };
+    let ring = KeyRing::generate(&mut random)
+        .rotated_with_overlap(1_795_348_800, 20_800, &mut random)
+        .expect("room for epochs");
+    let text = ring.to_file_text();
+    let of = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        refused(&text.replacen(from, to, 1))
+    };
+    let with_time =
+        |error: KeyError| matches!(error, KeyError::Line { problem, .. } if problem.contains("a midnight"));
+    assert!(with_time(of("1797120000", "1797120001")));
+    assert!(with_time(of("1797120000", "9999936000")));
+    assert!(
+        matches!(of("sightline-keys 3", "sightline-keys 2"), KeyError::Line { .. }),
+        "version 2 has no overlap"
+    );
+    assert!(matches!(of(" 1797120000", ""), KeyError::Line { .. }));
 }

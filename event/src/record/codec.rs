@@ -4,18 +4,19 @@
 //! readable for ever; `tests/golden/` holds one file of each.
 //!
 //! ```text
-//! record   = version u8 (1, 2) · kind u8 (1 event, 2 outcomes, 3 trial hit) · body
+//! record   = version u8 (1, 2, 3) · kind u8 (1 event, 2 outcomes, 3 trial hit) · body
 //! event    = shape u8            bits: 0 client time present, 1 it equals time, 2 day present, 3 device present,
-//!                                      4 view present, 5–7 zero
+//!                                      4 view present, 5 former device present (version 3, which an event has only then), 6–7 zero
 //!            received_ms zigzag · received_ms − time_ms zigzag
 //!            [client time: received_ms − client_time_ms zigzag, if bit 0 and not bit 1]
 //!            stage u8 · source u8 · platform u8 · hour u8 · [day u16, if bit 2]
 //!            flags varint · catalog_version u32
 //!            [device: key 16 bytes · kind u8 · epoch varint, if bit 3]
+//!            [former device: key 16 bytes · epoch varint · until day u16, if bit 5, which needs bit 3]
 //!            [view u64, not 0, if bit 4]
 //!            network: length u8 (0, 3, 6) · bytes
 //!            campaign · placement · creative · region · agent: each length varint · UTF-8
-//!            [site: length varint, not 0 · UTF-8; in version 2, which an event has only then]
+//!            [site: length varint, not 0 · UTF-8; in version 2, which an event has only then; in version 3 always, may be of length 0]
 //! outcomes = at_ms zigzag · received varint · pending varint · count u8 · count × varint
 //! trial    = shape u8            bits: 0 stage present, 1 client clock present, 2–7 zero; always version 2
 //!            received_ms zigzag · [client_clock_ms zigzag] · [stage u8]
@@ -28,7 +29,7 @@
 //! Fewer outcomes than today are read as zeros for the rest; more mean a newer writer and are refused.
 
 use super::{
-    AGENT_BYTES_MAX, DIALECT_BYTES_MAX, DROPPED_BYTES_MAX, Device, Event, OutcomeCounts, Platform,
+    AGENT_BYTES_MAX, DIALECT_BYTES_MAX, DROPPED_BYTES_MAX, Device, Event, Former, OutcomeCounts, Platform,
     SITE_BYTES_MAX, SourceKind, TrialHit,
 };
 use crate::identifier::IdKind;
@@ -37,9 +38,11 @@ use crate::outcome::Outcome;
 use crate::stage::Stage;
 
 /// The newest version that is written, and read. What an older one can hold is written in that, so that a program of yesterday reads it.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// The version of an event without a site, and of books.
 const VERSION_FIRST: u8 = 1;
+/// The version of an event with a site and without a former device, and of hits on trial placements.
+const VERSION_SITE: u8 = 2;
 /// Kind byte of an event.
 pub const KIND_EVENT: u8 = 1;
 /// Kind byte of a lane's books.
@@ -52,6 +55,7 @@ const CLIENT_TIME_USED: u8 = 1 << 1;
 const DAY: u8 = 1 << 2;
 const DEVICE: u8 = 1 << 3;
 const VIEW: u8 = 1 << 4;
+const FORMER: u8 = 1 << 5;
 const SHAPES: u8 = CLIENT_TIME | CLIENT_TIME_USED | DAY | DEVICE | VIEW;
 
 const TRIAL_STAGE: u8 = 1 << 0;
@@ -88,7 +92,7 @@ pub enum DecodeError {
     Trailing(usize),
 }
 
-/// Appends an event's bytes to `into`: usually 60–90 bytes beside the agent, at most about 1.2 KiB with every field at its limit.
+/// Appends an event's bytes to `into`: usually 60–90 bytes beside the agent, at most about 1.2 KiB with every field at its limit; during an overlap of keys 20 more.
 pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
     debug_assert!(matches!(event.network.len(), 0 | 3 | 6), "an address is cut before it is kept");
     debug_assert!(event.agent.len() <= AGENT_BYTES_MAX, "an agent is cut before it is kept");
@@ -100,7 +104,13 @@ pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
     shape |= if event.device.is_some() { DEVICE } else { 0 };
     shape |= if event.view == 0 { 0 } else { VIEW };
     debug_assert!(event.site.len() <= SITE_BYTES_MAX, "a site is a host name");
-    let version = if event.site.is_empty() { VERSION_FIRST } else { VERSION };
+    let former = event.device.and_then(|device| device.former);
+    shape |= if former.is_some() { FORMER } else { 0 };
+    let version = match (former, event.site) {
+        (Some(_), _) => VERSION,
+        (None, "") => VERSION_FIRST,
+        (None, _) => VERSION_SITE,
+    };
     into.extend_from_slice(&[version, KIND_EVENT, shape]);
     put_zigzag(into, event.received_ms);
     put_zigzag(into, event.received_ms.wrapping_sub(event.time_ms));
@@ -118,6 +128,11 @@ pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
         into.push(device.kind as u8);
         put_varint(into, u64::from(device.epoch));
     }
+    if let Some(former) = &former {
+        into.extend_from_slice(&former.key.0);
+        put_varint(into, u64::from(former.epoch));
+        into.extend_from_slice(&former.until_day.to_le_bytes());
+    }
     if event.view != 0 {
         into.extend_from_slice(&event.view.to_le_bytes());
     }
@@ -126,7 +141,7 @@ pub fn encode_event(event: &Event<'_>, into: &mut Vec<u8>) {
     for text in [event.campaign, event.placement, event.creative, event.region, event.agent] {
         put_text(into, text);
     }
-    if !event.site.is_empty() {
+    if version != VERSION_FIRST {
         put_text(into, event.site);
     }
 }
@@ -138,7 +153,7 @@ pub fn encode_trial_hit(hit: &TrialHit<'_>, into: &mut Vec<u8>) {
     let mut shape = 0;
     shape |= if hit.stage.is_some() { TRIAL_STAGE } else { 0 };
     shape |= if hit.client_clock_ms.is_some() { TRIAL_CLOCK } else { 0 };
-    into.extend_from_slice(&[VERSION, KIND_TRIAL_HIT, shape]);
+    into.extend_from_slice(&[VERSION_SITE, KIND_TRIAL_HIT, shape]);
     put_zigzag(into, hit.received_ms);
     if let Some(clock_ms) = hit.client_clock_ms {
         put_zigzag(into, clock_ms);
@@ -181,7 +196,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let record = match (input.byte("kind")?, version) {
         (KIND_EVENT, _) => Record::Event(input.event(version)?),
         (KIND_OUTCOMES, VERSION_FIRST) => Record::Outcomes(input.outcomes()?),
-        (KIND_TRIAL_HIT, VERSION) => Record::TrialHit(input.trial_hit()?),
+        (KIND_TRIAL_HIT, VERSION_SITE) => Record::TrialHit(input.trial_hit()?),
         (kind, _) => return Err(DecodeError::UnknownKind(kind)),
     };
     match input.rest.len() {
@@ -214,10 +229,7 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn event(&mut self, version: u8) -> Result<Event<'a>, DecodeError> {
-        let shape = self.byte("shape")?;
-        if shape & !SHAPES != 0 || (shape & CLIENT_TIME_USED != 0 && shape & CLIENT_TIME == 0) {
-            return Err(DecodeError::Malformed("shape"));
-        }
+        let shape = self.shape(version)?;
         let received_ms = self.zigzag("received_ms")?;
         let time_ms = received_ms.wrapping_sub(self.zigzag("time_ms")?);
         let client_time_ms = match (shape & CLIENT_TIME != 0, shape & CLIENT_TIME_USED != 0) {
@@ -237,7 +249,7 @@ impl<'a> Input<'a> {
         let day = if shape & DAY == 0 { None } else { Some(u16::from_le_bytes(self.array("day")?)) };
         let flags = self.bits("flags")?;
         let catalog_version = u32::from_le_bytes(self.array("catalog_version")?);
-        let device = if shape & DEVICE == 0 { None } else { Some(self.device()?) };
+        let device = if shape & DEVICE == 0 { None } else { Some(self.device(shape & FORMER != 0)?) };
         let view = if shape & VIEW == 0 { 0 } else { u64::from_le_bytes(self.array("view")?) };
         if (view == 0) != (shape & VIEW == 0) {
             return Err(DecodeError::Malformed("view"));
@@ -268,10 +280,23 @@ impl<'a> Input<'a> {
             site: match version {
                 VERSION_FIRST => "",
                 _ => Some(self.text("site")?)
-                    .filter(|site| !site.is_empty() && site.len() <= SITE_BYTES_MAX)
+                    .filter(|site| (version == VERSION || !site.is_empty()) && site.len() <= SITE_BYTES_MAX)
                     .ok_or(DecodeError::Malformed("site"))?,
             },
         })
+    }
+
+    /// An event's shape. Version 3 is that of a former device and of nothing else.
+    fn shape(&mut self, version: u8) -> Result<u8, DecodeError> {
+        let shape = self.byte("shape")?;
+        let is_known = match version {
+            VERSION => shape & !(SHAPES | FORMER) == 0 && shape & DEVICE != 0 && shape & FORMER != 0,
+            _ => shape & !SHAPES == 0,
+        };
+        if !is_known || (shape & CLIENT_TIME_USED != 0 && shape & CLIENT_TIME == 0) {
+            return Err(DecodeError::Malformed("shape"));
+        }
+        Ok(shape)
     }
 
     fn trial_hit(&mut self) -> Result<TrialHit<'a>, DecodeError> {
@@ -306,13 +331,24 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn device(&mut self) -> Result<Device, DecodeError> {
+    fn device(&mut self, has_former: bool) -> Result<Device, DecodeError> {
         let key = DeviceKey(self.array("device key")?);
         let kind =
             IdKind::from_number(self.byte("device kind")?).ok_or(DecodeError::Malformed("device kind"))?;
-        let epoch = u16::try_from(self.varint("device epoch")?)
-            .map_err(|_| DecodeError::Malformed("device epoch"))?;
-        Ok(Device { key, kind, epoch })
+        let epoch = self.epoch("device epoch")?;
+        let former = if has_former { Some(self.former()?) } else { None };
+        Ok(Device { key, kind, epoch, former })
+    }
+
+    fn former(&mut self) -> Result<Former, DecodeError> {
+        let key = DeviceKey(self.array("former device key")?);
+        let epoch = self.epoch("former device epoch")?;
+        let until_day = u16::from_le_bytes(self.array("former device until")?);
+        Ok(Former { key, epoch, until_day })
+    }
+
+    fn epoch(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        u16::try_from(self.varint(field)?).map_err(|_| DecodeError::Malformed(field))
     }
 
     fn outcomes(&mut self) -> Result<OutcomeCounts, DecodeError> {

@@ -132,9 +132,10 @@ fields! {
         en "The version of the campaign list in force" "To check later how it was counted",
         zh "当时生效的活动列表版本" "供日后核查统计方式";
     device: Pseudonym, EventOrErased,
-        en "A keyed hash of one identifier of the device (such as OAID, IDFA, IMEI or a cookie), never the identifier itself"
+        en "A keyed hash of one identifier of the device (such as OAID, IDFA, IMEI or a cookie), never the identifier itself; for the first weeks \
+            of a new key also the hash under the old one"
             "To count each device once, and how often it saw the advertisement",
-        zh "设备某一标识符（如 OAID、IDFA、IMEI 或 Cookie）的带密钥散列值，绝非标识符本身"
+        zh "设备某一标识符（如 OAID、IDFA、IMEI 或 Cookie）的带密钥散列值，绝非标识符本身；更换密钥后的最初几周内还包括旧密钥下的散列值"
             "使每台设备只计一次，并统计其看到广告的次数";
     view: Pseudonym, Event,
         en "A keyed hash of the number that the medium gave to this one display" "To drop repeats, and to tie a click to its display",

@@ -119,6 +119,39 @@ fn a_privacy_signal_withholds_the_device_and_keeps_the_impression() {
 }
 
 #[test]
+fn while_two_keys_overlap_a_device_says_what_it_was_under_the_one_before() {
+    let today = (NOW_MS / 86_400_000) as u16;
+    let target = format!("/i?c=demo&p=p1&oaid={OAID}");
+    let device = |rig: Rig, more: &str| {
+        assert!(rig.connect().get(&format!("{target}{more}"), &[("user-agent", ANDROID)]).is_pixel());
+        rig.stop().only().device
+    };
+    let rotated = |until_day: u16| {
+        let mut seed = 99_u8;
+        let random = |bytes: &mut [u8]| {
+            for byte in bytes {
+                seed = seed.wrapping_mul(29).wrapping_add(11);
+                *byte = seed;
+            }
+        };
+        let keys = Rig::keys().rotated_with_overlap(0, until_day, random).expect("room for an epoch");
+        Rig::with_keys(keys, |_, _| {})
+    };
+    let before = device(Rig::start(), "").expect("a device");
+    assert_eq!((before.epoch, before.former), (1, None));
+
+    let now = device(rotated(today + 1), "").expect("a device");
+    let former = now.former.expect("the keys overlap");
+    assert_eq!((former.key, former.epoch, former.until_day), (before.key, 1, today + 1));
+    assert_eq!((now.epoch, now.kind), (2, before.kind));
+    assert_ne!(now.key, before.key);
+
+    let later = device(rotated(today), "").expect("a device");
+    assert_eq!((later.key, later.former), (now.key, None), "the overlap is over");
+    assert_eq!(device(rotated(today + 1), "&lmt=1"), None, "nothing of a device that is withheld");
+}
+
+#[test]
 fn dnt_alone_means_nothing_unless_the_setting_says_so() {
     let rig = Rig::start();
     let target = format!("/i?c=demo&p=p1&oaid={OAID}");

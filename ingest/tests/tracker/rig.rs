@@ -164,6 +164,14 @@ impl Rig {
 
     /// Starts one lane, after `change` had its way with the settings of tracker and journal.
     pub(crate) fn with(change: impl FnOnce(&mut Settings, &mut journal::Settings)) -> Self {
+        Self::with_keys(Self::keys(), change)
+    }
+
+    /// The same with other device keys.
+    pub(crate) fn with_keys(
+        keys: KeyRing,
+        change: impl FnOnce(&mut Settings, &mut journal::Settings),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let key_file = |name: &str, key: &str| {
             let path = folder.path().join(name);
@@ -218,7 +226,7 @@ impl Rig {
             catalog,
             opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
             grant: opt_out::Grant::new(),
-            keys: Arc::new(Self::keys()),
+            keys: Arc::new(keys),
             handle: None,
             journal,
             writers: Vec::new(),
