@@ -14,6 +14,7 @@ use event::record::{self, Event, OutcomeCounts, Record, TrialHit, flag};
 use sha2::{Digest, Sha256};
 
 use crate::changed;
+use crate::pairs::Paired;
 use crate::rights::tombstones::Erased;
 use crate::rules::network_number;
 
@@ -31,6 +32,8 @@ pub(crate) struct Batch {
     /// Events of placements in their trial state: in no figure.
     pub(crate) trial_events: Vec<u8>,
     pub(crate) trial_hits: Vec<u8>,
+    /// Pairs of devices while two keys overlap.
+    pub(crate) pairs: Vec<u8>,
     pub(crate) set_aside: Vec<u8>,
     /// The newest outcome counts of each journal, with their sequence numbers: frames may come again after newer ones.
     pub(crate) books: BTreeMap<u64, (u64, Vec<u8>)>,
@@ -51,6 +54,8 @@ pub(crate) struct Batch {
 /// What a record is taken in by.
 pub(crate) struct Context<'a> {
     pub(crate) keys: &'a mut ViewKeys,
+    /// Pairs that were written.
+    pub(crate) paired: &'a mut Paired,
     /// Tells which unresolved hits can be adopted at once.
     pub(crate) catalog: &'a Catalog,
     /// Dates what has to be set aside.
@@ -135,6 +140,9 @@ impl Batch {
         let (event, _) = hit;
         let catalog = context.catalog;
         let view = context.keys.key(event.campaign, event.view);
+        if let Some(device) = event.device.as_ref().filter(|_| event.flags & flag::TRIAL == 0) {
+            context.paired.take(&mut self.pairs, device, context.now_ms);
+        }
         if let Some(day) = event.day.filter(|_| event.flags & flag::UNRESOLVED == 0) {
             if event.flags & flag::TRIAL != 0 {
                 event_row(&mut self.trial_events, identity, hit, day, view);
@@ -257,8 +265,13 @@ mod tests {
         let mut batch = Batch::default();
         let catalog = Catalog::parse("", "catalog.toml").expect("an empty catalog");
         let erased = Erased::default();
-        let context =
-            &mut Context { keys: &mut ViewKeys::default(), catalog: &catalog, now_ms: 9, erased: &erased };
+        let context = &mut Context {
+            keys: &mut ViewKeys::default(),
+            paired: &mut Paired::default(),
+            catalog: &catalog,
+            now_ms: 9,
+            erased: &erased,
+        };
         batch.add(context, (1, 2), &[250, 1, 2, 3]);
         assert_eq!((batch.records, batch.records_set_aside), (1, 1));
         assert!(batch.set_aside.ends_with(&[250, 4, 250, 1, 2, 3]));

@@ -8,7 +8,7 @@
 //!    [`rules`]), next to those in force, and publishes them with one row.
 //! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer.
 //!
-//! [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
+//! [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
 //! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
 //!
 //! # What holds
@@ -25,6 +25,7 @@ pub mod engine;
 mod judge;
 mod loader;
 pub mod metrics;
+mod pairs;
 mod report;
 mod rights;
 mod rules;

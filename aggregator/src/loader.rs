@@ -25,6 +25,7 @@ use self::topic::Topic;
 use crate::batch::{Batch, Context, ViewKeys};
 use crate::changed::{self, OpenMark};
 use crate::metrics;
+use crate::pairs::Paired;
 use crate::rights::tombstones::Tombstones;
 use crate::settings::Settings;
 use crate::statement::{self, Statement};
@@ -62,6 +63,7 @@ pub(crate) struct Loader {
     feed: Feed,
     batch: Batch,
     keys: ViewKeys,
+    paired: Paired,
     events_max: usize,
     delay_max: Duration,
     oldest: Option<Instant>,
@@ -87,6 +89,8 @@ impl Hand {
     fn of(batch: &mut Batch) -> Self {
         let days = std::mem::take(&mut batch.days);
         let mut rows = VecDeque::new();
+        // Before the events, so that no report counts a device twice in between.
+        rows.push_back((statement::DEVICE_PAIRS, std::mem::take(&mut batch.pairs)));
         let mut events = std::mem::take(&mut batch.events).into_values().peekable();
         while events.peek().is_some() {
             let of_days = events.by_ref().take(INSERT_DAYS_MAX).reduce(|mut all, day| {
@@ -132,6 +136,7 @@ impl Loader {
             feed,
             batch: Batch::default(),
             keys: ViewKeys::default(),
+            paired: Paired::default(),
             events_max: settings.batch_events_max,
             delay_max: settings.batch_delay(),
             oldest: None,
@@ -193,11 +198,20 @@ impl Loader {
     fn read(&mut self) -> bool {
         let catalog = self.catalog.load_full();
         if self.oldest.is_none() {
-            self.heard = self.tombstones.heard();
+            let heard = self.tombstones.heard();
+            if heard != self.heard {
+                self.paired.forget();
+            }
+            self.heard = heard;
         }
         let erased = self.tombstones.read();
-        let context =
-            Context { keys: &mut self.keys, catalog: &catalog, now_ms: self.clock.now_ms(), erased: &erased };
+        let context = Context {
+            keys: &mut self.keys,
+            paired: &mut self.paired,
+            catalog: &catalog,
+            now_ms: self.clock.now_ms(),
+            erased: &erased,
+        };
         let mut taker = Taker { batch: &mut self.batch, context, events_max: self.events_max };
         let reading = self.feed.read(&mut taker);
         if self.feed.has_taken() {
@@ -271,6 +285,7 @@ impl Loader {
             metrics::inserts(1);
             hand.rows.pop_front();
         }
+        self.paired.measure(&self.store)?;
         self.tombstones.since(&self.store, self.heard)?;
         if let Some(mark) = &hand.mark {
             mark.close(&self.store, Work::Load)?;

@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// Counters: name and help.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     (
         "aggregator_records_loaded_total",
         "Records of the journal that are in the store, repeats after a crash included",
@@ -30,6 +30,10 @@ const COUNTERS: [(&str, &str); 16] = [
     (
         "aggregator_days_without_devices_total",
         "Settled days that lost their devices because their last event had expired",
+    ),
+    (
+        "aggregator_device_pairs_refused_total",
+        "Hits during an overlap of two device keys that came while the table of pairs was full",
     ),
     ("aggregator_reports_failed_total", "Reports that failed by our fault"),
 ];
@@ -98,6 +102,7 @@ counters! {
     settles_failed = "aggregator_settles_failed_total";
     generations_dropped = "aggregator_generations_dropped_total";
     devices_expired = "aggregator_days_without_devices_total";
+    device_pairs_refused = "aggregator_device_pairs_refused_total";
     reports_failed = "aggregator_reports_failed_total";
 }
 

@@ -11,6 +11,7 @@
 mod campaigns;
 mod cells;
 mod ids;
+mod keys;
 mod reach;
 mod request;
 mod rows;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use self::cells::{CellRow, add_cell, finish_delivery, key_text};
+use self::keys::Keys;
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
@@ -91,6 +93,8 @@ struct Days {
     live_hits: u64,
     provisional: Vec<u16>,
     settled_until: Option<u16>,
+    /// Of a report of devices.
+    keys: Keys,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +112,10 @@ impl Reporter {
         let mut tries = 0;
         loop {
             let (started, before) = (Instant::now(), changed::now(&self.store, Work::Report)?);
-            let days = self.days(request)?;
+            let mut days = self.days(request)?;
+            if matches!(request.kind, Kind::Reach | Kind::Frequency) {
+                days.keys = self.keys(request, &days)?;
+            }
             let report = self.report_of(request, &days)?;
             tries += 1;
             // The settled figures that a report reads stay as they are; events do not.
@@ -150,6 +157,7 @@ impl Reporter {
             filter: request.filter.name(),
             settled_until: days.settled_until.map(day_text),
             provisional_days: days.provisional.iter().copied().map(day_text).collect(),
+            key_changes: days.keys.changes.clone(),
             identified_impressions: rows.identified_impressions(),
             rows,
         })
@@ -199,6 +207,7 @@ impl Reporter {
             live_hits: 0,
             provisional: Vec::new(),
             settled_until: None,
+            keys: Keys::default(),
         };
         for day in with_data.iter().filter(|day| inside(day.day)) {
             if day.events > 0 {
@@ -261,6 +270,7 @@ impl Reporter {
         values.extend([
             judge::buckets(0, BUCKETS),
             ("published", Value::Generations(days.published.clone())),
+            ("overlaps", Value::Days(days.keys.overlaps.clone())),
             ("placements", Value::Texts(ids)),
             ("media", Value::Texts(media)),
             ("by", Value::Text(request.by.name().to_owned())),

@@ -12,6 +12,8 @@
 //! 5. Days that were settled are settled again. In those whose events have begun to expire, and whose figures therefore stand, each key becomes
 //!    another that nobody can tell: the counts stay, the device is in them no more.
 //!
+//! While two keys overlap, the pairs of the device go with step 4.
+//!
 //! Blanked are device, kind of id, network and agent. Where a list takes the hit out of net by its agent, a word that says so stays in the
 //! agent's place; where by its network, the data centre's: so net impressions stay too, and later lists say nothing of it. Region, view and the
 //! signals stay; so does the host of the page, which says where an ad ran. Gross figures never change by it. What only another hit of its device

@@ -54,6 +54,8 @@ statements! { "schema", TABLES,
     ERASURES = "erasures",
     /// Days whose devices are no longer kept.
     DEVICES_EXPIRED = "devices_expired",
+    /// Devices under two keys that overlap.
+    DEVICE_PAIRS = "device_pairs",
 }
 
 statements! { "sql", STATEMENTS,
@@ -79,6 +81,20 @@ statements! { "sql", STATEMENTS,
     DEVICES_EXPIRED_READ = "devices_expired_read",
     /// What is left of a day's events.
     DAY_LEFT = "day_left",
+    /// How many pairs of devices there are.
+    PAIRS_COUNT = "pairs_count",
+    /// Overlaps of keys that are over and still have pairs.
+    PAIRS_ENDED = "pairs_ended",
+    /// Overlaps of keys that are not over.
+    REPORT_OVERLAPS = "report_overlaps",
+    /// Keys under which a campaign's devices stand.
+    REPORT_EPOCHS = "report_epochs",
+    /// Devices by frequency, while two keys overlap.
+    REPORT_FREQUENCY_PAIRED = "report_frequency_paired",
+    /// The same from events.
+    REPORT_FREQUENCY_EVENTS_PAIRED = "report_frequency_events_paired",
+    /// Devices by the day of their first impression, while two keys overlap.
+    REPORT_FIRST_DAYS_PAIRED = "report_first_days_paired",
     /// Which of some campaigns have unresolved hits.
     UNRESOLVED_CAMPAIGNS = "unresolved_campaigns",
     /// Which of some placements of a campaign have unresolved hits.
@@ -160,6 +176,8 @@ statements! { "sql/change", CHANGES,
     ERASE_ROWS = "erase_rows",
     /// Takes a device out of a settled table.
     FORGET_DEVICE = "forget_device",
+    /// Takes pairs of erased devices away.
+    FORGET_PAIRS = "forget_pairs",
     /// Takes the salt out of an erasure.
     FORGET_SALT = "forget_salt",
 }
@@ -259,6 +277,8 @@ statements! { "sql/part", PARTS,
     ID_DAYS_NOW = "id_days_now",
     /// What a report of ids is keyed by.
     ID_KEY = "id_key",
+    /// Devices under the key before, as those of the present one.
+    PAIRS = "pairs",
     /// Hits that were adopted.
     ADOPTED = "adopted",
     /// Unresolved hits that can be adopted.

@@ -90,6 +90,7 @@ impl Worker {
                 .settle_past()
                 .and_then(|()| self.settler.drop_generations(false).map(drop))
                 .and_then(|()| self.settler.drop_expired_devices().map(drop))
+                .and_then(|()| self.settler.drop_ended_pairs().map(drop))
                 .and_then(|()| self.settler.measure_set_aside())
             {
                 metrics::settles_failed(1);
@@ -173,6 +174,7 @@ impl Worker {
         let settled = wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect();
         self.settler.drop_generations(false)?;
         self.settler.drop_expired_devices()?;
+        self.settler.drop_ended_pairs()?;
         self.settler.measure_set_aside()?;
         settled
     }

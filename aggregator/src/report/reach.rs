@@ -127,10 +127,12 @@ impl Reporter {
 
     fn histograms(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, Histogram>, StoreError> {
         let stages = [Stage::Impression, Stage::Click];
-        let (statement, live): (Statement, &[u16]) = if request.by.is_settled_by_device() {
-            (statement::REPORT_FREQUENCY, &days.live)
-        } else {
-            (statement::REPORT_FREQUENCY_EVENTS, &days.with_events)
+        let is_paired = !days.keys.overlaps.is_empty();
+        let (statement, live): (Statement, &[u16]) = match (request.by.is_settled_by_device(), is_paired) {
+            (true, false) => (statement::REPORT_FREQUENCY, &days.live),
+            (true, true) => (statement::REPORT_FREQUENCY_PAIRED, &days.live),
+            (false, false) => (statement::REPORT_FREQUENCY_EVENTS, &days.with_events),
+            (false, true) => (statement::REPORT_FREQUENCY_EVENTS_PAIRED, &days.with_events),
         };
         let values = self.values(request, days, live, &stages)?;
         let rows: Vec<HistogramRow> = self.figures(statement, live, &values)?;
@@ -155,7 +157,12 @@ impl Reporter {
             devices: u64,
         }
         let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
-        let rows: Vec<Row> = self.figures(statement::REPORT_FIRST_DAYS, &days.live, &values)?;
+        let statement = if days.keys.overlaps.is_empty() {
+            statement::REPORT_FIRST_DAYS
+        } else {
+            statement::REPORT_FIRST_DAYS_PAIRED
+        };
+        let rows: Vec<Row> = self.figures(statement, &days.live, &values)?;
         Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ids::IdsRow;
+use super::keys::KeyChange;
 use super::request::{Kind, LEVELS_MAX};
 
 /// A finished report.
@@ -30,6 +31,9 @@ pub(crate) struct Report {
     pub settled_until: Option<String>,
     /// Days of the range whose figures may still change: not over, not settled, or changed since.
     pub provisional_days: Vec<String>,
+    /// Of a reach or frequency report: changes of the device keys within the range, and whether a device on both sides of one is counted once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key_changes: Vec<KeyChange>,
     /// Of a frequency report: the impressions of all its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identified_impressions: Option<u64>,
@@ -366,6 +370,7 @@ mod tests {
             filter: "net",
             settled_until: None,
             provisional_days: Vec::new(),
+            key_changes: Vec::new(),
             identified_impressions: rows.identified_impressions(),
             rows,
         }

@@ -9,6 +9,7 @@ use super::{Erased, Erasure, Inner, RightsError};
 use crate::batch::{device_number, put, put_length};
 use crate::judge;
 use crate::metrics;
+use crate::pairs;
 use crate::settle::SettleOutcome;
 use crate::statement;
 use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work};
@@ -129,7 +130,8 @@ fn keep(inner: &Inner, request: u64, found: &Found) -> Result<(), StoreError> {
 /// Blanks the rows, under a mark on the days whose figures that can change.
 fn blank(inner: &Inner, erasure: &Erasure<'_>, devices: &[u64], found: &Found) -> Result<(), RightsError> {
     if found.events + found.unresolved + found.trial_events == 0 {
-        return Ok(());
+        // Nothing is stored under them that a pair could tie: none is left either.
+        return Ok(pairs::erase(&inner.store, devices)?);
     }
     let days: Vec<u16> = found.days.iter().copied().collect();
     let changed: BTreeSet<u16> = judge::around(&days).into_iter().collect();

@@ -20,6 +20,7 @@ use event::record::{Event, flag};
 use serde::Deserialize;
 
 use crate::batch::{device_number, put};
+use crate::pairs;
 use crate::rules::{Networks, Rules, network_number};
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Work};
@@ -194,7 +195,7 @@ impl Tombstones {
                 store.alter_by(Work::Settle, table.file, statement::ERASE_ROWS.sql(), &values)?;
             }
         }
-        Ok(())
+        pairs::erase(store, devices)
     }
 
     /// What is erased now.

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::{DAY_MS, OLD_GENERATION_MS, Part, Settler};
 use crate::metrics;
+use crate::pairs;
 use crate::statement;
 use crate::store::{StoreError, Value, Work};
 
@@ -55,6 +56,14 @@ fn marked(store: &crate::store::Store, work: Work) -> Result<BTreeMap<u16, UnixM
 }
 
 impl Settler {
+    /// Drops the pairs of overlaps of keys that are over. How many overlaps.
+    ///
+    /// # Errors
+    /// The store's; it is tried again with the next step.
+    pub(crate) fn drop_ended_pairs(&self) -> Result<u64, StoreError> {
+        pairs::drop_ended(&self.store, self.clock.now_ms())
+    }
+
     /// Says which days' devices are no longer kept, because their first event is about to expire, and drops those of which that was said a while ago.
     /// How many days have lost theirs.
     ///

@@ -41,6 +41,7 @@ const SHARDING: &[(&str, &str)] = &[
     ("tombstones", "device"),
     ("erasures", "request"),
     ("devices_expired", "cityHash64(day)"),
+    ("device_pairs", "former"),
 ];
 
 /// How long a definition waits for the cluster's nodes, seconds.

@@ -14,6 +14,7 @@ mod ids;
 mod links;
 mod loading;
 mod oracle;
+mod overlap;
 mod rig;
 mod sessions;
 mod settling;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::rig::{DAY_MS, Hit, NOON_MS, Random, Rig, hit, seed};
 
-const ZONES: [(&str, chrono_tz::Tz); 3] = [
+pub(crate) const ZONES: [(&str, chrono_tz::Tz); 3] = [
     ("shanghai", chrono_tz::Asia::Shanghai),
     ("kolkata", chrono_tz::Asia::Kolkata),
     ("new-york", chrono_tz::America::New_York),
@@ -21,7 +21,7 @@ const CREATIVES: [&str; 3] = ["", "k1", "k2"];
 const PLATFORMS: [Platform; 3] = [Platform::Android, Platform::Ios, Platform::Tv];
 const ROBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1)";
 
-fn catalog() -> String {
+pub(crate) fn catalog() -> String {
     let mut text = String::new();
     for (id, zone) in ZONES {
         writeln!(text, "[[campaign]]\nid = \"{id}\"\nname = \"{id}\"\ntime_zone = \"{}\"", zone.name())
@@ -35,7 +35,7 @@ fn catalog() -> String {
 }
 
 /// Impressions and clicks around the change of clocks in New York (2026-11-01), some without device, some repeated, some by a robot.
-fn workload(random: &mut Random) -> Vec<Hit> {
+pub(crate) fn workload(random: &mut Random) -> Vec<Hit> {
     let start = NOON_MS - 21 * DAY_MS;
     let mut hits = Vec::new();
     for n in 0..3_000_u64 {
@@ -64,14 +64,14 @@ fn workload(random: &mut Random) -> Vec<Hit> {
 }
 
 /// A hit as the oracle sees it.
-struct Seen {
+pub(crate) struct Seen {
     hit: Hit,
     day: String,
     hour: u32,
     valid: bool,
 }
 
-fn judge(hits: &[Hit], campaign: &str, zone: chrono_tz::Tz) -> Vec<Seen> {
+pub(crate) fn judge(hits: &[Hit], campaign: &str, zone: chrono_tz::Tz) -> Vec<Seen> {
     let mut hits: Vec<&Hit> = hits.iter().filter(|hit| hit.campaign == campaign).collect();
     hits.sort_by_key(|hit| hit.time_ms);
     let mut views = BTreeSet::new();
@@ -154,7 +154,7 @@ fn check_row(row: &Value, expected: &Figures) {
     assert_eq!(row["exact"], true);
 }
 
-fn check_campaign(rig: &Rig, campaign: &str, seen: &[Seen]) {
+pub(crate) fn check_campaign(rig: &Rig, campaign: &str, seen: &[Seen]) {
     for by in ["total", "day", "placement", "medium", "creative", "region", "platform", "hour"] {
         for filter in ["net", "gross"] {
             let expected = figures(seen, by, filter == "net");

@@ -20,6 +20,8 @@ mod ids;
 mod loading;
 #[path = "../figures/oracle.rs"]
 mod oracle;
+#[path = "../figures/overlap.rs"]
+mod overlap;
 #[path = "../figures/rig.rs"]
 mod rig;
 #[path = "../figures/sessions.rs"]

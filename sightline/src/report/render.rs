@@ -247,11 +247,31 @@ fn head(question: &Question<'_>, report: &Value, is_settled: bool, out: &mut dyn
         let why = if is_settled { "the day is not over" } else { "--settle makes final what can be" };
         writeln!(out, "provisional: {} ({why})", provisional.join(" "))?;
     }
+    for change in report.get("key_changes").and_then(Value::as_array).into_iter().flatten() {
+        writeln!(out, "{}", key_change(change))?;
+    }
     let is_exact = report.pointer("/rows/0/exact").and_then(Value::as_bool).unwrap_or(true);
     if !is_exact {
         writeln!(out, "estimated from a sample of devices")?;
     }
     writeln!(out)
+}
+
+/// What a change of the device keys within the range means for the figures.
+fn key_change(change: &Value) -> String {
+    let said = |name: &str| change.get(name).map(text).unwrap_or_default();
+    let (day, until) = (said("day"), said("until"));
+    match said("matched").as_str() {
+        "yes" => format!(
+            "device keys changed on {day}: devices on both sides count once until {until}, and twice from then on"
+        ),
+        "some" => format!(
+            "device keys changed on {day}: devices on both sides count once until {until}, but not all of them, for the table of pairs is full"
+        ),
+        _ => format!(
+            "device keys changed on {day}: devices before and after cannot be matched, whoever is on both sides counts twice"
+        ),
+    }
 }
 
 /// One line for each row; with the N+ columns if asked.
@@ -396,6 +416,27 @@ mod tests {
         let row = |n_plus: [u64; 4]| json!({"key": "k", "impressions": 3, "n_plus": n_plus});
         let text = printed(ReportKind::Reach, &json!({"rows": [row([2, 0, 0, 0]), row([2, 1, 0, 0])]}));
         assert!(text.contains("3+") && !text.contains("4+"), "nothing but zeros: {text}");
+    }
+
+    #[test]
+    fn a_change_of_keys_is_told_with_what_it_means() {
+        let report = json!({
+            "key_changes": [
+                {"day": "2026-11-02", "matched": "no"},
+                {"day": "2026-11-20", "matched": "yes", "until": "2026-12-05"},
+                {"day": "2026-11-21", "matched": "some", "until": "2026-12-06"},
+            ],
+            "rows": []
+        });
+        let text = printed(ReportKind::Reach, &report);
+        for part in [
+            "device keys changed on 2026-11-02: devices before and after cannot be matched",
+            "device keys changed on 2026-11-20: devices on both sides count once until 2026-12-05",
+            "but not all of them",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(!printed(ReportKind::Reach, &json!({"rows": []})).contains("keys changed"));
     }
 
     #[test]

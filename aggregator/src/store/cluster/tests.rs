@@ -128,6 +128,7 @@ fn the_engines_parser_takes_every_text_and_the_engine_knows_every_setting() {
         format!("CREATE DATABASE IF NOT EXISTS sightline{on}"),
         format!("ALTER TABLE events_local{on} MODIFY TTL toDateTime(received) + INTERVAL 31 DAY"),
         format!("ALTER TABLE deliveries_local{on} DROP PARTITION ('2026-11-21', 7)"),
+        format!("ALTER TABLE device_pairs_local{on} DROP PARTITION '2026-12-05'"),
         format!(
             "ALTER TABLE events_local{on} ADD COLUMN IF NOT EXISTS site LowCardinality(String) CODEC(ZSTD(1))"
         ),

@@ -1,0 +1,126 @@
+//! Changes of the device keys within a report: who was counted before one and behind it.
+//!
+//! A rotation of the keys makes every device a new one. While two keys overlap, reports tie the two by the pairs that the loader keeps
+//! ([`crate::pairs`]); afterwards nobody can, and whoever stands on both sides counts twice. A report of devices says which of it holds.
+//!
+//! Pairs are asked for only where the range holds devices under both keys: all other reports run without them.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::Request;
+use super::{Days, ReportError, Reporter};
+use crate::pairs::{self, Overlap};
+use crate::statement;
+use crate::store::{Value, Work, day_text};
+
+/// Whether devices before and behind a change of keys are tied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Matched {
+    /// Those that came back during the overlap.
+    Yes,
+    /// Not all of those: the table of pairs was full.
+    Some,
+    /// None.
+    No,
+}
+
+/// A change of the device keys within the range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct KeyChange {
+    /// The first day of the range with devices under the later key, `YYYY-MM-DD`.
+    pub day: String,
+    /// Whether a device on both sides counts once.
+    pub matched: Matched,
+    /// Where it does: the first day, in UTC, on which it will count twice in a report over both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// The keys of a report.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) changes: Vec<KeyChange>,
+    /// The ends of the overlaps whose pairs are looked up.
+    pub(super) overlaps: Vec<u16>,
+}
+
+/// Days under one key.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Epoch {
+    epoch: u16,
+    first_day: u16,
+}
+
+impl Reporter {
+    /// The keys under which the devices of a report stand.
+    pub(super) fn keys(&self, request: &Request, days: &Days) -> Result<Keys, ReportError> {
+        let values = vec![
+            ("campaign", Value::Text(request.campaign.clone())),
+            ("with_events", Value::Days(days.with_events.clone())),
+        ];
+        let epochs: Vec<Epoch> = self.store.rows(Work::Report, statement::REPORT_EPOCHS, &values)?;
+        if epochs.len() < 2 {
+            return Ok(Keys::default());
+        }
+        Ok(keys_of(&epochs, &pairs::overlaps(&self.store, self.clock.now_ms())?))
+    }
+}
+
+/// Each key beside the one before it, both of which have devices in the range.
+fn keys_of(epochs: &[Epoch], overlaps: &[Overlap]) -> Keys {
+    let mut keys = Keys::default();
+    for (before, now) in epochs.iter().zip(epochs.iter().skip(1)) {
+        let is_theirs = |one: &&Overlap| (one.epoch_former, one.epoch) == (before.epoch, now.epoch);
+        let until = overlaps.iter().filter(is_theirs).map(|one| one.until_day).max();
+        let has_gaps = overlaps.iter().filter(is_theirs).any(|one| one.has_gaps == 1);
+        keys.changes.push(KeyChange {
+            day: day_text(now.first_day),
+            matched: match (until, has_gaps) {
+                (None, _) => Matched::No,
+                (Some(_), true) => Matched::Some,
+                (Some(_), false) => Matched::Yes,
+            },
+            until: until.map(day_text),
+        });
+        keys.overlaps.extend(overlaps.iter().filter(is_theirs).map(|one| one.until_day));
+    }
+    keys.overlaps.sort_unstable();
+    keys.overlaps.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u16 = 20_778;
+
+    fn epochs(numbers: &[u16]) -> Vec<Epoch> {
+        numbers.iter().map(|epoch| Epoch { epoch: *epoch, first_day: DAY + *epoch }).collect()
+    }
+
+    fn overlap(epoch_former: u16, has_gaps: u8) -> Overlap {
+        Overlap { epoch_former, epoch: epoch_former + 1, until_day: DAY + 14, has_gaps }
+    }
+
+    #[test]
+    fn only_pairs_between_two_keys_of_the_range_are_looked_up() {
+        let none = keys_of(&epochs(&[1]), &[overlap(1, 0)]);
+        assert!(none.changes.is_empty() && none.overlaps.is_empty());
+        let keys = keys_of(&epochs(&[1, 2, 3]), &[overlap(2, 0)]);
+        assert_eq!(keys.overlaps, [DAY + 14]);
+        let told: Vec<_> = keys.changes.iter().map(|change| (change.day.as_str(), change.matched)).collect();
+        assert_eq!(told, [("2026-11-23", Matched::No), ("2026-11-24", Matched::Yes)]);
+        assert_eq!(keys.changes[1].until.as_deref(), Some("2026-12-05"));
+        let apart = keys_of(&epochs(&[1, 3]), &[overlap(1, 0), overlap(2, 0)]);
+        assert_eq!((apart.changes[0].matched, apart.overlaps.len()), (Matched::No, 0));
+    }
+
+    #[test]
+    fn gaps_are_told_of_the_overlap_that_has_them() {
+        let keys = keys_of(&epochs(&[1, 2, 3]), &[overlap(1, 1), overlap(2, 0)]);
+        let matched: Vec<_> = keys.changes.iter().map(|change| change.matched).collect();
+        assert_eq!((matched, keys.overlaps.len()), (vec![Matched::Some, Matched::Yes], 1));
+    }
+}
