@@ -1,9 +1,10 @@
 //! `sightline keys list`, `rotate` and `destroy`: the epochs of the device keys. They work on the key file of a stopped instance, enter what they do in
 //! its audit log before they do it, and never print a key.
 //!
-//! A rotation is a cut: nothing links a device before it to the same one behind it, so whoever saw an ad on both sides counts twice in a report over
-//! both. It has to be said in so many words (`--without-overlap`). Sealed keys serve erasures and copies until the last event under them has
-//! expired; then they are destroyed: out of the file, and the old file's bytes are overwritten.
+//! After a rotation with an overlap the tracker says for some days of each device what it was under the key before, so that reports over both count it
+//! once; then the key before is sealed, by the clock alone. A rotation without one is a cut: whoever saw an ad on both sides counts twice at once. That has
+//! to be said in so many words (`--without-overlap`). Sealed keys serve erasures and copies until the last event under them has expired; then they
+//! are destroyed: out of the file, and the old file's bytes are overwritten.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use audit::Entry;
 use event::clock::Clock;
-use event::key::KeyRing;
+use event::key::{KeyError, KeyRing, Overlap};
 use serde_json::json;
 
 use crate::cli::{KeysArgs, KeysCommand};
@@ -33,15 +34,15 @@ pub(crate) fn run(command: &KeysCommand, out: &mut dyn Write) -> anyhow::Result<
             let config = load(args)?;
             list(&read(&config)?.1, retention_days(&config), now_seconds(), out)
         }
-        KeysCommand::Rotate { without_overlap, args } => {
-            if !without_overlap {
+        KeysCommand::Rotate { overlap, without_overlap, args } => {
+            if overlap.is_none() && !without_overlap {
                 bail!(
-                    "a rotation is a cut: whoever saw an ad before and after it counts as two devices in a report over both. \
-                     Say --without-overlap if that is meant; best between two campaigns"
+                    "say for how long reports may tie devices before and after the rotation, such as --overlap 14d; or --without-overlap, if \
+                     whoever saw an ad before and after it may count as two devices from now on"
                 );
             }
             let desk = Desk::open(args)?;
-            desk.rotate(out)
+            desk.rotate(*overlap, out)
         }
         KeysCommand::Destroy { epoch, early, args } => {
             let desk = Desk::open(args)?;
@@ -76,16 +77,34 @@ fn unused_from(sealed_at: u64, retention_days: u64) -> u64 {
 
 fn list(ring: &KeyRing, retention_days: u64, now: u64, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut printed = table::plain(&["epoch", "state", "sealed", "unused from", ""]);
+    let overlapping = running_overlap(ring, now).map(|overlap| overlap.epoch);
     for (epoch, sealed_at) in ring.sealed() {
         let from = sealed_at.map(|at| unused_from(at, retention_days));
+        let state = if overlapping == Some(epoch) { "overlaps" } else { "sealed" };
         let hint = if from.is_some_and(|from| from <= now) { "destroy it" } else { "" };
         let shown = |at: Option<u64>| at.map_or_else(|| "not noted".to_owned(), day);
-        printed.add_row([&epoch.to_string(), "sealed", &shown(sealed_at), &shown(from), hint]);
+        printed.add_row([&epoch.to_string(), state, &shown(sealed_at), &shown(from), hint]);
     }
     printed.add_row([&ring.epoch().to_string(), "current", "", "", ""]);
     table::right_align(&mut printed, &[0]);
     table::print(&printed, out)?;
     Ok(())
+}
+
+/// The overlap with the current key, if it is not over.
+fn running_overlap(ring: &KeyRing, now: u64) -> Option<Overlap> {
+    ring.overlap().filter(|overlap| now < overlap.ends_at())
+}
+
+/// The first midnight in UTC that is so many days ahead or more; days since 1970-01-01.
+fn overlap_end(now: u64, days: u16, retention_days: u64) -> anyhow::Result<u16> {
+    if u64::from(days) > retention_days {
+        bail!(
+            "an overlap of {days} days would tie devices for longer than their events are kept: [reports] retention_days is {retention_days}"
+        );
+    }
+    let end = now.div_ceil(DAY_SECONDS) + u64::from(days);
+    u16::try_from(end).context("the clock is wrong")
 }
 
 fn day(unix_seconds: u64) -> String {
@@ -113,23 +132,63 @@ impl Desk {
         Ok(Self { path, ring, retention_days: retention_days(&config), audit, _lock: lock })
     }
 
-    fn rotate(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+    fn rotate(&self, overlap_days: Option<u16>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let now = now_seconds();
+        let running = running_overlap(&self.ring, now);
+        if let (Some(Overlap { epoch, .. }), Some(_)) = (running, overlap_days) {
+            let ends = running.map_or(now, |overlap| overlap.ends_at());
+            return Err(anyhow::Error::new(KeyError::Overlapping { epoch }).context(format!(
+                "the overlap of epochs {epoch} and {} ends on {}; the next one waits for it",
+                self.ring.epoch(),
+                day(ends)
+            )));
+        }
+        let end = |days| overlap_end(now, days, self.retention_days);
+        let until_day = overlap_days.map(end).transpose()?;
         // A source that fails shows here, before keys are asked to be made of nothing.
         data_dir::random(&mut [0; 32])?;
         let mut failed = None;
-        let rotated = self.ring.rotated_at(now_seconds(), |bytes| failed = data_dir::random(bytes).err())?;
+        let random = |bytes: &mut [u8]| failed = data_dir::random(bytes).err();
+        let rotated = match until_day {
+            Some(until_day) => self.ring.rotated_with_overlap(now, until_day, random),
+            None => self.ring.rotated_at(now, random),
+        }?;
         if let Some(error) = failed {
             return Err(error);
         }
-        let details = json!({ "from": self.ring.epoch(), "to": rotated.epoch(), "overlap": false });
+        let ends = rotated.overlap().map(|overlap| day(overlap.ends_at()));
+        let details = json!({ "from": self.ring.epoch(), "to": rotated.epoch(), "overlap": ends.is_some(), "overlap_until": ends });
         self.change("keys.rotate", details, &rotated)?;
-        writeln!(out, "epoch {} is current, epoch {} is sealed", rotated.epoch(), self.ring.epoch())?;
+        self.tell_rotated(&rotated, running, out)?;
+        Ok(())
+    }
+
+    fn tell_rotated(&self, rotated: &KeyRing, ended: Option<Overlap>, out: &mut dyn Write) -> io::Result<()> {
+        let (was, is) = (self.ring.epoch(), rotated.epoch());
+        if let Some(Overlap { epoch, .. }) = ended {
+            writeln!(
+                out,
+                "the overlap of epochs {epoch} and {was} is broken off; pairs that are stored live on until its day"
+            )?;
+        }
+        match rotated.overlap() {
+            Some(overlap) => writeln!(
+                out,
+                "epoch {is} is current, epoch {was} overlaps with it until {} and is sealed then",
+                day(overlap.ends_at())
+            )?,
+            None => writeln!(out, "epoch {is} is current, epoch {was} is sealed")?,
+        }
+        let order = if rotated.overlap().is_some() {
+            "restart them one after another, those with the opt-out page first"
+        } else {
+            "restart them together"
+        };
         writeln!(
             out,
-            "Keep a copy of {}. In a cluster, give every node this file and restart them together.",
+            "Keep a copy of {}. In a cluster, give every node this file and {order}.",
             self.path.display()
-        )?;
-        Ok(())
+        )
     }
 
     fn destroy(&self, epoch: u16, early: bool, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -146,8 +205,13 @@ impl Desk {
             );
         }
         let details = json!({ "epoch": epoch, "sealed_at": sealed_at.map(day), "early": early });
+        let overlap = running_overlap(&self.ring, now_seconds()).filter(|overlap| overlap.epoch == epoch);
         self.change("keys.destroy", details, &left)?;
         writeln!(out, "the key of epoch {epoch} is destroyed in {}", self.path.display())?;
+        if let Some(overlap) = overlap {
+            let ends = day(overlap.ends_at());
+            writeln!(out, "Its overlap is broken off; pairs that are stored live on until {ends}.")?;
+        }
         writeln!(out, "Destroy the copies of the old file too, on every node: it held that key.")?;
         Ok(())
     }
@@ -185,6 +249,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn an_overlap_ends_at_the_first_midnight_that_is_late_enough() {
+        let midnight = 20_778 * DAY_SECONDS;
+        for (now, end) in [(midnight, 20_792), (midnight + 1, 20_793), (midnight + DAY_SECONDS - 1, 20_793)] {
+            assert_eq!(overlap_end(now, 14, 31).expect("a day"), end, "{now}");
+        }
+        assert!(overlap_end(u64::from(u16::MAX) * DAY_SECONDS, 1, 31).is_err());
+        assert!(overlap_end(midnight, 31, 31).is_ok() && overlap_end(midnight, 32, 31).is_err());
+    }
 
     #[test]
     fn the_bytes_of_an_old_key_file_are_overwritten() {

@@ -98,6 +98,17 @@ pub(crate) struct KeysArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// Longest overlap of two keys, days.
+const OVERLAP_DAYS_MAX: u16 = 90;
+
+/// `14` or `14d`.
+fn days(text: &str) -> Result<u16, String> {
+    let number = text.strip_suffix('d').unwrap_or(text).parse::<u16>().ok();
+    number
+        .filter(|days| (1..=OVERLAP_DAYS_MAX).contains(days))
+        .ok_or_else(|| format!("write a number of days from 1 to {OVERLAP_DAYS_MAX}, such as 14d"))
+}
+
 /// What to do with the keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -107,13 +118,18 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         args: KeysArgs,
     },
-    /// Draw a new key and seal the one in force. The instance has to be stopped.
-    #[command(after_help = "Example:\n  sightline keys rotate --without-overlap --config sightline.toml\n\n\
-        There is no overlap: whoever saw an ad before and after the rotation counts as\n\
-        two devices in a report over both, so rotate between campaigns. Who opted out\n\
-        stays opted out; erasures and copies reach what is stored under sealed keys.")]
+    /// Draw a new key and seal the one in force, at once or at the end of an overlap. The instance has to be stopped.
+    #[command(after_help = "Example:\n  sightline keys rotate --overlap 14d --config sightline.toml\n\n\
+        During the overlap a device that comes back counts once in a report over both\n\
+        keys. When it is over nothing ties the two any more: whoever saw an ad before\n\
+        and after the rotation counts as two devices in such a report, which says so.\n\
+        Choose it longer than the campaigns that run. Who opted out stays opted out;\n\
+        erasures and copies reach what is stored under sealed keys.")]
     Rotate {
-        /// Say that devices before and after may count as two.
+        /// For how many days the two keys overlap, 1 to 90.
+        #[arg(long, value_name = "DAYS", value_parser = days, conflicts_with = "without_overlap")]
+        overlap: Option<u16>,
+        /// Say that devices before and after may count as two from now on.
         #[arg(long)]
         without_overlap: bool,
         #[command(flatten)]

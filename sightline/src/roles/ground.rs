@@ -271,8 +271,17 @@ fn key_ring(config: &Config, audit: &audit::Log) -> anyhow::Result<KeyRing> {
         ))?;
         tracing::info!(path = %path.display(), "device keys drawn: keep a copy, without them old and new figures cannot be joined");
     }
-    KeyRing::from_file_text(&secret.text)
-        .with_context(|| format!("the key file {} is damaged", path.display()))
+    let ring = KeyRing::from_file_text(&secret.text)
+        .with_context(|| format!("the key file {} is damaged", path.display()))?;
+    let ring = ring.without_ended_overlap((Clock::System.now_ms() / 1000).unsigned_abs());
+    if let Some(overlap) = ring.overlap() {
+        tracing::info!(
+            epoch = overlap.epoch,
+            until = overlap.ends_at(),
+            "the device key before the current one still overlaps with it"
+        );
+    }
+    Ok(ring)
 }
 
 /// Registers the data folder's replay key and debug key with the tracker.
