@@ -14,6 +14,8 @@
 //! bits  32..64 of the opt-out hash   → bit i  = (bits × SALT[i]) >> 27,  i = 0..8, one in each word of the block
 //! ```
 
+use crate::pages::Pages;
+
 /// Words in a block.
 const WORDS: usize = 8;
 
@@ -24,15 +26,15 @@ const BLOCK_BITS: u64 = 256;
 const SALT: [u32; WORDS] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
-/// 32 bytes, aligned so that a block never straddles two cache lines.
-#[derive(Clone, Copy)]
-#[repr(C, align(32))]
-struct Block([u32; WORDS]);
+const WORD_BYTES: usize = 4;
+
+/// In a filter of some size aligned so that a block never straddles two cache lines, since [`Pages`] are.
+const BLOCK_BYTES: usize = WORDS * WORD_BYTES;
 
 /// A split-block bloom filter over 64-bit keys that are uniformly distributed already.
 pub struct Filter {
-    /// Never empty.
-    blocks: Box<[Block]>,
+    /// Blocks of little-endian words. Never empty.
+    pages: Pages,
 }
 
 impl Filter {
@@ -42,16 +44,15 @@ impl Filter {
     pub fn with_capacity(keys: u64, bits_per_key: u32, blocks_max: u32) -> Self {
         let wanted = keys.saturating_mul(u64::from(bits_per_key)).div_ceil(BLOCK_BITS);
         let blocks = wanted.clamp(1, u64::from(blocks_max.max(1)));
-        Self { blocks: vec![Block([0; WORDS]); blocks as usize].into_boxed_slice() }
+        Self { pages: Pages::zeroed(blocks as usize * BLOCK_BYTES) }
     }
 
     /// Adds a key.
     pub fn insert(&mut self, key: u64) {
-        let bits = bits(key as u32);
-        let index = self.block_index(key);
-        if let Some(Block(words)) = self.blocks.get_mut(index) {
-            for (word, bit) in words.iter_mut().zip(bits) {
-                *word |= 1 << bit;
+        let index = block_index(key, self.blocks().len());
+        if let Some(block) = self.pages.as_chunks_mut::<BLOCK_BYTES>().0.get_mut(index) {
+            for (word, bit) in block.as_chunks_mut::<WORD_BYTES>().0.iter_mut().zip(bits(key as u32)) {
+                *word = (u32::from_le_bytes(*word) | 1 << bit).to_le_bytes();
             }
         }
     }
@@ -59,23 +60,29 @@ impl Filter {
     /// Whether the key may have been inserted. `false` is certain.
     #[inline]
     pub fn may_contain(&self, key: u64) -> bool {
-        self.blocks.get(self.block_index(key)).is_some_and(|Block(words)| {
+        let blocks = self.blocks();
+        blocks.get(block_index(key, blocks.len())).is_some_and(|block| {
             // No early exit: eight independent words of one cache line cost less than a branch that waits for memory and is hard to predict.
-            let bits = bits(key as u32);
-            words.iter().zip(bits).fold(1, |all, (word, bit)| all & (word >> bit)) & 1 == 1
+            let words = block.as_chunks::<WORD_BYTES>().0.iter().map(|word| u32::from_le_bytes(*word));
+            words.zip(bits(key as u32)).fold(1, |all, (word, bit)| all & (word >> bit)) & 1 == 1
         })
     }
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.blocks)
+        self.pages.memory_bytes()
     }
 
-    /// Below the number of blocks for every key, since (2³²−1) × blocks >> 32 < blocks.
     #[inline]
-    fn block_index(&self, key: u64) -> usize {
-        (((key >> 32) * self.blocks.len() as u64) >> 32) as usize
+    fn blocks(&self) -> &[[u8; BLOCK_BYTES]] {
+        self.pages.as_chunks().0
     }
+}
+
+/// Below the number of blocks for every key, since (2³²−1) × blocks >> 32 < blocks.
+#[inline]
+fn block_index(key: u64, blocks: usize) -> usize {
+    (((key >> 32) * blocks as u64) >> 32) as usize
 }
 
 /// Which bit of each word of the block.
@@ -137,7 +144,7 @@ mod tests {
         for blocks in [1, 2, 3, 7, 1_000] {
             let mut filter = Filter::with_capacity(u64::MAX, 16, blocks);
             for key in [0, u64::MAX, u64::MAX << 32, u64::from(u32::MAX)] {
-                assert!(filter.block_index(key) < blocks as usize);
+                assert!(block_index(key, blocks as usize) < blocks as usize);
                 filter.insert(key);
                 assert!(filter.may_contain(key));
             }

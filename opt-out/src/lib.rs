@@ -47,6 +47,7 @@ pub mod list;
 mod metrics;
 mod origin;
 mod page;
+mod pages;
 mod problem;
 mod rate;
 pub mod receipt;

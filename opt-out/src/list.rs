@@ -27,12 +27,13 @@
 //! that really come ([`ListStats`]).
 
 mod overlay;
+mod reader;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::ArcSwap;
 use event::key::OptOutHash;
 use thiserror::Error;
 
@@ -40,12 +41,10 @@ use crate::exact::{ExactError, ExactSet, Key};
 use crate::filter::Filter;
 use crate::settings::ListSettings;
 use overlay::{Changes, Overlay};
+pub use reader::Reader;
 
 /// The share of the list's entries that are worth a rebuild: one in so many.
 const REBUILD_SHARE: u64 = 32;
-
-/// Look-ups that a reader counts by itself before it tells the others.
-const LOOKUPS_TOLD_AT: u32 = 1_024;
 
 /// Why a list refuses a new snapshot. The one in force stays.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -186,6 +185,12 @@ impl State {
         self.look_up(key) == Found::Listed
     }
 
+    /// Whether it is not listed, as far as one look into the filter tells.
+    #[inline]
+    fn rules_out(&self, hash: &OptOutHash) -> bool {
+        self.overlay.layers.is_empty() && !self.base.filter.may_contain(Key::of(hash.0).leading_u64())
+    }
+
     /// Whether any is listed, and how many of them the filter took for listed in vain.
     #[inline]
     fn contains_any(&self, hashes: &[OptOutHash]) -> (bool, u32) {
@@ -205,47 +210,6 @@ impl State {
             found == Found::Listed
         });
         (is_listed, false_alarms)
-    }
-}
-
-/// One thread's view of a [`List`]: remembers the snapshot and notices at each look-up whether another is in force. That costs a plain read
-/// instead of the memory barrier of [`List::contains`], so that look-ups overlap. An idle reader keeps the snapshot that it saw last alive.
-pub struct Reader {
-    state: Cache<Arc<ArcSwap<State>>, Arc<State>>,
-    shared: Arc<Shared>,
-    /// Not told yet.
-    lookups: u32,
-}
-
-impl Reader {
-    /// As [`List::contains`].
-    #[inline]
-    pub fn contains(&mut self, hash: &OptOutHash) -> bool {
-        self.contains_any(std::slice::from_ref(hash))
-    }
-
-    /// As [`List::contains_any`].
-    #[inline]
-    pub fn contains_any(&mut self, hashes: &[OptOutHash]) -> bool {
-        let (is_listed, false_alarms) = self.state.load().contains_any(hashes);
-        self.lookups += hashes.len() as u32;
-        if self.lookups >= LOOKUPS_TOLD_AT || false_alarms > 0 {
-            self.tell(false_alarms);
-        }
-        is_listed
-    }
-
-    /// Tells what was counted.
-    #[cold]
-    fn tell(&mut self, false_alarms: u32) {
-        self.shared.lookups.fetch_add(u64::from(std::mem::take(&mut self.lookups)), Ordering::Relaxed);
-        self.shared.false_alarms.fetch_add(u64::from(false_alarms), Ordering::Relaxed);
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.tell(0);
     }
 }
 
@@ -282,7 +246,7 @@ impl List {
 
     /// A view for one thread that looks up all the time.
     pub fn reader(&self) -> Reader {
-        Reader { state: Cache::new(Arc::clone(&self.0.state)), shared: Arc::clone(&self.0), lookups: 0 }
+        Reader::new(&self.0)
     }
 
     /// Whether the overlay is less than half full: whoever has many changes waits until it is, so that a person's own never waits for a rebuild.

@@ -108,6 +108,53 @@ fn of_a_million_random_ids_none_is_dropped_by_ten_million_others() {
 }
 
 #[test]
+fn a_large_list_equals_a_set_under_changes_before_and_while_it_is_rebuilt() {
+    const OTHERS: u128 = 1_200_000;
+    let mut random = Random::announced();
+    let part = u128::MAX / OTHERS;
+    let others: Vec<OptOutHash> = (0..OTHERS)
+        .map(|n| OptOutHash((n * part + u128::from(random.next_u64()) * (part >> 64)).to_be_bytes()))
+        .collect();
+    let steady: Vec<OptOutHash> = others.iter().copied().step_by(1_009).collect();
+    let mut pool: Vec<OptOutHash> = others.iter().copied().skip(1).step_by(1_009).collect();
+    pool.extend((0..pool.len()).map(|_| random.opt_out_hash()));
+    let mut model: HashSet<OptOutHash> = pool[..pool.len() / 2].iter().copied().collect();
+    let unchanged = others.len() - model.len();
+    let list = filled(ListSettings::default(), &others);
+    drop(others);
+    for round in 0..3 {
+        let mut change = |count: usize, model: &mut HashSet<OptOutHash>| {
+            for _ in 0..count {
+                let hash = pool[random.below(pool.len() as u64) as usize];
+                if random.below(2) == 0 {
+                    list.insert(&hash);
+                    model.insert(hash);
+                } else {
+                    list.remove(&hash);
+                    model.remove(&hash);
+                }
+                assert_eq!(list.contains(&hash), model.contains(&hash), "round {round}");
+            }
+        };
+        change(400, &mut model);
+        std::thread::scope(|scope| {
+            let rebuilding = scope.spawn(|| list.rebuild());
+            while !rebuilding.is_finished() {
+                change(10, &mut model);
+            }
+            rebuilding.join().unwrap().unwrap();
+        });
+        assert_eq!(list.len(), (unchanged + model.len()) as u64, "round {round}");
+        assert!(pool.iter().all(|hash| list.contains(hash) == model.contains(hash)), "round {round}");
+        assert!(steady.iter().all(|hash| list.contains(hash)), "round {round}");
+    }
+    list.rebuild().unwrap();
+    let stats = list.stats();
+    assert_eq!((stats.overlay_entries, stats.rebuilds_failed), (0, 0), "{stats:?}");
+    assert!(pool.iter().all(|hash| list.contains(hash) == model.contains(hash)));
+}
+
+#[test]
 fn opting_in_again_needs_no_rebuild() {
     let mut random = Random::announced();
     let hash = random.opt_out_hash();

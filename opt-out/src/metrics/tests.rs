@@ -7,7 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use metrics::{Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
+use event::key::OptOutHash;
+
 use super::*;
+use crate::exact;
+use crate::filter::Filter;
+use crate::list::List;
+use crate::settings::ListSettings;
+use crate::tests::Random;
 
 /// Remembers what is declared, and its value.
 #[derive(Default)]
@@ -122,6 +129,34 @@ fn the_list_equals_the_golden_file_and_starts_at_zero() {
     ] {
         assert_eq!(series[name].load(Ordering::Relaxed), 1, "{name}");
     }
+}
+
+#[test]
+fn the_filters_false_positives_are_exported_as_they_are() {
+    let mut random = Random::announced();
+    let hashes: Vec<OptOutHash> = (0..50_000).map(|_| random.opt_out_hash()).collect();
+    let strangers: Vec<OptOutHash> = (0..200_000).map(|_| random.opt_out_hash()).collect();
+    let settings = ListSettings::default();
+    // The same filter by itself says for whom it says perhaps.
+    let leading = |hash: &OptOutHash| exact::Key::of(hash.0).leading_u64();
+    let mut filter = Filter::with_capacity(hashes.len() as u64, settings.filter_bits_per_key, u32::MAX);
+    for hash in &hashes {
+        filter.insert(leading(hash));
+    }
+    let perhaps = strangers.iter().filter(|hash| filter.may_contain(leading(hash))).count() as u64;
+
+    let list = List::new(settings);
+    list.replace(hashes, false).unwrap();
+    let mut reader = list.reader();
+    assert!(!strangers.iter().any(|hash| reader.contains(hash)));
+    drop(reader);
+    let declared = Declared::default();
+    metrics::with_local_recorder(&declared, ListMetrics::new).observe(&list.stats());
+    let series = declared.series.lock().unwrap().clone();
+    let value = |name: &str| series[&format!("{name}{{}}")].load(Ordering::Relaxed);
+    assert_eq!((value(LOOKUPS), value(FALSE_ALARMS)), (strangers.len() as u64, perhaps));
+    let rate = value(FALSE_ALARMS) as f64 / value(LOOKUPS) as f64;
+    assert!((0.9e-3..1.8e-3).contains(&rate), "16 bits an entry let {rate} through");
 }
 
 #[test]

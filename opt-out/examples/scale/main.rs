@@ -1,11 +1,13 @@
 //! Measures the list and the registry with many entries: `cargo run --release -p opt-out --example scale -- ENTRIES [HASHES_OF_AN_ID]`
 //!
-//! 1. The list: building it, bytes an entry, look-ups that overlap and such that wait for the last, a million random hashes of which none may be
+//! 1. The list: building it, bytes an entry, look-ups beside the floor of this machine's memory, a million random hashes of which none may be
 //!    dropped, how often the filter said perhaps in vain, a rebuild with a thousandth of changes, how long a change takes meanwhile, memory at the most.
 //! 2. With HASHES_OF_AN_ID (27 is what an OAID that is a UUID has, an MD5 two to eight) the registry too: importing as many ids as hold the entries, and opening it again, which
 //!    is what stands between a restart and readiness.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+
+mod look_up;
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +21,6 @@ use opt_out::{List, ListSettings, Registry, Settings};
 const STRANGERS: u64 = 1_000_000;
 /// Ids of one portion, as the command sends them.
 const PORTION: u64 = 1_000;
-/// Look-ups of a round, and rounds; the quietest counts.
-const ROUND: (u64, u64) = (1_000_000, 7);
 
 fn main() {
     let numbers: Vec<u64> =
@@ -45,7 +45,7 @@ fn list(entries: u64) {
         stats.memory_bytes as f64 / entries as f64,
         memory_mib("VmHWM:").saturating_sub(before)
     );
-    look_up(&list, entries);
+    look_up::measure(&list, entries);
     let (before, mut reader) = (list.stats(), list.reader());
     let dropped = (0..STRANGERS).filter(|n| reader.contains(&hash(u64::MAX - n))).count();
     drop(reader);
@@ -58,52 +58,11 @@ fn list(entries: u64) {
     rebuild(&list, entries);
 }
 
-fn look_up(list: &List, entries: u64) {
-    let mut reader = list.reader();
-    let (round, rounds) = ROUND;
-    let quietest = |mut one: Box<dyn FnMut(u64) -> u64 + '_>| {
-        let times = (0..rounds).map(|number| {
-            let began = Instant::now();
-            std::hint::black_box(one(entries + number * round));
-            began.elapsed().as_nanos() as f64 / round as f64
-        });
-        times.fold(f64::INFINITY, f64::min)
-    };
-    let own = quietest(Box::new(|first| (first..first + round).map(|n| u64::from(hash(n).0[0])).sum()));
-    let chained = quietest(Box::new(|first| (0..round).fold(first, |n, _| next(n, false))));
-    let miss = quietest(Box::new(|first| {
-        (first..first + round).filter(|n| reader.contains(&hash(*n))).count() as u64
-    }));
-    let mut reader = list.reader();
-    let waiting = quietest(Box::new(|first| {
-        (0..round).fold(first, |n, _| {
-            let listed = reader.contains(&hash(n | 1 << 63));
-            next(n, listed)
-        })
-    }));
-    let mut reader = list.reader();
-    let hit = quietest(Box::new(|first| {
-        (0..round).fold(first, |n, _| {
-            let listed = reader.contains(&hash(n % entries));
-            next(n, listed)
-        })
-    }));
-    println!(
-        "a miss {:.0} ns; each waiting for the last: a miss {:.0} ns, a hit {:.0} ns",
-        miss - own,
-        waiting - chained - own,
-        hit - chained - own
-    );
-}
-
-/// The next number, which nobody knows before the look-up is done.
-fn next(number: u64, listed: bool) -> u64 {
-    mix(number ^ u64::from(listed))
-}
-
 fn rebuild(list: &List, entries: u64) {
     let changes = (entries / 1_000).max(1);
     list.apply((0..changes).map(|n| (hash(1 << 62 | n), true)));
+    // The most in use from here on; where the system does not forget, it is that of the whole run.
+    let _forgotten = std::fs::write("/proc/self/clear_refs", "5");
     let began = Instant::now();
     let (mut slowest, mut done) = (Duration::ZERO, 0);
     std::thread::scope(|scope| {
