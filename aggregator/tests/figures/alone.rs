@@ -1,5 +1,9 @@
 //! What a start clears away where the store belongs to this process alone: nobody else can be at work on it.
 
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, hit, sql};
@@ -57,4 +61,41 @@ fn old_generations_are_dropped_when_no_report_can_read_them() {
     rig.restart(|_| ());
     assert_eq!(rig.sql("SELECT uniqExact(generation) FROM deliveries"), "1");
     assert_eq!(rig.row("utc/delivery")["impressions"], 3);
+}
+
+/// Whether the eight bytes of a number stand in any file of a folder.
+fn holds(folder: &Path, number: u64) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.filter_map(Result::ok).any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return holds(&path, number);
+        }
+        fs::read(path).is_ok_and(|bytes| bytes.windows(8).any(|eight| eight == number.to_le_bytes()))
+    })
+}
+
+#[test]
+fn a_pair_is_gone_from_the_disk_when_its_overlap_is_over() {
+    const FORMER: u64 = 0x7f3a_91c4_55d2_e80b;
+    const UNTIL_DAY: u16 = 20_780;
+    let rig = Rig::new();
+    rig.push(&[Hit {
+        device: Some(1),
+        epoch: 2,
+        former: Some((FORMER, UNTIL_DAY)),
+        ..hit(NOON_MS - DAY_MS)
+    }]);
+    rig.settle();
+    let folders = "SELECT arrayJoin(data_paths) FROM system.tables WHERE database = currentDatabase() AND name = 'device_pairs'";
+    let folder = rig.sql(folders);
+    let folder = Path::new(&folder);
+    assert!(holds(folder, FORMER), "it is found while the overlap runs");
+    rig.clock.advance_ms(i64::from(UNTIL_DAY) * DAY_MS - NOON_MS);
+    rig.settle();
+    let since = Instant::now();
+    while holds(folder, FORMER) {
+        assert!(since.elapsed() < Duration::from_mins(1), "it is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
