@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod consent;
+pub mod deletion;
 pub mod dialect;
 pub mod journal;
 pub mod parser;

@@ -29,6 +29,11 @@ fn consent() {
 }
 
 #[test]
+fn deletion() {
+    each("deletion", fuzz::deletion::run);
+}
+
+#[test]
 fn record() {
     each("record", fuzz::record::run);
 }

@@ -13,6 +13,7 @@ use event::key::{KeyRing, OptOutHash};
 
 use crate::api;
 use crate::apps::{self, Apps};
+use crate::dsr::Dsr;
 use crate::metrics::{IdResult, Metrics};
 use crate::problem::{BadId, Problem};
 use crate::rate::{Rate, Table};
@@ -32,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) registry: Registry,
     /// Where this process can do what they ask for.
     pub(crate) requests: Option<Requests>,
+    /// Deletion requests of other companies, where they are taken.
+    pub(crate) dsr: Option<Dsr>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: Arc<KeyRing>,
     clock: Clock,
@@ -99,7 +102,7 @@ impl DoneId {
 
 impl Desk {
     pub(crate) fn new(parts: Parts, apps: Apps) -> Self {
-        let Parts { settings, registry, requests, keys, clock, security, kept } = parts;
+        let Parts { settings, registry, requests, dsr, keys, clock, security, kept } = parts;
         let security = security.recorder();
         let limits = settings.limits;
         let rate = Rate { burst: limits.requests_burst_max, per_minute: limits.requests_per_minute };
@@ -116,6 +119,7 @@ impl Desk {
             kept,
             registry,
             requests,
+            dsr,
             metrics: Metrics::new(),
             keys,
             clock,

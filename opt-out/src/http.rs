@@ -8,6 +8,8 @@
 //! | `/v1/opt-outs`, `/v1/opt-ins`, `/v1/status` | `POST` |
 //! | `/v1/erasures`, `/v1/copies` | `POST` |
 //! | `/v1/requests/{receipt}`, `/v1/requests/{receipt}/copy` | `GET`, `HEAD`: with the receipt's secret |
+//! | `/dsrdelete.json`, `/.well-known/iabtl/…` | `GET`, `HEAD`: what other companies may have deleted, and our keys |
+//! | `/v1/dsr` | `POST`: their signed requests |
 //! | `/openapi.yaml` | `GET`, `HEAD`: the API described |
 //! | `/v1/heartbeat` | `GET`, `HEAD`: for the nodes of a cluster; on one machine there is none |
 //!
@@ -34,6 +36,7 @@ use security_log::{Hit, Role};
 
 use crate::cookies::{self, Cookies};
 use crate::desk::Desk;
+use crate::dsr::exchange;
 use crate::form::{self, Fields, To};
 use crate::metrics::{Answer, Route};
 use crate::page::{self, Language, Notice, View};
@@ -42,7 +45,7 @@ use crate::record::Source;
 use crate::requests::Kind;
 use crate::{address, api, heartbeat, origin, rights};
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The API described, OpenAPI 3.1.
@@ -83,6 +86,8 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
             call(desk, peer, route, request).await
         }
         Route::Request | Route::RequestCopy => request_of(desk, peer, route, &request).await,
+        Route::DeletionFile => exchange::file(desk, request.uri().path()),
+        Route::Deletion => exchange::post(desk, peer, request).await,
         Route::Heartbeat => beat(desk),
         Route::Description => (Answer::Done, description()),
         Route::Other => refused(&Problem::NotFound),
@@ -126,7 +131,10 @@ fn route(method: &Method, path: &str) -> (Route, Option<&'static str>) {
         _ => match receipt_of(path) {
             Some((_, "")) => (Route::Request, Some("GET, HEAD")),
             Some((_, "copy")) => (Route::RequestCopy, Some("GET, HEAD")),
-            Some(_) | None => (Route::Other, None),
+            Some(_) | None => match exchange::route(path) {
+                Some((route, allowed)) => (route, Some(allowed)),
+                None => (Route::Other, None),
+            },
         },
     }
 }
@@ -212,6 +220,8 @@ async fn call(
         | Route::Form
         | Route::Request
         | Route::RequestCopy
+        | Route::Deletion
+        | Route::DeletionFile
         | Route::Heartbeat
         | Route::Description
         | Route::Other => Err(Problem::NotFound),
@@ -298,13 +308,13 @@ async fn admitted_from_app(
     Ok((body, Source::App(app.name)))
 }
 
-fn admit_address(desk: &Desk, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn admit_address(desk: &Desk, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
     let client = address::client(peer, headers, &desk.settings.trusted_proxies);
     desk.admit(address::subscriber(client))
 }
 
 /// A body of this type that is within its limits: length, time.
-async fn collected(
+pub(crate) async fn collected(
     desk: &Desk,
     headers: &HeaderMap,
     media_type: &'static str,
@@ -381,7 +391,7 @@ fn description() -> Response<Full<Bytes>> {
     respond(StatusCode::OK, "application/yaml", DATA_POLICY, DESCRIPTION.into())
 }
 
-fn data(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+pub(crate) fn data(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
     respond(status, JSON, DATA_POLICY, body.into())
 }
 
@@ -394,7 +404,7 @@ fn beat(desk: &Desk) -> (Answer, Response<Full<Bytes>>) {
     }
 }
 
-fn refused(problem: &Problem) -> (Answer, Response<Full<Bytes>>) {
+pub(crate) fn refused(problem: &Problem) -> (Answer, Response<Full<Bytes>>) {
     (problem.answer(), with_retry(data(problem.status(), api::problem(problem)), problem))
 }
 

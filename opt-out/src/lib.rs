@@ -21,6 +21,10 @@
 //! `rights` reads it and what proves it: the browser's id cookie, an app's signature, or nothing. [`requests`] keeps it, and says to whoever does
 //! the work what is to be done. Its state is for the holder of its secret.
 //!
+//! # The path of another company's deletion request
+//!
+//! [`dsr`]: a token that a registered party signed. It ends as an opt-out, a request for erasure, and an acknowledgement that we sign.
+//!
 //! # Promises
 //!
 //! * Opted out means durable and in force before it is said. It survives restarts, and rotations of the device key: the opt-out key is another.
@@ -35,6 +39,7 @@ mod api;
 mod apps;
 mod cookies;
 mod desk;
+pub mod dsr;
 pub mod exact;
 pub mod filter;
 mod form;
@@ -62,14 +67,15 @@ pub mod standing;
 mod tests;
 mod used;
 
+pub use dsr::{Dsr, DsrError};
 pub use key_file::KeyFileError;
 pub use list::{List, ListError, ListStats, Reader};
 pub use registry::{FollowParts, FollowState, Following, Registry, RegistryError, follow};
 pub use requests::{RequestError, Requests};
 pub use service::{Handle, Kept, Parts, ServiceError, service, start};
 pub use settings::{
-    App, AppRight, Limits, ListSettings, Operator, Policy, RegistrySettings, RequestSettings, Settings,
-    SettingsError,
+    App, AppRight, DsrParty, DsrSettings, Limits, ListSettings, Operator, PartyRight, Policy,
+    RegistrySettings, RequestSettings, Settings, SettingsError,
 };
 pub use standing::{Grant, Standing};
 

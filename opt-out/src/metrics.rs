@@ -17,6 +17,7 @@ const REQUESTS: &str = "opt_out_requests_total";
 const IDS: &str = "opt_out_ids_total";
 const OPT_OUTS: &str = "opt_out_lodgings_total";
 const OPT_INS: &str = "opt_out_withdrawals_total";
+const DELETIONS: &str = "opt_out_deletion_requests_total";
 const PERSONS: &str = "opt_out_persons_requests_total";
 const PERSONS_WAITING: &str = "opt_out_persons_requests_waiting";
 const PERSONS_OVERDUE: &str = "opt_out_persons_requests_overdue";
@@ -61,6 +62,10 @@ macro_rules! labels {
     };
 }
 
+mod deletion;
+
+pub(crate) use deletion::Deletion;
+
 labels! {
     /// What was asked for.
     Route {
@@ -84,6 +89,10 @@ labels! {
         Request = "request",
         /// `GET /v1/requests/{receipt}/copy`.
         RequestCopy = "request_copy",
+        /// `POST /v1/dsr`.
+        Deletion = "dsr",
+        /// `GET /dsrdelete.json` and our keys.
+        DeletionFile = "dsr_file",
         /// `GET /v1/heartbeat`.
         Heartbeat = "heartbeat",
         /// `GET /openapi.yaml`.
@@ -154,6 +163,7 @@ pub(crate) struct Metrics {
     pub(crate) opt_outs_cookie: Counter,
     pub(crate) opt_ins_receipt: Counter,
     pub(crate) opt_ins_cookie: Counter,
+    deletions: Vec<Counter>,
     persons: Vec<Vec<Counter>>,
     persons_waiting: Gauge,
     persons_overdue: Gauge,
@@ -194,6 +204,9 @@ impl Metrics {
             opt_outs_cookie: zero_counter(counter!(OPT_OUTS, "by" => "cookie")),
             opt_ins_receipt: zero_counter(counter!(OPT_INS, "by" => "receipt")),
             opt_ins_cookie: zero_counter(counter!(OPT_INS, "by" => "cookie")),
+            deletions: Deletion::ALL
+                .map(|outcome| zero_counter(counter!(DELETIONS, "outcome" => outcome.label())))
+                .into(),
             persons: Asked::ALL.map(|asked| Proved::ALL.map(|proved| person(asked, proved)).into()).into(),
             persons_waiting: zero_gauge(gauge!(PERSONS_WAITING)),
             persons_overdue: zero_gauge(gauge!(PERSONS_OVERDUE)),
@@ -232,6 +245,13 @@ impl Metrics {
     pub(crate) fn person(&self, asked: Asked, proved: Proved) {
         let counter = self.persons.get(asked as usize).and_then(|proofs| proofs.get(proved as usize));
         if let Some(counter) = counter {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts another company's deletion request.
+    pub(crate) fn deletion(&self, outcome: Deletion) {
+        if let Some(counter) = self.deletions.get(outcome as usize) {
             counter.increment(1);
         }
     }
@@ -451,6 +471,10 @@ fn describe() {
     describe_counter!(
         OPT_INS,
         "Opt-outs taken back: by receipt, the browser's cookie, or the next edition of a register of others."
+    );
+    describe_counter!(
+        DELETIONS,
+        "Deletion requests of other companies (opt_out.dsr), by what became of them."
     );
     describe_counter!(
         PERSONS,

@@ -46,6 +46,10 @@ pub(crate) enum Problem {
     RateLimited(u64),
     /// Seconds.
     AppRateLimited(u64),
+    /// Seconds.
+    PartyRateLimited(u64),
+    /// Deletion requests of other companies are not taken here.
+    NoExchange,
     /// A call that says to be an app's and is not shown to be.
     Signature(Refused),
     Unavailable,
@@ -92,7 +96,7 @@ impl BadId {
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::NoCopy => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoCopy | Self::NoExchange => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -106,7 +110,9 @@ impl Problem {
             | Self::NoProof
             | Self::TooManyKeys(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
-            Self::RateLimited(_) | Self::AppRateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Unavailable | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -115,7 +121,7 @@ impl Problem {
     /// Code for programs, and key of the page's text `problem.<code>`.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoExchange => "not_found",
             Self::Method(_) => "method_not_allowed",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyTimeout => "body_timeout",
@@ -129,7 +135,7 @@ impl Problem {
             Self::Version => "unexpected_version",
             Self::CrossSite => "cross_site",
             Self::UnknownReceipt => "unknown_receipt",
-            Self::RateLimited(_) | Self::AppRateLimited(_) => "rate_limited",
+            Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => "rate_limited",
             Self::Signature(_) => "bad_signature",
             Self::Unavailable => "unavailable",
             Self::Full => "full",
@@ -167,6 +173,10 @@ impl Problem {
             Self::AppRateLimited(seconds) => {
                 format!("too many signed calls of this app (opt_out.limits.app_requests_per_minute): try again in {seconds} seconds")
             }
+            Self::PartyRateLimited(seconds) => {
+                format!("nothing was done: too many requests of this party (opt_out.dsr.requests_per_minute): send it again in {seconds} seconds")
+            }
+            Self::NoExchange => "this installation takes no deletion requests of other companies: none is configured ([opt_out.dsr])".into(),
             Self::Signature(refused) => format!("nothing was done: {refused}"),
             Self::NoProof => "the request names no identifier, and brings no id cookie that the tracker gave this browser: we cannot \
                               tell which rows are this browser's. For a device, name its identifier"
@@ -185,7 +195,9 @@ impl Problem {
     /// Seconds after which trying again makes sense.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited(seconds) | Self::AppRateLimited(seconds) => Some(*seconds),
+            Self::RateLimited(seconds) | Self::AppRateLimited(seconds) | Self::PartyRateLimited(seconds) => {
+                Some(*seconds)
+            }
             Self::Unavailable => Some(UNAVAILABLE_RETRY_SECONDS),
             Self::Full => Some(FULL_RETRY_SECONDS),
             _ => None,
@@ -194,7 +206,7 @@ impl Problem {
 
     pub(crate) fn answer(&self) -> Answer {
         match self {
-            Self::RateLimited(_) | Self::AppRateLimited(_) => Answer::RateLimited,
+            Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => Answer::RateLimited,
             Self::Unavailable | Self::Full => Answer::Unavailable,
             _ => Answer::Refused,
         }

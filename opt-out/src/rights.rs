@@ -53,7 +53,7 @@ struct Asking<'a> {
 }
 
 #[derive(Serialize)]
-struct Told {
+pub(crate) struct Told {
     receipt: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -86,7 +86,7 @@ enum Came {
 }
 
 #[derive(Serialize)]
-struct OptedOut {
+pub(crate) struct OptedOut {
     receipt: String,
     secret: String,
 }
@@ -128,18 +128,13 @@ pub(crate) async fn ask(
         }
     };
     let keys = keys(desk, &ids)?;
-    let opt_out = if asking.opt_out { Some(opt_out(desk, &ids, &proof).await?) } else { None };
-    let proved = match &proof {
-        Proof::Browser => Proved::Browser,
-        Proof::App(_) => Proved::App,
-        Proof::Typed => Proved::Nothing,
-    };
+    let opt_out = if asking.opt_out { Some(opt_out(desk, &ids, proof_source(&proof)).await?) } else { None };
+    let proved = proved(&proof);
     let by_browser = proof == Proof::Browser;
     let own_requests = requests.clone();
     let submitted = patient(desk, move || own_requests.submit(kind, proof, keys)).await?;
     desk.metrics.person(asked(kind), proved);
-    let mut told = told(&requests, &submitted.request);
-    told.secret = Some(submitted.secret.reveal());
+    let mut told = told_first(&requests, &submitted);
     let opted_out = opt_out.is_some();
     told.opt_out = opt_out;
     let mut answer = Answer { body: api::to_json(&told), cookies: Vec::new() };
@@ -224,7 +219,7 @@ pub(crate) fn own_id_of<'c>(desk: &Desk, cookies: &'c Cookies) -> Option<&'c str
     ours.and_then(|id| std::str::from_utf8(id).ok())
 }
 
-fn asked(kind: Kind) -> Asked {
+pub(crate) fn asked(kind: Kind) -> Asked {
     match kind {
         Kind::Erasure => Asked::Erasure,
         Kind::Copy => Asked::Copy,
@@ -239,8 +234,17 @@ fn own_id(desk: &Desk, headers: &HeaderMap) -> Option<String> {
     ours.next().and_then(|id| String::from_utf8(id.to_vec()).ok())
 }
 
+/// How a proof is counted.
+pub(crate) fn proved(proof: &Proof) -> Proved {
+    match proof {
+        Proof::Browser => Proved::Browser,
+        Proof::App(_) => Proved::App,
+        Proof::Typed => Proved::Nothing,
+    }
+}
+
 /// Every key of each identifier, or what is wrong with some.
-fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem> {
+pub(crate) fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem> {
     let limit = desk.settings.limits.ids_per_request_max;
     if ids.is_empty() {
         return Err(Problem::NoIds);
@@ -272,12 +276,16 @@ fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem> {
     if bad.is_empty() { Ok(Sought(keys)) } else { Err(Problem::BadIds(bad)) }
 }
 
-/// Opts the same identifiers out.
-async fn opt_out(desk: &Desk, ids: &[IdRequest<'_>], proof: &Proof) -> Result<OptedOut, Problem> {
-    let source = match proof {
+/// Who opts out with a request of this proof.
+fn proof_source(proof: &Proof) -> Source {
+    match proof {
         Proof::Browser | Proof::Typed => Source::Api,
         Proof::App(app) => Source::App(app.clone()),
-    };
+    }
+}
+
+/// Opts the same identifiers out.
+pub(crate) async fn opt_out(desk: &Desk, ids: &[IdRequest<'_>], source: Source) -> Result<OptedOut, Problem> {
     let ids: Vec<_> = ids.iter().map(|id| (IdKind::from_name(&id.kind), id.value.as_bytes())).collect();
     let done = desk.opt_out(&ids, source).await?;
     Ok(OptedOut { receipt: done.lodging.receipt.to_string(), secret: done.lodging.secret.reveal() })
@@ -297,6 +305,13 @@ async fn patient<T: Send + 'static>(
             Err(Problem::Unavailable)
         }
     }
+}
+
+/// What whoever asked is told, once with the secret.
+pub(crate) fn told_first(requests: &Requests, submitted: &Submitted) -> Told {
+    let mut told = told(requests, &submitted.request);
+    told.secret = Some(submitted.secret.reveal());
+    told
 }
 
 /// What the holder of a request is told.

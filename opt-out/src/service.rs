@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::apps::Apps;
 use crate::desk::Desk;
+use crate::dsr::Dsr;
 use crate::http;
 use crate::key_file::KeyFileError;
 use crate::registry::{Registry, RegistryError};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub registry: Registry,
     /// Requests for erasure and for copies, where somebody in this process does them; else they are answered with 501.
     pub requests: Option<Requests>,
+    /// Deletion requests of other companies, where they are taken; they need `requests`.
+    pub dsr: Option<Dsr>,
     /// The keys; only the opt-out key is used.
     pub keys: Arc<KeyRing>,
     /// Where the time comes from.

@@ -3,6 +3,7 @@
 //! It owns what can be set and what is allowed ([`Settings::check`]): a value outside is refused, never brought into its range. It must
 //! never read a file or the environment.
 
+mod dsr;
 mod operator;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use crate::apps::Apps;
 use crate::key_file::KeyFileError;
 use crate::record::AppName;
 
+pub use dsr::{DsrParty, DsrSettings, PartyRight};
 pub use operator::{Operator, Policy};
 
 /// Longest time that a setting may give, seconds: a day.
@@ -93,6 +95,8 @@ pub struct Settings {
     pub list: ListSettings,
     /// Requests for erasure and for copies.
     pub requests: RequestSettings,
+    /// Signed deletion requests of other companies.
+    pub dsr: DsrSettings,
 }
 
 impl Default for Settings {
@@ -113,6 +117,7 @@ impl Default for Settings {
             registry: RegistrySettings::default(),
             list: ListSettings::default(),
             requests: RequestSettings::default(),
+            dsr: DsrSettings::default(),
         }
     }
 }
@@ -191,6 +196,7 @@ impl Settings {
         self.check_operator()?;
         self.check_policy()?;
         self.check_apps()?;
+        self.check_dsr()?;
         self.limits.check()?;
         self.registry.check()?;
         self.list.check()?;

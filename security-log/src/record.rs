@@ -66,6 +66,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Page, "policy"),
     (Role::Reports, "dashboard"),
     (Role::Page, "asset"),
+    (Role::Page, "dsr_file"),
 ];
 
 /// A route, by its name and never by a path.

@@ -10,6 +10,7 @@
 //! DATA/keys/replay.key       server key with the rights ip, ua, backdate                  0600
 //! DATA/keys/debug.key        key of the x-sightline-debug header                          0600
 //! DATA/keys/link.key         key of signed links                                          0600
+//! DATA/keys/dsr.pem          key of acknowledgements to other companies, where [opt_out.dsr] is on   0600
 //! DATA/keys/audit.key        key of the audit log                                          0600
 //! DATA/keys/audit.head       the audit log's newest head: its end cannot be cut off unseen 0600
 //! DATA/keys/security.public  what the security log is sealed for                           0600
@@ -20,6 +21,7 @@
 //! DATA/security/             security log, sealed
 //! DATA/opt-out/              opt-out registry
 //! DATA/requests/             persons' requests for erasure and copies; the copies, until they are deleted  0600
+//! DATA/dsr/                  which deletion requests of other companies were used         0600
 //! DATA/store/                event store and figures
 //! ```
 //!
@@ -123,6 +125,16 @@ impl DataDir {
     /// Default place of the key of signed links.
     pub(crate) fn link_key(&self) -> PathBuf {
         self.root.join("keys/link.key")
+    }
+
+    /// Default place of the key that acknowledges other companies' deletion requests.
+    pub(crate) fn dsr_key(&self) -> PathBuf {
+        self.root.join("keys/dsr.pem")
+    }
+
+    /// Which of those requests were used.
+    pub(crate) fn dsr(&self) -> PathBuf {
+        self.root.join("dsr")
     }
 
     /// Default place of the catalog.

@@ -171,6 +171,7 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 fn check_keys(config: &Config) -> Result<(), String> {
     config.tracker.check_keys().map_err(|error| format!("[[tracker.server]] {error}"))?;
     config.opt_out.check_keys().map_err(|error| format!("[[opt_out.app]] {error}"))?;
+    opt_out::Dsr::check_keys(&config.opt_out).map_err(|error| format!("[opt_out.dsr] {error}"))?;
     let links = link_keys::load(&config.links.key_files, &config.data_dir());
     links.map(drop).map_err(|error| said(&error))
 }

@@ -1,7 +1,14 @@
 //! The opt-out role, started as in production, over real connections on the loopback.
 
 mod cluster;
+#[cfg(test)]
+mod dsr;
+#[cfg(test)]
+mod dsr_refused;
+#[cfg(test)]
+mod dsr_tokens;
 mod kafka;
+#[cfg(test)]
 mod openapi;
 mod outage;
 #[cfg(test)]

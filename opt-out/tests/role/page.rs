@@ -257,6 +257,7 @@ fn the_cookies_domain_is_the_one_that_page_and_tracker_share() {
             settings,
             registry,
             requests: None,
+            dsr: None,
             keys: support::keys(),
             clock,
             security: security_log::SecurityLog::off(),

@@ -295,6 +295,7 @@ fn a_service_does_not_start_without_its_apps_keys() {
             settings: settings.clone(),
             registry: registry.clone(),
             requests: None,
+            dsr: None,
             keys: keys(),
             clock,
             security: security_log::SecurityLog::off(),

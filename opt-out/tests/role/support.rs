@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use event::identifier::{IdField, identify};
 use event::key::KeyRing;
 use event::profile::Remap;
 use event::record::Platform;
-use opt_out::{Handle, List, Parts, Registry, Requests, Settings};
+use opt_out::{Dsr, Handle, List, Parts, Registry, Requests, Settings};
 use serde_json::Value;
 
 /// Longest wait for anything in these tests.
@@ -63,7 +63,25 @@ impl Role {
             Registry::open(&registry_dir, &settings, clock.clone()).expect("the registry opens");
         let requests =
             Requests::open(&dir.join("requests"), &settings, clock.clone(), audit(dir)).expect("they open");
-        Self::serve_with(registry, list, Some(requests), settings, (keys, clock))
+        Self::serve_with(registry, list, (Some(requests), None), settings, (keys, clock))
+    }
+
+    /// A role that takes other companies' requests too, signing with the keys of these files.
+    pub(crate) fn start_for_exchange(
+        dir: &Path,
+        settings: Settings,
+        (keys, clock): (Arc<KeyRing>, Clock),
+        own: &[PathBuf],
+    ) -> Self {
+        let registry_dir = dir.join("registry");
+        std::fs::create_dir_all(&registry_dir).expect("a folder");
+        let (registry, list) =
+            Registry::open(&registry_dir, &settings, clock.clone()).expect("the registry opens");
+        let audit = audit(dir);
+        let requests = Requests::open(&dir.join("requests"), &settings, clock.clone(), audit.clone())
+            .expect("they open");
+        let dsr = Dsr::open(&dir.join("dsr"), &settings, own, &clock, audit).expect("it opens");
+        Self::serve_with(registry, list, (Some(requests), Some(dsr)), settings, (keys, clock))
     }
 
     /// The service over an open registry.
@@ -74,13 +92,13 @@ impl Role {
         keys: Arc<KeyRing>,
         clock: Clock,
     ) -> Self {
-        Self::serve_with(registry, list, None, settings, (keys, clock))
+        Self::serve_with(registry, list, (None, None), settings, (keys, clock))
     }
 
     fn serve_with(
         registry: Registry,
         list: List,
-        requests: Option<Requests>,
+        (requests, dsr): (Option<Requests>, Option<Dsr>),
         settings: Settings,
         (keys, clock): (Arc<KeyRing>, Clock),
     ) -> Self {
@@ -88,6 +106,7 @@ impl Role {
             settings: settings.clone(),
             registry: registry.clone(),
             requests: requests.clone(),
+            dsr,
             keys: Arc::clone(&keys),
             clock: clock.clone(),
             security: security_log::SecurityLog::off(),

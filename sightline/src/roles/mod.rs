@@ -7,6 +7,7 @@
 //! come from there; with `[store] servers` the events go to ClickHouse servers in place of the engine inside. Each works without the other.
 
 mod certificates;
+mod deletions;
 mod ground;
 mod listening;
 mod registry;

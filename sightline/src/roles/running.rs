@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::certificates;
+use super::deletions;
 use super::listening::{address_of, bind, listeners};
 use super::registry::{self, OptOuts};
 use super::rights::{Doer, Runner};
@@ -384,10 +385,12 @@ fn start_page(
     let settings = ground.config.opt_out.clone();
     let listeners = listeners(ground, "opt_out", settings.listen, settings.listen_tls)?;
     let log = &ground.config.security_log;
+    let dsr = deletions::open(ground, requests.is_some())?;
     let parts = opt_out::Parts {
         settings,
         registry,
         requests,
+        dsr,
         keys: Arc::clone(&ground.keys),
         clock: ground.clock.clone(),
         security: ground.security.clone(),
