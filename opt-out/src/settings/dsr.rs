@@ -185,3 +185,75 @@ fn is_here(url: &str) -> bool {
         .filter_map(|here| url.strip_prefix(here))
         .any(|rest| rest.is_empty() || rest.starts_with(':'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ON: &str = r#""domain":"m.example","url":"https://privacy.m.example""#;
+
+    fn check(dsr: &str) -> Result<(), SettingsError> {
+        serde_json::from_str::<Settings>(&format!("{{\"dsr\":{{{dsr}}}}}")).expect(dsr).check()
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named_with_what_is_allowed() {
+        let party = |rest: &str| format!(r#"{ON},"party":[{{"domain":"p.example",{rest}}}]"#);
+        let two = r#"{"domain":"p.example","key_files":["k"]}"#;
+        let many = vec![two; 1_001].join(",");
+        for (text, key, said) in [
+            (r#""url":"https://p.m.example""#.to_owned(), "domain", "is missing"),
+            (format!(r#""party":[{two}]"#), "domain", "is missing"),
+            (r#""domain":"M.example","url":"https://p.m.example""#.to_owned(), "domain", "is no domain"),
+            (r#""domain":"https://m.example""#.to_owned(), "domain", "is no domain"),
+            (r#""domain":"m.example""#.to_owned(), "url", "= \"\" is not where"),
+            (r#""domain":"m.example","url":"http://p.m.example""#.to_owned(), "url", "https://privacy"),
+            (
+                r#""domain":"m.example","url":"http://localhost.m.example""#.to_owned(),
+                "url",
+                "https://privacy",
+            ),
+            (r#""domain":"m.example","url":"https://p.m.example/dsr""#.to_owned(), "url", "without a path"),
+            (format!(r#"{ON},"poll_seconds":60"#), "poll_seconds", "3600 to 2592000"),
+            (format!(r#"{ON},"age_hours_max":0"#), "age_hours_max", "1 to 168"),
+            (format!(r#"{ON},"requests_per_minute":0"#), "requests_per_minute", "1 to 100000"),
+            (
+                format!(r#"{ON},"requests_per_minute":100000,"age_hours_max":168"#),
+                "requests_per_minute",
+                "at most 16000000",
+            ),
+            (format!(r#"{ON},"party":[{many}]"#), "party", "at most 1000"),
+            (format!(r#"{ON},"party":[{two},{two}]"#), "party.1.domain", "another party or app"),
+            (party(r#""key_files":[]"#), "party.0.key_files", "1 to 8"),
+            (
+                format!(r#"{ON},"party":[{{"domain":"P.example","key_files":["k"]}}]"#),
+                "party.0.domain",
+                "in lower case",
+            ),
+        ] {
+            let error = check(&text).expect_err(&text);
+            assert_eq!(error.key, format!("opt_out.dsr.{key}"), "{text}");
+            assert!(error.problem.contains(said), "{text}: {error}");
+        }
+        for text in [
+            ON.to_owned(),
+            r#""domain":"m.example","url":"http://127.0.0.1:8081""#.to_owned(),
+            party(r#""key_files":["k"],"rights":[],"require_audience":true"#),
+        ] {
+            assert_eq!(check(&text), Ok(()), "{text}");
+        }
+        assert!(
+            serde_json::from_str::<DsrParty>(r#"{"domain":"a.b","key_files":[],"rights":["copy"]}"#).is_err()
+        );
+    }
+
+    #[test]
+    fn a_name_is_an_apps_or_a_partys() {
+        let text = format!(
+            r#"{{"app":[{{"name":"p.example","key_files":["k"]}}],"dsr":{{{ON},"party":[{{"domain":"p.example","key_files":["k"]}}]}}}}"#
+        );
+        let error =
+            serde_json::from_str::<Settings>(&text).expect("settings").check().expect_err("two of a name");
+        assert_eq!(error.key, "opt_out.dsr.party.0.domain");
+    }
+}

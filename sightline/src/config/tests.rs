@@ -204,6 +204,7 @@ fn the_minimal_and_the_full_example_both_say_the_defaults() {
 fn keys_of(table: &str) -> Vec<String> {
     let text = match table {
         "" => "no_such_key = 1\n".to_owned(),
+        "[opt_out.dsr.party]" => format!("[{table}]\ndomain = \"a.example\"\nno_such_key = 1\n"),
         "[opt_out.policy]" => format!("[{table}]\nversion = 1\nno_such_key = 1\n"),
         "[tracker.server]" | "[opt_out.app]" => format!("[{table}]\nname = \"a\"\nno_such_key = 1\n"),
         _ => format!("{table}\nno_such_key = 1\n"),
