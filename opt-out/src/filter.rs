@@ -19,6 +19,10 @@ use crate::pages::Pages;
 /// Words in a block.
 const WORDS: usize = 8;
 
+/// So many are looked at before the others: fifteen of sixteen strangers are known by them, and the processor has room for more look-ups at a time
+/// than with all eight. With fewer it guesses wrong too often, and with a branch after each word more often still.
+const WORDS_FIRST: usize = 3;
+
 /// Bits in a block: 32 bytes.
 const BLOCK_BITS: u64 = 256;
 
@@ -51,8 +55,8 @@ impl Filter {
     pub fn insert(&mut self, key: u64) {
         let index = block_index(key, self.blocks().len());
         if let Some(block) = self.pages.as_chunks_mut::<BLOCK_BYTES>().0.get_mut(index) {
-            for (word, bit) in block.as_chunks_mut::<WORD_BYTES>().0.iter_mut().zip(bits(key as u32)) {
-                *word = (u32::from_le_bytes(*word) | 1 << bit).to_le_bytes();
+            for (word, salt) in block.as_chunks_mut::<WORD_BYTES>().0.iter_mut().zip(SALT) {
+                *word = (u32::from_le_bytes(*word) | 1 << bit(key as u32, salt)).to_le_bytes();
             }
         }
     }
@@ -62,9 +66,9 @@ impl Filter {
     pub fn may_contain(&self, key: u64) -> bool {
         let blocks = self.blocks();
         blocks.get(block_index(key, blocks.len())).is_some_and(|block| {
-            // No early exit: eight independent words of one cache line cost less than a branch that waits for memory and is hard to predict.
-            let words = block.as_chunks::<WORD_BYTES>().0.iter().map(|word| u32::from_le_bytes(*word));
-            words.zip(bits(key as u32)).fold(1, |all, (word, bit)| all & (word >> bit)) & 1 == 1
+            let (first, others) = block.as_chunks::<WORD_BYTES>().0.split_at(WORDS_FIRST);
+            let (first_salts, other_salts) = SALT.split_at(WORDS_FIRST);
+            all_set(key as u32, first, first_salts) && all_set(key as u32, others, other_salts)
         })
     }
 
@@ -85,10 +89,17 @@ fn block_index(key: u64, blocks: usize) -> usize {
     (((key >> 32) * blocks as u64) >> 32) as usize
 }
 
-/// Which bit of each word of the block.
+/// Whether the key's bit is set in each of these words. No branch between them: they are in one cache line.
 #[inline]
-fn bits(key: u32) -> [u32; WORDS] {
-    SALT.map(|salt| key.wrapping_mul(salt) >> 27)
+fn all_set(key: u32, words: &[[u8; WORD_BYTES]], salts: &[u32]) -> bool {
+    let bits = words.iter().zip(salts).map(|(word, salt)| u32::from_le_bytes(*word) >> bit(key, *salt));
+    bits.fold(1, |all, bit| all & bit) & 1 == 1
+}
+
+/// Which bit of a word.
+#[inline]
+fn bit(key: u32, salt: u32) -> u32 {
+    key.wrapping_mul(salt) >> 27
 }
 
 #[cfg(test)]
