@@ -18,8 +18,8 @@ pub use canonical::{Canonical, RawId, Unusable};
 pub use field::{Form, IdField, IdKind};
 pub use line::line_hash;
 pub use lodge::{
-    ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, devices_of_digests, lodge,
-    lodge_hashed,
+    ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, devices_of_digests, lacks_version,
+    lodge, lodge_hashed,
 };
 
 use crate::hit::Hit;

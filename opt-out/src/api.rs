@@ -37,6 +37,7 @@ use crate::problem::Problem;
 use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::registry::Status;
+use crate::rights::OptedOut;
 
 /// What is answered when all went well: the body, and cookies to set.
 pub(crate) struct Answer {
@@ -115,6 +116,8 @@ struct ProblemAnswer<'a> {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ids: Option<&'a [BadIdAnswer]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opt_out: Option<&'a OptedOut>,
 }
 
 #[derive(Serialize)]
@@ -214,7 +217,11 @@ pub(crate) fn problem(problem: &Problem) -> Vec<u8> {
         Problem::BadIds(ids) => Some(ids.iter().map(BadIdAnswer::from).collect()),
         _ => None,
     };
-    to_json(&ProblemAnswer { error: problem.code(), detail: problem.detail(), ids: ids.as_deref() })
+    let opt_out = match problem {
+        Problem::OptedOut(both) => Some(&both.1),
+        _ => None,
+    };
+    to_json(&ProblemAnswer { error: problem.code(), detail: problem.detail(), ids: ids.as_deref(), opt_out })
 }
 
 /// What a cookie entitles to, if the request comes from our own page.

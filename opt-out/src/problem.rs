@@ -1,6 +1,6 @@
 //! Why a request was not done, and how that is told: status, a code for programs, a sentence for people.
 //!
-//! No variant can hold an identifier, a secret or any other part of a request.
+//! No variant can hold an identifier or any other part of a request. A secret of ours is in one, which is made to be answered and shows it to nothing else.
 
 use event::identifier::{IdKind, LodgeError};
 use event::key::signature::Refused;
@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use crate::metrics::Answer;
 use crate::registry::RegistryError;
 use crate::requests::{KEYS_MAX, RequestError};
+use crate::rights::OptedOut;
 
 /// Seconds after which a request that the registry could not take may come again.
 const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
@@ -63,6 +64,10 @@ pub(crate) enum Problem {
     TooManyKeys(usize),
     /// What only an aggregator in the same process can do.
     NotOffered,
+    /// A CAID without its version, in a request that looks for it.
+    NoVersion,
+    /// What was asked for beside an opt-out was not taken, and why; the opt-out holds.
+    OptedOut(Box<(Problem, OptedOut)>),
     /// No copy to be fetched: not made yet, or deleted.
     NoCopy,
 }
@@ -94,6 +99,11 @@ impl BadId {
 }
 
 impl Problem {
+    /// The same where an opt-out that was asked for with it holds.
+    pub(crate) fn with_opt_out(self, opted_out: OptedOut) -> Self {
+        Self::OptedOut(Box::new((self, opted_out)))
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NoCopy | Self::NoExchange => StatusCode::NOT_FOUND,
@@ -108,6 +118,7 @@ impl Problem {
             | Self::BadIds(_)
             | Self::Version
             | Self::NoProof
+            | Self::NoVersion
             | Self::TooManyKeys(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
             Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => {
@@ -115,6 +126,7 @@ impl Problem {
             }
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Unavailable | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OptedOut(both) => both.0.status(),
         }
     }
 
@@ -143,6 +155,8 @@ impl Problem {
             Self::TooManyKeys(_) => "too_many_keys",
             Self::NotOffered => "not_offered",
             Self::NoCopy => "no_copy",
+            Self::NoVersion => "missing_version",
+            Self::OptedOut(both) => both.0.code(),
         }
     }
 
@@ -186,6 +200,12 @@ impl Problem {
                                  its operator. Nothing was done"
                 .into(),
             Self::NoCopy => "there is no copy: it is not made yet, or it was deleted after the days for which it is kept".into(),
+            Self::NoVersion => "a hit's caid is stored with its version: send the version beside the value (\"20230330\"), or \"0\" for the hits that told none; for two versions \
+                                send both"
+                .into(),
+            Self::OptedOut(both) => {
+                format!("the opt-out holds, and its receipt is here. The rest was not taken: {}", both.0.detail())
+            }
             Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later; it may yet be in force by itself. \
                                   The browser's opt-out cookie works all the same: the page /opt-out sets it"
                 .into(),
@@ -200,6 +220,7 @@ impl Problem {
             }
             Self::Unavailable => Some(UNAVAILABLE_RETRY_SECONDS),
             Self::Full => Some(FULL_RETRY_SECONDS),
+            Self::OptedOut(both) => both.0.retry_after_seconds(),
             _ => None,
         }
     }
@@ -208,6 +229,7 @@ impl Problem {
         match self {
             Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => Answer::RateLimited,
             Self::Unavailable | Self::Full => Answer::Unavailable,
+            Self::OptedOut(both) => both.0.answer(),
             _ => Answer::Refused,
         }
     }

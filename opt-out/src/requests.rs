@@ -46,7 +46,7 @@ use serde_json::{Value, json};
 
 use self::book::Book;
 pub use self::error::RequestError;
-pub use self::record::{Counts, Key, Kind, Proof, Request, State};
+pub use self::record::{Counts, Key, Kind, NamedId, Proof, Request, State};
 use crate::receipt::{ReceiptId, Secret, SecretDigest};
 use crate::settings::{RequestSettings, Settings};
 
@@ -57,13 +57,13 @@ pub const KEYS_MAX: usize = 8_192;
 /// Longest reason of a refusal, bytes.
 pub const WHY_BYTES_MAX: usize = 1_000;
 
-/// What a request looks for: the keys of each identifier that it names.
-pub struct Sought(pub Vec<Vec<Key>>);
+/// What a request looks for: the identifiers that it names, and the keys of each.
+pub struct Sought(pub Vec<(NamedId, Vec<Key>)>);
 
 impl From<Vec<Key>> for Sought {
-    /// Those of one identifier.
+    /// Those of one identifier, of unknown forms.
     fn from(keys: Vec<Key>) -> Self {
-        Self(vec![keys])
+        Self(keys.first().map(|key| (NamedId::of_kind(key.kind), keys.clone())).into_iter().collect())
     }
 }
 
@@ -163,8 +163,8 @@ impl Requests {
         sought: impl Into<Sought>,
     ) -> Result<Submitted, RequestError> {
         let Sought(sought) = sought.into();
-        let ids = sought.iter().map(|keys| keys.len() as u16).collect();
-        let keys = sought.concat();
+        let ids = sought.iter().map(|(id, keys)| NamedId { keys: keys.len() as u16, ..*id }).collect();
+        let keys: Vec<Key> = sought.into_iter().flat_map(|(_, keys)| keys).collect();
         if keys.len() > KEYS_MAX {
             return Err(RequestError::TooManyKeys);
         }

@@ -6,7 +6,8 @@
 //!                    {…,"opt_out":true}                          and opt out in the same call, which needs no proof
 //! POST /v1/copies    likewise, without "opt_out"
 //!   202 {"receipt":"7K3D-…","secret":"…","kind":"erasure","state":"running","proof":"browser","asked_at":"…","due_on":"2026-12-11",
-//!        "detail":"…","opt_out":{…}}
+//!        "ids":[{"kind":"oaid","covered":["raw",…],"not_covered":[],"ambiguous":false}],"detail":"…","opt_out":{…}}
+//!   503 {"error":"full",…,"opt_out":{…}}       the opt-out holds, and the rest was not taken
 //!
 //! GET /v1/requests/7K3D-…        Authorization: Bearer <the receipt's secret>
 //!   200 {"receipt":"7K3D-…","kind":"erasure","state":"done",…,"result":{…}}
@@ -19,7 +20,7 @@
 use std::time::Duration;
 
 use event::id_cookie;
-use event::identifier::{IdKind, devices};
+use event::identifier::{IdKind, devices, lacks_version, lodge};
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -32,7 +33,7 @@ use crate::origin;
 use crate::problem::{BadId, Problem};
 use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
-use crate::requests::{Key, Kind, Proof, Request, RequestError, Requests, Sought, State, Submitted};
+use crate::requests::{Key, Kind, NamedId, Proof, Request, RequestError, Requests, Sought, State, Submitted};
 use crate::settings::AppRight;
 
 /// Copies that are read and sent at the same time; each may be held in memory whole. Others wait, as long as a request may wait for the disk.
@@ -72,6 +73,9 @@ pub(crate) struct Told {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Came>,
+    /// What is looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ids: Vec<Named>,
     detail: &'static str,
     /// The receipt of the opt-out that was made with it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,10 +89,37 @@ enum Came {
     Copied { hits: u64, complete: bool, path: String, until: Option<String> },
 }
 
+/// An identifier that was named, and the forms in which it is found.
 #[derive(Serialize)]
+struct Named {
+    kind: &'static str,
+    covered: Vec<&'static str>,
+    not_covered: Vec<&'static str>,
+    ambiguous: bool,
+}
+
+impl Named {
+    /// `None` where an earlier program took the request, and kept nothing of it.
+    fn of(id: &NamedId) -> Option<Self> {
+        let (covered, mut not_covered) = (id.covered.names(), id.not_covered.names());
+        // A CAID's key is of its version.
+        not_covered.extend((id.kind == IdKind::Caid).then_some("other_versions"));
+        let is_known = !covered.is_empty();
+        is_known.then_some(Self { kind: id.kind.name(), covered, not_covered, ambiguous: id.is_ambiguous })
+    }
+}
+
+#[derive(PartialEq, Eq, Serialize)]
 pub(crate) struct OptedOut {
     receipt: String,
     secret: String,
+}
+
+impl std::fmt::Debug for OptedOut {
+    /// Nothing of the secret.
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("OptedOut")
+    }
 }
 
 /// `POST /v1/erasures` and `/v1/copies`. `source` says who asks, `from` whether a browser's request comes from our own page.
@@ -128,11 +159,21 @@ pub(crate) async fn ask(
         }
     };
     let keys = keys(desk, &ids)?;
-    let opt_out = if asking.opt_out { Some(opt_out(desk, &ids, proof_source(&proof)).await?) } else { None };
+    let mut opt_out =
+        if asking.opt_out { Some(opt_out(desk, &ids, proof_source(&proof)).await?) } else { None };
     let proved = proved(&proof);
     let by_browser = proof == Proof::Browser;
     let own_requests = requests.clone();
-    let submitted = patient(desk, move || own_requests.submit(kind, proof, keys)).await?;
+    let submitted = patient(desk, move || own_requests.submit(kind, proof, keys)).await;
+    let submitted = match (submitted, opt_out) {
+        (Ok(submitted), opted_out) => {
+            opt_out = opted_out;
+            submitted
+        }
+        // It holds, and only its receipt takes it back: whoever is told that the rest was not taken has to get it all the same.
+        (Err(problem), Some(opted_out)) => return Err(problem.with_opt_out(opted_out)),
+        (Err(problem), None) => return Err(problem),
+    };
     desk.metrics.person(asked(kind), proved);
     let mut told = told_first(&requests, &submitted);
     let opted_out = opt_out.is_some();
@@ -261,11 +302,16 @@ pub(crate) fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem
             bad.push(BadId { index, why: None });
             continue;
         };
-        let version = id.version.as_ref().map(|version| version.as_bytes());
-        match devices(kind, id.value.as_bytes(), version, &desk.keys) {
-            Ok(found) => {
+        let (value, version) = (id.value.as_bytes(), id.version.as_ref().map(|version| version.as_bytes()));
+        let found = devices(kind, value, version, &desk.keys);
+        match found.and_then(|found| Ok((found, lodge(kind, value, &desk.keys)?))) {
+            Ok(_) if kind == IdKind::Caid && lacks_version(value, version) => {
+                return Err(Problem::NoVersion);
+            }
+            Ok((found, lodged)) => {
                 desk.metrics.id(kind, IdResult::Sought);
-                keys.push(found.into_iter().map(|(epoch, device)| Key { epoch, kind, device }).collect());
+                let found = found.into_iter().map(|(epoch, device)| Key { epoch, kind, device }).collect();
+                keys.push((NamedId::of_lodged(kind, &lodged), found));
             }
             Err(why) => {
                 desk.metrics.id(kind, api::id_result(why));
@@ -345,6 +391,7 @@ fn told(requests: &Requests, request: &Request) -> Told {
         finished_at: request.finished_ms.map(rfc3339),
         reason: (!request.why.is_empty()).then(|| request.why.clone()),
         result,
+        ids: request.ids.iter().filter_map(Named::of).collect(),
         detail: detail(request),
         opt_out: None,
     }
@@ -361,13 +408,16 @@ fn detail(request: &Request) -> &'static str {
         }
         (_, State::Refused) => "refused by the operator, for the reason that stands here",
         (Kind::Erasure, State::Done) => {
-            "every hit received before decided_at in which this identifier stood for the device has lost the device, its address and its agent; the hits stay as counts. What comes later is \
-             measured anew unless you opt out. The journal's own copy goes with its files, after 7 days by default"
+            "every hit received before decided_at in which one of these identifiers stood for the device, in a form that ids names as covered, has lost the device, its address and its agent; \
+             the hits stay as counts. Nothing else was looked for. What comes later is measured anew unless you opt out. The journal's own copy goes with its files, after 7 days by default"
         }
-        (Kind::Copy, State::Done) => "fetch the file from path, with the same secret, until it is deleted",
+        (Kind::Copy, State::Done) => {
+            "fetch the file from path, with the same secret, until it is deleted. It holds the hits in which one of these identifiers stood for the device, in a form that ids names \
+             as covered; nothing else was looked for"
+        }
         (_, State::NotLinkable) => {
-            "no hit is stored in which this identifier stood for the device. It may have come in a hit beside another identifier that stood for the \
-             device there: such a hit holds no trace of this one, so it cannot be found by it"
+            "no hit was found in which one of these identifiers stood for the device, in a form that ids names as covered; nothing else was looked for. It may have come in another form, or in \
+             a hit beside another identifier that stood for the device there: such a hit holds no trace of this one, so it cannot be found by it"
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum ArrivingForm {
 }
 
 impl ArrivingForm {
-    /// Every form, in the order of what is told.
+    /// Every form, in the order of what is told. Their places are stored: new ones go to the end.
     pub const ALL: [Self; 8] = [
         Self::Raw,
         Self::Md5,
@@ -207,6 +207,12 @@ pub fn devices(
         }
     })?;
     Ok(found)
+}
+
+/// Whether a CAID says nothing of its version, and nothing is said beside it: then [`devices`] finds only the hits that told none. The version `0` says that
+/// there is none.
+pub fn lacks_version(value: &[u8], version: Option<&[u8]>) -> bool {
+    version.is_none() && caid::parts(IdField::Caid, value, None).iter().any(|part| part.version.is_none())
 }
 
 /// Every key that [`devices`] gives of a digest of this identifier: what somebody asked for who typed a digest of it. Some may be among its own.

@@ -18,7 +18,7 @@ use event::identifier::{IdKind, LodgeError, devices_of_digests, lodge};
 use event::key::{DeviceKey, KeyRing};
 use thiserror::Error;
 
-use super::record::{Key, Request};
+use super::record::{Key, NamedId, Request};
 use super::{KEYS_MAX, RequestError, Requests};
 
 /// Why a value is no identifier that a person can have shown. Never holds the value.
@@ -36,6 +36,7 @@ pub enum NotShown {
 pub struct Shown {
     /// Those of the identifier itself, under every epoch whose key is here.
     own: Vec<Key>,
+    named: NamedId,
     /// Those, and what was typed as a digest of it gives.
     covers: HashSet<(u16, DeviceKey), ahash::RandomState>,
     epochs: Vec<u16>,
@@ -55,14 +56,16 @@ impl Shown {
         let digests = devices_of_digests(kind, value, version, keys)?;
         let covers = own.iter().chain(&digests).copied().collect();
         let own = own.into_iter().map(|(epoch, device)| Key { epoch, kind, device }).collect();
-        Ok(Self { own, covers, epochs: keys.epochs().collect() })
+        let named = NamedId::of_lodged(kind, &lodged);
+        Ok(Self { own, named, covers, epochs: keys.epochs().collect() })
     }
 
     /// For tests: one that covers these.
     #[cfg(test)]
     pub(super) fn of_keys(keys: &[Key]) -> Self {
         let covers = keys.iter().map(|key| (key.epoch, key.device)).collect();
-        Self { own: keys.to_vec(), covers, epochs: keys.iter().map(|key| key.epoch).collect() }
+        let named = NamedId::of_kind(IdKind::Oaid);
+        Self { own: keys.to_vec(), named, covers, epochs: keys.iter().map(|key| key.epoch).collect() }
     }
 
     fn covers(&self, key: &Key) -> bool {
@@ -115,9 +118,10 @@ fn cover(request: &mut Request, shown: &Shown) -> Covered {
     let mut covered = Covered::default();
     let (mut keys, mut matched, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     let mut rest = (&*request.keys, &*request.matched);
-    for count in &request.ids {
-        let (own, later) = rest.0.split_at_checked(usize::from(*count)).unwrap_or_default();
-        let (flags, later_flags) = rest.1.split_at_checked(usize::from(*count)).unwrap_or_default();
+    for id in &request.ids {
+        let mut id = *id;
+        let (own, later) = rest.0.split_at_checked(usize::from(id.keys)).unwrap_or_default();
+        let (flags, later_flags) = rest.1.split_at_checked(usize::from(id.keys)).unwrap_or_default();
         rest = (later, later_flags);
         let mut own: Vec<(Key, bool)> = own
             .iter()
@@ -127,6 +131,7 @@ fn cover(request: &mut Request, shown: &Shown) -> Covered {
         if own.iter().any(|(key, _)| shown.covers(key)) {
             if own.iter().all(|(key, is_covered)| *is_covered || !shown.epochs.contains(&key.epoch)) {
                 covered.ids += 1;
+                id = id.with(&shown.named);
                 for (_, is_covered) in &mut own {
                     *is_covered = true;
                 }
@@ -139,7 +144,7 @@ fn cover(request: &mut Request, shown: &Shown) -> Covered {
                 covered.ids_in_part += 1;
             }
         }
-        ids.push(own.len() as u16);
+        ids.push(NamedId { keys: own.len() as u16, ..id });
         keys.extend(own.iter().map(|(key, _)| *key));
         matched.extend(own.iter().map(|(_, is_covered)| *is_covered));
     }
@@ -159,8 +164,8 @@ pub(super) fn check(request: &Request, epoch: u16) -> Result<(), RequestError> {
         return Err(RequestError::NotMatched { ids, left });
     }
     let mut keys = &*request.keys;
-    for count in &request.ids {
-        let (own, later) = keys.split_at_checked(usize::from(*count)).unwrap_or_default();
+    for id in &request.ids {
+        let (own, later) = keys.split_at_checked(usize::from(id.keys)).unwrap_or_default();
         keys = later;
         if !own.iter().any(|key| key.epoch == epoch) {
             return Err(RequestError::Rotated);

@@ -26,15 +26,17 @@
 //!  116+a      2  w, length of the reason of a refusal
 //!  118+a      w  the reason, UTF-8
 //!        2+19·n  n, then each key: epoch u16, kind of the identifier u8, device key
-//!         2+2·i  i, then of each identifier that was named how many keys it has, in their order. Together n, or what n was before the keys were dropped
+//!         2+6·i  i, then each identifier that was named, in the order of the keys: how many of them are its own u16 (together n, or what n was before the
+//!                keys were dropped), its kind u8, the forms that are covered u8 and not covered u8, 1 if its value was ambiguous else 0
 //!             8  when an identifier was shown last that matched, Unix milliseconds, signed, 0 where none was
 //!             m  where one was: of each key whether what was shown covers it, from the lowest bit of the first byte; the rest of the last byte is 0
 //! ```
 //!
-//! Version 1 ended behind the keys: those of one kind that stand together are taken for one identifier's.
+//! A form is the bit of its place in [`ArrivingForm::ALL`]. Version 1 ended behind the keys: those of one kind that stand together are taken for one
+//! identifier's, of unknown forms.
 
 use event::clock::UnixMs;
-use event::identifier::IdKind;
+use event::identifier::{ArrivingForm, IdKind, Lodged};
 use event::key::DeviceKey;
 use thiserror::Error;
 
@@ -141,6 +143,65 @@ pub struct Key {
     pub device: DeviceKey,
 }
 
+/// Forms in which an identifier arrives: the bit of each one's place in [`ArrivingForm::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forms(u8);
+
+impl Forms {
+    /// These.
+    pub fn of(forms: &[ArrivingForm]) -> Self {
+        let bit = |(place, form): (usize, &ArrivingForm)| u8::from(forms.contains(form)) << place;
+        Self(ArrivingForm::ALL.iter().enumerate().map(bit).fold(0, |all, bit| all | bit))
+    }
+
+    /// Their names in the API.
+    pub fn names(self) -> Vec<&'static str> {
+        let forms = ArrivingForm::ALL.into_iter().enumerate();
+        forms.filter(|(place, _)| self.0 >> place & 1 == 1).map(|(_, form)| form.name()).collect()
+    }
+}
+
+/// An identifier that a request names. Purpose: to tell the person what was looked for, and the operator what is still to be shown. Sensitivity: none by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedId {
+    /// How many of the request's keys are its own.
+    pub keys: u16,
+    /// What it is.
+    pub kind: IdKind,
+    /// Hits in which it stood for the device in one of these forms are found.
+    pub covered: Forms,
+    /// Those in which it came in one of these only are not. Both empty where an earlier program took the request.
+    pub not_covered: Forms,
+    /// Whether the value could be the identifier itself as well as a digest of one; of itself everything is covered.
+    pub is_ambiguous: bool,
+}
+
+impl NamedId {
+    /// One of this kind, of unknown forms.
+    pub fn of_kind(kind: IdKind) -> Self {
+        Self { keys: 0, kind, covered: Forms(0), not_covered: Forms(0), is_ambiguous: false }
+    }
+
+    /// One that is found as an opt-out by it would be.
+    pub fn of_lodged(kind: IdKind, lodged: &Lodged) -> Self {
+        Self {
+            keys: 0,
+            kind,
+            covered: Forms::of(&lodged.covered),
+            not_covered: Forms::of(&lodged.uncovered),
+            is_ambiguous: lodged.ambiguous,
+        }
+    }
+
+    /// The same once its keys are those of this one too.
+    #[must_use]
+    pub fn with(self, own: &Self) -> Self {
+        let covered = Forms(self.covered.0 | own.covered.0);
+        let not_covered = Forms((self.not_covered.0 | own.not_covered.0) & !covered.0);
+        Self { covered, not_covered, ..self }
+    }
+}
+
 /// What came of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -187,8 +248,8 @@ pub struct Request {
     pub counts: Counts,
     /// What is looked for.
     pub keys: Box<[Key]>,
-    /// Of each identifier that was named, how many of the keys are its own, in their order. Stays when the keys go.
-    pub ids: Box<[u16]>,
+    /// The identifiers that were named, in the order of their keys. They stay when the keys go.
+    pub ids: Box<[NamedId]>,
     /// When an identifier was last shown to the operator that is one of these. Unix milliseconds. Purpose: to show that somebody looked. Sensitivity: low.
     pub matched_ms: Option<UnixMs>,
     /// Of each key, whether what was shown covers it; empty where nothing was shown that does.
@@ -199,10 +260,11 @@ impl Request {
     /// The identifiers that were named: how many keys each has, and how many of those are covered by what was shown.
     pub fn ids_covered(&self) -> impl Iterator<Item = (usize, usize)> {
         let mut matched = &*self.matched;
-        self.ids.iter().map(move |keys| {
-            let (own, left) = matched.split_at_checked(usize::from(*keys)).unwrap_or_default();
+        self.ids.iter().map(move |id| {
+            let keys = usize::from(id.keys);
+            let (own, left) = matched.split_at_checked(keys).unwrap_or_default();
             matched = left;
-            (usize::from(*keys), own.iter().filter(|covers| **covers).count())
+            (keys, own.iter().filter(|covers| **covers).count())
         })
     }
 
@@ -262,8 +324,9 @@ pub fn encode(request: &Request) -> Vec<u8> {
         bytes.extend(key.device.0);
     }
     bytes.extend((request.ids.len() as u16).to_le_bytes());
-    for keys in &request.ids {
+    for NamedId { keys, kind, covered, not_covered, is_ambiguous } in &request.ids {
         bytes.extend(keys.to_le_bytes());
+        bytes.extend([*kind as u8, covered.0, not_covered.0, u8::from(*is_ambiguous)]);
     }
     bytes.extend(request.matched_ms.unwrap_or(0).to_le_bytes());
     for flags in request.matched.chunks(8) {
@@ -319,7 +382,9 @@ fn decode_v1(rest: &mut &[u8]) -> Option<Request> {
     let why = text(rest, usize::from(why_length))?.to_owned();
     let count = u16::from_le_bytes(take(rest)?);
     let keys = (0..count).map(|_| key(rest)).collect::<Option<Box<[_]>>>()?;
-    let ids = keys.chunk_by(|one, next| one.kind == next.kind).map(|own| own.len() as u16).collect();
+    let ids = keys.chunk_by(|one, next| one.kind == next.kind);
+    let ids = ids.filter_map(|own| Some((own.len() as u16, own.first()?.kind)));
+    let ids = ids.map(|(keys, kind)| NamedId { keys, ..NamedId::of_kind(kind) }).collect();
     Some(Request {
         number,
         receipt,
@@ -342,12 +407,26 @@ fn decode_v1(rest: &mut &[u8]) -> Option<Request> {
 fn decode_v2(rest: &mut &[u8]) -> Option<Request> {
     let request = decode_v1(rest)?;
     let count = u16::from_le_bytes(take(rest)?);
-    let ids = (0..count).map(|_| take(rest).map(u16::from_le_bytes)).collect::<Option<Box<[_]>>>()?;
-    let keys: usize = ids.iter().map(|keys| usize::from(*keys)).sum();
+    let ids = (0..count).map(|_| named_id(rest)).collect::<Option<Box<[_]>>>()?;
+    let keys: usize = ids.iter().map(|id| usize::from(id.keys)).sum();
     let matched_ms = time(rest)?;
     let flags = if matched_ms.is_some() { flags(rest, keys)? } else { Box::default() };
     let fits = request.keys.is_empty() || request.keys.len() == keys;
     fits.then_some(Request { ids, matched_ms, matched: flags, ..request })
+}
+
+fn named_id(rest: &mut &[u8]) -> Option<NamedId> {
+    let keys = u16::from_le_bytes(take(rest)?);
+    let [kind, covered, not_covered, is_ambiguous] = take(rest)?;
+    let (covered, not_covered) = (Forms(covered), Forms(not_covered));
+    let kind = IdKind::from_number(kind)?;
+    (is_ambiguous < 2).then_some(NamedId {
+        keys,
+        kind,
+        covered,
+        not_covered,
+        is_ambiguous: is_ambiguous == 1,
+    })
 }
 
 /// So many flags, and nothing behind them.

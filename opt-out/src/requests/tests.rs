@@ -1,11 +1,11 @@
 //! Requests: their bytes against what was once written, their way through the states, and what a start brings back.
 
-use event::identifier::IdKind;
+use event::identifier::{ArrivingForm, IdKind};
 use tempfile::tempdir;
 
 use super::*;
 use crate::record::AppName;
-use crate::requests::record::{DecodeError, decode, encode};
+use crate::requests::record::{DecodeError, Forms, decode, encode};
 use crate::tests::Random;
 
 const WAITING_V1: &[u8] = include_bytes!("../../golden/request-waiting-v1.bin");
@@ -19,6 +19,10 @@ const DAY_MS: i64 = 86_400_000;
 
 fn key(number: u8) -> Key {
     Key { epoch: 1, kind: IdKind::Oaid, device: DeviceKey([number; 16]) }
+}
+
+fn named(keys: u16, kind: IdKind) -> NamedId {
+    NamedId { keys, ..NamedId::of_kind(kind) }
 }
 
 fn waiting() -> Request {
@@ -38,7 +42,7 @@ fn waiting() -> Request {
             key(1),
             Key { epoch: 0x0203, kind: IdKind::Imei, device: DeviceKey(*b"abcdefghijklmnop") },
         ]),
-        ids: Box::new([1, 1]),
+        ids: Box::new([named(1, IdKind::Oaid), named(1, IdKind::Imei)]),
         matched_ms: None,
         matched: Box::default(),
     }
@@ -62,7 +66,7 @@ fn done() -> Request {
             is_complete: true,
         },
         keys: Box::new([key(9)]),
-        ids: Box::new([1]),
+        ids: Box::new([named(1, IdKind::Oaid)]),
         ..waiting()
     }
 }
@@ -71,7 +75,15 @@ fn done() -> Request {
 fn shown() -> Request {
     Request {
         keys: (0..9).map(key).collect(),
-        ids: Box::new([1, 8]),
+        ids: Box::new([
+            NamedId {
+                covered: Forms::of(&[ArrivingForm::Raw, ArrivingForm::Md5]),
+                not_covered: Forms::of(&[ArrivingForm::Sha1, ArrivingForm::RawWithoutDashes]),
+                is_ambiguous: true,
+                ..named(1, IdKind::Oaid)
+            },
+            named(8, IdKind::Oaid),
+        ]),
         matched_ms: Some(1_795_300_000_789),
         matched: (0..9).map(|n| n % 8 == 0).collect(),
         ..waiting()

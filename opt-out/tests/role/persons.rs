@@ -8,7 +8,7 @@ use event::id_cookie;
 use event::identifier::IdField;
 use event::key::KeyRing;
 use opt_out::requests::{Counts, Kind, Proof, State};
-use opt_out::{App, AppRight, Limits, Requests, Settings};
+use opt_out::{App, AppRight, Limits, RequestSettings, Requests, Settings};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -245,6 +245,77 @@ fn opting_out_with_an_erasure_holds_at_once_even_where_the_erasure_waits() {
     assert!(role.leaves_out(IdField::Cookie, own.split_once('=').expect("a pair").1));
     assert_eq!(erase(&role, &[], &json!({"ids": []})).status, 422);
     assert_eq!(role.call("/v1/copies", &body.to_string()).status, 400, "a copy opts nobody out");
+    role.handle.stop();
+}
+
+/// No room for the erasure: the opt-out holds all the same, and its receipt is not lost.
+#[test]
+fn an_opt_out_keeps_its_receipt_where_the_erasure_is_not_taken() {
+    let dir = tempdir().expect("a folder");
+    let limits = RequestSettings { waiting_max: 1, ..RequestSettings::default() };
+    let settings = Settings { requests: limits, ..settings() };
+    let role = Role::start_for_persons(dir.path(), settings, keys(), Clock::manual(NOW_MS));
+    let body = json!({"ids": [{"kind": "oaid", "value": OAID}], "opt_out": true});
+    assert_eq!(erase(&role, &[], &body).status, 202);
+    let answer =
+        erase(&role, &[], &json!({"ids": [{"kind": "imei", "value": "868049039501257"}], "opt_out": true}));
+    let json = answer.json();
+    assert_eq!((answer.status, &json["error"]), (503, &"full".into()), "{}", answer.body);
+    assert!(answer.header("retry-after").is_some());
+    assert!(role.leaves_out(IdField::Imei, "868049039501257"));
+    let back = json!({"receipt": json["opt_out"]["receipt"], "secret": json["opt_out"]["secret"]});
+    assert_eq!(role.call("/v1/opt-ins", &back.to_string()).status, 200);
+    assert!(!role.leaves_out(IdField::Imei, "868049039501257"));
+    // Without an opt-out there is none to tell of.
+    let answer = erase(&role, &[], &json!({"ids": [{"kind": "imei", "value": "868049039501257"}]}));
+    assert_eq!((answer.status, answer.json().get("opt_out")), (503, None));
+    role.handle.stop();
+}
+
+#[test]
+fn an_answer_names_the_forms_that_are_looked_for_and_a_caid_its_version() {
+    let dir = tempdir().expect("a folder");
+    let role = start(dir.path());
+    let caid = "7f3c2d9e7a414b6f9c1e5d2a8b7c6e10";
+    let ask_for = |ids: Value| role.call("/v1/copies", &json!({ "ids": ids }).to_string());
+    let answer = ask_for(json!([{"kind": "imei", "value": "868049039501257"},
+        {"kind": "imei", "value": "0800fc577294c34e0b28ad2839435945"}, {"kind": "caid", "value": caid, "version": "20230330"}]));
+    let told = answer.json();
+    let all = json!(["raw", "md5", "sha1", "sha256", "sha256_of_md5"]);
+    assert_eq!(
+        told["ids"][0],
+        json!({"kind": "imei", "covered": all, "not_covered": [], "ambiguous": false})
+    );
+    assert_eq!(
+        told["ids"][1],
+        json!({"kind": "imei", "covered": ["raw", "md5", "sha256_of_md5"], "not_covered": ["sha1", "sha256"], "ambiguous": false})
+    );
+    assert_eq!(
+        told["ids"][2]["not_covered"].as_array().and_then(|forms| forms.last()),
+        Some(&"other_versions".into())
+    );
+    // Whoever asks later is told the same.
+    let (receipt, secret) = held(&answer);
+    assert_eq!(ask(&role, &receipt, &secret, "").json()["ids"], told["ids"]);
+
+    for id in [
+        json!({"kind": "caid", "value": caid}),
+        json!({"kind": "caid", "value": format!("20230330_{caid},{caid}")}),
+    ] {
+        let answer = ask_for(json!([id]));
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (422, &"missing_version".into()),
+            "{}",
+            answer.body
+        );
+    }
+    for id in [
+        json!({"kind": "caid", "value": caid, "version": "0"}),
+        json!({"kind": "caid", "value": format!("20230330_{caid},20220111_{caid}")}),
+    ] {
+        assert_eq!(ask_for(json!([id])).status, 202);
+    }
     role.handle.stop();
 }
 

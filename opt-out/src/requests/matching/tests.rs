@@ -25,7 +25,9 @@ fn rotated(keys: &KeyRing) -> KeyRing {
 fn sought(ids: &[(IdKind, &str, Option<&str>)], keys: &KeyRing) -> Sought {
     let of = |(kind, value, version): &(IdKind, &str, Option<&str>)| {
         let found = devices(*kind, value.as_bytes(), version.map(str::as_bytes), keys).expect("good");
-        found.into_iter().map(|(epoch, device)| Key { epoch, kind: *kind, device }).collect()
+        let found = found.into_iter().map(|(epoch, device)| Key { epoch, kind: *kind, device }).collect();
+        let lodged = lodge(*kind, value.as_bytes(), keys).expect("good");
+        (NamedId::of_lodged(*kind, &lodged), found)
     };
     Sought(ids.iter().map(of).collect())
 }
@@ -86,6 +88,8 @@ fn a_digest_that_was_typed_is_covered_by_its_identifier_and_covers_nothing_itsel
     let requests = open(dir.path());
     let md5 = format!("{:032x}", u128::from_be_bytes(Md5::digest(IMEI).into()));
     requests.submit(Kind::Copy, Proof::Typed, sought(&[(IdKind::Imei, &md5, None)], &keys)).expect("taken");
+    let named = requests.get(1).expect("there").ids.first().map(|id| id.not_covered.names());
+    assert_eq!(named, Some(vec!["sha1", "sha256"]));
     for digest in [md5.as_str(), IMEI_MD5] {
         let error = Shown::of(IdKind::Imei, digest.as_bytes(), None, &keys).err();
         assert_eq!(error, Some(NotShown::Digest(IdKind::Imei)));
@@ -95,7 +99,9 @@ fn a_digest_that_was_typed_is_covered_by_its_identifier_and_covers_nothing_itsel
     let request = requests.accept(1, keys.epoch()).expect("accepted");
     let all = devices(IdKind::Imei, IMEI.as_bytes(), None, &keys).expect("good");
     assert!(all.iter().all(|(_, device)| request.keys.iter().any(|key| key.device == *device)));
-    assert_eq!(request.ids.iter().map(|keys| usize::from(*keys)).sum::<usize>(), request.keys.len());
+    let [id] = &*request.ids else { panic!("one identifier") };
+    assert_eq!(usize::from(id.keys), request.keys.len());
+    assert_eq!((id.covered.names().len(), id.not_covered.names().len()), (5, 0));
 }
 
 #[test]
