@@ -21,6 +21,7 @@ const DELETIONS: &str = "opt_out_deletion_requests_total";
 const PERSONS: &str = "opt_out_persons_requests_total";
 const PERSONS_WAITING: &str = "opt_out_persons_requests_waiting";
 const PERSONS_OVERDUE: &str = "opt_out_persons_requests_overdue";
+const PERSONS_LOST: &str = "opt_out_persons_requests_lost";
 const PERSONS_RUNNING: &str = "opt_out_persons_requests_running";
 const CONNECTIONS: &str = "opt_out_connections";
 const ACCEPT_FAILURES: &str = "opt_out_accept_failures_total";
@@ -167,6 +168,7 @@ pub(crate) struct Metrics {
     persons: Vec<Vec<Counter>>,
     persons_waiting: Gauge,
     persons_overdue: Gauge,
+    persons_lost: Gauge,
     persons_running: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) accept_failures: Counter,
@@ -210,6 +212,7 @@ impl Metrics {
             persons: Asked::ALL.map(|asked| Proved::ALL.map(|proved| person(asked, proved)).into()).into(),
             persons_waiting: zero_gauge(gauge!(PERSONS_WAITING)),
             persons_overdue: zero_gauge(gauge!(PERSONS_OVERDUE)),
+            persons_lost: zero_gauge(gauge!(PERSONS_LOST)),
             persons_running: zero_gauge(gauge!(PERSONS_RUNNING)),
             connections: zero_gauge(gauge!(CONNECTIONS)),
             accept_failures: zero_counter(counter!(ACCEPT_FAILURES)),
@@ -260,6 +263,7 @@ impl Metrics {
     pub(crate) fn observe_persons(&self, stats: &RequestStats) {
         self.persons_waiting.set(stats.waiting as f64);
         self.persons_overdue.set(stats.overdue as f64);
+        self.persons_lost.set(stats.lost as f64);
         self.persons_running.set(stats.running as f64);
     }
 
@@ -486,7 +490,11 @@ fn describe() {
     );
     describe_gauge!(
         PERSONS_OVERDUE,
-        "Those of them that wait longer than opt_out.requests.answer_working_days: answer them now."
+        "Persons' requests that wait or run longer than opt_out.requests.answer_working_days: answer them now."
+    );
+    describe_gauge!(
+        PERSONS_LOST,
+        "Persons' requests that the folder once held and does not hold any more: restore DATA/requests from a copy."
     );
     describe_gauge!(PERSONS_RUNNING, "Persons' requests that are accepted and not done yet.");
     describe_gauge!(CONNECTIONS, "Open connections.");

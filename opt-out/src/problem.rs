@@ -199,7 +199,7 @@ impl Problem {
             Self::NotOffered => "this installation's opt-out role has no aggregator that would carry it out (opt_out.requests.aggregator_url): turn to \
                                  its operator. Nothing was done"
                 .into(),
-            Self::NoCopy => "there is no copy: it is not made yet, or it was deleted after the days for which it is kept".into(),
+            Self::NoCopy => "there is no copy: it is not made yet, or it was deleted: after the days for which it is kept, or with an erasure of the same device".into(),
             Self::NoVersion => "a hit's caid is stored with its version: send the version beside the value (\"20230330\"), or \"0\" for the hits that told none; for two versions \
                                 send both"
                 .into(),

@@ -18,7 +18,7 @@
 //! only once the person has shown him every identifier that the request names ([`matching`]).
 //!
 //! A request that was refused, found nothing, or was a copy is forgotten [`RequestSettings::answered_days_max`] days after its answer, and earlier where
-//! there would be too many else. What was erased is remembered.
+//! there would be too many else. What was erased is remembered as long as anything could bring it back ([`Requests::forget_erased`]).
 //!
 //! # The audit log
 //!
@@ -31,6 +31,7 @@
 //! Each record is a whole request as it is now ([`record`]); the newest one of a number stands.
 
 mod book;
+mod copies;
 pub mod due;
 mod error;
 pub mod matching;
@@ -54,6 +55,12 @@ use crate::settings::{RequestSettings, Settings};
 const CURSOR: &str = "requests";
 /// Keys of one request: 20 identifiers of the kind with the most forms under three epochs fit.
 pub const KEYS_MAX: usize = 8_192;
+/// Keys of all requests in memory, 20 bytes each: more are not taken. A browser has some ten, a typed identifier at most a few hundred for each epoch.
+pub const KEYS_HELD_MAX: usize = 4_000_000;
+/// How long after it was finished a browser that asks for the same copy again is given the one that it has. Milliseconds.
+const COPY_AGAIN_MS: i64 = 3_600_000;
+/// Likewise for the same erasure: in this time hardly anything was measured that it would not have found. Milliseconds.
+const ERASURE_AGAIN_MS: i64 = 60_000;
 /// Longest reason of a refusal, bytes.
 pub const WHY_BYTES_MAX: usize = 1_000;
 
@@ -80,10 +87,12 @@ pub struct Submitted {
 pub struct RequestStats {
     /// Requests that wait for the operator.
     pub waiting: u64,
-    /// Those of them that should have been answered.
+    /// Requests that wait or run, and should have been answered.
     pub overdue: u64,
     /// Requests that are accepted and not done.
     pub running: u64,
+    /// Requests that this folder once held and does not hold any more.
+    pub lost: u64,
 }
 
 /// The requests. Cheap to clone. Its changes wait for the disk: call them where that may be.
@@ -136,7 +145,7 @@ impl Requests {
                 book.put(record::decode(bytes).map_err(|error| RequestError::Damaged(error.to_string()))?);
             }
         }
-        book.forget_answered(answered_since(&settings.requests, &clock));
+        book.forget_answered(copies::answered_since(&settings.requests, &clock));
         book.shrink(settings.requests.requests_max);
         let inner = Inner {
             settings: settings.requests.clone(),
@@ -151,8 +160,8 @@ impl Requests {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Takes a request in, durably. With proof it runs; else it waits for the operator. What a browser asked for already, and is not done yet, is not
-    /// asked for twice: the request gets another secret, which its asker has from now on.
+    /// Takes a request in, durably. With proof it runs; else it waits for the operator. What a browser asked for already, and is not done yet or was done just
+    /// now, is not asked for twice: the request gets another secret, which its asker has from now on.
     ///
     /// # Errors
     /// [`RequestError::Full`], [`RequestError::TooManyKeys`], [`RequestError::Unavailable`].
@@ -172,8 +181,12 @@ impl Requests {
         let now_ms = self.0.clock.now_ms();
         let is_proved = proof != Proof::Typed;
         let secret = Secret::new(random()?);
-        let asked_before =
-            if proof == Proof::Browser { self.book().running(kind, &proof, &keys) } else { None };
+        let asked_before = if proof == Proof::Browser { self.book().same(kind, &keys, now_ms) } else { None };
+        // An erasure took its file with it.
+        let asked_before = asked_before.filter(|request| {
+            (request.kind, request.state) != (Kind::Copy, State::Done)
+                || self.copy_path(request.receipt).exists()
+        });
         if let Some(mut request) = asked_before {
             request.secret = secret.digest();
             self.write("person", "request.asked_again", &request)?;
@@ -188,6 +201,9 @@ impl Requests {
             let waiting = book.by_number.values().filter(|request| request.state == State::Waiting).count();
             if !is_proved && waiting >= self.0.settings.waiting_max {
                 return Err(RequestError::Full { limit: "opt_out.requests.waiting_max" });
+            }
+            if book.keys + keys.len() > KEYS_HELD_MAX {
+                return Err(RequestError::Full { limit: "memory for 4,000,000 keys" });
             }
             (book.last + 1, new_receipt(&book)?)
         };
@@ -227,14 +243,16 @@ impl Requests {
         self.book().by_number.get(&number).cloned()
     }
 
-    /// All requests, or those that wait, oldest first, for the operator; at most `limit` of them, and how many there are.
-    pub fn list(&self, only_waiting: bool, limit: usize) -> (Vec<Request>, usize) {
+    /// All requests, or those that wait or are overdue, oldest first, for the operator; at most `limit` of them, without their keys, and how many there are.
+    pub fn list(&self, only_open: bool, limit: usize) -> (Vec<Request>, usize) {
         let book = self.book();
-        let wanted = |request: &&Request| !only_waiting || request.state == State::Waiting;
+        let wanted =
+            |request: &&Request| !only_open || request.state == State::Waiting || self.is_overdue(request);
         let number = book.by_number.values().filter(wanted).count();
         // Of all of them the newest are wanted; of those that wait, the oldest.
-        let skipped = if only_waiting { 0 } else { number.saturating_sub(limit) };
-        (book.by_number.values().filter(wanted).skip(skipped).take(limit).cloned().collect(), number)
+        let skipped = if only_open { 0 } else { number.saturating_sub(limit) };
+        let listed = book.by_number.values().filter(wanted).skip(skipped).take(limit);
+        (listed.map(Request::without_keys).collect(), number)
     }
 
     /// The operator's yes: the request runs. Only once all of its identifiers were shown ([`matching`]), and under the keys of `epoch`, the newest.
@@ -299,11 +317,29 @@ impl Requests {
         request.state = if counts.is_some() { State::Done } else { State::NotLinkable };
         request.counts = counts.unwrap_or_default();
         request.finished_ms = Some(self.0.clock.now_ms());
-        if request.kind == Kind::Copy {
-            request.keys = Box::default();
+        match (request.kind, request.state) {
+            // A file that lies here until it is fetched would outlive what was erased.
+            (Kind::Erasure, _) => self.remove_copies_of(&request.keys)?,
+            // Its keys stay as long as its file: an erasure finds it by them.
+            (Kind::Copy, State::Done) => {}
+            (Kind::Copy, _) => request.keys = Box::default(),
         }
         self.write("system", "request.carried_out", &request)?;
         Ok(request)
+    }
+
+    /// The newest number that was given.
+    pub fn newest(&self) -> u32 {
+        self.book().last
+    }
+
+    /// Says what the newest number was when that was last looked at, and how many were missing before: a folder that was lost, or is an older one's, is no
+    /// first start. No number is given twice. How many requests are missing.
+    pub fn expect_newest(&self, newest: u32, lost: u32) -> u32 {
+        let mut book = self.book();
+        book.lost = newest.saturating_sub(book.last).max(lost);
+        book.last = book.last.max(newest);
+        book.lost
     }
 
     /// The keys of every erasure that was carried out, and when it was accepted: what was received before must not come back. One that still runs
@@ -322,67 +358,25 @@ impl Requests {
             .collect()
     }
 
-    /// Where the file of a copy stands.
-    pub fn copy_path(&self, receipt: ReceiptId) -> PathBuf {
-        self.0.copies.join(format!("{receipt}.json"))
-    }
-
-    /// Until when the file of a copy that was finished is kept. Unix milliseconds.
-    pub fn copy_until_ms(&self, request: &Request) -> Option<UnixMs> {
-        let is_copy = request.kind == Kind::Copy && request.state == State::Done;
-        let days = i64::from(self.0.settings.copy_days_max);
-        request.finished_ms.filter(|_| is_copy).map(|finished_ms| finished_ms + days * 86_400_000)
-    }
-
-    /// Forgets what was answered long enough ago; then removes the files of copies that were kept long enough, and what belongs to no request. How
-    /// many.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn remove_old_copies(&self) -> std::io::Result<usize> {
-        self.book().forget_answered(answered_since(&self.0.settings, &self.0.clock));
-        let now_ms = self.0.clock.now_ms();
-        let mut removed = 0;
-        for entry in std::fs::read_dir(&self.0.copies)? {
-            let path = entry?.path();
-            let receipt = path.file_stem().and_then(|stem| stem.to_str()).and_then(ReceiptId::parse);
-            let keep = receipt.is_some_and(|receipt| {
-                let book = self.book();
-                let request = book.by_receipt.get(&receipt).and_then(|number| book.by_number.get(number));
-                request.is_some_and(|request| {
-                    request.state == State::Running
-                        || self.copy_until_ms(request).is_some_and(|until_ms| now_ms < until_ms)
-                })
-            });
-            if !keep {
-                std::fs::remove_file(&path)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
     /// The day at whose end a request has to be answered.
     pub fn due(&self, request: &Request) -> chrono::NaiveDate {
         due::due(&self.0.settings, request.asked_ms)
     }
 
-    /// Whether it waits for an answer longer than it may.
+    /// Whether it waits for an answer, or runs, longer than it may.
     pub fn is_overdue(&self, request: &Request) -> bool {
-        request.state == State::Waiting
+        matches!(request.state, State::Waiting | State::Running)
             && due::local_day(&self.0.settings, self.0.clock.now_ms()) > self.due(request)
     }
 
     /// The requests in numbers.
     pub fn stats(&self) -> RequestStats {
         let book = self.book();
-        let mut stats = RequestStats::default();
+        let mut stats = RequestStats { lost: u64::from(book.lost), ..RequestStats::default() };
         for request in book.by_number.values() {
+            stats.overdue += u64::from(self.is_overdue(request));
             match request.state {
-                State::Waiting => {
-                    stats.waiting += 1;
-                    stats.overdue += u64::from(self.is_overdue(request));
-                }
+                State::Waiting => stats.waiting += 1,
                 State::Running => stats.running += 1,
                 State::Refused | State::Done | State::NotLinkable => {}
             }
@@ -450,11 +444,6 @@ fn entry(actor: &str, act: &'static str, request: &Request) -> audit::Entry {
         details.extend(result);
     }
     audit::Entry::new(actor, act, format!("request {}", request.number), details)
-}
-
-/// What was answered before this moment is forgotten. Unix milliseconds.
-fn answered_since(settings: &RequestSettings, clock: &Clock) -> UnixMs {
-    clock.now_ms() - i64::from(settings.answered_days_max) * 86_400_000
 }
 
 fn new_receipt(book: &Book) -> Result<ReceiptId, RequestError> {

@@ -100,7 +100,7 @@ struct Named {
 
 impl Named {
     /// `None` where an earlier program took the request, and kept nothing of it.
-    fn of(id: &NamedId) -> Option<Self> {
+    fn of(id: NamedId) -> Option<Self> {
         let (covered, mut not_covered) = (id.covered.names(), id.not_covered.names());
         // A CAID's key is of its version.
         not_covered.extend((id.kind == IdKind::Caid).then_some("other_versions"));
@@ -391,7 +391,7 @@ fn told(requests: &Requests, request: &Request) -> Told {
         finished_at: request.finished_ms.map(rfc3339),
         reason: (!request.why.is_empty()).then(|| request.why.clone()),
         result,
-        ids: request.ids.iter().filter_map(Named::of).collect(),
+        ids: request.ids.iter().copied().filter_map(Named::of).collect(),
         detail: detail(request),
         opt_out: None,
     }
@@ -412,7 +412,7 @@ fn detail(request: &Request) -> &'static str {
              the hits stay as counts. Nothing else was looked for. What comes later is measured anew unless you opt out. The journal's own copy goes with its files, after 7 days by default"
         }
         (Kind::Copy, State::Done) => {
-            "fetch the file from path, with the same secret, until it is deleted. It holds the hits in which one of these identifiers stood for the device, in a form that ids names \
+            "fetch the file from path, with the same secret, until it is deleted: after its days, or by an erasure. It holds the hits in which one of these identifiers stood for the device, in a form that ids names \
              as covered; nothing else was looked for"
         }
         (_, State::NotLinkable) => {

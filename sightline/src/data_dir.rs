@@ -16,6 +16,7 @@
 //! DATA/keys/security.public  what the security log is sealed for                           0600
 //! DATA/keys/security.key     what opens it: drawn with it, to be taken away from here      0600
 //! DATA/keys/opt-out.receipts how many receipts the opt-out registry has had: its folder cannot be lost unseen
+//! DATA/keys/requests.newest  the newest number of persons' requests: their folder cannot be lost unseen
 //! DATA/journal/lane-<n>/     journal lanes
 //! DATA/audit/                audit log
 //! DATA/security/             security log, sealed
@@ -150,6 +151,11 @@ impl DataDir {
     /// How many receipts the opt-out registry has had.
     pub(crate) fn opt_out_receipts(&self) -> PathBuf {
         self.root.join("keys/opt-out.receipts")
+    }
+
+    /// The newest number that a person's request has had.
+    pub(crate) fn requests_newest(&self) -> PathBuf {
+        self.root.join("keys/requests.newest")
     }
 
     /// The folder of a journal lane.

@@ -32,11 +32,45 @@ pub(crate) fn run(command: &RequestsCommand, out: &mut dyn Write) -> anyhow::Res
             writeln!(out, "request {number} is accepted: {} runs", text(&request, "kind"))?;
             Ok(true)
         }
-        RequestsCommand::Refuse { number, why, instance } => {
-            let request = decide(instance, *number, "refuse", &json!({ "why": why }))?;
-            writeln!(out, "request {number} is refused; the person reads: {}", text(&request, "why"))?;
-            Ok(true)
+        RequestsCommand::Refuse { numbers, older_than, why, instance } => match older_than {
+            Some(days) => refuse_old(*days, why, instance, out),
+            None => refuse(numbers, why, instance, out).map(|()| true),
+        },
+    }
+}
+
+/// Refuses each of them; stops at the first that cannot be.
+fn refuse(numbers: &[u32], why: &str, args: &RequestsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    for number in numbers {
+        let request = decide(args, *number, "refuse", &json!({ "why": why }))
+            .with_context(|| format!("request {number} was not refused"))?;
+        writeln!(out, "request {number} is refused; the person reads: {}", text(&request, "why"))?;
+    }
+    Ok(())
+}
+
+/// Refuses all that have waited so long and of which nothing was shown. Of those the list holds the oldest, so it is asked for until it has none.
+fn refuse_old(days: u32, why: &str, args: &RequestsArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let before = chrono::Utc::now() - chrono::TimeDelta::days(i64::from(days));
+    let (client, _) = client(args)?;
+    let mut refused = 0;
+    loop {
+        let answer = read(&client, client.get("/v1/requests"))?;
+        let rows = answer.get("requests").and_then(Value::as_array).context("the answer is no list")?;
+        let is_old = |row: &&Value| {
+            let asked = chrono::DateTime::parse_from_rfc3339(&text(row, "asked_at"));
+            text(row, "state") == "waiting"
+                && row.get("ids_matched").and_then(Value::as_u64) == Some(0)
+                && asked.is_ok_and(|at| at < before)
+        };
+        let number = |row: &Value| row.get("number").and_then(Value::as_u64).and_then(|n| n.try_into().ok());
+        let numbers: Vec<u32> = rows.iter().filter(is_old).filter_map(number).collect();
+        if numbers.is_empty() {
+            writeln!(out, "{refused} refused")?;
+            return Ok(true);
         }
+        refuse(&numbers, why, args, out)?;
+        refused += numbers.len();
     }
 }
 

@@ -260,3 +260,47 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
         assert_eq!(answer.status, 401);
     }
 }
+
+#[test]
+fn a_folder_of_requests_that_is_gone_is_noticed_at_each_start_and_many_are_refused_at_once() {
+    let mut instance = start();
+    let typed = |n: u32| json!({"ids": [{"kind": "oaid", "value": format!("1fe9a970-efbb-29e0-0bdd-f5dbbf7{n:05}")}]});
+    let held: Vec<_> = (1..=4).map(|n| ask(&instance, "/v1/erasures", &[], &typed(n))).collect();
+    let shown = "1fe9a970-efbb-29e0-0bdd-f5dbbf700003";
+    assert_eq!(show(&instance, "3", "oaid", shown), (Some(0), 0));
+    let (code, text) = run(&instance, &["requests", "refuse", "1", "2", "--why", "show your device"]);
+    assert!(code == Some(0) && text.contains("request 2 is refused"), "{text}");
+    // A clock that stands still at the second would make none of them older than nothing.
+    wait_for("a second to pass", PATIENCE, || {
+        run(&instance, &["requests", "refuse", "--older-than", "0", "--why", "too late"])
+            .1
+            .contains("1 refused")
+    });
+    let states: Vec<Value> =
+        held.iter().map(|held| get(&instance, held, "").json()["state"].clone()).collect();
+    assert_eq!(
+        states,
+        ["refused", "refused", "waiting", "refused"],
+        "one of which the device was shown waits"
+    );
+
+    instance.terminate();
+    assert!(!instance.logs().contains("persons' requests are missing"));
+    std::fs::remove_dir_all(instance.data().join("requests")).expect("the folder goes");
+    for starts in 1..=2 {
+        instance.restart();
+        assert_eq!(instance.logs().matches("persons' requests are missing").count(), starts);
+        wait_for("the metric to say so", PATIENCE, || {
+            metrics(&instance).contains("opt_out_persons_requests_lost 4")
+        });
+        ask(&instance, "/v1/erasures", &[], &typed(9));
+        instance.terminate();
+    }
+    instance.restart();
+    assert!(run(&instance, &["requests", "show", "6"]).1.contains("waiting"), "no number is given twice");
+}
+
+fn metrics(instance: &Instance) -> String {
+    let mut admin = Connection::open(instance.admin()).expect("connects");
+    admin.get("/metrics", &[]).expect("an answer").text()
+}

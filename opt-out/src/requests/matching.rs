@@ -131,7 +131,7 @@ fn cover(request: &mut Request, shown: &Shown) -> Covered {
         if own.iter().any(|(key, _)| shown.covers(key)) {
             if own.iter().all(|(key, is_covered)| *is_covered || !shown.epochs.contains(&key.epoch)) {
                 covered.ids += 1;
-                id = id.with(&shown.named);
+                id = id.with(shown.named);
                 for (_, is_covered) in &mut own {
                     *is_covered = true;
                 }

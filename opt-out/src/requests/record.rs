@@ -132,7 +132,7 @@ impl Proof {
 }
 
 /// One key that the device of an identifier can have in what is stored. Purpose: to be found. Sensitivity: pseudonymous while the epoch's key exists.
-/// Retention: of an erasure as long as the requests, so that nothing of it comes back; of a copy until it is made; of a refused request until then.
+/// Retention: of an erasure as long as anything could bring back what it erased; of a copy as long as its file; of a refused request until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Epoch of the key that made it.
@@ -195,7 +195,7 @@ impl NamedId {
 
     /// The same once its keys are those of this one too.
     #[must_use]
-    pub fn with(self, own: &Self) -> Self {
+    pub fn with(self, own: Self) -> Self {
         let covered = Forms(self.covered.0 | own.covered.0);
         let not_covered = Forms((self.not_covered.0 | own.not_covered.0) & !covered.0);
         Self { covered, not_covered, ..self }
@@ -266,6 +266,29 @@ impl Request {
             matched = left;
             (keys, own.iter().filter(|covers| **covers).count())
         })
+    }
+
+    /// The same without what it looks for.
+    pub(super) fn without_keys(&self) -> Self {
+        let Self { number, receipt, secret, kind, state, asked_ms, decided_ms, finished_ms, counts, .. } =
+            *self;
+        Self {
+            number,
+            receipt,
+            secret,
+            kind,
+            proof: self.proof.clone(),
+            state,
+            asked_ms,
+            decided_ms,
+            finished_ms,
+            why: self.why.clone(),
+            counts,
+            keys: Box::default(),
+            ids: self.ids.clone(),
+            matched_ms: self.matched_ms,
+            matched: self.matched.clone(),
+        }
     }
 
     /// How many of the identifiers that were named have been shown.

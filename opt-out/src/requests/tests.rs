@@ -165,7 +165,7 @@ fn a_request_goes_its_way_and_a_start_brings_everything_back() {
     assert_eq!([proved.request.number, typed.request.number, copy.request.number], [1, 2, 3]);
     assert_eq!(requests.next_after(0).map(|request| request.number), Some(1));
     assert!(requests.next_after(1).is_none(), "what was typed waits for the operator");
-    assert_eq!(requests.stats(), RequestStats { waiting: 2, overdue: 0, running: 1 });
+    assert_eq!(requests.stats(), RequestStats { waiting: 2, overdue: 0, running: 1, lost: 0 });
     assert!(requests.erased().is_empty(), "what runs has to find it first");
 
     clock.advance_ms(DAY_MS);
@@ -219,10 +219,15 @@ fn what_waits_too_long_is_overdue() {
     clock.advance_ms(21 * DAY_MS + 4 * 3_600_000 - 1);
     assert_eq!(requests.stats().overdue, 0);
     clock.advance_ms(1);
-    assert_eq!(requests.stats(), RequestStats { waiting: 1, overdue: 1, running: 1 });
+    assert_eq!(requests.stats(), RequestStats { waiting: 1, overdue: 2, running: 1, lost: 0 });
     assert!(requests.is_overdue(&asked));
     accept(&requests, 1).expect("accepted");
-    assert_eq!(requests.stats().overdue, 0);
+    // Who was given a yes waits for it to be done all the same.
+    assert_eq!(requests.stats(), RequestStats { waiting: 0, overdue: 2, running: 2, lost: 0 });
+    assert_eq!(requests.list(true, 10).1, 2, "the operator sees what hangs");
+    requests.finish(1, None).expect("noted");
+    requests.finish(2, None).expect("noted");
+    assert_eq!((requests.stats().overdue, requests.list(true, 10).1), (0, 0));
 }
 
 #[test]
@@ -259,6 +264,7 @@ fn what_is_answered_makes_room_and_what_was_erased_stays() {
     ask(Kind::Erasure, 1);
     requests.finish(1, Some(Counts { events: 1, ..Counts::default() })).expect("noted");
     for n in 2..6 {
+        clock.advance_ms(ERASURE_AGAIN_MS);
         assert_eq!(ask(Kind::Erasure, 2).request.number, n);
         requests.finish(n, None).expect("noted");
     }
@@ -283,7 +289,8 @@ fn what_is_answered_makes_room_and_what_was_erased_stays() {
 #[test]
 fn a_browser_that_asks_again_while_it_runs_gets_the_same_request_and_a_new_secret() {
     let dir = tempdir().expect("a folder");
-    let requests = open(dir.path(), &Clock::manual(FRIDAY_MS));
+    let clock = Clock::manual(FRIDAY_MS);
+    let requests = open(dir.path(), &clock);
     let ask = |kind, proof| requests.submit(kind, proof, vec![key(1)]).expect("taken");
     let first = ask(Kind::Erasure, Proof::Browser);
     let again = ask(Kind::Erasure, Proof::Browser);
@@ -293,7 +300,106 @@ fn a_browser_that_asks_again_while_it_runs_gets_the_same_request_and_a_new_secre
     assert_eq!(ask(Kind::Copy, Proof::Browser).request.number, 2, "another thing");
     assert_eq!(ask(Kind::Erasure, Proof::Typed).request.number, 3, "of somebody else, perhaps");
     requests.finish(1, None).expect("noted");
+    clock.advance_ms(ERASURE_AGAIN_MS - 1);
+    let again = ask(Kind::Erasure, Proof::Browser);
+    assert_eq!((again.request.number, again.request.state), (1, State::NotLinkable), "done just now");
+    clock.advance_ms(1);
     assert_eq!(ask(Kind::Erasure, Proof::Browser).request.number, 4, "the first is done");
+}
+
+/// Asking for a copy again and again makes one file an hour; one whose file an erasure took is made anew.
+#[test]
+fn a_copy_that_was_made_just_now_is_given_again_unless_its_file_is_gone() {
+    let dir = tempdir().expect("a folder");
+    let clock = Clock::manual(FRIDAY_MS);
+    let requests = open(dir.path(), &clock);
+    let ask = || requests.submit(Kind::Copy, Proof::Browser, vec![key(1)]).expect("taken").request;
+    let copied = || Some(Counts { rows: 1, ..Counts::default() });
+    let write =
+        |request: &Request| std::fs::write(requests.copy_path(request.receipt), "{}").expect("written");
+    write(&ask());
+    requests.finish(1, copied()).expect("noted");
+    clock.advance_ms(COPY_AGAIN_MS - 1);
+    assert_eq!((ask().number, ask().state), (1, State::Done));
+    clock.advance_ms(1);
+    let second = ask();
+    assert_eq!(second.number, 2);
+    write(&second);
+    requests.finish(2, copied()).expect("noted");
+    requests.submit(Kind::Erasure, Proof::Browser, vec![key(1)]).expect("taken");
+    requests.finish(3, Some(Counts::default())).expect("noted");
+    assert_eq!(ask().number, 4, "its file is gone");
+}
+
+/// What is erased does not stay in a folder of ours.
+#[test]
+fn an_erasure_takes_the_files_of_the_devices_copies_with_it() {
+    let dir = tempdir().expect("a folder");
+    let clock = Clock::manual(FRIDAY_MS);
+    let requests = open(dir.path(), &clock);
+    let copy = |keys: Vec<Key>| {
+        let request = requests.submit(Kind::Copy, Proof::Browser, keys).expect("taken").request;
+        let path = requests.copy_path(request.receipt);
+        std::fs::write(&path, "{}").expect("written");
+        requests.finish(request.number, Some(Counts { rows: 1, ..Counts::default() })).expect("noted");
+        path
+    };
+    let (own, shared, other) = (copy(vec![key(1)]), copy(vec![key(3), key(2)]), copy(vec![key(4)]));
+    requests.close();
+    drop(requests);
+    let requests = open(dir.path(), &clock);
+    // Of the identifiers of one person, some may be erased that another request copied.
+    requests.submit(Kind::Erasure, Proof::Browser, vec![key(1), key(2)]).expect("taken");
+    assert!(own.exists() && shared.exists() && other.exists());
+    requests.finish(4, None).expect("noted");
+    assert!(!own.exists() && !shared.exists() && other.exists());
+    // The keys of a copy stay no longer than its file.
+    clock.advance_ms(7 * DAY_MS);
+    requests.remove_old_copies().expect("looked");
+    assert!(requests.get(3).is_some_and(|request| request.keys.is_empty()));
+    assert_eq!(requests.book().keys, 2);
+}
+
+#[test]
+fn there_is_a_limit_to_the_keys_of_all_requests() {
+    let dir = tempdir().expect("a folder");
+    let requests = open(dir.path(), &Clock::manual(FRIDAY_MS));
+    requests.submit(Kind::Erasure, Proof::Typed, vec![key(1); 10]).expect("taken");
+    requests.book().keys += KEYS_HELD_MAX - 15;
+    let ask = |count| requests.submit(Kind::Erasure, Proof::Typed, vec![key(1); count]);
+    assert!(matches!(ask(6), Err(RequestError::Full { .. })));
+    assert!(ask(5).is_ok());
+    assert!(matches!(ask(1), Err(RequestError::Full { .. })));
+    requests.refuse(1, "no").expect("refused");
+    assert!(ask(10).is_ok(), "a refusal makes room");
+}
+
+#[test]
+fn an_erasure_is_forgotten_once_nothing_can_bring_back_what_it_erased() {
+    let dir = tempdir().expect("a folder");
+    let requests = open(dir.path(), &Clock::manual(FRIDAY_MS));
+    for n in 1..=2 {
+        requests.submit(Kind::Erasure, Proof::Browser, vec![key(n)]).expect("taken");
+    }
+    requests.finish(1, Some(Counts::default())).expect("noted");
+    requests.forget_erased(FRIDAY_MS);
+    assert_eq!((requests.erased().len(), requests.list(false, 10).1), (1, 2));
+    requests.forget_erased(FRIDAY_MS + 1);
+    assert_eq!((requests.erased().len(), requests.list(false, 10).1), (0, 1), "one that runs stays");
+    assert_eq!(requests.newest(), 2);
+    assert_eq!(requests.book().keys, 1);
+}
+
+#[test]
+fn a_folder_that_was_lost_is_noticed_and_gives_no_number_twice() {
+    let dir = tempdir().expect("a folder");
+    let requests = open(dir.path(), &Clock::manual(FRIDAY_MS));
+    assert_eq!((requests.expect_newest(0, 0), requests.newest()), (0, 0), "a first start");
+    assert_eq!((requests.expect_newest(7, 0), requests.stats().lost), (7, 7));
+    let asked = requests.submit(Kind::Copy, Proof::Browser, vec![key(1)]).expect("taken").request;
+    assert_eq!(asked.number, 8);
+    assert_eq!(requests.expect_newest(7, 0), 0);
+    assert_eq!(requests.expect_newest(7, 7), 7, "told until it is mended");
 }
 
 #[test]
@@ -310,7 +416,7 @@ fn a_copy_is_kept_for_its_days_and_what_belongs_to_nobody_goes() {
     assert_eq!(requests.remove_old_copies().expect("looked"), 1);
     assert!(path.exists() && !stray.exists());
     let done = requests.finish(1, Some(Counts { rows: 1, ..Counts::default() })).expect("noted");
-    assert!(done.keys.is_empty(), "nothing is looked for any more");
+    assert_eq!(done.keys.len(), 1, "an erasure finds it by them");
     clock.advance_ms(7 * DAY_MS - 1);
     assert_eq!(requests.remove_old_copies().expect("looked"), 0);
     clock.advance_ms(1);

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `GET /v1/requests`, `…?all=1` | those that wait, or all |
+//! | `GET /v1/requests`, `…?all=1` | those that wait or are overdue, or all |
 //! | `GET /v1/requests/{number}` | one |
 //! | `POST /v1/requests/{number}/match` `{"kind":"imei","value":"…"}` | whether an identifier that the person shows is one of the request's |
 //! | `POST /v1/requests/{number}/accept` | yes, once all of its identifiers were shown |
@@ -197,7 +197,7 @@ fn told_match(desk: &Desk, matching: &Matching) -> Value {
 
 /// What the operator sees of a request.
 fn told(desk: &Desk, request: &PersonsRequest) -> Value {
-    let mut kinds: Vec<&str> = request.keys.iter().map(|key| key.kind.name()).collect();
+    let mut kinds: Vec<&str> = request.ids.iter().map(|id| id.kind.name()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     json!({

@@ -20,7 +20,7 @@ pub(crate) struct RequestsArgs {
 /// What to do with persons' requests.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RequestsCommand {
-    /// Show those that wait, oldest first; exit code 1 if one is overdue.
+    /// Show those that wait or are overdue, oldest first; exit code 1 if one is overdue.
     #[command(after_help = "Example:\n  sightline requests list\n  sightline requests list --all\n\n\
         A request waits where its identifier was typed: that does not show whose device\n\
         it is. Answer it until `due`, 15 working days by default; holidays are left out\n\
@@ -69,13 +69,18 @@ pub(crate) enum RequestsCommand {
         #[command(flatten)]
         instance: RequestsArgs,
     },
-    /// Refuse one, and say why.
+    /// Refuse some, and say why.
     #[command(
-        after_help = "Example:\n  sightline requests refuse 7 --why 'The invoice that you sent is for another device.'"
+        after_help = "Example:\n  sightline requests refuse 7 --why 'The invoice that you sent is for another device.'\n  \
+        sightline requests refuse --older-than 12 --why 'You did not show your device.'"
     )]
     Refuse {
-        /// Its number in the list.
-        number: u32,
+        /// Their numbers in the list.
+        #[arg(value_name = "NUMBER", required_unless_present = "older_than")]
+        numbers: Vec<u32>,
+        /// All that wait since more days than this, and of which no identifier was shown.
+        #[arg(long, value_name = "DAYS", conflicts_with = "numbers")]
+        older_than: Option<u32>,
         /// The reason, which the person reads; at most 1,000 bytes.
         #[arg(long, value_name = "TEXT")]
         why: String,

@@ -11,6 +11,7 @@ mod deletions;
 mod ground;
 mod listening;
 mod registry;
+mod requests;
 mod rights;
 mod running;
 mod upkeep;

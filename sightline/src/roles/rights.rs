@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use aggregator::{Copied, Erased, Erasure, Rights};
 use anyhow::{Context, bail};
+use event::clock::Clock;
 use event::key::DeviceKey;
 use opt_out::requests::{Counts, Kind, Request};
 use opt_out::{RequestSettings, Requests};
@@ -28,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Longest that a stop waits for an aggregator elsewhere.
 const ELSEWHERE_MAX: Duration = Duration::from_secs(5);
+/// Days after the last event that an erasure may have blanked has expired until it is forgotten: expiry is not punctual.
+const FORGET_MARGIN_DAYS: i64 = 30;
 /// How often copies that were kept long enough are removed.
 const REMOVE: Duration = Duration::from_mins(10);
 
@@ -40,13 +43,13 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Starts it.
-    pub(super) fn start(requests: Requests, doer: Doer) -> anyhow::Result<Self> {
+    /// Starts it. `retention_days` says how long events are kept.
+    pub(super) fn start(requests: Requests, doer: Doer, retention_days: u16) -> anyhow::Result<Self> {
         let (stop, stopped) = channel();
         let is_elsewhere = matches!(doer, Doer::There(_));
         let thread = std::thread::Builder::new()
             .name("requests".to_owned())
-            .spawn(move || run(&requests, &doer, &stopped))
+            .spawn(move || run(&requests, (&doer, retention_days), &stopped))
             .context("cannot start the thread of persons' requests")?;
         Ok(Self { stop, is_elsewhere, thread })
     }
@@ -72,7 +75,7 @@ impl Runner {
     }
 }
 
-fn run(requests: &Requests, doer: &Doer, stopped: &Receiver<()>) {
+fn run(requests: &Requests, (doer, retention_days): (&Doer, u16), stopped: &Receiver<()>) {
     let mut pause = LOOK;
     let mut remove_at = Instant::now();
     while matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
@@ -95,6 +98,8 @@ fn run(requests: &Requests, doer: &Doer, stopped: &Receiver<()>) {
         pause = if is_failing { (pause * 2).min(PAUSE_MAX) } else { LOOK };
         if remove_at <= Instant::now() {
             remove_at = Instant::now() + REMOVE;
+            let kept_days = i64::from(retention_days) + FORGET_MARGIN_DAYS;
+            requests.forget_erased(Clock::System.now_ms() - kept_days * 86_400_000);
             match requests.remove_old_copies() {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "copies of data removed"),

@@ -19,7 +19,7 @@ use super::deletions;
 use super::listening::{address_of, bind, listeners};
 use super::registry::{self, OptOuts};
 use super::rights::{Doer, Runner};
-use super::{Ground, Roles, Signals, Want, upkeep};
+use super::{Ground, Roles, Signals, Want, requests, upkeep};
 use crate::admin::{self, Desks, Part, Readiness};
 use crate::catalog_file::{Taken, Watch};
 use crate::catalog_topic::Following;
@@ -114,7 +114,7 @@ impl Running {
     fn start_roles(&mut self, ground: &Ground, want: Want) -> anyhow::Result<()> {
         let admin_listener = bind("admin", "listen", ground.config.admin.listen)?;
         self.instance.admin = Some(address_of(&admin_listener)?);
-        let requests = open_requests(ground, want)?;
+        let requests = requests::open(ground, want)?;
         // Handed over one by one, so that a start that fails knows what to stop.
         self.handles().requests.clone_from(&requests);
         if want.opt_out {
@@ -161,7 +161,8 @@ impl Running {
         }
         if let Some(requests) = &requests {
             let here = self.handles().aggregator.as_ref().map(aggregator::Handle::rights);
-            let runner = Runner::start(requests.clone(), Doer::of(here, &ground.config.opt_out.requests)?)?;
+            let doer = Doer::of(here, &ground.config.opt_out.requests)?;
+            let runner = Runner::start(requests.clone(), doer, ground.config.reports.retention_days)?;
             self.handles().rights = Some(runner);
         }
         let desks = desks(ground, requests, &self.handles());
@@ -267,6 +268,7 @@ impl Running {
                     if Instant::now() >= keep_at {
                         keep_at = Instant::now() + KEEP_INTERVAL;
                         keep_receipts(self.handles().opt_outs.as_ref(), &self.data);
+                        requests::keep(self.handles().requests.as_ref(), &self.data);
                     }
                 }
             }
@@ -313,6 +315,7 @@ impl Running {
                 rights.stop();
             }
             if let Some(requests) = handles.requests {
+                requests::keep(Some(&requests), &data);
                 requests.close();
             }
             if let Some(opt_outs) = handles.opt_outs {
@@ -356,25 +359,6 @@ fn keep_receipts(opt_outs: Option<&OptOuts>, data: &DataDir) {
     if let Some(Err(error)) = opt_outs.map(|opt_outs| opt_outs.keep(data)) {
         tracing::error!(error = format_args!("{error:#}"), "the number of receipts was not kept");
     }
-}
-
-/// Persons' requests, where there is a page to make them on and an aggregator to carry them out, here or elsewhere.
-fn open_requests(ground: &Ground, want: Want) -> anyhow::Result<Option<Requests>> {
-    let is_elsewhere = !ground.config.opt_out.requests.aggregator_url.is_empty();
-    let dir = ground.data.requests();
-    if !(want.page && (want.aggregator || is_elsewhere)) {
-        if dir.join("journal").exists() {
-            tracing::error!(
-                folder = %dir.display(),
-                "this process does not open the persons' requests that are kept here: those that wait or run are NOT answered, and their receipts not \
-                 known. Run the opt-out role with an aggregator here again, or give [opt_out.requests] aggregator_url"
-            );
-        }
-        return Ok(None);
-    }
-    let requests = Requests::open(&dir, &ground.config.opt_out, ground.clock.clone(), ground.audit.clone())
-        .with_context(|| format!("persons' requests in {} cannot be opened", dir.display()))?;
-    Ok(Some(requests))
 }
 
 fn start_page(
