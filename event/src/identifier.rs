@@ -7,6 +7,7 @@ mod bad;
 mod caid;
 mod canonical;
 mod field;
+mod imei;
 mod line;
 mod lodge;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 
 pub use canonical::{Canonical, RawId, Unusable};
 pub use field::{Form, IdField, IdKind};
+pub use imei::has_wrong_check_digit;
 pub use line::line_hash;
 pub use lodge::{
     ArrivingForm, LodgeError, Lodged, TEXTS_MAX, TextDigests, devices, devices_of_digests, lacks_version,

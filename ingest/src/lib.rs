@@ -101,6 +101,8 @@ pub enum Error {
     /// The address cannot be listened on. The operator's to solve: another address, or stop who listens there.
     #[error("cannot listen on {address}: {source}")]
     Bind {
+        /// The key of the configuration that asks for it.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// The system's answer.
@@ -165,8 +167,7 @@ impl Error {
     /// The key of the configuration that is at fault, with the names of its tables; in a list of tables their places count from 0.
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Setting { key, .. } => Some(key),
-            Self::Bind { .. } => Some("tracker.listen"),
+            Self::Setting { key, .. } | Self::Bind { key, .. } => Some(key),
             Self::Server { key, .. } => Some(key),
             Self::KeyFile { .. } | Self::KeyLength { .. } => Some("tracker.server"),
             Self::Thread(_) | Self::NoLanes | Self::Lane(_) | Self::Journal(_) | Self::Kafka(_) => None,

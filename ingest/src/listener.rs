@@ -52,18 +52,22 @@ pub(crate) fn bind(
     settings: &Settings,
     lanes: usize,
 ) -> Result<(Vec<Sockets>, SocketAddr, Option<SocketAddr>), Error> {
-    let (plain, address) = bind_all(settings.listen, lanes)?;
+    let (plain, address) = bind_all("tracker.listen", settings.listen, lanes)?;
     let Some(listen_tls) = settings.listen_tls else {
         return Ok((plain.into_iter().map(|plain| Sockets { plain, tls: None }).collect(), address, None));
     };
-    let (tls, tls_address) = bind_all(listen_tls, lanes)?;
+    let (tls, tls_address) = bind_all("tracker.listen_tls", listen_tls, lanes)?;
     let both = plain.into_iter().zip(tls).map(|(plain, tls)| Sockets { plain, tls: Some(tls) });
     Ok((both.collect(), address, Some(tls_address)))
 }
 
 /// Binds one listening socket for each lane; the first takes a free port if none is given.
-fn bind_all(address: SocketAddr, count: usize) -> Result<(Vec<StdListener>, SocketAddr), Error> {
-    let error = |source| Error::Bind { address, source };
+fn bind_all(
+    key: &'static str,
+    address: SocketAddr,
+    count: usize,
+) -> Result<(Vec<StdListener>, SocketAddr), Error> {
+    let error = |source| Error::Bind { key, address, source };
     // Not held: only to learn whether somebody else listens there.
     drop(socket(address, false).map_err(error)?);
     let mut address = address;

@@ -6,7 +6,9 @@
 //!   200 {"receipt":"7K3D-…","secret":"…","opted_out_at":"2026-11-21T10:00:00.000Z","policy_version":1,
 //!        "ids":[{"kind":"oaid","covered":["raw","md5",…],"not_covered":[],"ambiguous":false},…]}
 //!       "ambiguous": the value can be the id itself or a digest of one; what is not covered holds for a digest, of an id all is
-//!   422 {"error":"bad_id","detail":"…","ids":[{"index":0,"kind":"imei","reason":"known_bad","detail":"…"}]}
+//!       "note": of an IMEI whose check digit does not fit
+//!   400 {"error":"invalid_json","detail":"ids[1].value has to be a text","field":"ids[1].value"}
+//!   422 {"error":"bad_id","detail":"…","field":"ids[0].value","ids":[{"index":0,"kind":"imei","reason":"known_bad","detail":"…"}]}
 //!
 //! POST /v1/opt-ins   {"receipt":"7K3D-…","secret":"…"}                 without "secret": the receipt is one of the browser's cookie
 //! POST /v1/status    {"receipt":"7K3D-…","secret":"…"}                 likewise
@@ -38,6 +40,11 @@ use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::registry::Status;
 use crate::rights::OptedOut;
+use crate::shape::{self, Field, Shape, Shaped};
+
+/// Said of an IMEI that was taken as it is.
+const CHECK_DIGIT: &str =
+    "taken, but its last digit, the check digit, does not fit the others: compare it with the device's";
 
 /// What is answered when all went well: the body, and cookies to set.
 pub(crate) struct Answer {
@@ -75,6 +82,22 @@ struct ReceiptRequest<'a> {
     secret: Option<Cow<'a, str>>,
 }
 
+/// An identifier.
+pub(crate) const ID: Shape = Shape::Object(&[
+    Field::needed("kind", Shape::Text),
+    Field::needed("value", Shape::Text),
+    Field::may_be("version", Shape::Text),
+]);
+
+impl Shaped for OptOutRequest<'_> {
+    const SHAPE: Shape = Shape::Object(&[Field::needed("ids", Shape::List(&ID))]);
+}
+
+impl Shaped for ReceiptRequest<'_> {
+    const SHAPE: Shape =
+        Shape::Object(&[Field::may_be("receipt", Shape::Text), Field::may_be("secret", Shape::Text)]);
+}
+
 #[derive(Serialize)]
 struct OptOutAnswer<'a> {
     receipt: String,
@@ -90,6 +113,9 @@ struct IdAnswer {
     covered: Vec<&'static str>,
     not_covered: Vec<&'static str>,
     ambiguous: bool,
+    /// What may be wrong with it although it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -115,6 +141,8 @@ struct ProblemAnswer<'a> {
     error: &'static str,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ids: Option<&'a [BadIdAnswer]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     opt_out: Option<&'a OptedOut>,
@@ -131,8 +159,8 @@ struct BadIdAnswer {
 /// `POST /v1/opt-outs`. `source` says who asks.
 pub(crate) async fn opt_outs(desk: &Desk, body: &[u8], source: Source) -> Result<Answer, Problem> {
     let request: OptOutRequest<'_> = parse(body)?;
-    if request.ids.iter().any(|id| id.version.is_some() && id.kind != IdKind::Caid.name()) {
-        return Err(Problem::Version);
+    if let Some(index) = misplaced_version(&request.ids) {
+        return Err(Problem::Version(index));
     }
     let ids: Vec<_> =
         request.ids.iter().map(|id| (IdKind::from_name(&id.kind), id.value.as_bytes())).collect();
@@ -159,11 +187,11 @@ pub(crate) async fn opt_ins(
             Ok(answer(&ReceiptAnswer::from(desk.opt_in(receipt, secret).await?)))
         }
         (Some(receipt), None) => {
-            let secret = by_cookie(from, || cookies.secret(receipt))?;
+            let secret = by_cookie(from, Problem::NoSecret, || cookies.secret(receipt))?;
             Ok(answer(&ReceiptAnswer::from(desk.opt_in(receipt, secret).await?)))
         }
         (None, _) => {
-            let receipts = by_cookie(from, || Some(cookies.receipts))?;
+            let receipts = by_cookie(from, Problem::NoReceipt, || Some(cookies.receipts))?;
             let mut taken_back = Vec::new();
             for (receipt, secret) in receipts {
                 match desk.opt_in(receipt, secret).await {
@@ -195,12 +223,12 @@ pub(crate) fn status(
             Ok(answer(&ReceiptAnswer::from(desk.registry.status(receipt, &secret)?)))
         }
         (Some(receipt), None) => {
-            let secret = by_cookie(from, || cookies.secret(receipt))?;
+            let secret = by_cookie(from, Problem::NoSecret, || cookies.secret(receipt))?;
             Ok(answer(&ReceiptAnswer::from(desk.registry.status(receipt, &secret)?)))
         }
         (None, _) => {
             let opted_out = cookies.opted_out;
-            let receipts = by_cookie(from, || Some(cookies.receipts))?;
+            let receipts = by_cookie(from, Problem::NoReceipt, || Some(cookies.receipts))?;
             let known =
                 receipts.iter().filter_map(|(receipt, secret)| desk.registry.status(*receipt, secret).ok());
             Ok(answer(&BrowserAnswer {
@@ -221,20 +249,34 @@ pub(crate) fn problem(problem: &Problem) -> Vec<u8> {
         Problem::OptedOut(both) => Some(&both.1),
         _ => None,
     };
-    to_json(&ProblemAnswer { error: problem.code(), detail: problem.detail(), ids: ids.as_deref(), opt_out })
+    let (error, detail, field) = (problem.code(), problem.detail(), problem.field());
+    to_json(&ProblemAnswer { error, detail, field, ids: ids.as_deref(), opt_out })
 }
 
-/// What a cookie entitles to, if the request comes from our own page.
-fn by_cookie<T>(from: origin::From, entitled: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+/// What a cookie entitles to, if the request comes from our own page. `missing`: what a program has to be told, which has no cookies of ours.
+fn by_cookie<T>(
+    from: origin::From,
+    missing: Problem,
+    entitled: impl FnOnce() -> Option<T>,
+) -> Result<T, Problem> {
     match from {
         origin::From::Ours => entitled().ok_or(Problem::UnknownReceipt),
-        origin::From::Unsaid | origin::From::Others => Err(Problem::CrossSite),
+        origin::From::Unsaid => Err(missing),
+        origin::From::Others => Err(Problem::CrossSite),
     }
 }
 
-pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+pub(crate) fn parse<'a, T: Deserialize<'a> + Shaped>(body: &'a [u8]) -> Result<T, Problem> {
     // The library's own message may quote the body: only the place is passed on.
-    serde_json::from_slice(body).map_err(|error| Problem::Json { line: error.line(), column: error.column() })
+    serde_json::from_slice(body).map_err(|error| {
+        let fault = shape::fault(body, T::SHAPE);
+        Problem::Json { line: error.line(), column: error.column(), fault }
+    })
+}
+
+/// The place of an identifier that has a version although its kind has none.
+pub(crate) fn misplaced_version(ids: &[IdRequest<'_>]) -> Option<usize> {
+    ids.iter().position(|id| id.version.is_some() && id.kind != IdKind::Caid.name())
 }
 
 fn parse_receipt(body: &[u8]) -> Result<(Option<ReceiptId>, Option<Secret>), Problem> {
@@ -244,7 +286,7 @@ fn parse_receipt(body: &[u8]) -> Result<(Option<ReceiptId>, Option<Secret>), Pro
     let secret =
         request.secret.map(|text| Secret::parse(&text).ok_or(Problem::UnknownReceipt)).transpose()?;
     match (receipt, secret) {
-        (None, Some(_)) => Err(Problem::UnknownReceipt),
+        (None, Some(_)) => Err(Problem::NoReceipt),
         both => Ok(both),
     }
 }
@@ -283,6 +325,7 @@ impl From<DoneId> for IdAnswer {
             covered: names(done.covered),
             not_covered: names(done.uncovered),
             ambiguous: done.ambiguous,
+            note: done.has_wrong_check_digit.then_some(CHECK_DIGIT),
         }
     }
 }

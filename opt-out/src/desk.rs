@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event::clock::{Clock, UnixMs};
-use event::identifier::{ArrivingForm, IdKind, Lodged, TextDigests, lodge, lodge_hashed};
+use event::identifier::{
+    ArrivingForm, IdKind, Lodged, TextDigests, has_wrong_check_digit, lodge, lodge_hashed,
+};
 use event::key::signature::Refused;
 use event::key::{KeyRing, OptOutHash};
 
@@ -66,12 +68,15 @@ pub(crate) struct DoneId {
     pub(crate) uncovered: Vec<ArrivingForm>,
     /// The value can be the identifier itself or a digest of one. If it is the identifier, every form is covered.
     pub(crate) ambiguous: bool,
+    /// An IMEI whose last digit does not fit the others.
+    pub(crate) has_wrong_check_digit: bool,
 }
 
 impl DoneId {
     fn new(kind: IdKind, lodged: &Lodged) -> Self {
         Self {
             kind,
+            has_wrong_check_digit: false,
             covered: lodged.covered.to_vec(),
             uncovered: lodged.uncovered.to_vec(),
             ambiguous: lodged.ambiguous,
@@ -96,7 +101,8 @@ impl DoneId {
             names.map(ArrivingForm::from_name).collect::<Option<Vec<_>>>()
         };
         let (covered, uncovered) = (forms()?, forms()?);
-        Some(Self { kind, covered, uncovered, ambiguous: parts.next() == Some("ambiguous") })
+        let ambiguous = parts.next() == Some("ambiguous");
+        Some(Self { kind, covered, uncovered, ambiguous, has_wrong_check_digit: false })
     }
 }
 
@@ -227,7 +233,8 @@ impl Desk {
             match kind.map(|kind| (kind, lodge(kind, value, &self.keys))) {
                 Some((kind, Ok(lodged))) => {
                     hashes.extend_from_slice(&lodged.hashes);
-                    done.push(DoneId::new(kind, &lodged));
+                    let has_wrong_check_digit = kind == IdKind::Imei && has_wrong_check_digit(value);
+                    done.push(DoneId { has_wrong_check_digit, ..DoneId::new(kind, &lodged) });
                 }
                 Some((kind, Err(why))) => {
                     self.metrics.id(kind, api::id_result(why));

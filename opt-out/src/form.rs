@@ -143,13 +143,13 @@ pub(crate) async fn post(
         (Some("receipt"), from) => {
             let (receipt, secret) = receipt(fields, &cookies, from)?;
             desk.opt_in(receipt, secret).await?;
-            let view = View { notice: Some(Notice::Done("back.done")), kind: None };
+            let view = View { notice: Some(Notice::Done("back.done")), ..View::default() };
             Ok(Answer::page(page::home(desk, language, &cookies, &view)))
         }
         (Some("status"), from) => {
             let (receipt, secret) = receipt(fields, &cookies, from)?;
             let status = desk.registry.status(receipt, &secret)?;
-            let view = View { notice: Some(Notice::State(&status)), kind: None };
+            let view = View { notice: Some(Notice::State(&status)), ..View::default() };
             Ok(Answer::page(page::home(desk, language, &cookies, &view)))
         }
         (Some("show"), from) => {

@@ -89,7 +89,9 @@ pub(crate) async fn answer(desk: &Desk, peer: IpAddr, request: Request<Incoming>
         Route::DeletionFile => exchange::file(desk, request.uri().path()),
         Route::Deletion => exchange::post(desk, peer, request).await,
         Route::Heartbeat => beat(desk),
-        Route::Description => (Answer::Done, description()),
+        Route::Description => {
+            (Answer::Done, respond(StatusCode::OK, "application/yaml", DATA_POLICY, DESCRIPTION.into()))
+        }
         Route::Other => refused(&Problem::NotFound),
     };
     desk.metrics.request(route, ended);
@@ -150,7 +152,8 @@ fn home(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let language = language(request.headers(), &query);
     let cookies = Cookies::read(request.headers());
     let notice = form::Changed::said(&query, cookies.opted_out);
-    let html = page::home(desk, language, &cookies, &View { notice, kind: None });
+    let view = View::of(request.headers(), notice, None);
+    let html = page::home(desk, language, &cookies, &view);
     // Each visit renews the cookies: browsers forget them after 400 days.
     let domain = desk.settings.cookie_domain.as_deref();
     let renewed = cookies.opted_out.then(|| cookies::set_opt_out(domain)).flatten();
@@ -183,7 +186,7 @@ async fn submit(desk: &Desk, peer: IpAddr, request: Request<Incoming>) -> (Answe
             (Answer::Done, response)
         }
         Err(problem) => {
-            let view = View { notice: Some(Notice::Problem(&problem)), kind };
+            let view = View::of(&head.headers, Some(Notice::Problem(&problem)), kind);
             let html = page::home(desk, language, &cookies(), &view);
             let response = page(problem.status(), language, html, None);
             (problem.answer(), with_retry(response, &problem))
@@ -357,7 +360,7 @@ fn page(
     let mut response = respond(status, "text/html; charset=utf-8", PAGE_POLICY, html.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
-    headers.insert(VARY, HeaderValue::from_static("Accept-Language, Cookie"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Language, Cookie, Sec-GPC"));
     // Not `no-referrer`: with it browsers send `Origin: null` with the page's own form, and the older ones could not prove that it is ours.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     cookies.into_iter().for_each(|cookie| {
@@ -385,10 +388,6 @@ fn asset(request: &Request<Incoming>) -> Response<Full<Bytes>> {
         response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     }
     response
-}
-
-fn description() -> Response<Full<Bytes>> {
-    respond(StatusCode::OK, "application/yaml", DATA_POLICY, DESCRIPTION.into())
 }
 
 pub(crate) fn data(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {

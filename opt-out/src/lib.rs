@@ -62,6 +62,7 @@ pub mod requests;
 mod rights;
 pub mod service;
 pub mod settings;
+mod shape;
 pub mod standing;
 #[cfg(test)]
 mod tests;

@@ -158,6 +158,19 @@ pub(crate) struct View<'a> {
     pub(crate) notice: Option<Notice<'a>>,
     /// The kind that was chosen before.
     pub(crate) kind: Option<IdKind>,
+    /// Whether the browser sends Global Privacy Control, where that was looked at.
+    pub(crate) gpc: Option<bool>,
+}
+
+impl<'a> View<'a> {
+    /// For the browser that sent these headers. Of Global Privacy Control only the value 1 means anything.
+    pub(crate) fn of(
+        headers: &hyper::header::HeaderMap,
+        notice: Option<Notice<'a>>,
+        kind: Option<IdKind>,
+    ) -> Self {
+        Self { notice, kind, gpc: Some(headers.get("sec-gpc").is_some_and(|value| value == "1")) }
+    }
 }
 
 /// A receipt as it is handed out, or shown once more.
@@ -182,6 +195,14 @@ pub(crate) fn home(desk: &Desk, language: Language, cookies: &Cookies, view: &Vi
         Some(match key {
             "notice" => {
                 view.notice.as_ref().map_or_else(String::new, |notice| fragments::notice(language, notice))
+            }
+            "gpc" => {
+                let key = match view.gpc {
+                    Some(true) => "gpc.on",
+                    Some(false) => "gpc.off",
+                    None => "gpc.unsaid",
+                };
+                language.text(key).to_owned()
             }
             "browser" => fragments::browser(language, cookies.opted_out),
             "kinds" => fragments::kinds(language, view.kind),

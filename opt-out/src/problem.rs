@@ -10,6 +10,7 @@ use crate::metrics::Answer;
 use crate::registry::RegistryError;
 use crate::requests::{KEYS_MAX, RequestError};
 use crate::rights::OptedOut;
+use crate::shape::Fault;
 
 /// Seconds after which a request that the registry could not take may come again.
 const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
@@ -33,14 +34,19 @@ pub(crate) enum Problem {
     Json {
         line: usize,
         column: usize,
+        fault: Option<Fault>,
     },
     Form,
     NoIds,
     /// The limit.
     TooManyIds(usize),
     BadIds(Vec<BadId>),
-    /// A version beside what is no CAID.
-    Version,
+    /// A version beside what is no CAID: its place.
+    Version(usize),
+    /// A receipt without its secret, and not from our own page, which may leave it to a cookie.
+    NoSecret,
+    /// Neither a receipt nor a cookie of our own page's.
+    NoReceipt,
     CrossSite,
     UnknownReceipt,
     /// Seconds.
@@ -82,6 +88,11 @@ pub(crate) struct BadId {
 }
 
 impl BadId {
+    /// The field that is wrong, as `ids[2].value`.
+    pub(crate) fn field(&self) -> String {
+        format!("ids[{}].{}", self.index, if self.why.is_some() { "value" } else { "kind" })
+    }
+
     /// Code for programs.
     pub(crate) fn reason(&self) -> &'static str {
         match self.why {
@@ -116,11 +127,13 @@ impl Problem {
             Self::NoIds
             | Self::TooManyIds(_)
             | Self::BadIds(_)
-            | Self::Version
+            | Self::Version(_)
             | Self::NoProof
             | Self::NoVersion
             | Self::TooManyKeys(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::CrossSite | Self::UnknownReceipt => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::UnknownReceipt | Self::NoSecret | Self::NoReceipt => {
+                StatusCode::FORBIDDEN
+            }
             Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -144,7 +157,9 @@ impl Problem {
             Self::NoIds => "no_ids",
             Self::TooManyIds(_) => "too_many_ids",
             Self::BadIds(_) => "bad_id",
-            Self::Version => "unexpected_version",
+            Self::Version(_) => "unexpected_version",
+            Self::NoSecret => "no_secret",
+            Self::NoReceipt => "no_receipt",
             Self::CrossSite => "cross_site",
             Self::UnknownReceipt => "unknown_receipt",
             Self::RateLimited(_) | Self::AppRateLimited(_) | Self::PartyRateLimited(_) => "rate_limited",
@@ -169,7 +184,11 @@ impl Problem {
             Self::BodyTimeout => "the body did not arrive in time: send it again".into(),
             Self::BodyBroken => "the body ended early: send it again".into(),
             Self::MediaType(wanted) => format!("the body must be {wanted}, without a content encoding"),
-            Self::Json { line, column } => {
+            Self::Json { fault: Some(Fault { field, what }), .. } => {
+                let subject = if field.is_empty() { "the body" } else { field };
+                format!("{subject} {what}")
+            }
+            Self::Json { line, column, fault: None } => {
                 format!("the body is not the JSON that this path takes, at line {line}, column {column}")
             }
             Self::Form => "the form's fields are not those of the page: load the page again".into(),
@@ -180,7 +199,9 @@ impl Problem {
             Self::NoIds => "the request holds no identifier".into(),
             Self::TooManyIds(limit) => format!("a request takes {limit} identifiers (opt_out.limits.ids_per_request_max): send several"),
             Self::BadIds(_) => "nothing was done: mend the identifiers listed and send all of them again".into(),
-            Self::Version => "only a caid has a version: leave it out of the others".into(),
+            Self::Version(_) => "only a caid has a version: leave it out of the others".into(),
+            Self::NoSecret => "the receipt's secret is missing: it was handed out with the receipt, and belongs beside it".into(),
+            Self::NoReceipt => "name a receipt and its secret: only the page itself may leave them to the browser's cookies".into(),
             Self::CrossSite => "the request does not come from our own page".into(),
             Self::UnknownReceipt => "no receipt has this number and this secret".into(),
             Self::RateLimited(seconds) => format!("too many requests from this address: try again in {seconds} seconds"),
@@ -209,6 +230,23 @@ impl Problem {
             Self::Unavailable => "the registry cannot take it now: nothing is promised, try again later; it may yet be in force by itself. \
                                   The browser's opt-out cookie works all the same: the page /opt-out sets it"
                 .into(),
+        }
+    }
+
+    /// The field of the body that is wrong, as `ids[2].value`.
+    pub(crate) fn field(&self) -> Option<String> {
+        match self {
+            Self::Json { fault, .. } => {
+                fault.as_ref().map(|fault| fault.field.clone()).filter(|field| !field.is_empty())
+            }
+            Self::NoIds | Self::TooManyIds(_) => Some("ids".to_owned()),
+            Self::BadIds(ids) => ids.first().map(BadId::field),
+            Self::Version(index) => Some(format!("ids[{index}].version")),
+            Self::NoSecret => Some("secret".to_owned()),
+            Self::NoReceipt => Some("receipt".to_owned()),
+            Self::CopyOptsOut => Some("opt_out".to_owned()),
+            Self::OptedOut(both) => both.0.field(),
+            _ => None,
         }
     }
 

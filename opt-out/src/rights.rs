@@ -35,6 +35,7 @@ use crate::receipt::{ReceiptId, Secret};
 use crate::record::Source;
 use crate::requests::{Key, Kind, NamedId, Proof, Request, RequestError, Requests, Sought, State, Submitted};
 use crate::settings::AppRight;
+use crate::shape::{Field, Shape, Shaped};
 
 /// Copies that are read and sent at the same time; each may be held in memory whole. Others wait, as long as a request may wait for the disk.
 const COPIES_SENT_MAX: usize = 2;
@@ -51,6 +52,11 @@ struct Asking<'a> {
     ids: Option<Vec<IdRequest<'a>>>,
     #[serde(default)]
     opt_out: bool,
+}
+
+impl Shaped for Asking<'_> {
+    const SHAPE: Shape =
+        Shape::Object(&[Field::may_be("ids", Shape::List(&api::ID)), Field::may_be("opt_out", Shape::Flag)]);
 }
 
 #[derive(Serialize)]
@@ -293,8 +299,8 @@ pub(crate) fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem
     if ids.len() > limit {
         return Err(Problem::TooManyIds(limit));
     }
-    if ids.iter().any(|id| id.version.is_some() && id.kind != IdKind::Caid.name()) {
-        return Err(Problem::Version);
+    if let Some(index) = api::misplaced_version(ids) {
+        return Err(Problem::Version(index));
     }
     let (mut keys, mut bad) = (Vec::new(), Vec::new());
     for (index, id) in ids.iter().enumerate() {

@@ -263,9 +263,9 @@ fn opt_out_by_id(stage: &Stage, visitor: Visitor, browser: &mut Browser) {
     let holds = |value: &Value| holds_id(&value.to_string());
     assert!(asked.iter().any(|request| request["request"]["method"] == "POST"), "{asked:?}");
     assert!(asked.iter().all(|request| !holds_id(request["request"]["url"].as_str().unwrap_or_default())));
-    if visitor.has_scripts {
-        assert!(!asked.iter().any(holds), "the identifier leaves the page: {asked:?}");
-    }
+    // Without scripts it is sent, in a body: so what is looked at with them does show it.
+    let is_sent = asked.iter().any(holds);
+    assert_eq!(is_sent, !visitor.has_scripts, "whether the identifier leaves the page: {asked:?}");
     assert!(!holds_id(&browser.url()) && !holds_id(&browser.source()), "the page repeats what was typed");
     for beacon in &beacons {
         assert_eq!(stage.visit(browser, beacon), [0, 2], "left out: {beacon}");
@@ -381,6 +381,68 @@ fn what_is_typed_is_in_no_request_log_or_file() {
             .map(|at| u8::from_str_radix(&OAID.replace('-', "")[2 * at..2 * at + 2], 16).expect("hex"))
             .collect();
         assert!(!bytes.windows(16).any(|window| window == raw), "{} holds its bytes", file.display());
+    }
+}
+
+/// While the page's script is not there, and where scripts may run, nothing is sent; after a while the page says why.
+#[test]
+fn a_page_whose_script_has_not_loaded_sends_no_identifier() {
+    let stage = Stage::set();
+    let mut browser = Visitor { language: "en-US", blocks_cookies: false, has_scripts: true }.come();
+    browser.devtools("Network.enable", &json!({}));
+    browser.devtools("Network.setBlockedURLs", &json!({"urls": ["*opt-out-hash.js*"]}));
+    browser.open(&stage.page());
+    wait_to_read(&mut browser, "It is sent to us once");
+    browser.requests();
+    fill(&mut browser, "#value", OAID);
+    let enter = json!({"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"});
+    browser.devtools("Input.dispatchKeyEvent", &enter);
+    let button = browser.find("button[value=device]");
+    browser.click(&button);
+    assert_eq!(browser.run("return document.querySelector('button[value=device]').disabled"), json!(true));
+    wait_to_read(&mut browser, "The script that hashes what you enter has not loaded");
+    assert_eq!(browser.url(), stage.page());
+    let asked = browser.requests();
+    assert!(!asked.iter().any(|request| request["request"]["method"] == "POST"), "{asked:?}");
+    assert!(!asked.iter().any(|request| holds_id(&request.to_string())), "{asked:?}");
+    // With it, the same form is taken.
+    browser.devtools("Network.setBlockedURLs", &json!({"urls": []}));
+    open_page(&mut browser, &stage, Visitor { language: "en-US", blocks_cookies: false, has_scripts: true });
+    let text = browser.text();
+    assert!(!text.contains("has not loaded") && !text.contains("It is sent to us once"), "{text}");
+    fill(&mut browser, "#value", OAID);
+    browser.devtools("Input.dispatchKeyEvent", &enter);
+    wait_to_read(&mut browser, ENGLISH.receipt);
+}
+
+/// What the page says of the browser's own settings, in either language, and of a probe that is not answered.
+#[test]
+fn the_page_tells_of_global_privacy_control_and_of_a_probe_without_an_answer() {
+    let stage = Stage::set();
+    for (language, on, off) in [
+        (
+            "en-US",
+            "Your browser sends Global Privacy Control",
+            "Your browser does not send Global Privacy Control",
+        ),
+        ("zh-CN", "您的浏览器发送了全球隐私控制", "您的浏览器没有发送全球隐私控制"),
+    ] {
+        let visitor = Visitor { language, blocks_cookies: false, has_scripts: true };
+        let mut browser = visitor.come();
+        browser.devtools("Network.enable", &json!({}));
+        open_page(&mut browser, &stage, visitor);
+        let text = browser.text();
+        assert!(text.contains(off) && !text.contains(on), "{text}");
+        browser.devtools("Network.setExtraHTTPHeaders", &json!({"headers": {"Sec-GPC": "1"}}));
+        // What the frame says is heard by nobody.
+        let deaf = "addEventListener('message', (event) => event.stopImmediatePropagation(), true)";
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": deaf }));
+        open_page(&mut browser, &stage, visitor);
+        let text = browser.text();
+        assert!(text.contains(on) && !text.contains(off), "{text}");
+        assert!(text.contains(visitor.said().unknown), "{text}");
+        let result = browser.run("return document.querySelector('#reach').dataset.result");
+        assert_eq!(result, json!("unknown"));
     }
 }
 

@@ -320,6 +320,26 @@ fn what_cannot_be_used_is_said_at_the_start_and_by_check_config() {
 }
 
 #[test]
+fn a_port_for_tls_that_is_taken_is_named_by_its_own_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    put_pair(folder.path(), &issue("t.example", 2090));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = format!("listen_tls = \"{}\"", taken.local_addr().expect("bound"));
+    for section in ["tracker", "opt_out", "reports"] {
+        let mut options = options(folder.path());
+        match section {
+            "tracker" => options.tracker.clone_from(&listen),
+            "opt_out" => options.opt_out.clone_from(&listen),
+            _ => options.reports.clone_from(&listen),
+        }
+        let mut instance = Instance::prepare(options);
+        assert!(instance.try_restart().is_err(), "{section}: it started");
+        let log = instance.logs();
+        assert!(log.contains(&format!("set another address in [{section}] listen_tls")), "{section}: {log}");
+    }
+}
+
+#[test]
 fn tls_without_a_certificate_and_half_a_pair_are_wrong_configurations() {
     let instance = Instance::prepare(Options { tracker: LISTEN_TLS.to_owned(), ..Options::default() });
     let said = instance.command(&["check-config", "config.toml"]);

@@ -30,6 +30,7 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use super::canonical::{self, Canonical};
+use super::imei::with_check_digit;
 use super::{Form, IdField, IdKind, bad, caid};
 use crate::dialect::limit::{CAID_BYTES_MAX, ID_BYTES_MAX};
 use crate::key::{DeviceKey, KeyRing, OptOutHash};
@@ -437,20 +438,4 @@ fn finish(kind: IdKind, readings: &Readings, hashes: SmallVec<[OptOutHash; 8]>) 
     let forms = RAW.iter().copied().filter(applies);
     let (covered, uncovered) = forms.partition(|form| readings.iter().all(|reading| reading.contains(form)));
     Lodged { hashes, covered, uncovered, ambiguous: readings.len() > 1 }
-}
-
-/// The 15 digits of an IMEI: the device's 14 and the check digit that Luhn's formula makes of them (3GPP TS 23.003, annex B).
-fn with_check_digit(device: &[u8; 14]) -> [u8; 15] {
-    let sum: u8 = device
-        .iter()
-        .enumerate()
-        .map(|(index, digit)| {
-            let digit = digit.wrapping_sub(b'0');
-            // Every second digit is doubled, and the digits of the product are added.
-            if index % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
-        })
-        .sum();
-    let mut digits = [b'0' + (10 - sum % 10) % 10; 15];
-    digits.iter_mut().zip(device).for_each(|(to, from)| *to = *from);
-    digits
 }

@@ -23,6 +23,7 @@ use crate::http::{self, JSON, data, refused};
 use crate::metrics::{Answer, Deletion, Route};
 use crate::problem::Problem;
 use crate::rights::{self, OptedOut, Told};
+use crate::shape::{Field, Shape, Shaped};
 use crate::{address, api};
 
 /// A bare token (RFC 7519).
@@ -37,6 +38,10 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 struct Asked<'a> {
     #[serde(borrow, rename = "rqJWT")]
     request: Cow<'a, str>,
+}
+
+impl Shaped for Asked<'_> {
+    const SHAPE: Shape = Shape::Object(&[Field::needed("rqJWT", Shape::Text)]);
 }
 
 #[derive(Serialize)]
@@ -129,7 +134,8 @@ fn is_bare(headers: &HeaderMap) -> bool {
 /// The token's text in a body.
 fn text_of<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<Cow<'b, str>, Problem> {
     if is_bare(headers) {
-        let text = std::str::from_utf8(body).map_err(|_| Problem::Json { line: 1, column: 0 })?;
+        let text =
+            std::str::from_utf8(body).map_err(|_| Problem::Json { line: 1, column: 0, fault: None })?;
         return Ok(Cow::Borrowed(text.trim_ascii()));
     }
     Ok(api::parse::<Asked<'_>>(body)?.request)

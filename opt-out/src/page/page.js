@@ -1,7 +1,8 @@
 // The page with JavaScript: hashes a typed identifier before it is sent, finds out what the browser does with cookies of other sites, copies a
 // receipt. Without it everything works, and the server hashes.
 //
-// It must never put what was typed into a URL, a store of the browser or a request, and load nothing but its own files.
+// It must never put what was typed into a URL, a store of the browser or a request, and load nothing but its own files. Where scripts run, the only button
+// that sends an identifier is disabled until this one is ready: a page that is still loading, or has lost it, sends none.
 
 import { read } from '/opt-out-hash.js';
 
@@ -69,7 +70,13 @@ function lodge(form) {
   });
   example();
   if (value.value.trim()) say(look().state, true);
+  form.querySelectorAll('.plain').forEach((element) => { element.hidden = true; });
+  // From here on nothing is sent that was not hashed.
+  form.querySelectorAll('button.waiting').forEach((button) => { button.disabled = false; });
 }
+
+// How long the answer of the frame is waited for, milliseconds.
+const PROBE_PATIENCE = 5000;
 
 // Whether this browser sends a cookie of ours from pages of other sites. A frame without an origin stands for such a page: what it asks us for is
 // cross-site for the browser.
@@ -80,6 +87,8 @@ function probe(line) {
     line.hidden = false;
     line.dataset.result = result;
   };
+  // Without TLS no browser keeps the cookies that this is about.
+  if (!isSecureContext) { tell('unknown'); return; }
   const token = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
   const cookie = (value, seconds) => {
     document.cookie = `sightline_probe=${value}; Path=/opt-out; SameSite=None; Secure; Max-Age=${seconds}`;
@@ -91,16 +100,22 @@ function probe(line) {
   frame.hidden = true;
   frame.title = '';
   frame.src = `/opt-out/probe?${token}`;
-  const hear = (event) => {
-    if (event.source !== frame.contentWindow) return;
+  const end = () => {
+    clearTimeout(patience);
     removeEventListener('message', hear);
     cookie('', 0);
     frame.remove();
+  };
+  const hear = (event) => {
+    if (event.source !== frame.contentWindow) return;
+    end();
     // These keep what a site has set on its own pages from its frames in other pages, which a frame in our own page cannot see.
     const apart = /firefox\//i.test(navigator.userAgent)
       || (/applewebkit/i.test(navigator.userAgent) && !/chrom(e|ium)\//i.test(navigator.userAgent));
     tell(event.data === 'sent' ? (apart ? 'apart' : 'sent') : 'blocked');
   };
+  // An answer that does not come is none: a blocker took the frame away, or the network did.
+  const patience = setTimeout(() => { end(); tell('unknown'); }, PROBE_PATIENCE);
   addEventListener('message', hear);
   document.body.append(frame);
 }
@@ -117,6 +132,6 @@ function receipt(button) {
 }
 
 if (at('lodge')) lodge(at('lodge'));
-if (at('reach') && isSecureContext) probe(at('reach'));
+if (at('reach')) probe(at('reach'));
 if (at('copy')) receipt(at('copy'));
 document.documentElement.dataset.script = 'ready';

@@ -22,8 +22,9 @@ fn both_languages_have_the_same_keys_and_every_line_is_read() {
 #[test]
 fn every_placeholder_has_a_value_or_a_text() {
     /// What the functions of this module fill in.
-    const VALUES: [&str; 26] = [
+    const VALUES: [&str; 27] = [
         "notice",
+        "gpc",
         "browser",
         "kinds",
         "receipts",

@@ -152,11 +152,73 @@ fn without_the_secret_nothing_is_told_and_nothing_is_taken_back() {
             );
         }
     }
-    for body in [format!("{{\"receipt\":\"{receipt}\"}}"), "{}".to_owned()] {
-        let answer = role.call("/v1/opt-ins", &body);
-        assert_eq!((answer.status, &answer.json()["error"]), (403, &"cross_site".into()));
+    for (body, error, field) in [
+        (format!("{{\"receipt\":\"{receipt}\"}}"), "no_secret", "secret"),
+        (format!("{{\"secret\":\"{secret}\"}}"), "no_receipt", "receipt"),
+        ("{}".to_owned(), "no_receipt", "receipt"),
+    ] {
+        for path in ["/v1/opt-ins", "/v1/status"] {
+            let answer = role.call(path, &body);
+            assert_eq!((answer.status, &answer.json()["error"]), (403, &error.into()), "{}", answer.body);
+            assert_eq!(answer.json()["field"], field);
+        }
     }
+    // Of a browser that another site has sent here, a cookie stands for nothing.
+    let other_site = [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    let answer = role.call_with("/v1/opt-ins", &other_site, &format!("{{\"receipt\":\"{receipt}\"}}"));
+    assert_eq!((answer.status, &answer.json()["error"]), (403, &"cross_site".into()));
     assert!(role.leaves_out(IdField::Oaid, OAID));
+}
+
+#[test]
+fn an_error_names_the_field_and_what_belongs_there() {
+    let dir = tempdir().unwrap();
+    let role = Role::start(dir.path(), unlimited());
+    let imei = "868049039501257";
+    for (body, status, field, detail) in [
+        (
+            r#"{"ids":[{"kind":"imei","value":868049039501257}]}"#,
+            400,
+            "ids[0].value",
+            "ids[0].value has to be a text",
+        ),
+        (r#"{"ids":[{"kind":"oaid"}]}"#, 400, "ids[0].value", "ids[0].value is missing"),
+        (
+            r#"{"ids":[{"kind":"imei","value":"1","868049039501257":1}]}"#,
+            400,
+            "ids[0]",
+            "none of kind, value, version",
+        ),
+        (
+            r#"{"ids":[{"kind":"imei","value":"868049039501257"},{"kind":"telephone","value":"1"}]}"#,
+            422,
+            "ids[1].kind",
+            "",
+        ),
+        (r#"{"ids":[{"kind":"imei","value":"868049039501257","version":"1"}]}"#, 422, "ids[0].version", ""),
+        (r#"{"ids":[]}"#, 422, "ids", ""),
+    ] {
+        let answer = role.call("/v1/opt-outs", body);
+        assert_eq!((answer.status, &answer.json()["field"]), (status, &field.into()), "{}", answer.body);
+        assert!(answer.json()["detail"].as_str().unwrap().contains(detail), "{}", answer.body);
+        assert!(!answer.body.contains(imei), "{}", answer.body);
+    }
+    let answer = role.call("/v1/opt-outs", "{");
+    assert!(answer.json()["field"].is_null() && answer.body.contains("line 1"), "{}", answer.body);
+}
+
+#[test]
+fn an_imei_whose_check_digit_does_not_fit_is_taken_with_a_note() {
+    let dir = tempdir().unwrap();
+    let role = Role::start(dir.path(), unlimited());
+    for (imei, is_noted) in [("868049039501257", false), ("868049039501256", true), ("86804903950125", false)]
+    {
+        let answer = role.call("/v1/opt-outs", &ids_json(&[("imei", imei)]));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let note = answer.json()["ids"][0]["note"].as_str().map(str::to_owned);
+        assert_eq!(note.is_some_and(|note| note.contains("check digit")), is_noted, "{}", answer.body);
+        assert!(role.leaves_out(IdField::Imei, imei));
+    }
 }
 
 #[test]

@@ -409,6 +409,9 @@ fn start_tracker(
     ingest::start(settings, parts).map_err(|error| {
         let hint = match error.key() {
             Some("tracker.listen") => ": stop what listens there, or set another address in [tracker] listen",
+            Some("tracker.listen_tls") => {
+                ": stop what listens there, or set another address in [tracker] listen_tls"
+            }
             Some(_) | None => "",
         };
         anyhow!("cannot start the tracker: {error}{hint}")
