@@ -112,11 +112,12 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     match acceptor {
         None => converse((stream, peer), Version::PLAIN, api, stop).await,
-        Some(acceptor) => {
-            if let Ok((stream, protocol)) = acceptor.accept(stream).await {
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok((stream, protocol)) => {
                 converse((stream, peer), Version::secure(protocol), api, stop).await;
             }
-        }
+            Err(_) => api.unanswered("no_handshake", peer),
+        },
     }
 }
 
@@ -134,6 +135,7 @@ async fn converse<S>(
         head_wait: HEAD_WAIT,
         drain: DRAIN,
     };
+    let noting = Arc::clone(&api);
     let answer = move |request| {
         let api = Arc::clone(&api);
         async move {
@@ -143,6 +145,7 @@ async fn converse<S>(
     };
     let ended = tls::converse(stream, version, terms, answer, stopped(&mut stop)).await;
     if let Err(error) = ended {
+        noting.unanswered(if tls::is_bad_http(&error) { "bad_http" } else { "broken" }, peer);
         tracing::debug!(%error, "a connection to the report API ended early");
     }
 }

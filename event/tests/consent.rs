@@ -292,10 +292,23 @@ proptest! {
                 "vendor {} in {}", id, string
             );
         }
-        // One character less, and something is missing.
+        // One character less, and something is missing, whatever it was: nobody is allowed anything.
         let cut = &string[..string.len() - 1];
-        let is_padding = string.ends_with('A');
-        prop_assert!(is_padding || !tcf::is_measuring_allowed(cut.as_bytes(), vendor(1)) || model.allows(1));
+        for id in 1..70 {
+            prop_assert!(!tcf::is_measuring_allowed(cut.as_bytes(), vendor(id)), "vendor {} in {}", id, cut);
+        }
+    }
+
+    #[test]
+    fn a_character_outside_the_alphabet_makes_it_no_string_of_the_tcf(model in model(), at in any::<prop::sample::Index>()) {
+        let mut string = model.written().into_bytes();
+        let at = at.index(string.len());
+        for character in [b'!', b'=', b' ', b'%', 0xc3] {
+            string[at] = character;
+            for id in 1..70 {
+                prop_assert!(!tcf::is_measuring_allowed(&string, vendor(id)), "character {} at {}", character, at);
+            }
+        }
     }
 
     #[test]

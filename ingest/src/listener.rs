@@ -6,7 +6,7 @@
 //! instance join in unnoticed, the address is first bound without it.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use journal::Writer;
+use security_log::{Hit, Role};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -215,7 +216,7 @@ fn open(
     connections: &mut JoinSet<()>,
 ) {
     let Some(listed) = lane.pace.open(peer.ip(), tls.is_some()) else {
-        lane.tally.ended(End::Refused);
+        lane.ended(peer.ip(), End::Refused);
         return;
     };
     // Without it the kernel holds small answers back; a socket that refuses is served all the same.
@@ -239,11 +240,24 @@ where
     let guard = Guard::new(stream, Rc::clone(&connection));
     let service = service_fn(|request| serve(&lane, &connection, request));
     let result = http.serve_connection(TokioIo::new(guard), service).await;
-    lane.tally.ended(match result {
-        Ok(()) => End::Done,
-        Err(error) if error.is_parse() => End::BadHttp,
-        Err(_) => End::Broken,
-    });
+    lane.ended(
+        listed.connection().peer,
+        match result {
+            Ok(()) => End::Done,
+            Err(error) if error.is_parse() => End::BadHttp,
+            Err(_) => End::Broken,
+        },
+    );
+}
+
+impl Lane {
+    /// Counts how a connection ended, and notes one that got no answer of ours in the security log.
+    pub(crate) fn ended(&self, peer: IpAddr, end: End) {
+        self.tally.ended(end);
+        if end != End::Done {
+            self.security.note(&Hit::unanswered(Role::Tracker, end.name(), peer, self.clock.now_ms()));
+        }
+    }
 }
 
 async fn accept_failed(lane: &Lane, error: &io::Error) {

@@ -103,6 +103,13 @@ pub(crate) enum End {
     NoHandshake,
 }
 
+impl End {
+    /// Its name: the metric's label, and the security log's word.
+    pub(crate) fn name(self) -> &'static str {
+        ENDS.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
 const ENDS: [&str; 5] = ["done", "bad_http", "broken", "refused", "no_handshake"];
 
 /// Upper ends of the buckets of waiting for the journal, and the names that stand for them.

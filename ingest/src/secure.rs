@@ -44,7 +44,7 @@ pub(crate) async fn converse(
     listed: Listed,
 ) {
     let Ok((stream, protocol)) = acceptor.accept(stream).await else {
-        lane.tally.ended(End::NoHandshake);
+        lane.ended(listed.connection().peer, End::NoHandshake);
         return;
     };
     listed.connection().enter(Phase::Idle);
@@ -52,7 +52,7 @@ pub(crate) async fn converse(
         Protocol::Http1 => listener::converse(lane, http, stream, listed).await,
         Protocol::Http2 => {
             let end = speak_http2(&lane, stream, &listed).await;
-            lane.tally.ended(end);
+            lane.ended(listed.connection().peer, end);
         }
     }
 }

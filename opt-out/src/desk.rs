@@ -3,6 +3,7 @@
 //! It owns the way from identifiers to the registry. Identifiers live here as borrowed bytes of the request's body, become hashes and are
 //! gone with it; no error, log or answer holds one.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use event::identifier::{
 };
 use event::key::signature::Refused;
 use event::key::{KeyRing, OptOutHash};
+use security_log::{Hit, Role};
 
 use crate::api;
 use crate::apps::{self, Apps};
@@ -138,6 +140,11 @@ impl Desk {
 
     pub(crate) fn now_ms(&self) -> UnixMs {
         self.clock.now_ms()
+    }
+
+    /// Notes a connection that ended without an answer of ours in the security log.
+    pub(crate) fn unanswered(&self, how: &str, peer: IpAddr) {
+        self.security.note(&Hit::unanswered(Role::Page, how, peer, self.now_ms()));
     }
 
     /// Hands the registry's and the list's state to the metrics.

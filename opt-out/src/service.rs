@@ -256,11 +256,12 @@ async fn connection(desk: Arc<Desk>, taken: Taken, stopped: watch::Receiver<bool
     let _ = taken.stream.set_nodelay(true);
     match &taken.tls {
         None => converse(desk, taken.stream, taken.peer, Version::PLAIN, stopped).await,
-        Some(acceptor) => {
-            if let Ok((stream, protocol)) = acceptor.accept(taken.stream).await {
+        Some(acceptor) => match acceptor.accept(taken.stream).await {
+            Ok((stream, protocol)) => {
                 converse(desk, stream, taken.peer, Version::secure(protocol), stopped).await;
             }
-        }
+            Err(_) => desk.unanswered("no_handshake", taken.peer),
+        },
     }
 }
 
@@ -280,8 +281,9 @@ async fn converse<S>(
         head_wait: Duration::from_secs(limits.head_seconds_max),
         drain: Duration::from_secs(limits.drain_seconds_max),
     };
+    let its_own = Arc::clone(&desk);
     let answer = move |request| {
-        let desk = Arc::clone(&desk);
+        let desk = Arc::clone(&its_own);
         async move { http::answer(&desk, peer, request).await }
     };
     let over = async {
@@ -291,5 +293,7 @@ async fn converse<S>(
         }
     };
     // What is under way at the end is answered; an idle connection ends at once, and one that dawdles when the time is over.
-    let _ = tls::converse(stream, version, terms, answer, over).await;
+    if let Err(error) = tls::converse(stream, version, terms, answer, over).await {
+        desk.unanswered(if tls::is_bad_http(&error) { "bad_http" } else { "broken" }, peer);
+    }
 }

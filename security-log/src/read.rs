@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::record::{Method, RECORD_BYTES, Role, Route, decode, rows};
+use crate::record::{END, Method, RECORD_BYTES, Role, Route, decode, rows};
 use crate::seal::{HEAD_BYTES, Opener, PrivateKey};
 use crate::write::files;
 
@@ -35,7 +35,7 @@ pub struct Entry {
 }
 
 /// What was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Files.
     pub files: u64,
@@ -43,6 +43,8 @@ pub struct Summary {
     pub entries: u64,
     /// Files whose end cannot be read: cut by a crash, or changed.
     pub torn: u64,
+    /// Files without the frame that ends one: being written, left by a process that was killed, or cut between two frames.
+    pub unended: Vec<PathBuf>,
 }
 
 /// Reads every file in `dir` from `since_seconds` on, oldest first.
@@ -74,14 +76,19 @@ pub fn read(
             summary.torn += 1;
             continue;
         };
-        let mut frames = 0;
+        let (mut frames, mut is_ended) = (0, false);
         loop {
             let mut length = [0; 4];
             let begun = file.by_ref().take(4).read(&mut length)?;
             if begun == 0 {
+                if opener.has_end && !is_ended {
+                    summary.unended.push(listed.path.clone());
+                }
                 break;
             }
-            let Some(records) = frame(&mut file, &mut opener, (length, begun))? else {
+            // Nothing stands behind the end.
+            let read = if is_ended { None } else { frame(&mut file, &mut opener, (length, begun))? };
+            let Some(records) = read else {
                 if frames == 0 {
                     unopened.get_or_insert_with(|| listed.path.clone());
                 }
@@ -90,6 +97,10 @@ pub fn read(
             };
             frames += 1;
             has_opened = true;
+            let Frame::Records(records) = records else {
+                is_ended = true;
+                continue;
+            };
             for record in records.iter().filter_map(decode) {
                 if record.time_seconds < since_seconds {
                     continue;
@@ -115,12 +126,18 @@ pub fn read(
     }
 }
 
-/// The records of a frame whose length has begun to be read; `None` if it is torn or changed.
+enum Frame {
+    Records(Vec<[u8; RECORD_BYTES]>),
+    /// The last one.
+    End,
+}
+
+/// A frame whose length has begun to be read; `None` if it is torn or changed.
 fn frame(
     file: &mut impl Read,
     opener: &mut Opener,
     (mut length, begun): ([u8; 4], usize),
-) -> io::Result<Option<Vec<[u8; RECORD_BYTES]>>> {
+) -> io::Result<Option<Frame>> {
     if !fill(file, length.get_mut(begun..).unwrap_or_default())? {
         return Ok(None);
     }
@@ -134,8 +151,12 @@ fn frame(
     }
     let Some(plain) = opener.open(sealed) else { return Ok(None) };
     let Some((count, packed)) = plain.split_first_chunk::<4>() else { return Ok(None) };
-    let count = (u32::from_le_bytes(*count) as usize).min(RECORDS_MAX);
-    Ok(zstd::bulk::decompress(packed, count * RECORD_BYTES).ok().map(|columns| rows(&columns)))
+    let count = u32::from_le_bytes(*count);
+    if count == END {
+        return Ok(packed.is_empty().then_some(Frame::End));
+    }
+    let bytes = (count as usize).min(RECORDS_MAX) * RECORD_BYTES;
+    Ok(zstd::bulk::decompress(packed, bytes).ok().map(|columns| Frame::Records(rows(&columns))))
 }
 
 /// Fills the bytes; false where the file ends before.

@@ -7,6 +7,9 @@ use event::clock::UnixMs;
 /// Bytes of a record.
 pub(crate) const RECORD_BYTES: usize = 28;
 
+/// In place of a frame's number of records: the file ends here.
+pub(crate) const END: u32 = u32::MAX;
+
 /// Which of our services was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -16,6 +19,8 @@ pub enum Role {
     Page,
     /// The report API.
     Reports,
+    /// The admin port.
+    Admin,
 }
 
 impl Role {
@@ -25,6 +30,7 @@ impl Role {
             Self::Tracker => "tracker",
             Self::Page => "opt_out",
             Self::Reports => "reports",
+            Self::Admin => "admin",
         }
     }
 }
@@ -67,6 +73,23 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Reports, "dashboard"),
     (Role::Page, "asset"),
     (Role::Page, "dsr_file"),
+    // Connections that ended without an answer of ours: no HTTP or over a limit of its head, broken off, one too many, no TLS.
+    (Role::Tracker, "bad_http"),
+    (Role::Tracker, "broken"),
+    (Role::Tracker, "refused"),
+    (Role::Tracker, "no_handshake"),
+    (Role::Page, "bad_http"),
+    (Role::Page, "broken"),
+    (Role::Page, "no_handshake"),
+    (Role::Reports, "bad_http"),
+    (Role::Reports, "broken"),
+    (Role::Reports, "no_handshake"),
+    (Role::Admin, "unknown"),
+    (Role::Admin, "probe"),
+    (Role::Admin, "requests"),
+    (Role::Admin, "import"),
+    (Role::Admin, "rights"),
+    (Role::Admin, "acts"),
 ];
 
 /// A route, by its name and never by a path.
@@ -125,6 +148,12 @@ pub struct Hit {
 }
 
 impl Hit {
+    /// A connection from there that ended without an answer of ours, and how, as the list of routes names it. Its status is 0.
+    pub fn unanswered(role: Role, how: &str, address: IpAddr, time_ms: UnixMs) -> Self {
+        let (route, method) = (Route::named(role, how), Method(0));
+        Self { time_ms, address: Some(address), route, method, status: 0, bytes: 0 }
+    }
+
     #[inline]
     pub(crate) fn encode(&self) -> [u8; RECORD_BYTES] {
         let address = match self.address {
@@ -204,6 +233,8 @@ mod tests {
             (Role::Page, "opt_outs", 12),
             (Role::Reports, "settle", 28),
             (Role::Reports, "dashboard", 33),
+            (Role::Tracker, "bad_http", 36),
+            (Role::Admin, "acts", 51),
             (Role::Page, "no such route", 8),
         ] {
             assert_eq!(Route::named(role, name), Route(place), "{name}");

@@ -13,7 +13,9 @@ use crate::error::Error;
 const PUBLIC_PREFIX: &str = "sightline_security_public_";
 const PRIVATE_PREFIX: &str = "sightline_security_private_";
 const MAGIC: &[u8; 8] = b"SLSECLOG";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// From this version on a file has a last frame that says so.
+const VERSION_WITH_END: u8 = 2;
 /// Bytes of a file's head.
 pub(crate) const HEAD_BYTES: usize = MAGIC.len() + 1 + 32;
 const LABEL: &[u8] = b"sightline security log 1";
@@ -122,6 +124,8 @@ pub(crate) struct Opener {
     key: LessSafeKey,
     head: [u8; HEAD_BYTES],
     next: u64,
+    /// Whether the file's last frame says that it is.
+    pub(crate) has_end: bool,
 }
 
 impl Opener {
@@ -132,7 +136,8 @@ impl Opener {
         let point = Point::from(<[u8; 32]>::try_from(point).ok()?);
         let shared = private.0.diffie_hellman(&point);
         let key = file_key(shared.as_bytes(), &point, &private.public().0);
-        (*version == VERSION).then_some(Self { key, head, next: 0 })
+        let has_end = *version >= VERSION_WITH_END;
+        (1..=VERSION).contains(version).then_some(Self { key, head, next: 0, has_end })
     }
 
     /// What is in the next frame; `None` if it was changed, or is not the next, or was sealed for another key.

@@ -13,7 +13,7 @@ use event::clock::{Clock, UnixMs};
 
 use crate::error::Error;
 use crate::metrics;
-use crate::record::{Hit, RECORD_BYTES, columns};
+use crate::record::{END, Hit, RECORD_BYTES, columns};
 use crate::seal::{PublicKey, Sealer};
 use crate::settings::Settings;
 
@@ -169,10 +169,11 @@ impl Writer {
         let buffers = shared.buffers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut dropped = 0;
         for buffer in &buffers {
+            // A buffer of the same size, so that the lane does not grow one step by step; made while the lane is not kept waiting.
+            let filled = buffer.records.lock().unwrap_or_else(PoisonError::into_inner).len();
+            let room = Vec::with_capacity(filled);
             let taken = {
                 let mut records = buffer.records.lock().unwrap_or_else(PoisonError::into_inner);
-                // A buffer of the same size, so that the lane does not grow one step by step.
-                let room = Vec::with_capacity(records.len());
                 std::mem::replace(&mut *records, room)
             };
             dropped += buffer.dropped.swap(0, Ordering::Relaxed);
@@ -230,9 +231,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the file in hand.
+    /// Ends the file in hand: a reader sees by its last frame that nothing was cut off.
     fn end(&mut self) {
-        if let Some(Err(error)) = self.open.take().map(|open| open.file.sync_all()) {
+        let ended = self.open.take().map(|mut open| {
+            open.file.write_all(&open.sealer.seal(END.to_le_bytes().to_vec()))?;
+            open.file.sync_all()
+        });
+        if let Some(Err(error)) = ended {
             metrics::failed();
             tracing::error!(%error, "the end of a file of the security log is perhaps not on the disk");
         }

@@ -67,7 +67,7 @@ fn what_is_noted_is_read_back_with_the_private_key_alone() {
     });
     log.close();
     let (summary, entries) = all(&dir, &key);
-    assert_eq!(summary, Summary { files: 1, entries: 1001, torn: 0 });
+    assert_eq!(summary, Summary { files: 1, entries: 1001, ..Summary::default() });
     let page = entries.iter().find(|entry| entry.role == Role::Page).expect("is there");
     assert_eq!((page.route, page.method, page.status), ("opt_outs", "POST", 422));
     assert_eq!(page.address, Some("2001:db8::7".parse().expect("an address")));
@@ -120,13 +120,31 @@ fn a_torn_or_changed_end_costs_what_follows_it_and_is_told() {
     }
     let file = &files(dir.path())[0];
     let bytes = fs::read(file).expect("read");
+    let found = |torn: u64, entries: u64, unended: u64| {
+        let unended = (0..unended).map(|_| file.clone()).collect();
+        assert_eq!(all(dir.path(), &key).0, Summary { files: 2, entries, torn, unended });
+    };
+    found(0, 20, 0);
+    // The frame that ends a file: its length, four bytes, the cipher's tag.
+    let records = bytes.len() - (4 + 4 + 16);
     fs::write(file, &bytes[..bytes.len() - 1]).expect("cut");
-    assert_eq!(all(dir.path(), &key).0, Summary { files: 2, entries: 10, torn: 1 });
+    found(1, 20, 0);
+    fs::write(file, &bytes[..records]).expect("cut");
+    found(0, 20, 1);
+    fs::write(file, &bytes[..records - 1]).expect("cut");
+    found(1, 10, 0);
     // Behind a whole frame a torn one is what a crash leaves.
-    fs::write(file, [&bytes[..], &[9, 0, 0, 0, 1]].concat()).expect("written");
-    assert_eq!(all(dir.path(), &key).0, Summary { files: 2, entries: 20, torn: 1 });
+    fs::write(file, [&bytes[..records], &[9, 0, 0, 0, 1]].concat()).expect("written");
+    found(1, 20, 0);
+    // Behind the end there is nothing, whatever it is.
+    for more in [&bytes[41..records], &bytes[records..]] {
+        fs::write(file, [&bytes, more].concat()).expect("written");
+        found(1, 20, 0);
+    }
+    fs::write(file, &bytes[..41]).expect("cut");
+    found(0, 10, 1);
     fs::write(file, &bytes[..20]).expect("cut");
-    assert_eq!(all(dir.path(), &key).0, Summary { files: 2, entries: 10, torn: 1 });
+    found(1, 10, 0);
 }
 
 #[test]

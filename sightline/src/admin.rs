@@ -14,14 +14,15 @@ pub(crate) mod requests;
 pub(crate) mod rights;
 
 use std::convert::Infallible;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use event::clock::Clock;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
     TRANSFER_ENCODING,
@@ -29,6 +30,7 @@ use hyper::header::{
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use security_log::{Hit, Role};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
@@ -67,6 +69,8 @@ pub(crate) struct Desks {
     pub(crate) rights: Option<rights::Desk>,
     /// Acts of commands, for the audit log.
     pub(crate) acts: Option<acts::Desk>,
+    /// Where the port's own requests are noted.
+    pub(crate) security: security_log::Recorder,
 }
 
 /// Asks every part that runs in this process.
@@ -87,8 +91,8 @@ pub(crate) async fn serve(
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let slot = Arc::clone(&slots).acquire_owned().await.context("the admin port's slots are gone")?;
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 tracing::warn!(%error, "admin connection not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -104,6 +108,7 @@ pub(crate) async fn serve(
                     let headers = request.headers();
                     let with_body =
                         headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+                    let mut noted = noted(&request, peer);
                     let mut answer = if request.uri().path().starts_with(REQUESTS) {
                         of_requests(desks.requests.as_ref(), request).await
                     } else if request.uri().path() == import::PATH {
@@ -118,6 +123,9 @@ pub(crate) async fn serve(
                     if with_body {
                         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     }
+                    noted.status = answer.status().as_u16();
+                    noted.bytes = answer.body().size_hint().exact().unwrap_or(0);
+                    desks.security.note(&noted);
                     Ok::<_, Infallible>(answer)
                 }
             });
@@ -133,6 +141,21 @@ pub(crate) async fn serve(
             drop(slot);
         });
     }
+}
+
+/// A request as the security log has it, by the name of its route.
+fn noted<B>(request: &Request<B>, peer: IpAddr) -> Hit {
+    let name = match request.uri().path() {
+        "/live" | "/ready" | "/metrics" => "probe",
+        path if path.starts_with(REQUESTS) => "requests",
+        import::PATH => "import",
+        rights::ERASURES | rights::COPIES => "rights",
+        acts::SECURITY_LOG_READ => "acts",
+        _ => "unknown",
+    };
+    let method = security_log::Method::named(request.method().as_str());
+    let now_ms = Clock::System.now_ms();
+    Hit { method, ..Hit::unanswered(Role::Admin, name, peer, now_ms) }
 }
 
 /// Whether the request brings the operator's token.

@@ -20,11 +20,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) fn run(command: &AuditCommand, out: &mut dyn Write) -> anyhow::Result<bool> {
     match command {
         AuditCommand::Verify { head, known, args } => {
-            let found = look(args, head, |_| {})?;
+            let found = look(args, head, |_| false)?;
             print_found(&found, known, out)
         }
         AuditCommand::Head { args } => {
-            let found = look(args, &[], |_| {})?;
+            let found = look(args, &[], |_| false)?;
             if found.report.broken.is_some() {
                 return print_found(&found, &[], out);
             }
@@ -33,17 +33,12 @@ pub(crate) fn run(command: &AuditCommand, out: &mut dyn Write) -> anyhow::Result
             Ok(true)
         }
         AuditCommand::List { since, act, format, args } => {
-            let mut lines = Vec::new();
             let is_wanted = |line: &Line| {
                 act.as_ref().is_none_or(|act| line.act.starts_with(act.as_str()))
                     && since.is_none_or(|since| line.time.as_str() >= since.to_string().as_str())
             };
-            let found = look(args, &[], |line| {
-                if is_wanted(line) {
-                    lines.push(line.clone());
-                }
-            })?;
-            print_lines(&lines, *format, out)?;
+            let found = look(args, &[], is_wanted)?;
+            print_lines(&found.lines, *format, out)?;
             if found.report.broken.is_none() { Ok(true) } else { print_found(&found, &[], out) }
         }
     }
@@ -54,10 +49,12 @@ struct Found {
     /// Whether there was a head beside the key to hold the log against.
     has_kept_head: bool,
     report: Report,
+    /// The entries that were wanted.
+    lines: Vec<Line>,
 }
 
-/// Judges the log, and gives `see` what it holds. What a running process is about to finish is waited for.
-fn look(args: &AuditArgs, noted: &[Head], mut see: impl FnMut(&Line)) -> anyhow::Result<Found> {
+/// Judges the log, and keeps the entries that are wanted: those of one judgement. What a running process is about to finish is waited for.
+fn look(args: &AuditArgs, noted: &[Head], is_wanted: impl Fn(&Line) -> bool) -> anyhow::Result<Found> {
     let config = Config::load(args.config.as_deref(), args.config.is_none().then_some(args.data.as_path()))?;
     let data = config.data_dir();
     let (dir, key_file) = (data.audit(), config.audit.key_file.clone().unwrap_or_else(|| data.audit_key()));
@@ -69,19 +66,24 @@ fn look(args: &AuditArgs, noted: &[Head], mut see: impl FnMut(&Line)) -> anyhow:
     let kept = audit::kept_head(&data.audit_head())
         .with_context(|| format!("the head kept in {} was changed", data.audit_head().display()))?;
     let noted: Vec<Head> = noted.iter().copied().chain(kept).collect();
-    let judge = |see: &mut dyn FnMut(&Line)| {
-        audit::verify(&dir, &key, &noted, see).with_context(|| format!("cannot read {}", dir.display()))
-    };
-    for _ in 0..LOOKS {
-        let report = judge(&mut |_| {})?;
+    let dir_shown = dir.display().to_string();
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let mut lines = Vec::new();
+        let see = |line: &Line| {
+            if is_wanted(line) {
+                lines.push(line.clone());
+            }
+        };
+        let report =
+            audit::verify(&dir, &key, &noted, see).with_context(|| format!("cannot read {dir_shown}"))?;
         let is_being_written = report.broken.as_ref().is_some_and(|broken| broken.problem == Problem::Torn);
-        if !is_being_written {
-            break;
+        if !is_being_written || looks >= LOOKS {
+            return Ok(Found { dir: dir_shown, has_kept_head: kept.is_some(), report, lines });
         }
         std::thread::sleep(PAUSE);
     }
-    let report = judge(&mut see)?;
-    Ok(Found { dir: dir.display().to_string(), has_kept_head: kept.is_some(), report })
 }
 
 /// Prints what was found. True if the log is whole, but for the damage that is known.

@@ -6,9 +6,8 @@
 //! to be said in so many words (`--without-overlap`). Sealed keys serve erasures and copies until the last event under them has expired; then they
 //! are destroyed: out of the file, and the old file's bytes are overwritten.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use audit::Entry;
@@ -18,7 +17,8 @@ use serde_json::json;
 
 use crate::cli::{KeysArgs, KeysCommand};
 use crate::config::Config;
-use crate::data_dir::{self, DataDir, Lock, read_secret, write_durably};
+use crate::data_dir::{self, DataDir, Lock, read_secret};
+use crate::key_file;
 use crate::roles::open_audit;
 use crate::table;
 
@@ -219,7 +219,7 @@ impl Desk {
     /// Enters a change, then makes it.
     fn change(&self, act: &'static str, details: serde_json::Value, ring: &KeyRing) -> anyhow::Result<()> {
         self.audit.append(&Entry::new("command line", act, self.path.display().to_string(), details))?;
-        let replaced = replace(&self.path, &ring.to_file_text());
+        let replaced = key_file::replace(&self.path, &ring.to_file_text());
         if replaced.is_err() {
             let failed =
                 Entry::new("command line", "keys.failed", self.path.display().to_string(), json!(null));
@@ -234,20 +234,8 @@ fn locked(data: &DataDir) -> anyhow::Result<Lock> {
     data.open().context("keys are changed while nothing runs on the data folder")
 }
 
-/// Writes a new key file in the place of the old one, whole or not at all, and overwrites the bytes of the old one, which holds a key that may be
-/// destroyed by that. On disks that copy on write, or remember what was overwritten, only destroying the disk's own key does more.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut old = OpenOptions::new().write(true).open(path)?;
-    write_durably(path, 0o600, text.as_bytes())?;
-    let bytes = old.metadata()?.len() as usize;
-    old.write_all(&vec![b'0'; bytes])?;
-    old.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -258,19 +246,5 @@ mod tests {
         }
         assert!(overlap_end(u64::from(u16::MAX) * DAY_SECONDS, 1, 31).is_err());
         assert!(overlap_end(midnight, 31, 31).is_ok() && overlap_end(midnight, 32, 31).is_err());
-    }
-
-    #[test]
-    fn the_bytes_of_an_old_key_file_are_overwritten() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("device.keys");
-        write_durably(&path, 0o600, b"the old key\n").expect("written");
-        // Another name for the old file shows what becomes of its bytes.
-        let old = dir.path().join("old");
-        std::fs::hard_link(&path, &old).expect("linked");
-        replace(&path, "the new one\n").expect("replaced");
-        assert_eq!(std::fs::read(&path).expect("read"), b"the new one\n");
-        assert_eq!(std::fs::read(&old).expect("read"), b"000000000000");
-        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }

@@ -25,6 +25,7 @@ mod hints;
 mod import;
 mod instance;
 mod journal_tool;
+mod key_file;
 mod keys;
 mod link_keys;
 mod links;

@@ -36,11 +36,18 @@ pub(crate) fn run(command: &SecurityLogCommand, out: &mut dyn Write) -> anyhow::
         writeln!(out, "time,address,role,route,method,status,bytes")?;
     }
     let read = security_log::read(&data.security(), &key, since, |entry| print(&entry, *format, out));
-    let Summary { files, entries, torn } = read.context("cannot read the security log")?;
+    let Summary { files, entries, torn, unended } = read.context("cannot read the security log")?;
     eprintln!("{} requests in {} files", thousands(entries), thousands(files));
     if torn > 0 {
         eprintln!(
             "{torn} files whose end cannot be read: cut by a crash, being written just now, or changed"
+        );
+    }
+    for file in unended {
+        eprintln!(
+            "{}: without the mark that ends a file. It is being written, or its process was killed (then `sightline audit list --act process` shows a start \
+             without a stop), or somebody cut it",
+            file.display()
         );
     }
     Ok(torn == 0)

@@ -6,6 +6,8 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
@@ -30,6 +32,16 @@ fn read(instance: &Instance, words: &[&str]) -> Vec<Value> {
 fn fire(instance: &Instance, target: &str) -> u16 {
     let mut connection = Connection::open(instance.tracker()).expect("connects");
     connection.get(target, &[("user-agent", "Dalvik/2.1.0"), ("cookie", "a=b")]).expect("an answer").status
+}
+
+/// Sends what is no HTTP, and waits until the connection is closed.
+fn refused(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.write_all(b"this is no HTTP\r\n\r\n").expect("sent");
+    let mut answer = Vec::new();
+    // It may be reset once it is refused.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]
@@ -74,6 +86,11 @@ fn a_run_of_beacons_with_identifiers_in_their_paths_leaves_none_in_it() {
     for oaid in [&out, &other] {
         assert_eq!(fire(&instance, &format!("/x/k=demo&p=p1&m0={oaid}")), 200);
     }
+    // What the HTTP library refuses has no route, and is noted all the same.
+    for address in [instance.tracker(), instance.opt_out(), instance.reports()] {
+        refused(address);
+    }
+    instance.metric("security_log_dropped_total");
     instance.report("demo/reach", "");
     assert_eq!(instance.ask("GET", "/v1/campaigns/demo/delivery")["campaign"], "demo");
     assert!(instance.terminate().success());
@@ -84,6 +101,11 @@ fn a_run_of_beacons_with_identifiers_in_their_paths_leaves_none_in_it() {
     };
     assert_eq!((of("tracker", "pixel").len(), of("tracker", "click").len()), (22, 20), "{log:#?}");
     assert_eq!((of("opt_out", "opt_outs").len(), of("reports", "report").len()), (1, 2), "{log:#?}");
+    for role in ["tracker", "opt_out", "reports"] {
+        let refused = of(role, "bad_http");
+        assert!(refused.len() == 1 && refused[0]["status"] == 0, "{role}: {refused:?}");
+    }
+    assert!(!of("admin", "probe").is_empty(), "{log:#?}");
     for entry in &log {
         let names: Vec<&String> = entry.as_object().expect("an object").keys().collect();
         assert_eq!(names, ["time", "address", "role", "route", "method", "status", "bytes"]);
@@ -97,12 +119,19 @@ fn a_run_of_beacons_with_identifiers_in_their_paths_leaves_none_in_it() {
     pixels.dedup();
     assert_eq!(pixels.len(), 1, "{pixels:#?}");
 
-    let mut scanner = Scanner::new(&secrets);
-    scanner.look("the security log", serde_json::to_string(&log).expect("JSON").as_bytes());
-    scanner.look_through(&instance.data().join("security"));
-    assert!(scanner.found.is_empty(), "{:#?}", scanner.found);
+    nothing_is_found_in(&log, &secrets);
 
     the_private_key_goes_to_whoever_reads(&mut instance);
+}
+
+/// As its reader opens it: sealed, it would hold nothing that could be found.
+fn nothing_is_found_in(log: &[Value], secrets: &[Secret]) {
+    let opened = serde_json::to_string(log).expect("JSON");
+    let mut scanner = Scanner::new(secrets);
+    scanner.look("the security log", opened.as_bytes());
+    assert!(scanner.found.is_empty(), "{:#?}", scanner.found);
+    scanner.look("the log and an identifier", (opened + &secrets[0].text).as_bytes());
+    assert!(!scanner.found.is_empty(), "what is looked for would be found there");
 }
 
 /// The process writes on without it.

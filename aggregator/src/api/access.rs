@@ -140,6 +140,13 @@ pub(super) fn note<B>(api: &Api, peer: IpAddr, request: &hyper::Request<B>, answ
     });
 }
 
+impl Api {
+    /// Notes a connection that ended without an answer of ours in the security log.
+    pub(crate) fn unanswered(&self, how: &str, peer: IpAddr) {
+        self.security.note(&Hit::unanswered(Role::Reports, how, peer, self.clock.now_ms()));
+    }
+}
+
 /// The value, cut where it is longer than an entry has room for.
 fn cut(value: &str) -> String {
     let mut end = value.len().min(VALUE_BYTES_MAX);

@@ -14,6 +14,11 @@ impl<'a> Bits<'a> {
         Self { text, at: 0 }
     }
 
+    /// Whether every character of a text is one of the 64.
+    pub(super) fn are_in(text: &[u8]) -> bool {
+        text.iter().all(|character| six(*character).is_some())
+    }
+
     /// Goes on by so many bits, to the end or beyond it.
     pub(super) fn skip(&mut self, bits: usize) {
         self.at = self.at.saturating_add(bits);

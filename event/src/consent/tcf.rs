@@ -40,6 +40,10 @@ pub fn is_measuring_allowed(string: &[u8], vendor: NonZeroU16) -> bool {
 }
 
 fn read(core: &[u8], vendor: u32) -> Option<bool> {
+    // Also where what it would hold is passed over.
+    if !Bits::are_in(core) {
+        return None;
+    }
     let mut bits = Bits::new(core);
     if bits.number(6)? != 2 {
         return None;

@@ -23,6 +23,7 @@ use crate::cli::RoleArgs;
 use crate::config::{Config, ConfigError};
 use crate::data_dir::{self, DataDir, Lock, Secret};
 use crate::grammars::Grammars;
+use crate::key_file;
 use crate::link_keys;
 use crate::metrics::{self, Exporter};
 
@@ -228,13 +229,17 @@ fn open_security(
                 path.display().to_string(),
                 json!(null),
             ))?;
-            tracing::warn!(
-                path = %path.display(),
-                "keys of the security log drawn: give this private key to whoever may read that log, and remove it here"
-            );
             public
         }
     };
+    let private = data.security_private_key();
+    if private.exists() {
+        // At each start: whoever takes this machine could read whom the log is about.
+        tracing::warn!(
+            path = %private.display(),
+            "the key that opens the security log lies on the machine that writes it: give it to whoever may read that log, and remove it here"
+        );
+    }
     let key = PublicKey::from_text(&public)?;
     let parts = security_log::Parts { dir: data.security(), key, settings, clock: clock.clone() };
     SecurityLog::open(parts)
@@ -243,6 +248,8 @@ fn open_security(
 
 fn key_ring(config: &Config, audit: &audit::Log) -> anyhow::Result<KeyRing> {
     let path = config.key_path();
+    key_file::finish(&path)
+        .with_context(|| format!("cannot clear away what replacing {} left", path.display()))?;
     let secret = data_dir::secret(&path, || {
         if config.key_file.is_some() {
             // A configured path that is empty is more likely a mount that is missing than a wish for new keys: with

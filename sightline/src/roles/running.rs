@@ -532,6 +532,7 @@ fn desks(ground: &Ground, requests: Option<Requests>, handles: &Handles) -> Desk
             let keys = Arc::clone(&ground.keys);
             admin::requests::Desk { requests, token: token(), keys }
         }),
+        security: ground.security.recorder(),
         acts: Some(admin::acts::Desk { audit: ground.audit.clone(), token: token() }),
         import: importer.map(|importer| admin::import::Desk { importer, token: token() }),
         rights: rights.map(|rights| admin::rights::Desk {
