@@ -177,7 +177,10 @@ fn devices_of_a_day_go_before_its_first_event_and_its_counts_stay() {
     let (status, refused) = rig.call("GET", "/v1/campaigns/utc/reach?from=2026-11-17&to=2026-11-19");
     assert_eq!(status, 422, "but none begins to: {refused}");
     assert!(refused.contains("2026-11-18"), "{refused}");
-    rig.clock.advance_ms(HOUR_MS / 4);
+    rig.clock.advance_ms(HOUR_MS / 4 - 1);
+    rig.settle();
+    assert_eq!(devices().lines().count(), 3, "not while one that began before that may run");
+    rig.clock.advance_ms(1);
     rig.settle();
     assert_eq!(devices(), "2026-11-18\t1\n2026-11-19\t1", "also the one whose event is kept for longer");
     assert_eq!(rig.row("utc/delivery?from=2026-11-17&to=2026-11-17")["impressions"], 2, "counts stay");
