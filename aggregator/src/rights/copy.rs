@@ -22,6 +22,7 @@ use event::stage::Stage;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
+use super::tombstones::DEVICES_STATEMENT_MAX;
 use super::{Copied, Inner, RightsError};
 use crate::api::flag_names;
 use crate::batch::device_number;
@@ -98,6 +99,7 @@ impl Out {
 
 pub(super) fn copy(inner: &Inner, devices: &[DeviceKey], path: &Path) -> Result<Copied, RightsError> {
     inner.catch_up()?;
+    inner.store.catch_up_replicas()?;
     let unfinished = path.with_extension("unfinished");
     let written = write(inner, devices, &unfinished).and_then(|copied| {
         std::fs::rename(&unfinished, path)?;
@@ -125,7 +127,8 @@ fn write(inner: &Inner, devices: &[DeviceKey], path: &Path) -> Result<Copied, Ri
     let head = json!({
         "made_at": utc(inner.clock.now_ms()),
         "what": "Every ad hit that is stored under the identifiers of this request. No identifier is stored: each hit carries a keyed hash in its place, which \
-                 is not shown here, for it would let others recognise the device.",
+                 is not shown here, for it would let others recognise the device. Beside the hits we keep how many of them fell on each day and placement; \
+                 that is counted from them and goes when they do.",
         "fields": fields(),
     });
     let head = head.to_string();
@@ -138,14 +141,29 @@ fn write(inner: &Inner, devices: &[DeviceKey], path: &Path) -> Result<Copied, Ri
     Ok(Copied { rows, bytes: out.bytes, is_complete })
 }
 
-/// How many rows, and whether they are all.
+/// How many rows, and whether they are all. Those of a portion of devices come in the order of their receipt.
 fn write_rows(inner: &Inner, devices: &[DeviceKey], out: &mut Out) -> Result<(u64, bool), RightsError> {
     let devices: Vec<u64> = devices.iter().map(device_number).collect();
-    let mut after = (i64::MIN, 0_u64, 0_u64);
     let mut written = 0;
+    for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
+        if !write_rows_of(inner, devices, out, &mut written)? {
+            return Ok((written, false));
+        }
+    }
+    Ok((written, true))
+}
+
+/// Whether they are all.
+fn write_rows_of(
+    inner: &Inner,
+    devices: &[u64],
+    out: &mut Out,
+    written: &mut u64,
+) -> Result<bool, RightsError> {
+    let mut after = (i64::MIN, 0_u64, 0_u64);
     loop {
         let values = vec![
-            ("devices", Value::Numbers(devices.clone())),
+            ("devices", Value::Numbers(devices.to_vec())),
             ("after_ms", Value::Signed(after.0)),
             ("after_journal", Value::Number(after.1)),
             ("after_seq", Value::Number(after.2)),
@@ -154,16 +172,16 @@ fn write_rows(inner: &Inner, devices: &[DeviceKey], out: &mut Out) -> Result<(u6
         let rows: Vec<Row> = inner.store.rows(Work::Settle, statement::COPY_ROWS, &values)?;
         let is_last = (rows.len() as u64) < PORTION_ROWS;
         for row in &rows {
-            if written >= COPY_ROWS_MAX || out.bytes >= COPY_BYTES_MAX {
-                return Ok((written, false));
+            if *written >= COPY_ROWS_MAX || out.bytes >= COPY_BYTES_MAX {
+                return Ok(false);
             }
-            out.put(if written == 0 { "\n" } else { ",\n" })?;
+            out.put(if *written == 0 { "\n" } else { ",\n" })?;
             out.put(&shown(inner, row).to_string())?;
-            written += 1;
+            *written += 1;
             after = (row.received_ms, row.journal_text.parse().unwrap_or(0), row.seq);
         }
         if is_last {
-            return Ok((written, true));
+            return Ok(true);
         }
     }
 }

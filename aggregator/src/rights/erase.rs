@@ -169,6 +169,8 @@ fn unlink_standing(
     found: &mut Found,
 ) -> Result<(), RightsError> {
     let store = &inner.store;
+    // A generation that another replica has just published is looked into as well.
+    store.catch_up_replicas()?;
     let published: Vec<(u16, u64)> =
         inner.worker.settler.published()?.into_iter().map(|day| (day.day, day.generation)).collect();
     for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
@@ -188,8 +190,7 @@ fn unlink_standing(
                 keep(inner, request, found)?;
             }
             values.push(("salt", Value::Number(found.salt)));
-            let salted = devices.iter().map(|device| device ^ found.salt).collect();
-            values.push(("salted", Value::Numbers(salted)));
+            values.push(("request", Value::Number(request)));
             store.execute(Work::Settle, statement::ERASE_SETTLED, &values)?;
         }
         let values = vec![("devices", Value::Numbers(devices.to_vec()))];

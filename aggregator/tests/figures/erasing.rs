@@ -302,6 +302,26 @@ fn figures_that_stand_keep_their_counts_and_know_the_device_no_more() {
     assert_eq!(first(&rig), before);
 }
 
+/// Two devices of a person: who knows what tied them before must not find one by the other.
+#[test]
+fn devices_of_one_erasure_are_not_tied_by_what_they_become() {
+    let rig = Rig::new();
+    rig.push(&traffic());
+    rig.settle();
+    rig.sql("ALTER TABLE events DELETE WHERE day = '2026-11-18' SETTINGS mutations_sync = 1");
+    let first_day = "FROM device_days WHERE day = '2026-11-18' AND (day, generation) IN (SELECT day, max(generation) FROM settled GROUP BY day)";
+    let difference = |devices: &str| {
+        rig.sql(&format!(
+            "SELECT groupBitXor(device) FROM (SELECT DISTINCT device {first_day} AND device {devices})"
+        ))
+    };
+    assert_eq!(difference("IN (3, 4)"), "7", "both stand in the figures of that day");
+    assert_eq!(erase(&rig, 1, &[3, 4]).days_standing, 1);
+    assert_eq!(difference("IN (3, 4)"), "0");
+    assert_eq!(rig.sql(&format!("SELECT uniqExact(device) {first_day} AND device > 9")), "2");
+    assert_ne!(difference("> 9"), "7");
+}
+
 /// Broken off when the device is gone from the figures, before anybody heard of it: it must not say then that nothing was there.
 #[test]
 fn an_erasure_that_found_the_device_only_in_figures_that_stand_still_knows() {
