@@ -14,8 +14,8 @@ use super::{Shared, State};
 /// Look-ups that a reader counts by itself before it tells the others.
 const LOOKUPS_TOLD_AT: u32 = 1_024;
 
-/// One thread's view of a [`List`]: remembers the snapshot and notices at each look-up whether another is in force. That costs a plain read
-/// instead of the memory barrier of [`List::contains`], so that look-ups overlap. An idle reader keeps the snapshot that it saw last alive.
+/// One thread's view of a [`List`](super::List): remembers the snapshot and notices at each look-up whether another is in force. That costs a plain read
+/// instead of the memory barrier of [`List::contains`](super::List::contains), so that look-ups overlap. An idle reader keeps the snapshot that it saw last alive.
 pub struct Reader {
     state: Cache<Arc<ArcSwap<State>>, Arc<State>>,
     shared: Arc<Shared>,
@@ -28,7 +28,7 @@ impl Reader {
         Self { state: Cache::new(Arc::clone(&shared.state)), shared: Arc::clone(shared), lookups: 0 }
     }
 
-    /// As [`List::contains`].
+    /// As [`List::contains`](super::List::contains).
     #[inline]
     pub fn contains(&mut self, hash: &OptOutHash) -> bool {
         // So few steps for a stranger that the processor is at the next look-ups' memory before this one's has come.
@@ -39,7 +39,7 @@ impl Reader {
         self.look_up_any(std::slice::from_ref(hash))
     }
 
-    /// As [`List::contains_any`].
+    /// As [`List::contains_any`](super::List::contains_any).
     #[inline]
     pub fn contains_any(&mut self, hashes: &[OptOutHash]) -> bool {
         self.look_up_any(hashes)
