@@ -170,7 +170,8 @@ impl KeyRing {
     }
 
     /// The same keys with a new current epoch; the one that was current is sealed at `now_seconds`, and an overlap that it has ends. The opt-out
-    /// key stays, and the hashes of views with it.
+    /// key stays, and the hashes of views with it. Another overlap may begin at once: it is of two later keys, so that the pairs of the one that was
+    /// broken off and its own have no key in common.
     ///
     /// # Errors
     /// [`KeyError::TooManyEpochs`] when no epoch number or no room is left: destroy sealed ones whose last event has expired.
@@ -194,7 +195,7 @@ impl KeyRing {
         until_day: u16,
         random: impl FnMut(&mut [u8]),
     ) -> Result<Self, KeyError> {
-        match self.overlap().filter(|overlap| now_seconds < overlap.ends_at()) {
+        match self.running_overlap(now_seconds) {
             Some(Overlap { epoch, .. }) => Err(KeyError::Overlapping { epoch }),
             None => self.rotated(now_seconds, Some(until_day), random),
         }
@@ -222,10 +223,14 @@ impl KeyRing {
     /// The same keys without a sealed epoch: what was stored under it is nobody's from then on.
     ///
     /// # Errors
-    /// [`KeyError::NotSealed`] when there is no sealed epoch of that number.
-    pub fn without(&self, epoch: u16) -> Result<Self, KeyError> {
+    /// [`KeyError::NotSealed`] when there is no sealed epoch of that number. [`KeyError::Overlapping`] while it overlaps with the current one: without it
+    /// another overlap could begin beside the pairs of this one, and tie a device over two rotations. A cut ([`Self::rotated_at`]) ends the overlap.
+    pub fn without(&self, epoch: u16, now_seconds: u64) -> Result<Self, KeyError> {
         if !self.sealed.iter().any(|sealed| sealed.number == epoch) {
             return Err(KeyError::NotSealed { epoch });
+        }
+        if self.running_overlap(now_seconds).is_some_and(|overlap| overlap.epoch == epoch) {
+            return Err(KeyError::Overlapping { epoch });
         }
         let sealed = self.sealed.iter().filter(|sealed| sealed.number != epoch).map(Epoch::copy).collect();
         Ok(Self::of(self.current.copy(), sealed, self.opt_out.copy()))
@@ -247,6 +252,11 @@ impl KeyRing {
     /// [`Self::without_ended_overlap`].
     pub fn overlap(&self) -> Option<Overlap> {
         self.overlapping().and_then(Epoch::overlap)
+    }
+
+    /// The same, if it is not over.
+    pub fn running_overlap(&self, now_seconds: u64) -> Option<Overlap> {
+        self.overlap().filter(|overlap| now_seconds < overlap.ends_at())
     }
 
     fn overlapping(&self) -> Option<&Epoch> {

@@ -77,7 +77,7 @@ fn unused_from(sealed_at: u64, retention_days: u64) -> u64 {
 
 fn list(ring: &KeyRing, retention_days: u64, now: u64, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut printed = table::plain(&["epoch", "state", "sealed", "unused from", ""]);
-    let overlapping = running_overlap(ring, now).map(|overlap| overlap.epoch);
+    let overlapping = ring.running_overlap(now).map(|overlap| overlap.epoch);
     for (epoch, sealed_at) in ring.sealed() {
         let from = sealed_at.map(|at| unused_from(at, retention_days));
         let state = if overlapping == Some(epoch) { "overlaps" } else { "sealed" };
@@ -89,11 +89,6 @@ fn list(ring: &KeyRing, retention_days: u64, now: u64, out: &mut dyn Write) -> a
     table::right_align(&mut printed, &[0]);
     table::print(&printed, out)?;
     Ok(())
-}
-
-/// The overlap with the current key, if it is not over.
-fn running_overlap(ring: &KeyRing, now: u64) -> Option<Overlap> {
-    ring.overlap().filter(|overlap| now < overlap.ends_at())
 }
 
 /// The first midnight in UTC that is so many days ahead or more; days since 1970-01-01.
@@ -134,7 +129,7 @@ impl Desk {
 
     fn rotate(&self, overlap_days: Option<u16>, out: &mut dyn Write) -> anyhow::Result<()> {
         let now = now_seconds();
-        let running = running_overlap(&self.ring, now);
+        let running = self.ring.running_overlap(now);
         if let (Some(Overlap { epoch, .. }), Some(_)) = (running, overlap_days) {
             let ends = running.map_or(now, |overlap| overlap.ends_at());
             return Err(anyhow::Error::new(KeyError::Overlapping { epoch }).context(format!(
@@ -192,10 +187,11 @@ impl Desk {
     }
 
     fn destroy(&self, epoch: u16, early: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-        let left = self.ring.without(epoch)?;
+        let now = now_seconds();
+        let left = self.ring.without(epoch, now).map_err(|error| self.not_destroyed(error, now))?;
         let sealed_at = self.ring.sealed().find(|(number, _)| *number == epoch).and_then(|(_, at)| at);
         let from = sealed_at.map(|at| unused_from(at, self.retention_days));
-        if !early && from.is_none_or(|from| now_seconds() < from) {
+        if !early && from.is_none_or(|from| now < from) {
             let until = from.map_or_else(
                 || "nobody noted when it was sealed".to_owned(),
                 |from| format!("events under epoch {epoch} are kept until {}", day(from)),
@@ -205,15 +201,25 @@ impl Desk {
             );
         }
         let details = json!({ "epoch": epoch, "sealed_at": sealed_at.map(day), "early": early });
-        let overlap = running_overlap(&self.ring, now_seconds()).filter(|overlap| overlap.epoch == epoch);
         self.change("keys.destroy", details, &left)?;
         writeln!(out, "the key of epoch {epoch} is destroyed in {}", self.path.display())?;
-        if let Some(overlap) = overlap {
-            let ends = day(overlap.ends_at());
-            writeln!(out, "Its overlap is broken off; pairs that are stored live on until {ends}.")?;
-        }
         writeln!(out, "Destroy the copies of the old file too, on every node: it held that key.")?;
         Ok(())
+    }
+
+    /// Why a key is not destroyed, and what to do.
+    fn not_destroyed(&self, error: KeyError, now: u64) -> anyhow::Error {
+        let running =
+            self.ring.running_overlap(now).filter(|_| matches!(error, KeyError::Overlapping { .. }));
+        let error = anyhow::Error::new(error);
+        let Some(overlap) = running else { return error };
+        error.context(format!(
+            "the overlap of epochs {} and {} needs its key until {}: wait for that day, or first break the overlap off with \
+             `sightline keys rotate --without-overlap`",
+            overlap.epoch,
+            self.ring.epoch(),
+            day(overlap.ends_at())
+        ))
     }
 
     /// Enters a change, then makes it.

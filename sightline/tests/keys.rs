@@ -166,8 +166,12 @@ fn during_an_overlap_a_device_that_comes_back_counts_once() {
     assert!(code == Some(1) && text.contains("the next one waits for it"), "{text}");
     let (code, text) = run(&instance, &["keys", "list"]);
     assert!(code == Some(0) && text.contains("overlaps") && text.contains("current"), "{text}");
-    let (code, text) = run(&instance, &["keys", "destroy", "1"]);
-    assert!(code == Some(1) && text.contains("--early"), "{text}");
+    let keys = instance.secret("device.keys");
+    for wanted in [&["keys", "destroy", "1"][..], &["keys", "destroy", "1", "--early"]] {
+        let (code, text) = run(&instance, wanted);
+        assert!(code == Some(1) && text.contains("first break the overlap off"), "{text}");
+    }
+    assert_eq!(instance.secret("device.keys"), keys);
 
     instance.restart();
     for oaid in OAIDS.into_iter().chain([OUT]) {
@@ -198,6 +202,8 @@ fn during_an_overlap_a_device_that_comes_back_counts_once() {
         code == Some(0) && text.contains("is broken off") && text.contains("epoch 3 is current"),
         "{text}"
     );
+    let (code, text) = run(&instance, &["keys", "destroy", "1", "--early"]);
+    assert!(code == Some(0) && text.contains("is destroyed"), "{text}");
     instance.restart();
     fire(&instance, OAIDS[1]);
     assert_eq!(reach(&instance), (3, 7), "behind the cut it is another");

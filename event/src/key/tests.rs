@@ -378,13 +378,13 @@ fn a_sealed_epoch_keeps_its_time_and_goes_when_it_is_destroyed() {
     assert_eq!(read.sealed().collect::<Vec<_>>(), [(1, Some(1_795_348_800))]);
     assert_eq!((read.epoch(), read.device_key_of(1, &id())), (2, Some(first.device_key(&id()))));
 
-    let third = read.without(1).unwrap();
+    let third = read.without(1, 0).unwrap();
     assert_eq!((third.epoch(), third.sealed().count()), (2, 0));
     assert_eq!(third.device_key_of(1, &id()), None);
     assert_eq!(third.device_key(&id()), second.device_key(&id()));
     assert_eq!(third.opt_out_hash(&id()), first.opt_out_hash(&id()), "who opted out stays opted out");
     for epoch in [1, 2, 9] {
-        assert_eq!(third.without(epoch).err(), Some(KeyError::NotSealed { epoch }));
+        assert_eq!(third.without(epoch, 0).err(), Some(KeyError::NotSealed { epoch }));
     }
     // A time is no part of the first version, and no other word is one.
     let old = text.replace("sightline-keys 2", "sightline-keys 1");
@@ -441,8 +441,35 @@ fn two_keys_overlap_until_a_day_begins() {
     assert_eq!(third.overlap(), Some(Overlap { epoch: 2, until_day: until_day + 30 }));
     assert_eq!(third.sealed().next(), Some((1, Some(ended))), "sealed when its overlap ended");
     assert_eq!(third.former(&id).map(|former| former.key), Some(second.device_key(&id)));
-    // A key that is destroyed in the overlap ends it.
-    assert_eq!(second.without(1).expect("it is there").former(&id), None);
+}
+
+/// Pairs live until their overlap's day, whatever becomes of the keys. Were a key on the right of some and on the left of others, a device would be tied
+/// over two rotations.
+#[test]
+fn no_two_overlaps_whose_pairs_live_have_a_key_in_common() {
+    const NOW: u64 = 1_795_348_800;
+    let until_day = (NOW / DAY_SECONDS) as u16 + 14;
+    let ended = u64::from(until_day) * DAY_SECONDS;
+    let mut next = 0;
+    let mut random = |bytes: &mut [u8]| {
+        next += 1;
+        bytes.iter_mut().zip(next..).for_each(|(byte, value)| *byte = value);
+    };
+    let first = KeyRing::generate(&mut random);
+    let second = first.rotated_with_overlap(NOW, until_day, &mut random).expect("room");
+    // The key before stays as long as the overlap runs: what refuses the next overlap goes by it.
+    assert_eq!(second.without(1, ended - 1).err(), Some(KeyError::Overlapping { epoch: 1 }));
+    let alone = second.without(1, ended).expect("the overlap is over");
+    assert_eq!((alone.overlap(), alone.epochs().collect::<Vec<_>>()), (None, vec![2]));
+
+    // A cut ends it; the key may go then, and the next overlap is of other keys than the one that was broken off.
+    let third = second.rotated_at(NOW + 1, &mut random).expect("room");
+    for keys in
+        [third.without(1, NOW + 2).expect("sealed"), third.without(2, NOW + 2).expect("sealed"), third]
+    {
+        let fourth = keys.rotated_with_overlap(NOW + 3, until_day, &mut random).expect("none runs");
+        assert_eq!((fourth.overlap(), fourth.epoch()), (Some(Overlap { epoch: 3, until_day }), 4));
+    }
 }
 
 #[test]

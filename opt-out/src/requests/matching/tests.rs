@@ -134,7 +134,7 @@ fn after_a_rotation_the_identifier_is_shown_once_more() {
 
     // A key that was destroyed meanwhile: what stood under it is nobody's, and no reason to wait.
     requests.submit(Kind::Erasure, Proof::Typed, sought(&imei, &after)).expect("taken");
-    let without = after.without(1).expect("it is sealed");
+    let without = after.without(1, u64::MAX).expect("it is sealed");
     assert_eq!(show(&requests, 2, &shown(IdKind::Imei, IMEI, &without)), (1, 0, 1));
     requests.accept(2, without.epoch()).expect("accepted");
 }
