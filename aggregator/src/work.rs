@@ -86,13 +86,7 @@ impl Worker {
             }
             settle_at = Instant::now() + self.interval;
             self.look_for_unresolved();
-            if let Err(error) = self
-                .settle_past()
-                .and_then(|()| self.settler.drop_generations(false).map(drop))
-                .and_then(|()| self.settler.drop_expired_devices().map(drop))
-                .and_then(|()| self.settler.drop_ended_pairs().map(drop))
-                .and_then(|()| self.settler.measure_set_aside())
-            {
+            if let Err(error) = self.step(|| self.settle_past()) {
                 metrics::settles_failed(1);
                 tracing::error!(%error, "settling failed; it is tried again");
             }
@@ -168,15 +162,29 @@ impl Worker {
 
     /// Settles every day that changed, or only `day` if it did.
     pub(crate) fn settle_changed(&self, day: Option<u16>) -> Result<Vec<SettledDay>, StoreError> {
-        self.settler.give_up_marks()?;
-        let dirty = self.settler.dirty_days(Work::Settle)?;
-        let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
-        let settled = wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect();
-        self.settler.drop_generations(false)?;
-        self.settler.drop_expired_devices()?;
-        self.settler.drop_ended_pairs()?;
-        self.settler.measure_set_aside()?;
-        settled
+        self.step(|| {
+            self.settler.give_up_marks()?;
+            let dirty = self.settler.dirty_days(Work::Settle)?;
+            let wanted = dirty.iter().filter(|dirty| day.is_none_or(|day| day == dirty.day));
+            wanted.filter_map(|dirty| self.settler.settle(dirty.day).transpose()).collect()
+        })
+    }
+
+    /// Drops what is old, and settles between. What may be kept no longer goes first and each part is done whatever became of the others: a day that
+    /// cannot be settled must not keep devices or pairs past theirs. The first error of all, settling's before the others'.
+    fn step<T>(&self, settle: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let expired = self.settler.drop_expired_devices().map(drop);
+        let ended = self.settler.drop_ended_pairs().map(drop);
+        let settled = settle();
+        let superseded = self.settler.drop_generations(false).map(drop);
+        let measured = self.settler.measure_set_aside();
+        let others =
+            [("devices", expired), ("pairs", ended), ("generations", superseded), ("set_aside", measured)];
+        for (what, error) in others.iter().filter_map(|(what, done)| Some((what, done.as_ref().err()?))) {
+            tracing::error!(%error, what, "a part of the settle step failed; it is tried again");
+        }
+        let others = others.into_iter().try_for_each(|(_, done)| done);
+        settled.and_then(|settled| others.map(|()| settled))
     }
 
     /// Changed days that are over for every campaign that has events on them.

@@ -120,6 +120,41 @@ fn nothing_ties_the_two_keys_when_the_overlap_is_over() {
 }
 
 #[test]
+fn pairs_go_on_their_day_though_nothing_can_be_settled() {
+    let rig = Rig::new();
+    rig.push(&traffic());
+    rig.load();
+    end_the_overlap(&rig);
+    assert_eq!(pairs(&rig, "1"), "6");
+    // The first that settling reads.
+    rig.sql("RENAME TABLE marks TO marks_away");
+    let (status, text) = rig.call("POST", "/v1/settle");
+    assert_eq!((status, pairs(&rig, "1").as_str()), (500, "0"), "{text}");
+    rig.sql("RENAME TABLE marks_away TO marks");
+    rig.settle();
+    assert_eq!(reach(&rig, ""), (12, 14));
+}
+
+/// A cut breaks an overlap off, and another one may follow at once: the pairs of both live, and no key stands in both.
+#[test]
+fn pairs_of_two_overlaps_with_a_cut_between_tie_two_and_two() {
+    let rig = Rig::new();
+    let at = |device: u64, epoch: u16, days: i64, former: Option<u64>| Hit {
+        device: Some(device),
+        epoch,
+        former: former.map(|former| (former, UNTIL_DAY)),
+        ..hit(NOON_MS - days * DAY_MS)
+    };
+    rig.push(&[at(11, 1, 4, None), at(12, 2, 3, Some(11)), at(13, 3, 2, None), at(14, 4, 1, Some(13))]);
+    rig.settle();
+    assert_eq!(reach(&rig, ""), (2, 4));
+    let changes = rig.report("utc/reach")["key_changes"].clone();
+    let matched: Vec<&Value> =
+        changes.as_array().expect("a list").iter().map(|one| &one["matched"]).collect();
+    assert_eq!(matched, ["yes", "no", "yes"]);
+}
+
+#[test]
 fn an_erasure_takes_both_keys_and_their_pair() {
     let key = |device: u64| {
         let mut key = [0; 16];
