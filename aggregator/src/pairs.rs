@@ -113,7 +113,7 @@ pub(crate) fn erase(store: &Store, devices: &[u64]) -> Result<(), StoreError> {
 }
 
 /// An overlap of two keys that is not over.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Overlap {
     pub(crate) epoch_former: u16,
     pub(crate) epoch: u16,
@@ -121,6 +121,8 @@ pub(crate) struct Overlap {
     pub(crate) until_day: u16,
     /// 1 where the table was full, so that pairs are missing.
     pub(crate) has_gaps: u8,
+    /// Rows, repeats that no merge has dropped yet included: it changes when pairs come or go (and when a merge drops some).
+    pub(crate) pairs: u64,
 }
 
 /// The overlaps that are not over.

@@ -41,7 +41,7 @@ pub(crate) use rows::{DeliveryRow, Report, Rows, file_name};
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
-/// How often a report is computed at most, if events came in between its statements, so that its figures would not add up.
+/// How often a report is computed at most, if events or pairs came in between its statements, so that its figures would not add up.
 const TRIES_MAX: u32 = 3;
 /// A report that took longer is not computed again: figures of events that keep coming would never stand still for so long.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(20);
@@ -118,14 +118,14 @@ impl Reporter {
             }
             let report = self.report_of(request, &days)?;
             tries += 1;
-            // The settled figures that a report reads stay as they are; events do not.
+            // The settled figures that a report reads stay as they are; events and pairs do not.
             let is_settled = match request.kind {
                 Kind::Delivery | Kind::Ids => true,
                 Kind::Reach | Kind::Frequency => request.by.is_settled_by_device(),
             };
             let from_events = if is_settled { &days.live } else { &days.with_events };
             let is_last = tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX;
-            if from_events.is_empty() || is_last || self.stood_still(&before, from_events)? {
+            if is_last || (self.stood_still(&before, from_events)? && self.pairs_stood_still(&days.keys)?) {
                 return Ok(report);
             }
         }
@@ -133,6 +133,9 @@ impl Reporter {
 
     /// Whether no event came into days, nor beside them, since the marks were looked at.
     fn stood_still(&self, before: &[DayMarks], days: &[u16]) -> Result<bool, StoreError> {
+        if days.is_empty() {
+            return Ok(true);
+        }
         let around = judge::around(days);
         let of_report = |marks: &&DayMarks| around.binary_search(&marks.day).is_ok();
         let now = changed::now(&self.store, Work::Report)?;

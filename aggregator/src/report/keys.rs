@@ -11,7 +11,7 @@ use super::request::Request;
 use super::{Days, ReportError, Reporter};
 use crate::pairs::{self, Overlap};
 use crate::statement;
-use crate::store::{Value, Work, day_text};
+use crate::store::{StoreError, Value, Work, day_text};
 
 /// Whether devices before and behind a change of keys are tied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +43,8 @@ pub(super) struct Keys {
     pub(super) changes: Vec<KeyChange>,
     /// The ends of the overlaps whose pairs are looked up.
     pub(super) overlaps: Vec<u16>,
+    /// Those overlaps as they were before any pair was looked up.
+    looked_up: Vec<Overlap>,
 }
 
 /// Days under one key.
@@ -67,6 +69,28 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// Whether no pair that a report looked up came or went meanwhile, and none of its overlaps ended: its statements look them up one after another.
+    pub(super) fn pairs_stood_still(&self, keys: &Keys) -> Result<bool, StoreError> {
+        if keys.overlaps.is_empty() {
+            return Ok(true);
+        }
+        Ok(keys.are_of(&pairs::overlaps(&self.store, self.clock.now_ms())?))
+    }
+}
+
+impl Keys {
+    /// Whether the overlaps looked up are these, pair for pair.
+    fn are_of(&self, now: &[Overlap]) -> bool {
+        self.of_report(now).eq(&self.looked_up)
+    }
+
+    /// Those whose pairs are looked up.
+    fn of_report<'a>(&'a self, overlaps: &'a [Overlap]) -> impl Iterator<Item = &'a Overlap> {
+        overlaps.iter().filter(|one| self.overlaps.contains(&one.until_day))
+    }
+}
+
 /// Each key beside the one before it, both of which have devices in the range.
 fn keys_of(epochs: &[Epoch], overlaps: &[Overlap]) -> Keys {
     let mut keys = Keys::default();
@@ -87,6 +111,7 @@ fn keys_of(epochs: &[Epoch], overlaps: &[Overlap]) -> Keys {
     }
     keys.overlaps.sort_unstable();
     keys.overlaps.dedup();
+    keys.looked_up = keys.of_report(overlaps).copied().collect();
     keys
 }
 
@@ -101,7 +126,7 @@ mod tests {
     }
 
     fn overlap(epoch_former: u16, has_gaps: u8) -> Overlap {
-        Overlap { epoch_former, epoch: epoch_former + 1, until_day: DAY + 14, has_gaps }
+        Overlap { epoch_former, epoch: epoch_former + 1, until_day: DAY + 14, has_gaps, pairs: 6 }
     }
 
     #[test]
@@ -115,6 +140,22 @@ mod tests {
         assert_eq!(keys.changes[1].until.as_deref(), Some("2026-12-05"));
         let apart = keys_of(&epochs(&[1, 3]), &[overlap(1, 0), overlap(2, 0)]);
         assert_eq!((apart.changes[0].matched, apart.overlaps.len()), (Matched::No, 0));
+    }
+
+    #[test]
+    fn pairs_that_come_or_go_and_overlaps_that_end_are_noticed() {
+        let other = Overlap { until_day: DAY + 50, ..overlap(3, 0) };
+        let before = [overlap(2, 0), other];
+        let keys = keys_of(&epochs(&[1, 2, 3]), &before);
+        assert!(keys.are_of(&before));
+        assert!(keys.are_of(&before[..1]), "the report looks nothing up in the other one");
+        assert!(keys.are_of(&[overlap(2, 0), Overlap { pairs: 7, ..other }]));
+        for pairs in [5, 7] {
+            assert!(!keys.are_of(&[Overlap { pairs, ..overlap(2, 0) }, other]), "{pairs}");
+        }
+        assert!(!keys.are_of(&[overlap(2, 1), other]), "the table has become full");
+        assert!(!keys.are_of(&[other]), "it has ended");
+        assert!(keys_of(&epochs(&[1, 2]), &[]).are_of(&before), "nothing was looked up");
     }
 
     #[test]

@@ -16,6 +16,12 @@ use crate::store::{StoreError, day_text};
 /// Impressions and clicks by key.
 type Totals = BTreeMap<String, (u64, u64)>;
 
+/// Cumulative reach of a day behind days that had `before`. It is `read` by a statement of its own; where events or pairs came or went beside every try,
+/// that is of another moment than the day's `reach`, and whoever was reached on the day was reached until then all the same.
+fn cumulative_of(before: u64, read: u64, reach: u64) -> u64 {
+    before.max(read).max(reach)
+}
+
 impl Reporter {
     pub(super) fn reach(&self, request: &Request, days: &Days) -> Result<Vec<ReachRow>, ReportError> {
         let histograms = self.histograms(request, days)?;
@@ -32,13 +38,17 @@ impl Reporter {
             *devices = sum;
         }
         let none = Histogram::default();
+        let mut until_now = 0;
         let row = |(key, (impressions, clicks)): (String, (u64, u64))| {
             let histogram = histograms.get(&key).unwrap_or(&none);
             let identified = histogram.identified();
             let n_plus = histogram.n_plus(request.levels);
             let reach = n_plus.first().copied().unwrap_or(0);
-            let cumulative_reach = (request.by == By::Day)
-                .then(|| cumulative.range(..=key.clone()).next_back().map_or(0, |(_, devices)| *devices));
+            let cumulative_reach = (request.by == By::Day).then(|| {
+                let read = cumulative.range(..=key.clone()).next_back().map_or(0, |(_, devices)| *devices);
+                until_now = cumulative_of(until_now, read, reach);
+                until_now
+            });
             ReachRow {
                 key: key_text(request.by, key),
                 impressions,
@@ -164,5 +174,22 @@ impl Reporter {
         };
         let rows: Vec<Row> = self.figures(statement, &days.live, &values)?;
         Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cumulative_reach_neither_falls_nor_lies_below_the_days_reach() {
+        // (read, reach): two devices were paired after the days' reach was read, and one was erased before the last day was.
+        let days = [(4, 6), (9, 3), (8, 2), (8, 0)];
+        let mut until_now = 0;
+        let told = days.map(|(read, reach)| {
+            until_now = cumulative_of(until_now, read, reach);
+            until_now
+        });
+        assert_eq!(told, [6, 9, 9, 9]);
     }
 }
