@@ -45,7 +45,7 @@ use event::clock::{Clock, UnixMs};
 use event::key::DeviceKey;
 use serde_json::{Value, json};
 
-use self::book::Book;
+use self::book::{Book, of_party};
 pub use self::error::RequestError;
 pub use self::record::{Counts, Key, Kind, NamedId, Proof, Request, State};
 use crate::receipt::{ReceiptId, Secret, SecretDigest};
@@ -57,6 +57,9 @@ const CURSOR: &str = "requests";
 pub const KEYS_MAX: usize = 8_192;
 /// Keys of all requests in memory, 20 bytes each: more are not taken. A browser has some ten, a typed identifier at most a few hundred for each epoch.
 pub const KEYS_HELD_MAX: usize = 4_000_000;
+/// Apps and other companies may hold one of so many parts of the room for requests: those that wait, all of them, and their keys. However much one of
+/// them sends, a person who asks himself finds room.
+pub const PARTIES_SHARE: usize = 2;
 /// How long after it was finished a browser that asks for the same copy again is given the one that it has. Milliseconds.
 const COPY_AGAIN_MS: i64 = 3_600_000;
 /// Likewise for the same erasure: in this time hardly anything was measured that it would not have found. Milliseconds.
@@ -146,7 +149,7 @@ impl Requests {
             }
         }
         book.forget_answered(copies::answered_since(&settings.requests, &clock));
-        book.shrink(settings.requests.requests_max);
+        book.shrink(settings.requests.requests_max, of_parties(settings.requests.requests_max));
         let inner = Inner {
             settings: settings.requests.clone(),
             clock,
@@ -179,7 +182,7 @@ impl Requests {
         }
         let _turn = self.turn();
         let now_ms = self.0.clock.now_ms();
-        let is_proved = proof != Proof::Typed;
+        let is_proved = proof.suffices();
         let secret = Secret::new(random()?);
         let asked_before = if proof == Proof::Browser { self.book().same(kind, &keys, now_ms) } else { None };
         // An erasure took its file with it.
@@ -194,17 +197,7 @@ impl Requests {
         }
         let (number, receipt) = {
             let mut book = self.book();
-            book.shrink(self.0.settings.requests_max - 1);
-            if book.by_number.len() >= self.0.settings.requests_max {
-                return Err(RequestError::Full { limit: "opt_out.requests.requests_max" });
-            }
-            let waiting = book.by_number.values().filter(|request| request.state == State::Waiting).count();
-            if !is_proved && waiting >= self.0.settings.waiting_max {
-                return Err(RequestError::Full { limit: "opt_out.requests.waiting_max" });
-            }
-            if book.keys + keys.len() > KEYS_HELD_MAX {
-                return Err(RequestError::Full { limit: "memory for 4,000,000 keys" });
-            }
+            self.0.settings.make_room(&mut book, &proof, keys.len())?;
             (book.last + 1, new_receipt(&book)?)
         };
         let request = Request {
@@ -418,6 +411,44 @@ impl Requests {
     }
 }
 
+/// The apps' and other companies' share of a limit, rounded up.
+fn of_parties(limit: usize) -> usize {
+    limit.div_ceil(PARTIES_SHARE)
+}
+
+impl RequestSettings {
+    /// Forgets what is answered until one more request finds room, or says which limit it does not.
+    fn make_room(&self, book: &mut Book, proof: &Proof, keys: usize) -> Result<(), RequestError> {
+        let is_party = proof.app().is_some();
+        let own_max = of_parties(self.requests_max);
+        book.shrink(self.requests_max - 1, if is_party { own_max - 1 } else { own_max });
+        let (all, own) = (book.held(|_| true), book.held(of_party));
+        let keys_held = book.keys + keys;
+        let waits = !proof.suffices();
+        let limits = [
+            (all.requests >= self.requests_max, "opt_out.requests.requests_max"),
+            (waits && all.waiting >= self.waiting_max, "opt_out.requests.waiting_max"),
+            (keys_held > KEYS_HELD_MAX, "memory for 4,000,000 keys"),
+            (
+                is_party && own.requests >= own_max,
+                "half of opt_out.requests.requests_max for apps and parties",
+            ),
+            (
+                is_party && waits && own.waiting >= of_parties(self.waiting_max),
+                "half of opt_out.requests.waiting_max for apps and parties",
+            ),
+            (
+                is_party && own.keys + keys > of_parties(KEYS_HELD_MAX),
+                "memory for 2,000,000 keys for apps and parties",
+            ),
+        ];
+        match limits.into_iter().find(|(is_reached, _)| *is_reached) {
+            Some((_, limit)) => Err(RequestError::Full { limit }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What the audit log is told of an act: the request as it is after it. Neither its keys nor what the operator wrote.
 fn entry(actor: &str, act: &'static str, request: &Request) -> audit::Entry {
     let Counts { events, unresolved, trial_events, days_settled, days_standing, rows, is_complete } =
@@ -435,7 +466,7 @@ fn entry(actor: &str, act: &'static str, request: &Request) -> audit::Entry {
         }),
         (Kind::Copy, State::Done) => json!({ "hits": rows, "complete": is_complete }),
         // How far the operator was shown what he decides on.
-        (_, State::Waiting | State::Running | State::Refused) if request.proof == Proof::Typed => {
+        (_, State::Waiting | State::Running | State::Refused) if !request.proof.suffices() => {
             json!({ "ids": request.ids.len(), "ids_matched": request.ids_matched() })
         }
         _ => Value::Null,

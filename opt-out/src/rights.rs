@@ -151,7 +151,7 @@ pub(crate) async fn ask(
             let own = desk.settings.app.iter().find(|known| known.name == app.as_str());
             // Whoever may only opt out says no more of whose device it is than somebody who typed.
             let suffices = own.is_some_and(|own| own.rights.contains(&right));
-            (if suffices { Proof::App(app) } else { Proof::Typed }, ids)
+            (if suffices { Proof::App(app) } else { Proof::Claimed(app) }, ids)
         }
         (Some(ids), Source::Page | Source::Api | Source::Register(_)) => (Proof::Typed, ids),
         (None, Source::App(_) | Source::Register(_)) => return Err(Problem::NoIds),
@@ -286,7 +286,7 @@ pub(crate) fn proved(proof: &Proof) -> Proved {
     match proof {
         Proof::Browser => Proved::Browser,
         Proof::App(_) => Proved::App,
-        Proof::Typed => Proved::Nothing,
+        Proof::Typed | Proof::Claimed(_) => Proved::Nothing,
     }
 }
 
@@ -331,7 +331,7 @@ pub(crate) fn keys(desk: &Desk, ids: &[IdRequest<'_>]) -> Result<Sought, Problem
 /// Who opts out with a request of this proof.
 fn proof_source(proof: &Proof) -> Source {
     match proof {
-        Proof::Browser | Proof::Typed => Source::Api,
+        Proof::Browser | Proof::Typed | Proof::Claimed(_) => Source::Api,
         Proof::App(app) => Source::App(app.clone()),
     }
 }

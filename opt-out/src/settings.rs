@@ -420,7 +420,8 @@ pub struct RequestSettings {
     /// Days for which a request that was refused, found nothing, or was a copy can be asked after; then it is forgotten. Not less than
     /// `copy_days_max`. Default 90.
     pub answered_days_max: u32,
-    /// Requests by a typed identifier that wait for the operator; at the limit new ones get 503. Default 1,000.
+    /// Requests by a typed identifier that wait for the operator; at the limit new ones get 503. Apps and other companies may hold half of this,
+    /// and of `requests_max`. Default 1,000.
     pub waiting_max: usize,
     /// Working days within which a request is to be answered, Monday to Friday; the day of asking is not counted. Default 15.
     pub answer_working_days: u32,

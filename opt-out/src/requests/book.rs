@@ -21,6 +21,19 @@ pub(super) struct Book {
     pub(super) keys: usize,
 }
 
+/// How much of the room is taken.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Held {
+    pub(super) requests: usize,
+    pub(super) waiting: usize,
+    pub(super) keys: usize,
+}
+
+/// Whether an app or another company asked, not a person himself.
+pub(super) fn of_party(request: &Request) -> bool {
+    request.proof.app().is_some()
+}
+
 impl Book {
     pub(super) fn put(&mut self, request: Request) {
         self.last = self.last.max(request.number);
@@ -89,10 +102,31 @@ impl Book {
         }
     }
 
-    /// Forgets the oldest of those that are answered while there are more than a number.
-    pub(super) fn shrink(&mut self, requests_max: usize) {
-        let excess = self.by_number.len().saturating_sub(requests_max);
-        let old: Vec<u32> = self.answered().take(excess).map(|(number, _)| number).collect();
+    /// What is held of the requests that a choice takes.
+    pub(super) fn held(&self, chosen: impl Fn(&Request) -> bool) -> Held {
+        let mut held = Held::default();
+        for request in self.by_number.values().filter(|request| chosen(request)) {
+            held.requests += 1;
+            held.waiting += usize::from(request.state == State::Waiting);
+            held.keys += request.keys.len();
+        }
+        held
+    }
+
+    /// Forgets the oldest of those that are answered while there are more than a number, of all and of the parties'.
+    pub(super) fn shrink(&mut self, requests_max: usize, of_parties_max: usize) {
+        let own = self.held(of_party).requests.saturating_sub(of_parties_max);
+        self.forget_oldest(own, of_party);
+        self.forget_oldest(self.by_number.len().saturating_sub(requests_max), |_| true);
+    }
+
+    fn forget_oldest(&mut self, excess: usize, chosen: impl Fn(&Request) -> bool) {
+        if excess == 0 {
+            return;
+        }
+        let is_chosen = |number: &u32| self.by_number.get(number).is_some_and(&chosen);
+        let numbers = self.answered().map(|(number, _)| number);
+        let old: Vec<u32> = numbers.filter(is_chosen).take(excess).collect();
         for number in old {
             self.forget(number);
         }

@@ -2,16 +2,16 @@
 //!
 //! No identifier and no secret: keyed hashes of the one, a digest of the other. `golden/` holds one file for each form.
 //!
-//! # Layout, version 2
+//! # Layout, version 3
 //!
 //! Little-endian. The frame of the journal around it carries the checksum.
 //!
 //! ```text
 //! offset  bytes  field
-//!      0      1  version = 2
+//!      0      1  version: 3 where the proof is 4, else 2, which an earlier program reads too
 //!      1      1  kind: 1 erasure, 2 copy
 //!      2      1  state: 1 waiting, 2 running, 3 refused, 4 done, 5 not linkable
-//!      3      1  proof: 1 the browser's id cookie, 2 an app's signature, 3 none
+//!      3      1  proof: 1 the browser's id cookie, 2 an app's signature, 3 none, 4 none, though an app signed
 //!      4      4  number
 //!      8     10  receipt's number
 //!     18     32  SHA-256 of the receipt's secret
@@ -32,7 +32,7 @@
 //!             m  where one was: of each key whether what was shown covers it, from the lowest bit of the first byte; the rest of the last byte is 0
 //! ```
 //!
-//! A form is the bit of its place in [`ArrivingForm::ALL`]. Version 1 ended behind the keys: those of one kind that stand together are taken for one
+//! A form is the bit of its place in [`ArrivingForm::ALL`]. Version 2 knew no proof 4. Version 1 ended behind the keys: those of one kind that stand together are taken for one
 //! identifier's, of unknown forms.
 
 use event::clock::UnixMs;
@@ -43,8 +43,10 @@ use thiserror::Error;
 use crate::receipt::{ReceiptId, SecretDigest};
 use crate::record::AppName;
 
-/// The version that is written; every one up to it is read.
-pub const VERSION: u8 = 2;
+/// The newest version that is written; every one up to it is read.
+pub const VERSION: u8 = 3;
+/// The one of a request that an earlier program knows whole.
+const VERSION_BEFORE: u8 = 2;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub enum Proof {
     App(AppName),
     /// None: somebody typed an identifier.
     Typed,
+    /// None: a registered app or party names it, whose word does not suffice.
+    Claimed(AppName),
 }
 
 impl Proof {
@@ -110,14 +114,19 @@ impl Proof {
         match self {
             Self::Browser => "browser",
             Self::App(_) => "app",
-            Self::Typed => "none",
+            Self::Typed | Self::Claimed(_) => "none",
         }
     }
 
-    /// The app's name.
+    /// Whether it suffices; else the operator decides.
+    pub fn suffices(&self) -> bool {
+        matches!(self, Self::Browser | Self::App(_))
+    }
+
+    /// The name of the app or party that signed, whether or not its word suffices.
     pub fn app(&self) -> Option<&str> {
         match self {
-            Self::App(name) => Some(name.as_str()),
+            Self::App(name) | Self::Claimed(name) => Some(name.as_str()),
             Self::Browser | Self::Typed => None,
         }
     }
@@ -127,6 +136,7 @@ impl Proof {
             Self::Browser => 1,
             Self::App(_) => 2,
             Self::Typed => 3,
+            Self::Claimed(_) => 4,
         }
     }
 }
@@ -317,7 +327,8 @@ pub enum DecodeError {
 
 /// The bytes of a request.
 pub fn encode(request: &Request) -> Vec<u8> {
-    let mut bytes = vec![VERSION, request.kind as u8, request.state as u8, request.proof.number()];
+    let version = if matches!(request.proof, Proof::Claimed(_)) { VERSION } else { VERSION_BEFORE };
+    let mut bytes = vec![version, request.kind as u8, request.state as u8, request.proof.number()];
     bytes.extend(request.number.to_le_bytes());
     bytes.extend(request.receipt.0);
     bytes.extend(request.secret.0);
@@ -365,8 +376,9 @@ pub fn encode(request: &Request) -> Vec<u8> {
 pub fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
     let (version, mut rest) = bytes.split_first().ok_or(DecodeError::Malformed)?;
     let request = match version {
-        1 => decode_v1(&mut rest),
-        2 => decode_v2(&mut rest),
+        1 => decode_v1(&mut rest).filter(|request| !matches!(request.proof, Proof::Claimed(_))),
+        2 => decode_v2(&mut rest).filter(|request| !matches!(request.proof, Proof::Claimed(_))),
+        3 => decode_v2(&mut rest),
         other => return Err(DecodeError::UnknownVersion(*other)),
     };
     request.filter(|_| rest.is_empty()).ok_or(DecodeError::Malformed)
@@ -399,6 +411,7 @@ fn decode_v1(rest: &mut &[u8]) -> Option<Request> {
         (1, "") => Proof::Browser,
         (2, app) => Proof::App(AppName::new(app)?),
         (3, "") => Proof::Typed,
+        (4, app) => Proof::Claimed(AppName::new(app)?),
         _ => return None,
     };
     let why_length = u16::from_le_bytes(take(rest)?);

@@ -12,6 +12,7 @@ const WAITING_V1: &[u8] = include_bytes!("../../golden/request-waiting-v1.bin");
 const DONE_V1: &[u8] = include_bytes!("../../golden/request-done-v1.bin");
 const WAITING_V2: &[u8] = include_bytes!("../../golden/request-waiting-v2.bin");
 const DONE_V2: &[u8] = include_bytes!("../../golden/request-done-v2.bin");
+const CLAIMED_V3: &[u8] = include_bytes!("../../golden/request-claimed-v3.bin");
 
 /// 2026-11-20T12:00:00Z, a Friday.
 const FRIDAY_MS: i64 = 1_795_176_000_000;
@@ -46,6 +47,11 @@ fn waiting() -> Request {
         matched_ms: None,
         matched: Box::default(),
     }
+}
+
+/// Of a party whose word does not suffice.
+fn claimed() -> Request {
+    Request { proof: Proof::Claimed(AppName::new("publisher.example").expect("a name")), ..waiting() }
 }
 
 fn done() -> Request {
@@ -99,9 +105,11 @@ fn accept(requests: &Requests, number: u32) -> Result<Request, RequestError> {
 
 #[test]
 fn bytes_are_what_they_once_were() {
-    for (name, request, golden) in
-        [("request-waiting-v2", shown(), WAITING_V2), ("request-done-v2", done(), DONE_V2)]
-    {
+    for (name, request, golden) in [
+        ("request-waiting-v2", shown(), WAITING_V2),
+        ("request-done-v2", done(), DONE_V2),
+        ("request-claimed-v3", claimed(), CLAIMED_V3),
+    ] {
         let bytes = encode(&request);
         if std::env::var_os("SIGHTLINE_GOLDEN").is_some() {
             let path = format!("{}/golden/{name}.bin", env!("CARGO_MANIFEST_DIR"));
@@ -115,7 +123,7 @@ fn bytes_are_what_they_once_were() {
         }
         assert!(decode(&[golden, b"x"].concat()).is_err());
     }
-    assert_eq!(decode(&[3, 1, 1]).err(), Some(DecodeError::UnknownVersion(3)));
+    assert_eq!(decode(&[4, 1, 1]).err(), Some(DecodeError::UnknownVersion(4)));
 }
 
 #[test]
@@ -246,6 +254,49 @@ fn there_is_a_limit_to_requests_that_wait_and_to_all() {
     assert!(matches!(proved(3), Err(RequestError::Full { limit: "opt_out.requests.requests_max" })));
     let many = vec![key(1); KEYS_MAX + 1];
     assert!(matches!(requests.submit(Kind::Copy, Proof::Browser, many), Err(RequestError::TooManyKeys)));
+}
+
+/// However much an app or another company sends, a person finds room, and what it sent is counted as its own behind a restart.
+#[test]
+fn apps_and_parties_hold_at_most_their_share_of_the_room() {
+    let dir = tempdir().expect("a folder");
+    let limits = RequestSettings { waiting_max: 4, requests_max: 8, ..RequestSettings::default() };
+    let settings = Settings { requests: limits, ..Settings::default() };
+    let open = || {
+        let clock = Clock::manual(FRIDAY_MS);
+        Requests::open(dir.path(), &settings, clock, audit(dir.path())).expect("they open")
+    };
+    let name = || AppName::new("publisher.example").expect("a name");
+    let requests = open();
+    let claims = |requests: &Requests, n| {
+        requests.submit(Kind::Erasure, Proof::Claimed(name()), vec![key(n)]).map(|taken| taken.request.number)
+    };
+    let is_full = |result: Result<u32, RequestError>, share: &str| {
+        assert!(matches!(&result, Err(RequestError::Full { limit }) if limit.contains(share)), "{result:?}");
+    };
+    assert!(claims(&requests, 1).is_ok() && claims(&requests, 2).is_ok());
+    is_full(claims(&requests, 3), "half of opt_out.requests.waiting_max");
+    requests.close();
+    drop(requests);
+    let requests = open();
+    is_full(claims(&requests, 3), "half of opt_out.requests.waiting_max");
+    let erases = |n| {
+        requests.submit(Kind::Erasure, Proof::App(name()), vec![key(n)]).map(|taken| taken.request.number)
+    };
+    for n in [3, 4] {
+        requests.finish(erases(n).expect("its share has room"), Some(Counts::default())).expect("noted");
+    }
+    is_full(erases(5), "half of opt_out.requests.requests_max");
+    // Persons find the other half.
+    let typed = || requests.submit(Kind::Erasure, Proof::Typed, vec![key(6)]);
+    assert!(typed().is_ok() && typed().is_ok());
+    let browser = |n| requests.submit(Kind::Erasure, Proof::Browser, vec![key(n)]);
+    assert!(browser(7).is_ok() && browser(8).is_ok());
+    // What is answered of a party's makes room for its own.
+    requests.refuse(1, "not yours").expect("refused");
+    requests.refuse(5, "not yours").expect("refused");
+    let number = erases(5).expect("its own answered request makes room");
+    assert!(requests.get(1).is_none() && requests.get(5).is_some(), "{number}");
 }
 
 /// Nobody can use up the room for requests by asking again and again.
