@@ -6,6 +6,7 @@
 //! POST /v1/dsr   application/json {"rqJWT":"…"}       a request, signed by a registered party; one identifier each
 //!                application/jwt  …                   the same, bare
 //!   202 {"acJWT":"…","request":{"receipt":"7K3D-…","secret":"…","kind":"erasure","state":"running",…},"opt_out":{…}}
+//!   200 {"acJWT":"…","receipt":"7K3D-…","detail":"…"}   the same request as before: its acknowledgement again, nothing done, no secret told
 //!   400 {"acJWT":"…","error":"rq_invalid_token_signature","detail":"…"}
 //! ```
 //!
@@ -16,7 +17,7 @@
 //! # A request's way
 //!
 //! 1. `exchange` takes the body, within the limits of an address; [`judge`] says whether it is a registered party's, in time and for us.
-//! 2. `transaction` holds it against the party's own limit and against [`used`], enters it in the audit log, opts the device out and asks for its
+//! 2. `transaction` holds it against [`used`] and against the party's own limit, enters it in the audit log, opts the device out and asks for its
 //!    erasure, as far as the party's word suffices, notes it as used, and signs.
 //!
 //! # What the framework leaves open, and how we decided
@@ -26,13 +27,18 @@
 //! * Algorithms: its examples show RS256 and ES256; EdDSA beside them.
 //! * Names of types are those of our API; formats `plaintext`, `md5`, `sha1`, `sha256`. No registry of either is published.
 //! * How old a request may be: [`DsrSettings::age_hours_max`](crate::DsrSettings::age_hours_max). What it holds of the first party: 30 days.
-//! * A repeat, and a token for another recipient: refused as an unknown error (2.0) or an invalid token (1.0). There is no claim for the recipient; where a
-//!   party sends `aud`, it holds, and a party can be held to sending it.
+//! * A repeat: whom the first acknowledgement did not reach gets it again, without the secrets, as long as its receipt is in memory, and is told to come
+//!   again while the request is being done. Behind a restart, or of another identifier, it is refused.
+//! * That, and a token for another recipient: an unknown error (2.0) or an invalid token (1.0). There is no claim for the recipient; where a party sends
+//!   `aud`, it holds, and a party can be held to sending it.
 //! * Both the requester and the first party have to be registered, and the requester's word decides: in 2.0 the first party's token names no identifier. An
 //!   issuer that is not registered reads as one whose file was not found. Keys are not fetched: anybody with a domain could have any device erased.
 //! * The file stands on the opt-out role. The framework wants it in the root of the registrable domain, which is seldom the tracker's host.
 //! * A party is an app with another kind of key: its word stands in the same records, under its domain, so no app may have that name.
-//! * A request is noted as used when it is acknowledged, not when it comes: who got no answer may send it again.
+//! * A request is noted as used when it is done, not when it comes: who got no answer may send it again.
+//! * A token can be kept by anybody on its way. So a repeat, and one whose time is past or not come, are neither entered in the audit log nor counted against
+//!   their party's limit, but against the address that they come from.
+//! * Apps and parties hold at most half of the room for requests ([`PARTIES_SHARE`](crate::requests::PARTIES_SHARE)): a person finds the other half.
 //!
 //! # Promises
 //!

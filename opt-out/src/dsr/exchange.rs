@@ -22,6 +22,7 @@ use crate::desk::Desk;
 use crate::http::{self, JSON, data, refused};
 use crate::metrics::{Answer, Deletion, Route};
 use crate::problem::Problem;
+use crate::receipt::ReceiptId;
 use crate::rights::{self, OptedOut, Told};
 use crate::shape::{Field, Shape, Shaped};
 use crate::{address, api};
@@ -51,6 +52,14 @@ struct TakenAnswer {
     request: Told,
     #[serde(skip_serializing_if = "Option::is_none")]
     opt_out: Option<OptedOut>,
+}
+
+#[derive(Serialize)]
+struct RepeatedAnswer {
+    #[serde(rename = "acJWT")]
+    acknowledgement: String,
+    receipt: String,
+    detail: &'static str,
 }
 
 #[derive(Serialize)]
@@ -103,11 +112,16 @@ pub(crate) async fn post(
         Ok(taken) => acknowledged(desk, dsr, &text, taken),
         Err(Ended::Refused(why)) => {
             // What is not shown to be a party's counts against the address that it came from.
-            match why.party.map_or_else(|| http::admit_address(desk, peer, &head.headers), |_| Ok(())) {
+            match why.sender().map_or_else(|| http::admit_address(desk, peer, &head.headers), |_| Ok(())) {
                 Ok(()) => declined(desk, dsr, &text, why),
                 Err(problem) => unanswered(desk, &problem),
             }
         }
+        // Anybody who saw the token can send it again.
+        Err(Ended::Repeated(version, receipt)) => match http::admit_address(desk, peer, &head.headers) {
+            Ok(()) => repeated(desk, dsr, &text, (version, receipt)),
+            Err(problem) => unanswered(desk, &problem),
+        },
         Err(Ended::Problem(problem)) => unanswered(desk, &problem),
     }
 }
@@ -160,6 +174,24 @@ fn acknowledged(desk: &Desk, dsr: &Dsr, text: &str, taken: Taken) -> (Answer, Re
     let request = rights::told_first(requests, &submitted);
     let body = api::to_json(&TakenAnswer { acknowledgement, request, opt_out: opted_out });
     (Answer::Done, data(StatusCode::ACCEPTED, body))
+}
+
+/// The acknowledgement of what was taken before, for a sender whom the first one did not reach. No secret, and nothing of how far it is: whoever sends it may
+/// have kept another's token.
+fn repeated(
+    desk: &Desk,
+    dsr: &Dsr,
+    text: &str,
+    (version, receipt): (Version, ReceiptId),
+) -> (Answer, Response<Full<Bytes>>) {
+    desk.metrics.deletion(Deletion::Used);
+    let receipt = receipt.to_string();
+    let code = verdict::success(version);
+    let signed = transaction::acknowledge(desk, dsr, text, (version, code), Some(receipt.clone()));
+    let Some(acknowledgement) = signed else { return unanswered(desk, &Problem::Unavailable) };
+    let detail = "the same request was taken before, under this receipt; nothing was done again";
+    let body = api::to_json(&RepeatedAnswer { acknowledgement, receipt, detail });
+    (Answer::Done, data(StatusCode::OK, body))
 }
 
 fn declined(desk: &Desk, dsr: &Dsr, text: &str, why: Refused) -> (Answer, Response<Full<Bytes>>) {

@@ -81,6 +81,15 @@ pub struct Refused {
     pub party: Option<usize>,
 }
 
+impl Refused {
+    /// The party that must have sent it. `None`: perhaps anybody. A token that was good once is good for no more than this refusal, and anybody on its
+    /// way may have kept it.
+    pub(crate) fn sender(&self) -> Option<usize> {
+        let may_be_kept = matches!(self.fault, Fault::Used | Fault::Time(_) | Fault::Future(_));
+        self.party.filter(|_| !may_be_kept)
+    }
+}
+
 impl Parties {
     /// Reads the keys that the settings name.
     ///
@@ -334,7 +343,8 @@ fn identifier(claims: &Claims<'_>, version: Version) -> Result<(IdKind, Zeroizin
 
 fn taken(value: &str, kind: &str, format: &str) -> Result<(IdKind, Zeroizing<String>), Fault> {
     let kind = published::kind_of(kind).ok_or(Fault::Type)?;
-    let format = published::Format::named(format).ok_or(Fault::Format)?;
+    let format =
+        published::Format::named(format).filter(|format| format.is_taken(kind)).ok_or(Fault::Format)?;
     if value.is_empty() || value.len() > VALUE_BYTES_MAX {
         return Err(Fault::Value);
     }

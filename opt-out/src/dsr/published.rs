@@ -55,6 +55,11 @@ impl Format {
         }
     }
 
+    /// Whether identifiers of a kind are taken in it. A CAID is of a version, which a digest does not tell.
+    pub(crate) fn is_taken(self, kind: IdKind) -> bool {
+        kind != IdKind::Caid || self == Self::Plain
+    }
+
     /// Whether a value looks like it. The kinds whose own values can look like a digest may be both.
     pub(crate) fn fits(self, kind: IdKind, value: &str) -> bool {
         let is_hex = value.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -119,8 +124,10 @@ pub(crate) struct Published {
 impl Published {
     pub(crate) fn new(settings: &Settings, signer: &Signer) -> Self {
         let (url, poll_frequency) = (settings.dsr_url(), settings.dsr.poll_seconds);
-        let kinds = IdKind::ALL.into_iter().map(IdKind::name).filter(|name| kind_of(name).is_some());
-        let listed = kinds.flat_map(|kind| Format::ALL.map(|format| (kind, format.name())));
+        let kinds = IdKind::ALL.into_iter().filter(|kind| kind_of(kind.name()).is_some());
+        let pairs = kinds.flat_map(|kind| Format::ALL.map(|format| (kind, format)));
+        let taken = pairs.filter(|(kind, format)| format.is_taken(*kind));
+        let listed = taken.map(|(kind, format)| (kind.name(), format.name()));
         let file = File {
             endpoint: format!("{url}{ENDPOINT}"),
             poll_frequency,

@@ -9,15 +9,17 @@ use event::clock::UnixMs;
 use event::key::KeyRing;
 use serde::Serialize;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::judge::{Party, Refused, Request, Terms, judge};
-use super::used::{Denied, Mark, Reserved};
+use super::used::{Denied, Done, Mark, Reserved};
 use super::verdict::{self, Fault, Version};
 use super::{Dsr, TOKEN_BYTES_MAX};
 use crate::api::IdRequest;
 use crate::desk::Desk;
 use crate::metrics::Deletion;
 use crate::problem::Problem;
+use crate::receipt::ReceiptId;
 use crate::record::Source;
 use crate::requests::{Kind, Proof, Submitted};
 use crate::rights::{self, OptedOut};
@@ -27,6 +29,8 @@ use crate::settings::PartyRight;
 pub(super) enum Ended {
     /// Not taken: the requester's to mend.
     Refused(Refused),
+    /// Taken before, as this receipt: nothing was done again.
+    Repeated(Version, ReceiptId),
     /// Not taken now: it may come again as it is.
     Problem(Problem),
 }
@@ -80,43 +84,59 @@ async fn done(desk: &Desk, dsr: &Dsr, request: &Request) -> Result<Taken, Ended>
         |fault| Ended::Refused(Refused { version: request.version, fault, party: Some(request.party) });
     let party = dsr.parties.get(request.party).ok_or(Problem::NotFound)?;
     let requests = desk.requests.clone().ok_or(Problem::NotOffered)?;
+    // Before the party's limit: whoever saw a token can send it again, and must not use that up.
+    let mark = mark(&desk.keys, party, &request.jti);
+    let about = about(&desk.keys, party, request);
+    let until = request.good_until_seconds;
+    let reserved = dsr.used.reserve(mark, until, now_seconds(desk)).map_err(|denied| match denied {
+        Denied::Used(Some(done)) if done.about == about => Ended::Repeated(request.version, done.receipt),
+        Denied::Used(_) => refused(Fault::Used),
+        // Whoever waited too long for it is told how it ended when it has.
+        Denied::InHand => Problem::Unavailable.into(),
+        Denied::Full => Problem::Full.into(),
+    })?;
     admit(desk, dsr, request.party)?;
     let ids =
         [IdRequest { kind: request.kind.name().into(), value: request.value.as_str().into(), version: None }];
     let keys = rights::keys(desk, &ids).map_err(|problem| match problem {
-        Problem::BadIds(_) => refused(Fault::Value),
+        // A CAID that tells no version: the framework has no claim for one beside it.
+        Problem::BadIds(_) | Problem::NoVersion => refused(Fault::Value),
         other => other.into(),
-    })?;
-    let mark = mark(&desk.keys, party, &request.jti);
-    let until = request.good_until_seconds;
-    let reserved = dsr.used.reserve(mark, until, now_seconds(desk)).map_err(|denied| match denied {
-        Denied::Used => refused(Fault::Used),
-        Denied::Full => Problem::Full.into(),
     })?;
     enter(desk, dsr, accepted(party, request)).await?;
     let source = Source::App(party.name.clone());
-    let opted_out =
+    let mut kept =
         if party.may(PartyRight::OptOut) { Some(rights::opt_out(desk, &ids, source).await?) } else { None };
-    let proof = if party.may(PartyRight::Erasure) { Proof::App(party.name.clone()) } else { Proof::Typed };
+    let name = party.name.clone();
+    let proof = if party.may(PartyRight::Erasure) { Proof::App(name) } else { Proof::Claimed(name) };
     let proved = rights::proved(&proof);
     let submit = move || requests.submit(Kind::Erasure, proof, keys).map_err(Problem::from);
-    let submitted = noted(desk, reserved, submit).await?;
+    let submitted = match (noted(desk, (reserved, about), submit).await, kept.take()) {
+        (Ok(submitted), opted_out) => {
+            kept = opted_out;
+            submitted
+        }
+        // It holds, and only its receipt takes it back.
+        (Err(problem), Some(opted_out)) => return Err(problem.with_opt_out(opted_out).into()),
+        (Err(problem), None) => return Err(problem.into()),
+    };
     desk.metrics.person(rights::asked(Kind::Erasure), proved);
     let outcome = if submitted.request.decided_ms.is_some() { Deletion::Running } else { Deletion::Waiting };
     desk.metrics.deletion(outcome);
-    Ok(Taken { version: request.version, submitted, opted_out })
+    Ok(Taken { version: request.version, submitted, opted_out: kept })
 }
 
 /// Asks for the erasure and notes the request as used, whatever becomes of the connection.
 async fn noted(
     desk: &Desk,
-    reserved: Reserved,
+    (reserved, about): (Reserved, u64),
     submit: impl FnOnce() -> Result<Submitted, Problem> + Send + 'static,
 ) -> Result<Submitted, Problem> {
     let now_seconds = now_seconds(desk);
     blocking(desk, move || {
         let submitted = submit()?;
-        reserved.note(now_seconds).map_err(|error| {
+        let done = Done { receipt: submitted.request.receipt, about };
+        reserved.note(now_seconds, Some(done)).map_err(|error| {
             tracing::error!(%error, "a used deletion request cannot be noted, so it is not acknowledged");
             Problem::Unavailable
         })?;
@@ -130,10 +150,11 @@ fn admit(desk: &Desk, dsr: &Dsr, party: usize) -> Result<(), Problem> {
     dsr.rates().parties.take(party as u128, desk.now_ms()).map_err(Problem::PartyRateLimited)
 }
 
-/// A refusal; one that a party's signature stands for is entered in the audit log. What anybody may send is not: it would fill it.
+/// A refusal; one that a party's signature stands for is entered in the audit log. What anybody may send is not, a token that its time or its use refuses
+/// among it ([`Refused::sender`]): it would fill it.
 async fn entered(desk: &Desk, dsr: &Dsr, refused: Refused) -> Ended {
     desk.metrics.deletion(Deletion::of(refused.fault));
-    let Some(party) = refused.party.and_then(|place| dsr.parties.get(place)) else {
+    let Some(party) = refused.sender().and_then(|place| dsr.parties.get(place)) else {
         return Ended::Refused(refused);
     };
     let (code, name) = refused.fault.code(refused.version);
@@ -209,9 +230,9 @@ pub(super) fn acknowledge(
 }
 
 fn drawn() -> Option<String> {
-    let mut bytes = [0; crate::receipt::ReceiptId::BYTES];
+    let mut bytes = [0; ReceiptId::BYTES];
     getrandom::fill(&mut bytes).ok()?;
-    Some(crate::receipt::ReceiptId(bytes).to_string())
+    Some(ReceiptId(bytes).to_string())
 }
 
 /// What is remembered of a used request: nobody without the key can test a guess of its `jti`.
@@ -220,6 +241,12 @@ fn mark(keys: &KeyRing, party: &Party, jti: &str) -> Mark {
     let mut mark = [0; 16];
     mark.iter_mut().zip(half(0).into_iter().chain(half(1))).for_each(|(to, from)| *to = from);
     mark
+}
+
+/// What a request is about, as [`mark`].
+fn about(keys: &KeyRing, party: &Party, request: &Request) -> u64 {
+    let about = Zeroizing::new(format!("{} {}", request.kind.name(), request.value.as_str()));
+    keys.batch_item_hash(party.name.as_str(), about.as_bytes(), 2)
 }
 
 fn now_seconds(desk: &Desk) -> i64 {

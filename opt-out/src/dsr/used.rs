@@ -3,6 +3,8 @@
 //! A request is noted when its work is done and before that is acknowledged. A crash in between leaves it good: its party, which has no acknowledgement,
 //! may send it again, and doing it twice changes nothing. It is kept until its age alone refuses it.
 //!
+//! The answer to one that was done may have been lost all the same: until the next start its receipt is known too, so that it can be given again.
+//!
 //! # The files
 //!
 //! Two, `used-new.bin` and `used-old.bin`, 0600. When all that the old one holds is past, it goes, the new one takes its place, and another is begun. So
@@ -28,6 +30,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::receipt::ReceiptId;
+
 const HEAD: [u8; 8] = *b"SLDSR\0\0\x01";
 const RECORD_BYTES: usize = 28;
 const NEW: &str = "used-new.bin";
@@ -36,6 +40,27 @@ const OLD: &str = "used-old.bin";
 /// Keyed hash of an issuer and a `jti`.
 pub(crate) type Mark = [u8; 16];
 
+/// A request that was done, as its sender may be told once more. Known since the start only: the files do not hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// The receipt's number.
+    pub(crate) receipt: ReceiptId,
+    /// Keyed hash of what it was about: another one of the same `jti` was not done.
+    pub(crate) about: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    until_seconds: i64,
+    how_far: HowFar,
+}
+
+#[derive(Clone, Copy)]
+enum HowFar {
+    InHand,
+    Used(Option<Done>),
+}
+
 /// The used requests.
 #[derive(Clone)]
 pub(crate) struct Used(Arc<Inner>);
@@ -43,7 +68,7 @@ pub(crate) struct Used(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     marks_max: usize,
-    marks: Mutex<HashMap<Mark, i64, ahash::RandomState>>,
+    marks: Mutex<HashMap<Mark, Kept, ahash::RandomState>>,
     log: Mutex<Log>,
 }
 
@@ -67,8 +92,10 @@ pub(crate) struct Reserved {
 /// Why a request cannot be done now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// It was, or is being done.
-    Used,
+    /// It was done, and what is known of it.
+    Used(Option<Done>),
+    /// It is being done.
+    InHand,
     /// As many are remembered as may be.
     Full,
 }
@@ -92,7 +119,7 @@ impl Used {
             begin(&mut file, dir)?;
             end = HEAD.len() as u64;
         }
-        marks.retain(|_, until| *until >= now_seconds);
+        marks.retain(|_, kept| kept.until_seconds >= now_seconds);
         let log = Mutex::new(Log { file, end, new_until, old_until });
         Ok(Self(Arc::new(Inner { dir: dir.to_owned(), marks_max, marks: Mutex::new(marks), log })))
     }
@@ -108,21 +135,24 @@ impl Used {
         now_seconds: i64,
     ) -> Result<Reserved, Denied> {
         let mut marks = self.marks();
-        if marks.get(&mark).is_some_and(|until| *until >= now_seconds) {
-            return Err(Denied::Used);
+        if let Some(kept) = marks.get(&mark).filter(|kept| kept.until_seconds >= now_seconds) {
+            return Err(match kept.how_far {
+                HowFar::InHand => Denied::InHand,
+                HowFar::Used(done) => Denied::Used(done),
+            });
         }
         if marks.len() >= self.0.marks_max {
-            marks.retain(|_, until| *until >= now_seconds);
+            marks.retain(|_, kept| kept.until_seconds >= now_seconds);
             if marks.len() >= self.0.marks_max {
                 return Err(Denied::Full);
             }
         }
-        marks.insert(mark, until_seconds);
+        marks.insert(mark, Kept { until_seconds, how_far: HowFar::InHand });
         drop(marks);
         Ok(Reserved { used: self.clone(), mark, until_seconds, is_noted: false })
     }
 
-    fn marks(&self) -> MutexGuard<'_, HashMap<Mark, i64, ahash::RandomState>> {
+    fn marks(&self) -> MutexGuard<'_, HashMap<Mark, Kept, ahash::RandomState>> {
         self.0.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,13 +162,16 @@ impl Reserved {
     ///
     /// # Errors
     /// The disk's: then it must not be acknowledged.
-    pub(crate) fn note(mut self, now_seconds: i64) -> io::Result<()> {
+    pub(crate) fn note(mut self, now_seconds: i64, done: Option<Done>) -> io::Result<()> {
         let mut log = self.used.0.log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.old_until < now_seconds && log.new_until > 0 {
             log.turn(&self.used.0.dir)?;
         }
         log.append(self.mark, self.until_seconds)?;
         drop(log);
+        if let Some(kept) = self.used.marks().get_mut(&self.mark) {
+            kept.how_far = HowFar::Used(done);
+        }
         self.is_noted = true;
         Ok(())
     }
@@ -204,7 +237,7 @@ fn decode(record: &[u8]) -> Option<(Mark, i64)> {
 }
 
 /// Reads a file into `marks`; until when its last one is kept, and its length in whole records (0 where not even its head is whole).
-fn read(file: &mut File, marks: &mut HashMap<Mark, i64, ahash::RandomState>) -> io::Result<(i64, u64)> {
+fn read(file: &mut File, marks: &mut HashMap<Mark, Kept, ahash::RandomState>) -> io::Result<(i64, u64)> {
     let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -222,7 +255,7 @@ fn read(file: &mut File, marks: &mut HashMap<Mark, i64, ahash::RandomState>) -> 
             }
             return Err(damaged("a record has another checksum"));
         };
-        marks.insert(mark, until);
+        marks.insert(mark, Kept { until_seconds: until, how_far: HowFar::Used(None) });
         latest = latest.max(until);
         length += RECORD_BYTES as u64;
     }

@@ -151,7 +151,7 @@ impl Fault {
             Self::Sequence => "the request was issued before the first party's token that it holds",
             Self::Audience => "the token's aud does not name this recipient",
             Self::Used => {
-                "a request with this jti was acknowledged before: nothing was done again. Give each request a jti of its own"
+                "a request with this jti was done before: nothing was done again. Give each request a jti of its own"
             }
             Self::Type => "the identifier's type is none of those in dsrdelete.json",
             Self::Format => "the identifier's format is none of those in dsrdelete.json for its type",

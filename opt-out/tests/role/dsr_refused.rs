@@ -13,6 +13,8 @@ use crate::support::{Role, send as send_raw};
 
 const BOTH: [PartyRight; 2] = [PartyRight::OptOut, PartyRight::Erasure];
 
+const CAID: &str = "7f3c2d9e7a414b6f9c1e5d2a8b7c6e10";
+
 struct Scene {
     dir: TempDir,
     publisher: Company,
@@ -231,11 +233,21 @@ fn a_signed_request_is_held_to_its_time_its_recipient_and_what_it_is_about() {
         ("nothing", scene.changed(about("oaid", "", "plaintext")), 14_204),
         ("zeros", scene.changed(about("imei", "000000000000000", "plaintext")), 14_204),
         ("words", scene.changed(about("imei", "no such thing", "plaintext")), 14_204),
+        ("a CAID without its version", scene.changed(about("caid", CAID, "plaintext")), 14_204),
+        ("a digest of a CAID", scene.changed(about("caid", OAID_MD5, "md5")), 14_202),
     ];
     for (what, token, code) in cases {
         scene.refused(what, &token, code);
     }
     scene.nothing_was_done();
+    let answer = send(
+        &scene.role,
+        &scene.changed(|claims| {
+            claims["jti"] = "caid".into();
+            about("caid", "20230330_7f3c2d9e7a414b6f9c1e5d2a8b7c6e10", "plaintext")(claims);
+        }),
+    );
+    assert_eq!(answer.status, 202, "a CAID with its version: {}", answer.body);
     for good in [json!(OURS), json!(["a.example", OURS])] {
         let answer = send(
             &scene.role,
@@ -391,6 +403,48 @@ fn strangers_spend_their_addresss_limit_and_a_party_its_own() {
     role.clock.advance_ms(120_000);
     let answer = send(role, &publisher.sign(&request("2.0", publisher, "3")));
     assert_eq!(answer.status, 202, "nothing of it was used: {}", answer.body);
+}
+
+/// Whoever saw a token can send it as often as he likes: that costs the party nothing, and fills no log.
+#[test]
+fn a_token_that_others_send_again_neither_spends_its_partys_limit_nor_fills_the_audit_log() {
+    let scene = scene(|settings| {
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+        settings.limits = Limits { requests_burst_max: 2, requests_per_minute: 1, ..Limits::default() };
+        settings.dsr.requests_burst_max = 3;
+        settings.dsr.requests_per_minute = 1;
+    });
+    let Scene { publisher, role, dir } = &scene;
+    let from = |address: u8, token: &str| {
+        let address = format!("203.0.113.{address}");
+        role.call_with("/v1/dsr", &[("x-forwarded-for", &address)], &json!({ "rqJWT": token }).to_string())
+    };
+    let token = |jti: &str| publisher.sign(&request("2.0", publisher, jti));
+    let (first, old) = (token("1"), scene.changed(|claims| claims["iat"] = json!(NOW - 100_000)));
+    let ahead = scene.changed(|claims| claims["iat"] = json!(NOW + 400));
+    assert_eq!(from(1, &first).status, 202);
+    for address in 2..8 {
+        assert_eq!(from(address, &first).status, 200);
+    }
+    for (address, token) in [(10, &old), (20, &ahead)] {
+        for next in 0..6 {
+            assert_eq!(from(address + next, token).status, 400);
+        }
+    }
+    // They count against the address.
+    assert_eq!([from(30, &old).status, from(30, &first).status, from(30, &first).status], [400, 200, 429]);
+    for jti in ["2", "3"] {
+        assert_eq!(from(40, &token(jti)).status, 202, "the party's own limit is as it was");
+    }
+    assert_eq!(from(41, &token("4")).status, 429);
+    let mut log = String::new();
+    for entry in std::fs::read_dir(dir.path().join("audit")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            log += &String::from_utf8_lossy(&std::fs::read(path).expect("read"));
+        }
+    }
+    assert_eq!((log.matches("dsr.accepted").count(), log.matches("dsr.refused").count()), (3, 0), "{log}");
 }
 
 #[test]

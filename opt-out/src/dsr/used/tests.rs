@@ -13,7 +13,7 @@ fn open_at(dir: &Path, now: i64) -> Used {
 }
 
 fn note(used: &Used, number: u8, until: i64, now: i64) {
-    good(used.reserve(mark(number), until, now)).note(now).expect("noted");
+    good(used.reserve(mark(number), until, now)).note(now, None).expect("noted");
 }
 
 fn good(reserved: Result<Reserved, Denied>) -> Reserved {
@@ -34,6 +34,7 @@ fn what_is_noted_is_used_behind_a_restart_and_what_was_dropped_is_good() {
     note(&used, 1, NOW + 100, NOW);
     let in_hand = good(used.reserve(mark(2), NOW + 100, NOW));
     assert!(is_used(&used, 1, NOW) && is_used(&used, 2, NOW), "nobody else may do it meanwhile");
+    assert_eq!(used.reserve(mark(2), NOW + 100, NOW).err(), Some(Denied::InHand));
     drop(in_hand);
     assert!(!is_used(&used, 2, NOW));
     let used = open_at(dir.path(), NOW + 50);
@@ -41,6 +42,17 @@ fn what_is_noted_is_used_behind_a_restart_and_what_was_dropped_is_good() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&dir.path().join(NEW).metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_receipt_of_what_was_done_is_known_until_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let used = open_at(dir.path(), NOW);
+    let done = Done { receipt: ReceiptId(*b"0123456789"), about: 7 };
+    good(used.reserve(mark(1), NOW + 100, NOW)).note(NOW, Some(done)).expect("noted");
+    assert_eq!(used.reserve(mark(1), NOW + 100, NOW).err(), Some(Denied::Used(Some(done))));
+    let used = open_at(dir.path(), NOW);
+    assert_eq!(used.reserve(mark(1), NOW + 100, NOW).err(), Some(Denied::Used(None)));
 }
 
 #[test]
@@ -79,7 +91,7 @@ fn the_files_hold_what_is_good_and_not_much_more() {
     for step in 0..300_i64 {
         let now = NOW + step;
         let number = Mark::try_from(format!("{step:016}").as_bytes()).unwrap();
-        good(used.reserve(number, now + life, now)).note(now).expect("noted");
+        good(used.reserve(number, now + life, now)).note(now, None).expect("noted");
         if step % 7 == 0 {
             used = open_at(dir.path(), now);
         }
