@@ -14,7 +14,6 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use support::http::{Connection, Response};
-use support::truth::{number, rows};
 use support::{Instance, Options, wait_for};
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -78,14 +77,6 @@ fn get(instance: &Instance, path: &str, headers: &[(&str, &str)]) -> Response {
     Connection::open(instance.opt_out()).expect("connects").get(path, headers).expect("an answer")
 }
 
-/// Reach and impressions.
-fn reach(instance: &Instance) -> (u64, u64) {
-    instance.settle();
-    let report = instance.report("demo/reach", "");
-    let row = &rows(&report)[0];
-    (number(row, "reach"), number(row, "impressions"))
-}
-
 #[test]
 fn a_publishers_request_takes_its_device_out_and_keeps_it_out() {
     let keys = tempfile::tempdir().expect("a folder");
@@ -102,7 +93,7 @@ fn a_publishers_request_takes_its_device_out_and_keeps_it_out() {
     });
     (0..3).for_each(|_| fire(&instance, OAID));
     (0..2).for_each(|_| fire(&instance, OTHER));
-    assert_eq!(reach(&instance), (2, 5));
+    assert_eq!(instance.reach(), (2, 5));
 
     let token = publisher.request(OAID, "rq-1");
     let answer = post(&instance, &token);
@@ -116,11 +107,11 @@ fn a_publishers_request_takes_its_device_out_and_keeps_it_out() {
         told["state"] != "running"
     });
     assert_eq!((&told["state"], &told["result"]["hits"]), (&json!("done"), &json!(3)), "{told}");
-    assert_eq!(reach(&instance), (1, 5), "one device less, no impression less");
+    assert_eq!(instance.reach(), (1, 5), "one device less, no impression less");
     // Opted out too: what comes later is not measured.
     fire(&instance, OAID);
     fire(&instance, OTHER);
-    assert_eq!(reach(&instance), (1, 6));
+    assert_eq!(instance.reach(), (1, 6));
 
     // Our key and what was used survive.
     let file = get(&instance, "/dsrdelete.json", &[]).text();
@@ -130,7 +121,7 @@ fn a_publishers_request_takes_its_device_out_and_keeps_it_out() {
     let again = post(&instance, &token);
     assert_eq!((again.status, &again.json()["error"]), (400, &json!("unknown_error")), "{}", again.text());
     fire(&instance, OAID);
-    assert_eq!(reach(&instance), (1, 6));
+    assert_eq!(instance.reach(), (1, 6));
     assert!(!instance.logs().contains(OAID) && !instance.logs().contains(&token));
     let log = instance.command(&[
         "audit",

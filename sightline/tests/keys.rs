@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::http::Connection;
-use support::truth::{number, rows};
 use support::{Instance, Options, wait_for};
 
 const OAIDS: [&str; 2] = ["1fe9a970-efbb-29e0-0bdd-f5dbbf751ab5", "2fe9a970-efbb-29e0-0bdd-f5dbbf751ab6"];
@@ -25,13 +24,6 @@ fn fire(instance: &Instance, oaid: &str) {
     let target = format!("/i?c=demo&p=p1&oaid={oaid}");
     let agent = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0");
     assert_eq!(connection.get(&target, &[agent]).expect("an answer").status, 200);
-}
-
-fn reach(instance: &Instance) -> (u64, u64) {
-    instance.settle();
-    let report = instance.report("demo/reach", "");
-    let row = &rows(&report)[0];
-    (number(row, "reach"), number(row, "impressions"))
 }
 
 fn run(instance: &Instance, words: &[&str]) -> (Option<i32>, String) {
@@ -81,7 +73,7 @@ fn a_rotation_cuts_and_a_destroyed_key_makes_its_events_nobodys() {
         fire(&instance, oaid);
     }
     fire(&instance, GONE);
-    assert_eq!(reach(&instance), (3, 3));
+    assert_eq!(instance.reach(), (3, 3));
     let (code, text) = run(&instance, &["keys", "rotate", "--without-overlap"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("while nothing runs"), "{text}");
@@ -109,14 +101,14 @@ fn a_rotation_cuts_and_a_destroyed_key_makes_its_events_nobodys() {
 
     // Loaded as before; behind the cut each device is another.
     instance.restart();
-    assert_eq!(reach(&instance), (3, 4), "the journal's entries of the old epoch");
+    assert_eq!(instance.reach(), (3, 4), "the journal's entries of the old epoch");
     for oaid in OAIDS {
         fire(&instance, oaid);
     }
-    assert_eq!(reach(&instance), (5, 6));
+    assert_eq!(instance.reach(), (5, 6));
     // An erasure finds a device under both keys.
     assert_eq!(erase(&instance, OAIDS[0], "1"), "done");
-    assert_eq!(reach(&instance), (3, 6));
+    assert_eq!(instance.reach(), (3, 6));
 
     assert!(instance.terminate().success());
     let (code, text) = run(&instance, &["keys", "destroy", "1"]);
@@ -126,9 +118,9 @@ fn a_rotation_cuts_and_a_destroyed_key_makes_its_events_nobodys() {
     let (code, text) = run(&instance, &["keys", "destroy", "1", "--early"]);
     assert_eq!(code, Some(0), "{text}");
     instance.restart();
-    assert_eq!(reach(&instance), (3, 6), "what is stored stays counted");
+    assert_eq!(instance.reach(), (3, 6), "what is stored stays counted");
     assert_eq!(erase(&instance, OAIDS[1], "2"), "done", "what came behind the cut is found");
-    assert_eq!(reach(&instance), (2, 6), "what came before it is nobody's any more");
+    assert_eq!(instance.reach(), (2, 6), "what came before it is nobody's any more");
 
     assert_eq!(erase(&instance, GONE, "3"), "not_linkable");
 
@@ -150,7 +142,7 @@ fn during_an_overlap_a_device_that_comes_back_counts_once() {
         fire(&instance, oaid);
     }
     fire(&instance, GONE);
-    assert_eq!(reach(&instance), (3, 3));
+    assert_eq!(instance.reach(), (3, 3));
     let mut page = Connection::open(instance.opt_out()).expect("connects");
     assert_eq!(page.post_json("/v1/opt-outs", &[], &of_oaid(OUT)).expect("an answer").status, 200);
     drop(page);
@@ -177,7 +169,7 @@ fn during_an_overlap_a_device_that_comes_back_counts_once() {
     for oaid in OAIDS.into_iter().chain([OUT]) {
         fire(&instance, oaid);
     }
-    assert_eq!(reach(&instance), (3, 5), "who came back is one device, who opted out is none");
+    assert_eq!(instance.reach(), (3, 5), "who came back is one device, who opted out is none");
     let changes = instance.report("demo/reach", "")["key_changes"].clone();
     assert_eq!(changes[0]["matched"], "yes", "{changes}");
     assert!(
@@ -187,13 +179,13 @@ fn during_an_overlap_a_device_that_comes_back_counts_once() {
     let copied = answered(&instance, "/v1/copies", OAIDS[1], "1");
     assert_eq!(copied["result"]["hits"], 2, "what is stored under either key: {copied}");
     assert_eq!(erase(&instance, OAIDS[0], "2"), "done");
-    assert_eq!(reach(&instance), (2, 5), "exactly one less");
+    assert_eq!(instance.reach(), (2, 5), "exactly one less");
 
     // What is in the journal alone ties them as well.
     fire(&instance, GONE);
     instance.kill9();
     instance.restart();
-    assert_eq!(reach(&instance), (2, 6));
+    assert_eq!(instance.reach(), (2, 6));
 
     // A cut needs no end of the overlap; pairs that are there tie what they tied.
     assert!(instance.terminate().success());
@@ -206,7 +198,7 @@ fn during_an_overlap_a_device_that_comes_back_counts_once() {
     assert!(code == Some(0) && text.contains("is destroyed"), "{text}");
     instance.restart();
     fire(&instance, OAIDS[1]);
-    assert_eq!(reach(&instance), (3, 7), "behind the cut it is another");
+    assert_eq!(instance.reach(), (3, 7), "behind the cut it is another");
     let changes = instance.report("demo/reach", "")["key_changes"].clone();
     let matched: Vec<&Value> =
         changes.as_array().expect("a list").iter().map(|one| &one["matched"]).collect();

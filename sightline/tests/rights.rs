@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::http::{Connection, Response};
-use support::truth::{number, rows};
 use support::{Instance, Options, wait_for};
 
 const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
@@ -76,19 +75,11 @@ fn answered(instance: &Instance, held: &(String, String)) -> Value {
     told
 }
 
-/// Reach and impressions.
-fn reach(instance: &Instance) -> (u64, u64) {
-    instance.settle();
-    let report = instance.report("demo/reach", "");
-    let row = &rows(&report)[0];
-    (number(row, "reach"), number(row, "impressions"))
-}
-
 #[test]
 fn a_browser_erases_itself_through_kills_and_a_store_that_is_made_anew() {
     let mut instance = start();
     let (own, other) = (browser(&instance, 3), browser(&instance, 2));
-    assert_eq!(reach(&instance), (2, 7));
+    assert_eq!(instance.reach(), (2, 7));
 
     // A copy first: its rows and no others.
     let held = ask(&instance, "/v1/copies", &[OURS, ("cookie", &own)], &json!({}));
@@ -107,7 +98,7 @@ fn a_browser_erases_itself_through_kills_and_a_store_that_is_made_anew() {
     instance.restart();
     let told = answered(&instance, &held);
     assert_eq!((&told["state"], &told["result"]["hits"]), (&"done".into(), &3.into()), "{told}");
-    assert_eq!(reach(&instance), (1, 7));
+    assert_eq!(instance.reach(), (1, 7));
 
     // The store is made anew from the journal.
     instance.terminate();
@@ -121,7 +112,7 @@ fn a_browser_erases_itself_through_kills_and_a_store_that_is_made_anew() {
         }
     }
     instance.restart();
-    assert_eq!(reach(&instance), (1, 7));
+    assert_eq!(instance.reach(), (1, 7));
     assert_eq!(get(&instance, &held, "").json()["state"], "done");
 
     proved_by_the_audit_log(&instance, &held, &told);
@@ -129,7 +120,7 @@ fn a_browser_erases_itself_through_kills_and_a_store_that_is_made_anew() {
     // What comes later is a device again.
     fire(&instance, &[("cookie", &own)], "");
     fire(&instance, &[("cookie", &other)], "");
-    assert_eq!(reach(&instance), (2, 9));
+    assert_eq!(instance.reach(), (2, 9));
     assert!(!instance.logs().contains(own.split_once('=').expect("a pair").1));
 }
 
@@ -197,7 +188,7 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     let instance = start();
     fire(&instance, &[], &format!("&oaid={OAID}"));
     fire(&instance, &[], "&imei=868049039501257");
-    assert_eq!(reach(&instance), (2, 2));
+    assert_eq!(instance.reach(), (2, 2));
     let typed = |kind: &str, value: &str| json!({"ids": [{"kind": kind, "value": value}]});
     let accepted = ask(&instance, "/v1/erasures", &[], &typed("oaid", OAID));
     let refused = ask(&instance, "/v1/copies", &[], &typed("imei", "868049039501257"));
@@ -226,7 +217,7 @@ fn a_typed_id_waits_for_the_operator_and_his_word_is_carried_out() {
     assert_eq!(answered(&instance, &accepted)["state"], "done");
     assert_eq!(answered(&instance, &nobody)["state"], "not_linkable");
     assert_eq!(get(&instance, &refused, "").json()["reason"], "show the invoice");
-    assert_eq!(reach(&instance), (1, 2));
+    assert_eq!(instance.reach(), (1, 2));
     assert!(run(&["requests", "show", "1"]).1.contains("oaid"));
     let entered = run(&["audit", "list", "--act", "request", "--format", "json"]).1;
     let entries: Vec<Value> =

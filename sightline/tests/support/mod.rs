@@ -299,6 +299,14 @@ impl Instance {
         self.ask("GET", &format!("/v1/campaigns/{of}?{query}"))
     }
 
+    /// Reach and impressions of the demo campaign, settled.
+    pub(crate) fn reach(&self) -> (u64, u64) {
+        self.settle();
+        let report = self.report("demo/reach", "");
+        let row = &truth::rows(&report)[0];
+        (truth::number(row, "reach"), truth::number(row, "impressions"))
+    }
+
     /// Brings every changed day up to date.
     pub(crate) fn settle(&self) -> Value {
         self.ask("POST", "/v1/settle")
