@@ -11,6 +11,7 @@
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |
 //! | `POST /v1/settle[?day=YYYY-MM-DD]` | brings changed days up to date, today too, and says what was done; 409 where another aggregator settles |
+//! | `GET /openapi.yaml` | this API described; the only path that needs no token |
 //!
 //! Every request needs `Authorization: Bearer <operator token>`. An error is `{"error":{"code":"…","message":"…"}}`.
 //!
@@ -48,7 +49,7 @@ use tokio::sync::Semaphore;
 use self::access::Access;
 pub use self::links::LinkParts;
 use self::problem::{Problem, too_large};
-use crate::report::{Format, Kind, Refused, ReportError, Reporter, Request, day, file_name};
+use crate::report::{Kind, Refused, ReportError, Reporter, Request, day};
 use crate::settle::SettledDay;
 use crate::store::day_number;
 use crate::work::Worker;
@@ -57,6 +58,11 @@ use crate::work::Worker;
 const CATCH_UP_MAX: Duration = Duration::from_mins(10);
 /// Longest query string, bytes.
 const QUERY_BYTES_MAX: usize = 2048;
+
+/// Where the API is described.
+const DESCRIPTION_PATH: &str = "/openapi.yaml";
+/// The description.
+const DESCRIPTION: &str = include_str!("../openapi.yaml");
 
 /// The operator's token, as its hash: comparing takes the same time whatever was sent.
 #[derive(Clone)]
@@ -127,6 +133,7 @@ impl Api {
     ) -> Result<Answer, Infallible> {
         let with_body = may_have_body(request.headers());
         let mut answer = match self.authorize(&request) {
+            _ if request.uri().path() == DESCRIPTION_PATH => description(request.method()),
             Ok(actor) => {
                 let access = Access::of(request.uri().path(), request.uri().query().unwrap_or(""));
                 let answer = self.route(&request, actor).await;
@@ -234,22 +241,14 @@ impl Api {
                 }
                 ReportError::Store(error) => too_large(error, api.statement_bytes_max),
             })?;
-            Ok(match request.format {
-                Format::Json => body(StatusCode::OK, "application/json", report.json()),
-                Format::Csv => {
-                    let mut answer = body(
-                        StatusCode::OK,
-                        "text/csv; charset=utf-8; header=present",
-                        report.csv(request.levels),
-                    );
-                    let disposition = HeaderValue::from_str(&format!(
-                        "attachment; filename=\"{}\"",
-                        file_name(request.kind)
-                    ));
-                    answer.headers_mut().insert(CONTENT_DISPOSITION, disposition.expect("a plain file name"));
-                    answer
-                }
-            })
+            let bytes = report.write(request.form, api.clock.now_ms()).map_err(Problem::from)?;
+            let mut answer = body(StatusCode::OK, request.form.media_type(), bytes);
+            if let Some(extension) = request.form.extension() {
+                let disposition = format!("attachment; filename=\"{}\"", report.file_name(extension));
+                let disposition = HeaderValue::from_str(&disposition).expect("a plain file name");
+                answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+            }
+            Ok(answer)
         })
         .await
     }
@@ -360,6 +359,15 @@ fn query(text: &str) -> Result<Vec<(String, String)>, Problem> {
 fn decode(text: &str) -> Result<String, Problem> {
     let decoded = percent_decode_str(text).decode_utf8();
     decoded.map(String::from).map_err(|_| Problem::Refused(Refused::Bad("an escape is not UTF-8".to_owned())))
+}
+
+/// Nothing of what is stored: no token is asked for, and no access entered.
+fn description(method: &Method) -> Answer {
+    match *method {
+        Method::GET => body(StatusCode::OK, "application/yaml", DESCRIPTION.into()),
+        Method::HEAD => body(StatusCode::OK, "application/yaml", Vec::new()),
+        _ => Problem::Method("GET, HEAD").answer(),
+    }
 }
 
 fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {

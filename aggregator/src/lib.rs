@@ -6,7 +6,7 @@
 //!    that [`changed`] opens a mark, durably, on the days whose figures the rows change, and closes it behind them; cursors or offsets move last.
 //! 2. [`settle`] makes a changed day's figures anew from its events ([`judge`] and `sql/part/judged.sql`: each hit once, with its class by
 //!    [`rules`]), next to those in force, and publishes them with one row.
-//! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer.
+//! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer, in the forms of [`form`].
 //!
 //! [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
 //! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
@@ -22,6 +22,7 @@ mod api;
 mod batch;
 mod changed;
 pub mod engine;
+mod form;
 mod judge;
 mod loader;
 pub mod metrics;

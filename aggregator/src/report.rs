@@ -10,6 +10,7 @@
 
 mod campaigns;
 mod cells;
+mod columns;
 mod ids;
 mod keys;
 mod reach;
@@ -36,8 +37,8 @@ use crate::settle::{self, DirtyDay, PORTION_HITS, Published};
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
-pub(crate) use request::{By, Filter, Format, Kind, Refused, Request, day};
-pub(crate) use rows::{DeliveryRow, Report, Rows, file_name};
+pub(crate) use request::{By, Filter, Kind, Refused, Request, day};
+pub(crate) use rows::{DeliveryRow, Report, Rows, Versions};
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
@@ -162,8 +163,18 @@ impl Reporter {
             provisional_days: days.provisional.iter().copied().map(day_text).collect(),
             key_changes: days.keys.changes.clone(),
             identified_impressions: rows.identified_impressions(),
+            versions: self.versions(),
+            levels: request.levels,
             rows,
         })
+    }
+
+    fn versions(&self) -> Versions {
+        Versions {
+            program: env!("CARGO_PKG_VERSION"),
+            catalog: format!("{:08x}", self.catalog.load().version),
+            rules: format!("{:016x}", self.rules.version),
+        }
     }
 
     fn time_zone(&self, campaign: &str) -> chrono_tz::Tz {

@@ -90,6 +90,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Admin, "import"),
     (Role::Admin, "rights"),
     (Role::Admin, "acts"),
+    (Role::Reports, "description"),
 ];
 
 /// A route, by its name and never by a path.

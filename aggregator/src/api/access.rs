@@ -17,8 +17,10 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Api, Problem, decode, query};
 
 /// Parameters that say which figures were shown.
-const PARAMETERS: [&str; 12] =
-    ["from", "to", "by", "filter", "format", "levels", "limit", "day", "dialect", "stages", "sign", "days"];
+const PARAMETERS: [&str; 13] = [
+    "bom", "from", "to", "by", "filter", "format", "levels", "limit", "day", "dialect", "stages", "sign",
+    "days",
+];
 /// Most bytes of a parameter's value in an entry; what is longer is cut.
 const VALUE_BYTES_MAX: usize = 128;
 
@@ -128,6 +130,7 @@ pub(super) fn note<B>(api: &Api, peer: IpAddr, request: &hyper::Request<B>, answ
         ["v1", "set-aside"] => "set_aside",
         ["v1", "books"] => "books",
         ["v1", "settle"] => "settle",
+        ["openapi.yaml"] => "description",
         _ => "unknown",
     };
     api.security.note(&Hit {

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::{Api, bad};
+use crate::form::csv_field;
 use crate::report::Refused;
 
 /// Most days that a link is asked to be good for.
@@ -177,21 +178,12 @@ fn of(placement: &Placement, links: DialectLinks) -> Vec<Row> {
 pub(super) fn csv(rows: &[Row]) -> Vec<u8> {
     let mut text = String::from("\u{feff}placement,medium,name,dialect,stage,url\r\n");
     for row in rows {
-        let cells =
-            [row.placement.as_str(), &row.medium, &row.name, &row.dialect, row.stage, &row.url].map(cell);
+        let cells = [row.placement.as_str(), &row.medium, &row.name, &row.dialect, row.stage, &row.url]
+            .map(csv_field);
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
     }
     text.into_bytes()
-}
-
-fn cell(text: &str) -> String {
-    let space = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { " " } else { "" };
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{space}{}\"", text.replace('"', "\"\""))
-    } else {
-        format!("{space}{text}")
-    }
 }
 
 #[cfg(test)]
@@ -228,12 +220,5 @@ mod tests {
         ] {
             assert!(parse(&[wrong]).is_none(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn cells_are_quoted_and_never_a_formula() {
-        assert_eq!(cell("a"), "a");
-        assert_eq!(cell("=1"), " =1");
-        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

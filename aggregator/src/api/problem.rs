@@ -7,6 +7,7 @@ use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use super::{Answer, json_answer};
+use crate::form::FormError;
 use crate::metrics;
 use crate::report::Refused;
 use crate::store::{REPORT_SECONDS_MAX, StoreError};
@@ -26,6 +27,7 @@ pub(super) enum Problem {
     Behind,
     NotSettler,
     Store(StoreError),
+    Form(FormError),
     Busy,
     Audit,
 }
@@ -36,7 +38,20 @@ impl Problem {
             Self::Method(allowed) => Some(HeaderValue::from_static(allowed)),
             _ => None,
         };
-        let (status, code, message) = match self {
+        let (status, code, message) = self.words();
+        let mut answer = json_answer(status, &json!({ "error": { "code": code, "message": message } }));
+        if status == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(allowed) = allowed {
+            answer.headers_mut().insert(ALLOW, allowed);
+        }
+        answer
+    }
+
+    /// Status, code and message; what is ours to mend is counted and logged.
+    fn words(self) -> (StatusCode, &'static str, String) {
+        match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
@@ -85,6 +100,14 @@ impl Problem {
                     "the store could not answer; see the log".to_owned(),
                 )
             }
+            Self::Form(error @ FormError::TooLarge(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "not_offered", error.to_string())
+            }
+            Self::Form(error @ FormError::Broken { .. }) => {
+                metrics::reports_failed(1);
+                tracing::error!(%error, "a report cannot be written");
+                (StatusCode::INTERNAL_SERVER_ERROR, "form", "the report could not be written; see the log".to_owned())
+            }
             Self::Audit => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "audit",
@@ -93,15 +116,13 @@ impl Problem {
             Self::Busy => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is being stopped".to_owned())
             }
-        };
-        let mut answer = json_answer(status, &json!({ "error": { "code": code, "message": message } }));
-        if status == StatusCode::UNAUTHORIZED {
-            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(allowed) = allowed {
-            answer.headers_mut().insert(ALLOW, allowed);
-        }
-        answer
+    }
+}
+
+impl From<FormError> for Problem {
+    fn from(error: FormError) -> Self {
+        Self::Form(error)
     }
 }
 
@@ -121,6 +142,44 @@ pub(super) fn too_large(error: StoreError, statement_bytes_max: u64) -> Problem 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_is_in_the_description() {
+        let description: serde_json::Value = yaml_serde::from_str(crate::api::DESCRIPTION).expect("YAML");
+        let pointer = "/components/schemas/Problem/properties/error/properties/code/enum";
+        let mut described: Vec<&str> = description
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_array)
+            .expect("a list")
+            .iter()
+            .filter_map(serde_json::Value::as_str)
+            .collect();
+        let store = |code: u32| {
+            let message = format!("Code: {code}. DB::Exception: words");
+            StoreError::Engine(crate::engine::EngineError::Statement { message })
+        };
+        let broken = || FormError::Broken { form: "xlsx", why: String::new() };
+        for problem in [
+            Problem::Unauthorized,
+            Problem::NotFound(""),
+            Problem::Method("GET"),
+            Problem::Refused(Refused::Bad(String::new())),
+            Problem::Refused(Refused::NotOffered(String::new())),
+            Problem::UnknownCampaign,
+            Problem::Behind,
+            Problem::NotSettler,
+            Problem::Store(store(60)),
+            Problem::Form(broken()),
+            Problem::Form(FormError::TooLarge(String::new())),
+            Problem::Busy,
+            Problem::Audit,
+        ] {
+            let (_, code, _) = problem.words();
+            assert!(described.contains(&code), "{code}");
+        }
+        described.retain(|code| *code != "store_away");
+        assert_eq!(described.len(), 12, "every code above is another one");
+    }
 
     #[test]
     fn a_report_beyond_the_memory_is_the_callers_to_mend() {

@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use crate::form::Form;
 use crate::store::day_number;
 
 /// Frequencies listed one by one unless asked otherwise: 1+ to 10+.
@@ -54,15 +55,6 @@ pub(crate) enum Filter {
     Net,
 }
 
-/// How the answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// One object with its rows.
-    Json,
-    /// A header and the rows.
-    Csv,
-}
-
 /// A checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -79,7 +71,7 @@ pub(crate) struct Request {
     /// Which hits.
     pub filter: Filter,
     /// How it is written.
-    pub format: Format,
+    pub form: Form,
     /// How many frequencies are listed, the last one open-ended.
     pub levels: usize,
 }
@@ -171,10 +163,11 @@ impl Request {
             to: None,
             by: By::Total,
             filter: Filter::Net,
-            format: Format::Json,
+            form: Form::Json,
             levels: if kind == Kind::Frequency { LEVELS_MAX } else { LEVELS_DEFAULT },
         };
         let mut seen: Vec<&str> = Vec::new();
+        let mut mark = None;
         for (name, value) in query {
             if seen.contains(&name.as_str()) {
                 return Err(Refused::Bad(format!("the parameter {name} stands there twice")));
@@ -185,14 +178,20 @@ impl Request {
                 "to" => request.to = Some(day("to", value)?),
                 "by" => request.by = by(kind, value)?,
                 "filter" => request.filter = filter(value)?,
-                "format" => request.format = format(value)?,
+                "format" => request.form = form(value)?,
+                "bom" => mark = Some(bom(value)?),
                 "levels" => request.levels = levels(value)?,
                 _ => {
                     return Err(Refused::Bad(
-                        "there is a parameter that is not known; allowed are from, to, by, filter, format, levels".to_owned(),
+                        "there is a parameter that is not known; allowed are from, to, by, filter, format, levels, bom".to_owned(),
                     ));
                 }
             }
+        }
+        match (&mut request.form, mark) {
+            (_, None) => {}
+            (Form::Csv { mark }, Some(wanted)) => *mark = wanted,
+            (_, Some(_)) => return Err(Refused::Bad("bom is for format=csv".to_owned())),
         }
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from > to
@@ -233,12 +232,21 @@ fn filter(value: &str) -> Result<Filter, Refused> {
     }
 }
 
-fn format(value: &str) -> Result<Format, Refused> {
+fn form(value: &str) -> Result<Form, Refused> {
     match value {
-        "json" => Ok(Format::Json),
-        "csv" => Ok(Format::Csv),
-        "parquet" => Err(Refused::NotOffered("format=parquet is not offered; use json or csv".to_owned())),
-        _ => Err(Refused::Bad("format must be one of json, csv".to_owned())),
+        "json" => Ok(Form::Json),
+        "csv" => Ok(Form::Csv { mark: true }),
+        "xlsx" => Ok(Form::Xlsx),
+        "parquet" => Ok(Form::Parquet),
+        _ => Err(Refused::Bad("format must be one of json, csv, xlsx, parquet".to_owned())),
+    }
+}
+
+fn bom(value: &str) -> Result<bool, Refused> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Refused::Bad("bom must be one of true, false".to_owned())),
     }
 }
 
@@ -263,7 +271,16 @@ mod tests {
     fn defaults_are_the_whole_life_net_in_total() {
         let request = parse(&[]).expect("defaults");
         assert_eq!((request.from, request.to, request.by), (None, None, By::Total));
-        assert_eq!((request.filter, request.format, request.levels), (Filter::Net, Format::Json, 10));
+        assert_eq!((request.filter, request.form, request.levels), (Filter::Net, Form::Json, 10));
+    }
+
+    #[test]
+    fn csv_has_excels_mark_unless_it_is_refused() {
+        let form = |pairs: &[(&str, &str)]| parse(pairs).map(|request| request.form);
+        assert_eq!(form(&[("format", "csv")]), Ok(Form::Csv { mark: true }));
+        assert_eq!(form(&[("bom", "false"), ("format", "csv")]), Ok(Form::Csv { mark: false }));
+        assert!(form(&[("bom", "0"), ("format", "csv")]).is_err());
+        assert!(form(&[("bom", "true"), ("format", "xlsx")]).is_err());
     }
 
     #[test]
@@ -273,7 +290,8 @@ mod tests {
             ("from", "2026-1-1", "2026-11-21"),
             ("by", "week", "placement"),
             ("filter", "x", "gross"),
-            ("format", "xml", "csv"),
+            ("format", "xml", "parquet"),
+            ("bom", "true", "csv"),
             ("levels", "0", "80"),
             ("levels", "81", "80"),
             ("n", "1", "levels"),
@@ -282,7 +300,6 @@ mod tests {
             assert!(matches!(&refused, Refused::Bad(text) if text.contains(word)), "{refused}");
         }
         assert!(matches!(parse(&[("filter", "total_net")]), Err(Refused::NotOffered(_))));
-        assert!(matches!(parse(&[("format", "parquet")]), Err(Refused::NotOffered(_))));
         assert!(parse(&[("by", "day"), ("by", "day")]).is_err());
         assert!(parse(&[("from", "2026-11-02"), ("to", "2026-11-01")]).is_err());
     }

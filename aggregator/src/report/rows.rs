@@ -1,13 +1,13 @@
-//! The rows of the reports, and their two written forms.
-//!
-//! Must never: write a CSV field that a spreadsheet would run as a formula, or leave a column out of one form.
+//! The rows of the reports, and a finished report as the table that is written ([`crate::form`]) by the columns of [`super::columns`].
 
+use event::clock::UnixMs;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::columns::{Row, Shape};
 use super::ids::IdsRow;
 use super::keys::KeyChange;
-use super::request::{Kind, LEVELS_MAX};
+use crate::form::{Form, FormError, Table};
 
 /// A finished report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,13 +37,29 @@ pub(crate) struct Report {
     /// Of a frequency report: the impressions of all its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identified_impressions: Option<u64>,
+    /// What the figures were made by.
+    pub versions: Versions,
+    /// Frequencies listed one by one.
+    #[serde(skip)]
+    pub levels: usize,
     /// The rows.
+    #[serde(skip)]
     pub rows: Rows,
 }
 
+/// What figures were made by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Versions {
+    /// Of the program.
+    pub program: &'static str,
+    /// Of the catalog in force: the first 32 bits of its text's SHA-256, as hexadecimal digits.
+    pub catalog: String,
+    /// Of the lists and limits that judge validity, likewise.
+    pub rules: String,
+}
+
 /// Rows of one kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Rows {
     /// Of a delivery report.
     Delivery(Vec<DeliveryRow>),
@@ -56,7 +72,7 @@ pub(crate) enum Rows {
 }
 
 /// Hits of one kind by what became of them. gross = net + the removed ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Removed {
     /// Repeats of an earlier hit of the same view.
     pub duplicate: u64,
@@ -71,7 +87,7 @@ pub(crate) struct Removed {
 }
 
 /// Hits by stage, in the report's filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stages {
     /// Ads downloaded.
     pub tracked: u64,
@@ -97,7 +113,7 @@ pub(crate) struct Stages {
 
 /// Impressions by the privacy signal that withheld their device key, in the report's filter. One that came with two stands under both. On days that an
 /// earlier program settled they are 0 until the day is settled again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signals {
     /// `Sec-GPC: 1`, or the same in a GPP string.
     pub gpc: u64,
@@ -114,7 +130,7 @@ pub(crate) struct Signals {
 }
 
 /// One row of a delivery report.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DeliveryRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -169,7 +185,7 @@ pub(crate) struct DeliveryRow {
 }
 
 /// One row of a reach report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ReachRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -194,20 +210,19 @@ pub(crate) struct ReachRow {
     /// Whether the figures are counted, not estimated.
     pub exact: bool,
     /// By day only: distinct devices from the report's first day to this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cumulative_reach: Option<u64>,
     /// See [`Report::settled_until`].
     pub settled_until: Option<String>,
 }
 
 /// One row of a frequency report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrequencyRow {
     /// Day, placement …; `total`.
     pub key: String,
     /// Impressions of one device.
     pub frequency: usize,
-    /// Whether `devices` and `impressions` also hold those of more than `frequency`: the last one of `levels`. In CSV `80+` in `frequency`.
+    /// Whether `devices` and `impressions` also hold those of more than `frequency`: the last one of `levels`.
     pub or_more: bool,
     /// Devices with exactly that many; in the last row of `levels` with that many or more.
     pub devices: u64,
@@ -220,87 +235,58 @@ pub(crate) struct FrequencyRow {
 }
 
 impl Report {
-    /// The JSON form.
-    pub(crate) fn json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings, numbers and lists can always be written")
+    /// The bytes of a form, made at a time.
+    ///
+    /// # Errors
+    /// See [`FormError`].
+    pub(crate) fn write(&self, form: Form, made_ms: UnixMs) -> Result<Vec<u8>, FormError> {
+        self.table().write(form, made_ms)
     }
 
-    /// The CSV form: the rows only, lists and groups spread over columns (`n_plus_1`, `removed_clicks_robot`).
-    pub(crate) fn csv(&self, levels: usize) -> Vec<u8> {
-        let rows = match &self.rows {
-            Rows::Delivery(rows) => flat(rows, &DeliveryRow::default()),
-            Rows::Reach(rows) => flat(rows, &ReachRow::empty(levels, self.by == "day")),
-            Rows::Frequency(rows) => {
-                let rows: Vec<_> = rows.iter().map(FrequencyLine::from).collect();
-                flat(&rows, &FrequencyLine::from(&FrequencyRow::empty()))
-            }
-            Rows::Ids(rows) => flat(rows, &IdsRow::default()),
-        };
-        let mut out = csv::Writer::from_writer(Vec::new());
-        for row in rows {
-            out.write_record(&row).expect("memory takes every row of the same length");
-        }
-        out.into_inner().expect("memory is always flushed")
+    /// A name for its file.
+    pub(crate) fn file_name(&self, extension: &str) -> String {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let days = self.from.iter().chain(&self.to).map(String::as_str);
+        let campaign = Some(self.campaign.as_str()).filter(|id| id.chars().all(is_plain));
+        let parts: Vec<&str> =
+            campaign.into_iter().chain([self.kind, "by", self.by, self.filter]).chain(days).collect();
+        format!("{}.{extension}", parts.join("-"))
     }
-}
 
-impl ReachRow {
-    fn empty(levels: usize, by_day: bool) -> Self {
-        let levels = levels.clamp(1, LEVELS_MAX);
-        Self {
-            key: String::new(),
-            impressions: 0,
-            identified_impressions: 0,
-            id_coverage: None,
-            clicks: 0,
-            reach: 0,
-            average_frequency: None,
-            n_plus: vec![0; levels],
-            exactly: vec![0; levels],
-            standard_error: vec![0.0; levels],
-            exact: true,
-            cumulative_reach: by_day.then_some(0),
-            settled_until: None,
+    fn table(&self) -> Table<'_> {
+        match &self.rows {
+            Rows::Delivery(rows) => self.of(rows),
+            Rows::Reach(rows) => Table { notes: errors(rows), ..self.of(rows) },
+            Rows::Frequency(rows) => self.of(rows),
+            Rows::Ids(rows) => self.of(rows),
         }
     }
-}
 
-impl FrequencyRow {
-    fn empty() -> Self {
-        Self {
-            key: String::new(),
-            frequency: 0,
-            or_more: false,
-            devices: 0,
-            n_plus: 0,
-            impressions: 0,
-            settled_until: None,
+    fn of<'r, R: Row>(&'r self, rows: &'r [R]) -> Table<'r> {
+        let columns = R::columns(Shape { by_day: self.by == "day", levels: self.levels });
+        let cells = |row: &'r R| columns.iter().map(|column| (column.cell)(row)).collect();
+        let about = serde_json::to_value(self).ok().and_then(|about| match about {
+            Value::Object(about) => Some(about),
+            _ => None,
+        });
+        Table {
+            name: self.kind,
+            about: about.unwrap_or_default(),
+            notes: Vec::new(),
+            rows: rows.iter().map(cells).collect(),
+            columns: columns.into_iter().map(|column| column.column).collect(),
         }
     }
 }
 
-/// [`FrequencyRow`] as it stands in CSV.
-#[derive(Serialize)]
-struct FrequencyLine<'a> {
-    key: &'a str,
-    frequency: String,
-    devices: u64,
-    n_plus: u64,
-    impressions: u64,
-    settled_until: Option<&'a str>,
-}
-
-impl<'a> From<&'a FrequencyRow> for FrequencyLine<'a> {
-    fn from(row: &'a FrequencyRow) -> Self {
-        Self {
-            key: &row.key,
-            frequency: format!("{}{}", row.frequency, if row.or_more { "+" } else { "" }),
-            devices: row.devices,
-            n_plus: row.n_plus,
-            impressions: row.impressions,
-            settled_until: row.settled_until.as_deref(),
-        }
-    }
+/// What is said of the errors of estimates.
+fn errors(rows: &[ReachRow]) -> Vec<(&'static str, String)> {
+    let words = if rows.iter().all(|row| row.exact) {
+        "0: every figure is counted, none estimated"
+    } else {
+        "of each entry of n_plus in the columns standard_error_N; 0 where a figure is counted"
+    };
+    vec![("standard_error", words.to_owned())]
 }
 
 impl Rows {
@@ -313,58 +299,18 @@ impl Rows {
     }
 }
 
-/// Header and records. `empty` gives the columns where there are no rows.
-fn flat<Row: Serialize>(rows: &[Row], empty: &Row) -> Vec<Vec<String>> {
-    let columns = |row: &Row| {
-        let mut cells = Vec::new();
-        let value = serde_json::to_value(row).expect("rows can always be written");
-        spread(String::new(), &value, &mut cells);
-        cells
-    };
-    let header = columns(empty).into_iter().map(|(name, _)| name).collect();
-    let records = rows.iter().map(|row| columns(row).into_iter().map(|(_, text)| text).collect());
-    std::iter::once(header).chain(records).collect()
-}
-
-fn spread(name: String, value: &Value, cells: &mut Vec<(String, String)>) {
-    let below = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}_{part}") };
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(field, value)| spread(below(field), value, cells)),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                spread(below(&(index + 1).to_string()), item, cells);
-            }
-        }
-        Value::Null => cells.push((name, String::new())),
-        Value::String(text) => cells.push((name, harmless(text))),
-        Value::Bool(_) | Value::Number(_) => cells.push((name, value.to_string())),
-    }
-}
-
-/// A text that no spreadsheet takes for a formula: such a one gets an apostrophe in front.
-fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Name of a kind's file for a browser that saves it.
-pub(crate) fn file_name(kind: Kind) -> String {
-    format!("{}.csv", kind.name())
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn report(rows: Rows) -> Report {
+    pub(super) fn report(rows: Rows) -> Report {
         Report {
             campaign: "demo".to_owned(),
             kind: "reach",
-            from: None,
-            to: None,
+            from: Some("2026-11-01".to_owned()),
+            to: Some("2026-11-02".to_owned()),
             time_zone: "UTC".to_owned(),
             by: "placement",
             filter: "net",
@@ -372,41 +318,60 @@ mod tests {
             provisional_days: Vec::new(),
             key_changes: Vec::new(),
             identified_impressions: rows.identified_impressions(),
+            versions: Versions { program: "1", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
+            levels: 2,
             rows,
         }
     }
 
+    fn text(report: &Report, form: Form) -> String {
+        String::from_utf8(report.write(form, 0).expect("is written")).expect("UTF-8")
+    }
+
     #[test]
     fn the_open_ended_frequency_is_marked() {
-        let row = FrequencyRow { frequency: 3, or_more: true, impressions: 7, ..FrequencyRow::empty() };
+        let row = FrequencyRow {
+            key: "total".to_owned(),
+            frequency: 3,
+            or_more: true,
+            devices: 1,
+            n_plus: 1,
+            impressions: 7,
+            settled_until: None,
+        };
         let report = report(Rows::Frequency(vec![row]));
-        let json: Value = serde_json::from_slice(&report.json()).expect("JSON");
+        let json: Value = serde_json::from_str(&text(&report, Form::Json)).expect("JSON");
         assert_eq!((&json["rows"][0]["or_more"], &json["identified_impressions"]), (&true.into(), &7.into()));
-        let text = String::from_utf8(report.csv(3)).expect("UTF-8");
-        assert_eq!(text.lines().nth(1), Some(",3+,0,0,7,"));
+        assert_eq!(text(&report, Form::Csv { mark: false }).lines().nth(1), Some("total,3,true,1,1,7,"));
     }
 
     #[test]
-    fn csv_spreads_lists_and_disarms_formulas() {
-        let mut row = ReachRow::empty(2, false);
-        row.key = "=cmd|' /C calc'!A0".to_owned();
-        row.n_plus = vec![3, 1];
-        let text = String::from_utf8(report(Rows::Reach(vec![row])).csv(2)).expect("UTF-8");
-        let mut lines = text.lines();
-        assert_eq!(
-            lines.next(),
-            Some(
-                "key,impressions,identified_impressions,id_coverage,clicks,reach,average_frequency,n_plus_1,n_plus_2,\
-                 exactly_1,exactly_2,standard_error_1,standard_error_2,exact,settled_until"
-            )
-        );
-        assert_eq!(lines.next(), Some("'=cmd|' /C calc'!A0,0,0,,0,0,,3,1,0,0,0.0,0.0,true,"));
+    fn the_head_of_a_report_stands_before_its_rows() {
+        let json: Value =
+            serde_json::from_str(&text(&report(Rows::Ids(Vec::new())), Form::Json)).expect("JSON");
+        let expected = json!({
+            "campaign": "demo", "report": "reach", "from": "2026-11-01", "to": "2026-11-02", "time_zone": "UTC", "by": "placement", "filter": "net",
+            "settled_until": null, "provisional_days": [], "versions": {"program": "1", "catalog": "0000002a", "rules": "07"}, "rows": [],
+        });
+        assert_eq!(json.to_string(), expected.to_string());
     }
 
     #[test]
-    fn csv_has_its_header_without_rows() {
-        let text = String::from_utf8(report(Rows::Delivery(Vec::new())).csv(10)).expect("UTF-8");
-        assert_eq!(text.lines().count(), 1);
-        assert!(text.contains("removed_clicks_double_click") && text.contains("stages_viewable"));
+    fn every_form_has_its_header_without_rows() {
+        let report = report(Rows::Delivery(Vec::new()));
+        let csv = text(&report, Form::Csv { mark: false });
+        assert_eq!(csv.lines().count(), 1);
+        assert!(csv.contains("removed_clicks_double_click") && csv.contains("stages_viewable"));
+        for form in [Form::Xlsx, Form::Parquet] {
+            assert!(report.write(form, 0).is_ok_and(|bytes| !bytes.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_name_that_no_header_breaks_at() {
+        let mut report = report(Rows::Ids(Vec::new()));
+        assert_eq!(report.file_name("csv"), "demo-reach-by-placement-net-2026-11-01-2026-11-02.csv");
+        report.campaign = "a\"\r\nx: y".to_owned();
+        assert_eq!(report.file_name("xlsx"), "reach-by-placement-net-2026-11-01-2026-11-02.xlsx");
     }
 }

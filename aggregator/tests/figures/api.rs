@@ -43,7 +43,7 @@ fn what_is_wrong_is_told_by_status_and_words() {
         ("GET", "/v1/campaigns/utc/reach?from=2026-11-02&to=2026-11-01", 400, "after"),
         ("GET", "/v1/campaigns/utc/reach?x=1", 400, "filter"),
         ("GET", "/v1/campaigns/utc/reach?filter=total_net", 422, "sophisticated"),
-        ("GET", "/v1/campaigns/utc/reach?format=parquet", 422, "csv"),
+        ("GET", "/v1/campaigns/utc/reach?format=xml", 400, "parquet"),
         ("POST", "/v1/settle?day=x", 400, "day="),
         ("GET", "/v1/campaigns?x=1", 400, "bad_parameter"),
     ] {
@@ -76,7 +76,7 @@ fn csv_has_a_header_and_no_formulas() {
     let rig = Rig::new();
     rig.push(&[Hit { creative: "=1+1", device: Some(1), ..hit(NOON_MS - DAY_MS) }]);
     rig.settle();
-    let (status, body) = rig.call("GET", "/v1/campaigns/utc/reach?by=creative&format=csv&levels=3");
+    let (status, body) = rig.call("GET", "/v1/campaigns/utc/reach?by=creative&format=csv&levels=3&bom=false");
     assert_eq!(status, 200);
     assert_eq!(
         body,
@@ -86,9 +86,12 @@ fn csv_has_a_header_and_no_formulas() {
     );
     let open = rig.report("utc/frequency?levels=1");
     assert_eq!((&open["rows"][0]["or_more"], &open["identified_impressions"]), (&true.into(), &1.into()));
-    let (_, body) = rig.call("GET", "/v1/campaigns/utc/frequency?format=csv");
-    assert_eq!(body, "key,frequency,devices,n_plus,impressions,settled_until\ntotal,1,1,1,1,2026-11-19\n");
-    let (_, body) = rig.call("GET", "/v1/campaigns/utc/delivery?format=csv");
+    let (_, body) = rig.call("GET", "/v1/campaigns/utc/frequency?format=csv&bom=false");
+    assert_eq!(
+        body,
+        "key,frequency,or_more,devices,n_plus,impressions,settled_until\ntotal,1,false,1,1,1,2026-11-19\n"
+    );
+    let (_, body) = rig.call("GET", "/v1/campaigns/utc/delivery?format=csv&bom=false");
     assert!(
         body.starts_with("key,impressions,gross_impressions,net_impressions,removed_impressions_duplicate,"),
         "{body}"

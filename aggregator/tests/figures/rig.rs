@@ -368,13 +368,38 @@ impl Rig {
     }
 
     pub(crate) fn call_as(&self, method: &str, path: &str, authorization: Option<&str>) -> (u16, String) {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = self.answer(method, path, authorization);
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+    }
+
+    fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+    ) -> ureq::http::Response<ureq::Body> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
-        let mut answer = agent.run(request.body(()).expect("a request")).expect("an answer");
-        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+        agent.run(request.body(()).expect("a request")).expect("an answer")
+    }
+
+    /// Status and body of a form that is no text.
+    #[allow(dead_code, reason = "not for every binary of tests")]
+    pub(crate) fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
+        let mut answer = self.answer("GET", path, Some(&format!("Bearer {TOKEN}")));
+        (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("bytes"))
+    }
+
+    #[allow(dead_code, reason = "not for every binary of tests")]
+    pub(crate) fn headers(&self, path: &str) -> ureq::http::HeaderMap {
+        self.answer("GET", path, Some(&format!("Bearer {TOKEN}"))).headers().clone()
     }
 
     pub(crate) fn get(&self, path: &str) -> Value {

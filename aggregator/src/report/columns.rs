@@ -1,0 +1,243 @@
+//! The columns of each report: the one list from which every form of it is written ([`crate::form`]).
+//!
+//! A figure that a row has and this list has not would be in no form: a test holds the lists against the fields of the rows.
+
+use event::identifier::IdKind;
+
+use super::ids::IdsRow;
+use super::rows::{DeliveryRow, FrequencyRow, ReachRow, Removed};
+use crate::form::{Cell, Column, Place, Type};
+
+/// A column and how its cell is read off a row.
+pub(super) struct ColumnOf<Row> {
+    pub(super) column: Column,
+    pub(super) cell: Box<dyn for<'r> Fn(&'r Row) -> Cell<'r>>,
+}
+
+/// What the columns depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    /// The rows are days.
+    pub(super) by_day: bool,
+    /// Frequencies listed one by one.
+    pub(super) levels: usize,
+}
+
+/// A row with its list.
+pub(super) trait Row: Sized + 'static {
+    /// The list.
+    fn columns(shape: Shape) -> Vec<ColumnOf<Self>>;
+}
+
+fn column<R: 'static>(
+    place: Place,
+    kind: Type,
+    cell: impl for<'r> Fn(&'r R) -> Cell<'r> + 'static,
+) -> ColumnOf<R> {
+    ColumnOf { column: Column { place, kind, may_be_empty: false }, cell: Box::new(cell) }
+}
+
+/// What the row is about: a day where the rows are days.
+fn key<R: 'static>(shape: Shape, key: impl for<'r> Fn(&'r R) -> &'r str + 'static) -> ColumnOf<R> {
+    if shape.by_day {
+        column(Place::Alone("key"), Type::Day, move |row| Cell::Day(key(row)))
+    } else {
+        column(Place::Alone("key"), Type::Text, move |row| Cell::Text(key(row)))
+    }
+}
+
+fn count<R: 'static>(name: &'static str, of: impl Fn(&R) -> u64 + 'static) -> ColumnOf<R> {
+    column(Place::Alone(name), Type::Count, move |row| Cell::Count(of(row)))
+}
+
+fn count_in<R: 'static>(
+    group: &'static str,
+    name: &'static str,
+    of: impl Fn(&R) -> u64 + 'static,
+) -> ColumnOf<R> {
+    column(Place::Member(group, name), Type::Count, move |row| Cell::Count(of(row)))
+}
+
+fn some<R: 'static>(
+    name: &'static str,
+    kind: Type,
+    of: impl for<'r> Fn(&'r R) -> Option<Cell<'r>> + 'static,
+) -> ColumnOf<R> {
+    let mut column = column(Place::Alone(name), kind, move |row| of(row).unwrap_or(Cell::Nothing));
+    column.column.may_be_empty = true;
+    column
+}
+
+fn rate<R: 'static>(name: &'static str, of: impl Fn(&R) -> Option<f64> + 'static) -> ColumnOf<R> {
+    some(name, Type::Rate, move |row| of(row).map(Cell::Number))
+}
+
+fn settled_until<R: 'static>(of: impl for<'r> Fn(&'r R) -> Option<&'r str> + 'static) -> ColumnOf<R> {
+    some("settled_until", Type::Day, move |row| of(row).map(Cell::Day))
+}
+
+/// The entries of a list.
+fn list<R: 'static>(
+    name: &'static str,
+    length: usize,
+    kind: Type,
+    of: impl for<'r> Fn(&'r R, usize) -> Cell<'r> + Copy + 'static,
+) -> impl Iterator<Item = ColumnOf<R>> {
+    (0..length).map(move |at| column(Place::Item(name, at + 1), kind, move |row| of(row, at)))
+}
+
+impl Row for ReachRow {
+    fn columns(shape: Shape) -> Vec<ColumnOf<Self>> {
+        let counted = |counts: &[u64], at: usize| counts.get(at).copied().map_or(Cell::Nothing, Cell::Count);
+        let mut columns = vec![
+            key(shape, |row: &Self| &row.key),
+            count("impressions", |row: &Self| row.impressions),
+            count("identified_impressions", |row: &Self| row.identified_impressions),
+            rate("id_coverage", |row: &Self| row.id_coverage),
+            count("clicks", |row: &Self| row.clicks),
+            count("reach", |row: &Self| row.reach),
+            some("average_frequency", Type::Number, |row: &Self| row.average_frequency.map(Cell::Number)),
+        ];
+        columns.extend(list("n_plus", shape.levels, Type::Count, move |row: &Self, at| {
+            counted(&row.n_plus, at)
+        }));
+        columns.extend(list("exactly", shape.levels, Type::Count, move |row: &Self, at| {
+            counted(&row.exactly, at)
+        }));
+        columns.extend(list("standard_error", shape.levels, Type::Number, |row: &Self, at| {
+            row.standard_error.get(at).copied().map_or(Cell::Nothing, Cell::Number)
+        }));
+        columns.push(column(Place::Alone("exact"), Type::Flag, |row: &Self| Cell::Flag(row.exact)));
+        if shape.by_day {
+            columns.push(some("cumulative_reach", Type::Count, |row: &Self| {
+                row.cumulative_reach.map(Cell::Count)
+            }));
+        }
+        columns.push(settled_until(|row: &Self| row.settled_until.as_deref()));
+        columns
+    }
+}
+
+impl Row for FrequencyRow {
+    fn columns(shape: Shape) -> Vec<ColumnOf<Self>> {
+        vec![
+            key(shape, |row: &Self| &row.key),
+            count("frequency", |row: &Self| row.frequency as u64),
+            column(Place::Alone("or_more"), Type::Flag, |row: &Self| Cell::Flag(row.or_more)),
+            count("devices", |row: &Self| row.devices),
+            count("n_plus", |row: &Self| row.n_plus),
+            count("impressions", |row: &Self| row.impressions),
+            settled_until(|row: &Self| row.settled_until.as_deref()),
+        ]
+    }
+}
+
+impl Row for DeliveryRow {
+    fn columns(shape: Shape) -> Vec<ColumnOf<Self>> {
+        let mut columns = vec![
+            key(shape, |row: &Self| &row.key),
+            count("impressions", |row: &Self| row.impressions),
+            count("gross_impressions", |row: &Self| row.gross_impressions),
+            count("net_impressions", |row: &Self| row.net_impressions),
+        ];
+        columns.extend(removed("removed_impressions", |row| &row.removed_impressions));
+        columns.extend([
+            count("clicks", |row: &Self| row.clicks),
+            count("gross_clicks", |row: &Self| row.gross_clicks),
+            count("net_clicks", |row: &Self| row.net_clicks),
+        ]);
+        columns.extend(removed("removed_clicks", |row| &row.removed_clicks));
+        columns.extend(stages());
+        columns.extend([
+            count("measured", |row: &Self| row.measured),
+            count("unmeasured", |row: &Self| row.unmeasured),
+            rate("measured_rate", |row: &Self| row.measured_rate),
+            rate("viewable_rate", |row: &Self| row.viewable_rate),
+            count("outdone_verdicts", |row: &Self| row.outdone_verdicts),
+            count("identified_impressions", |row: &Self| row.identified_impressions),
+            rate("id_coverage", |row: &Self| row.id_coverage),
+            count("withheld_impressions", |row: &Self| row.withheld_impressions),
+            count("unidentified_impressions", |row: &Self| row.unidentified_impressions),
+        ]);
+        columns.extend(signals());
+        columns.extend([
+            count("bad_id_impressions", |row: &Self| row.bad_id_impressions),
+            count("macros_unreplaced", |row: &Self| row.macros_unreplaced),
+            count("conflicts", |row: &Self| row.conflicts),
+            some("unresolved", Type::Count, |row: &Self| row.unresolved.map(Cell::Count)),
+            settled_until(|row: &Self| row.settled_until.as_deref()),
+        ]);
+        columns
+    }
+}
+
+fn removed(group: &'static str, of: fn(&DeliveryRow) -> &Removed) -> [ColumnOf<DeliveryRow>; 5] {
+    [
+        count_in(group, "duplicate", move |row| of(row).duplicate),
+        count_in(group, "robot", move |row| of(row).robot),
+        count_in(group, "non_browser", move |row| of(row).non_browser),
+        count_in(group, "data_center", move |row| of(row).data_center),
+        count_in(group, "double_click", move |row| of(row).double_click),
+    ]
+}
+
+fn stages() -> [ColumnOf<DeliveryRow>; 10] {
+    const GROUP: &str = "stages";
+    [
+        count_in(GROUP, "tracked", |row: &DeliveryRow| row.stages.tracked),
+        count_in(GROUP, "viewable", |row: &DeliveryRow| row.stages.viewable),
+        count_in(GROUP, "not_viewable", |row: &DeliveryRow| row.stages.not_viewable),
+        count_in(GROUP, "not_measurable", |row: &DeliveryRow| row.stages.not_measurable),
+        count_in(GROUP, "starts", |row: &DeliveryRow| row.stages.starts),
+        count_in(GROUP, "first_quartiles", |row: &DeliveryRow| row.stages.first_quartiles),
+        count_in(GROUP, "midpoints", |row: &DeliveryRow| row.stages.midpoints),
+        count_in(GROUP, "third_quartiles", |row: &DeliveryRow| row.stages.third_quartiles),
+        count_in(GROUP, "completes", |row: &DeliveryRow| row.stages.completes),
+        count_in(GROUP, "conversions", |row: &DeliveryRow| row.stages.conversions),
+    ]
+}
+
+fn signals() -> [ColumnOf<DeliveryRow>; 6] {
+    const GROUP: &str = "signals";
+    [
+        count_in(GROUP, "gpc", |row: &DeliveryRow| row.signals.gpc),
+        count_in(GROUP, "dnt", |row: &DeliveryRow| row.signals.dnt),
+        count_in(GROUP, "limit_ad_tracking", |row: &DeliveryRow| row.signals.limit_ad_tracking),
+        count_in(GROUP, "no_consent", |row: &DeliveryRow| row.signals.no_consent),
+        count_in(GROUP, "gpp", |row: &DeliveryRow| row.signals.gpp),
+        count_in(GROUP, "child_directed", |row: &DeliveryRow| row.signals.child_directed),
+    ]
+}
+
+impl Row for IdsRow {
+    fn columns(shape: Shape) -> Vec<ColumnOf<Self>> {
+        let mut columns = vec![
+            key(shape, |row: &Self| &row.key),
+            count("impressions", |row: &Self| row.impressions),
+            count("identified", |row: &Self| row.identified),
+            rate("id_coverage", |row: &Self| row.id_coverage),
+            count("usable", |row: &Self| row.usable),
+            rate("return_rate", |row: &Self| row.return_rate),
+            count("withheld", |row: &Self| row.withheld),
+            count("bad", |row: &Self| row.bad),
+            count("absent", |row: &Self| row.absent),
+            count("set_aside", |row: &Self| row.set_aside),
+            count("macros_unreplaced", |row: &Self| row.macros_unreplaced),
+            count("sha_only", |row: &Self| row.sha_only),
+        ];
+        columns.extend(IdKind::ALL.into_iter().map(|kind| {
+            count_in("identified_by_kind", kind.name(), move |row: &Self| row.identified_by_kind.of(kind))
+        }));
+        columns.extend([
+            count_in("device_risks", "root", |row: &Self| row.device_risks.root),
+            count_in("device_risks", "emulator", |row: &Self| row.device_risks.emulator),
+            count_in("device_risks", "hook", |row: &Self| row.device_risks.hook),
+            count_in("device_risks", "adb", |row: &Self| row.device_risks.adb),
+            settled_until(|row: &Self| row.settled_until.as_deref()),
+        ]);
+        columns
+    }
+}
+
+#[cfg(test)]
+mod tests;

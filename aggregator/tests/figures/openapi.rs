@@ -1,0 +1,273 @@
+//! The description of the API against the API: every route, parameter and refusal, and real answers held against its schemas.
+
+use std::collections::BTreeSet;
+
+use event::identifier::IdKind;
+use event::link::LinkKeys;
+use event::outcome::Outcome;
+use event::record::flag;
+use serde_json::Value;
+
+use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit};
+
+const TEXT: &str = include_str!("../../openapi.yaml");
+/// The API's own table of its routes.
+const ROUTES: &str = include_str!("../../src/api.rs");
+
+fn description() -> Value {
+    yaml_serde::from_str(TEXT).expect("YAML")
+}
+
+fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value.pointer(pointer).expect(pointer)
+}
+
+fn texts(value: &Value) -> BTreeSet<&str> {
+    value.as_array().expect("a list").iter().map(|one| one.as_str().expect("a text")).collect()
+}
+
+/// A value, or what its reference leads to.
+fn resolved<'v>(description: &'v Value, value: &'v Value) -> &'v Value {
+    match value.get("$ref").and_then(Value::as_str) {
+        Some(target) => at(description, target.strip_prefix('#').expect("within the file")),
+        None => value,
+    }
+}
+
+/// Every `$ref` below a value.
+fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| match value.as_str() {
+            Some(target) if name == "$ref" => found.push(target),
+            _ => references(value, found),
+        }),
+        Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+/// Holds an answer against a schema. A property that no schema names is a fault too.
+fn check(description: &Value, schema: &Value, value: &Value, place: &str) {
+    let schema = resolved(description, schema);
+    if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
+        let names: BTreeSet<&String> = parts
+            .iter()
+            .filter_map(|part| resolved(description, part).get("properties")?.as_object())
+            .flat_map(|properties| properties.keys())
+            .collect();
+        for name in value.as_object().expect(place).keys() {
+            assert!(names.contains(name), "{place}.{name} is not described");
+        }
+        for part in parts {
+            let part = resolved(description, part);
+            check_object(description, part, value, place);
+        }
+        return;
+    }
+    if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
+        assert!(allowed.contains(value), "{place}: {value} is none of {allowed:?}");
+        return;
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(some) => some.iter().filter_map(Value::as_str).collect(),
+        other => panic!("{place}: {other} is no type"),
+    };
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let fits = types.contains(&found) || (found == "integer" && types.contains(&"number"));
+    assert!(fits, "{place}: {value} is none of {types:?}");
+    if let Value::Array(items) = value {
+        for (number, item) in items.iter().enumerate() {
+            check(description, &schema["items"], item, &format!("{place}[{number}]"));
+        }
+    }
+    if let Value::Object(fields) = value {
+        check_object(description, schema, value, place);
+        for name in fields.keys() {
+            let is_known =
+                schema["properties"].get(name).is_some() || schema.get("additionalProperties").is_some();
+            assert!(is_known, "{place}.{name} is not described");
+        }
+    }
+}
+
+fn check_object(description: &Value, schema: &Value, value: &Value, place: &str) {
+    for name in schema.get("required").map(texts).unwrap_or_default() {
+        assert!(value.get(name).is_some(), "{place}.{name} is missing");
+    }
+    for (name, value) in value.as_object().expect(place) {
+        let below = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+        if let Some(below) = below {
+            check(description, below, value, &format!("{place}.{name}"));
+        }
+    }
+}
+
+#[test]
+fn it_is_openapi_and_every_reference_leads_somewhere() {
+    let spec = oas3::from_yaml(TEXT).expect("OpenAPI 3.1");
+    assert_eq!(spec.openapi, "3.1.0");
+    let ids: BTreeSet<_> =
+        spec.operations().filter_map(|(_, _, operation)| operation.operation_id.clone()).collect();
+    assert_eq!(ids.len(), spec.operations().count(), "each has an id of its own: {ids:?}");
+    let description = description();
+    let mut found = Vec::new();
+    references(&description, &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    for target in found {
+        at(&description, target.strip_prefix('#').expect("within the file"));
+    }
+}
+
+#[test]
+fn every_route_is_described_with_its_method() {
+    let rig = Rig::new();
+    let description = description();
+    let described: BTreeSet<String> =
+        at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
+    // Rows such as "| `GET /v1/campaigns/{campaign}/delivery`, `…/reach` | …".
+    let mut routes = BTreeSet::new();
+    for row in ROUTES.lines().filter_map(|line| line.strip_prefix("//! | `")) {
+        let named = row.split(" | ").next().expect("a cell");
+        let mut before = String::new();
+        for name in named.split('`').filter(|name| name.contains('/')) {
+            let path = name.trim_start_matches("GET ").trim_start_matches("POST ");
+            let path = path.split(['?', '[']).next().expect("a path");
+            let path = match path.strip_prefix("…/") {
+                Some(last) => format!("{}/{last}", before.rsplit_once('/').expect("a path").0),
+                None => path.to_owned(),
+            };
+            before.clone_from(&path);
+            routes.insert(path);
+        }
+    }
+    assert_eq!(described, routes);
+    for path in &described {
+        let operations = &description["paths"][path];
+        let method = if operations.get("post").is_some() { "POST" } else { "GET" };
+        assert_eq!(operations.as_object().map(serde_json::Map::len), Some(1), "{path}");
+        let target = path.replace("{campaign}", "utc").replace("{placement}", "p1");
+        let (status, body) = rig.call("DELETE", &target);
+        assert!(status == 405 && body.contains(&format!("only {method}")), "{path}: {status} {body}");
+        let is_open = operations.pointer("/get/security").is_some();
+        assert_eq!(rig.call_as(method, &target, None).0, if is_open { 200 } else { 401 }, "{path}");
+        let responses = operations[method.to_lowercase()]["responses"].as_object().expect("a map");
+        if !is_open {
+            assert!(responses.contains_key("401") && responses.contains_key("503"), "{path}");
+            let (status, body) = rig.call(method, &format!("{target}?no_such_parameter=1"));
+            assert_eq!(status, 400, "{path}: {body}");
+            let problem: Value = serde_json::from_str(&body).expect("JSON");
+            check(&description, at(&description, "/components/schemas/Problem"), &problem, path);
+        }
+    }
+    let (status, text) = rig.call_as("GET", "/openapi.yaml", None);
+    assert_eq!((status, text.as_str()), (200, TEXT));
+    assert_eq!(rig.call_as("HEAD", "/openapi.yaml", None).0, 200);
+    assert_eq!(rig.headers("/openapi.yaml")["content-type"], "application/yaml");
+}
+
+#[test]
+fn what_a_parameter_may_be_is_what_the_api_takes() {
+    let rig = Rig::new();
+    let description = description();
+    for kind in ["delivery", "reach", "frequency", "ids"] {
+        let pointer = format!("/paths/~1v1~1campaigns~1{{campaign}}~1{kind}/get/parameters");
+        let parameters: Vec<&Value> = at(&description, &pointer)
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| resolved(&description, one))
+            .collect();
+        let (_, all) = rig.call("GET", &format!("/v1/campaigns/utc/{kind}?none=1"));
+        for parameter in parameters.iter().filter(|one| one["in"] == "query") {
+            let name = parameter["name"].as_str().expect("a name");
+            assert!(all.contains(&format!("{name},")) || all.contains(&format!("{name}\"")), "{name}: {all}");
+            let Some(allowed) = parameter.pointer("/schema/enum").map(texts) else { continue };
+            let (status, body) = rig.call("GET", &format!("/v1/campaigns/utc/{kind}?{name}=no-such"));
+            assert_eq!(status, 400);
+            let words: Value = serde_json::from_str(&body).expect("JSON");
+            let words = words["error"]["message"].as_str().expect("words");
+            let (_, list) = words.split_once("one of ").expect("a list");
+            assert_eq!(list.split(", ").collect::<BTreeSet<_>>(), allowed, "{kind} {name}");
+            for value in allowed {
+                let (status, _) = rig.bytes(&format!("/v1/campaigns/utc/{kind}?{name}={value}"));
+                assert_eq!(status, 200, "{kind} {name}={value}");
+            }
+        }
+    }
+    let kinds: BTreeSet<&str> = IdKind::ALL.into_iter().map(IdKind::name).collect();
+    let described = at(&description, "/components/schemas/IdsRow/properties/identified_by_kind/required");
+    assert_eq!(texts(described), kinds);
+}
+
+#[test]
+fn real_answers_are_as_described() {
+    let settings = aggregator::Settings { device_day_impressions_max: 3, ..aggregator::Settings::default() };
+    let mut rig = Rig::with(CATALOG, settings);
+    rig.public_url = Some("https://t.example.com".to_owned());
+    rig.link_keys = std::sync::Arc::new(
+        LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]).expect("a key"),
+    );
+    rig.restart(|_| ());
+    let yesterday = NOON_MS - DAY_MS;
+    let mut hits: Vec<Hit> =
+        (0..5).map(|_| Hit { device: Some(1), flags: flag::ID_USABLE, ..hit(yesterday) }).collect();
+    hits.extend((2..9).map(|n| Hit {
+        device: Some(n),
+        creative: "k",
+        region: "CN-SH",
+        ..hit(yesterday - DAY_MS)
+    }));
+    hits.push(Hit { placement: "nobody's", ..hit(yesterday) });
+    rig.push(&hits);
+    rig.push_books(1, 0, {
+        let mut outcomes = [0; Outcome::COUNT];
+        outcomes[0] = 1;
+        outcomes
+    });
+    let description = description();
+    let schema = |path: &str, method: &str| {
+        let operation = &description["paths"][path][method];
+        at(operation, "/responses/200/content/application~1json/schema")
+    };
+    let (_, settled) = rig.call("POST", "/v1/settle");
+    let settled: Value = serde_json::from_str(&settled).expect("JSON");
+    assert!(settled["days"].as_array().is_some_and(|days| days.len() == 2), "{settled}");
+    check(&description, schema("/v1/settle", "post"), &settled, "settle");
+    let campaign = "/v1/campaigns/{campaign}";
+    let mut checked = BTreeSet::from(["/v1/settle".to_owned(), "/openapi.yaml".to_owned()]);
+    for (path, queries, list) in [
+        ("/v1/campaigns".to_owned(), &[""][..], "/campaigns"),
+        (format!("{campaign}/delivery"), &["", "?by=day", "?by=region"], "/rows"),
+        (format!("{campaign}/reach"), &["", "?by=day", "?by=id_kind"], "/rows"),
+        (format!("{campaign}/frequency"), &["", "?by=placement"], "/rows"),
+        (format!("{campaign}/ids"), &["", "?by=medium"], "/rows"),
+        (format!("{campaign}/links"), &["", "?sign=true&dialect=all"], "/links"),
+        (format!("{campaign}/placements/{{placement}}/hits"), &[""], ""),
+        ("/v1/set-aside".to_owned(), &[""], "/devices"),
+        ("/v1/books".to_owned(), &[""], "/journals"),
+    ] {
+        let target = path.replace("{campaign}", "utc").replace("{placement}", "p1");
+        for query in queries {
+            let answer = rig.get(&format!("{target}{query}"));
+            if !list.is_empty() {
+                let length = at(&answer, list).as_array().map(Vec::len);
+                assert!(
+                    length.is_some_and(|length| length > 0),
+                    "{path}{query}: nothing is checked in {answer}"
+                );
+            }
+            check(&description, schema(&path, "get"), &answer, &path);
+        }
+        checked.insert(path);
+    }
+    assert!(at(&description, "/paths").as_object().expect("a map").keys().eq(&checked));
+}
