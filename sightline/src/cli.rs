@@ -204,6 +204,22 @@ pub(crate) enum OutputFormat {
     Csv,
 }
 
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For programs that read tables; without the mark by which Excel knows UTF-8.
+    Csv,
+    /// For Excel and its like: redirect it into a file.
+    Xlsx,
+    /// For data tools, typed: redirect it into a file.
+    Parquet,
+}
+
 /// Arguments of `links`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LinksArgs {
@@ -392,7 +408,7 @@ pub(crate) struct ReportArgs {
     pub(crate) filter: Filter,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: OutputFormat,
+    pub(crate) format: ReportFormat,
     /// Bring changed days up to date first.
     #[arg(long)]
     pub(crate) settle: bool,

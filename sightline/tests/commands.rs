@@ -313,7 +313,11 @@ fn reports_and_settle_say_what_to_do() {
         "{text}"
     );
     let output = instance.command(&["report", "frequency", "--format", "csv"]);
-    assert!(out(&output).starts_with("key,frequency,devices"), "{}", out(&output));
+    assert!(out(&output).starts_with("key,frequency,or_more,devices"), "{}", out(&output));
+    for (format, beginning) in [("xlsx", &b"PK\x03\x04"[..]), ("parquet", b"PAR1")] {
+        let output = instance.command(&["report", "reach", "--format", format]);
+        assert!(code(&output) == 0 && output.stdout.starts_with(beginning), "{}", err(&output));
+    }
     let output = instance.command(&["report", "delivery", "--format", "json", "--by", "medium"]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(rows(&report)[0]["key"], "One", "{report}");

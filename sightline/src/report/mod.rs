@@ -4,13 +4,13 @@
 mod render;
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use anyhow::{Context, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::cli::{By, Filter, OutputFormat, ReportArgs, ReportKind, SettleArgs};
+use crate::cli::{By, Filter, ReportArgs, ReportFormat, ReportKind, SettleArgs};
 use crate::client::{Answer, Client, Listener, report_token, unreachable};
 use crate::config::{ConfigError, nearest};
 use crate::data_dir::DataDir;
@@ -79,9 +79,8 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         by: args.by,
         filter: args.filter,
     };
-    let format = if args.format == OutputFormat::Csv { "csv" } else { "json" };
-    let answer = ask(&client, &question, format)?;
-    if args.format == OutputFormat::Table {
+    let answer = ask(&client, &question, asked(args.format)?)?;
+    if args.format == ReportFormat::Table {
         let report: Value = serde_json::from_slice(&answer.body).context("the report cannot be read")?;
         render::print(&question, &report, args.settle, out).and_then(|()| {
             match why_nothing(&client, &question, &report) {
@@ -90,10 +89,27 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> 
             }
         })
     } else {
-        out.write_all(&answer.body)
-            .and_then(|()| if answer.body.ends_with(b"\n") { Ok(()) } else { writeln!(out) })
+        let lacks_end = args.format == ReportFormat::Json;
+        out.write_all(&answer.body).and_then(|()| if lacks_end { writeln!(out) } else { Ok(()) })
     }
     .context("cannot print the report")
+}
+
+/// The form that the API is asked for.
+fn asked(format: ReportFormat) -> anyhow::Result<&'static str> {
+    let name = match format {
+        ReportFormat::Table | ReportFormat::Json => return Ok("json"),
+        ReportFormat::Csv => return Ok("csv&bom=false"),
+        ReportFormat::Xlsx => "xlsx",
+        ReportFormat::Parquet => "parquet",
+    };
+    if std::io::stdout().is_terminal() {
+        return Err(ConfigError::usage(format!(
+            "{name} is nothing for a terminal: write it into a file, as in `sightline report … --format {name} > report.{name}`"
+        ))
+        .into());
+    }
+    Ok(name)
 }
 
 /// Why a report has nothing in it, where the API knows: everything was removed, nothing had an id, or the placements are in trial.
@@ -149,7 +165,7 @@ fn trial_placements(client: &Client, campaign: &str) -> anyhow::Result<Vec<Strin
 
 /// Runs `report set-aside`, which is of all campaigns.
 fn set_aside(args: &ReportArgs, client: &Client, out: &mut dyn Write) -> anyhow::Result<()> {
-    if args.format == OutputFormat::Csv {
+    if !matches!(args.format, ReportFormat::Table | ReportFormat::Json) {
         return Err(ConfigError::usage("set-aside is printed as table or json".to_owned()).into());
     }
     if args.settle {
@@ -162,7 +178,7 @@ fn set_aside(args: &ReportArgs, client: &Client, out: &mut dyn Write) -> anyhow:
         .get(&format!("/v1/set-aside?{}", query.join("&")))
         .map_err(|error| unreachable(client, &error))?;
     let answer = judged(client, answer)?;
-    if args.format == OutputFormat::Table {
+    if args.format == ReportFormat::Table {
         let list: Value = serde_json::from_slice(&answer.body).context("the list cannot be read")?;
         render::print_set_aside(&list, out)
     } else {
