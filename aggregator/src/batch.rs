@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::{Catalog, Found};
 use event::key::DeviceKey;
 use event::outcome::Outcome;
-use event::record::{self, Event, OutcomeCounts, Record, TrialHit, flag};
+use event::record::{self, Event, OutcomeCounts, Record, RegionLibrary, TrialHit, flag};
 use sha2::{Digest, Sha256};
 
 use crate::changed;
@@ -37,6 +37,7 @@ pub(crate) struct Batch {
     pub(crate) set_aside: Vec<u8>,
     /// The newest outcome counts of each journal, with their sequence numbers: frames may come again after newer ones.
     pub(crate) books: BTreeMap<u64, (u64, Vec<u8>)>,
+    pub(crate) region_libraries: Vec<u8>,
     /// Days whose figures change.
     pub(crate) days: BTreeSet<u16>,
     /// Records taken in, of any kind.
@@ -124,6 +125,7 @@ impl Batch {
                 }
             }
             Ok(Record::TrialHit(hit)) => trial_row(&mut self.trial_hits, identity, &hit),
+            Ok(Record::RegionLibrary(library)) => library_row(&mut self.region_libraries, identity, &library),
             Err(_) => {
                 self.records_set_aside += 1;
                 let out = &mut self.set_aside;
@@ -212,6 +214,15 @@ fn trial_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), hit: &TrialHit<'_>) 
     }
     out.extend_from_slice(&[hit.macros_unreplaced, hit.parameters_unknown]);
     put_text(out, hit.dropped.as_bytes());
+}
+
+fn library_row(out: &mut Vec<u8>, (journal, seq): (u64, u64), library: &RegionLibrary<'_>) {
+    put(out, journal);
+    put(out, seq);
+    out.extend_from_slice(&library.at_ms.to_le_bytes());
+    put(out, library.built);
+    out.extend_from_slice(&library.version.to_le_bytes());
+    put_text(out, library.name.as_bytes());
 }
 
 fn books_row((journal, seq): (u64, u64), counts: &OutcomeCounts) -> Vec<u8> {

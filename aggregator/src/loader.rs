@@ -106,6 +106,7 @@ impl Hand {
             (statement::TRIAL_HITS, std::mem::take(&mut batch.trial_hits)),
             (statement::SET_ASIDE, std::mem::take(&mut batch.set_aside)),
             (statement::BOOKS, books),
+            (statement::REGION_LIBRARIES, std::mem::take(&mut batch.region_libraries)),
         ]);
         rows.retain(|(_, rows)| !rows.is_empty());
         Self { days: (!days.is_empty()).then_some(days), mark: None, rows }

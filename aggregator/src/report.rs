@@ -14,6 +14,7 @@ mod columns;
 mod ids;
 mod keys;
 mod reach;
+mod regions;
 mod request;
 mod rows;
 
@@ -163,6 +164,10 @@ impl Reporter {
             provisional_days: days.provisional.iter().copied().map(day_text).collect(),
             key_changes: days.keys.changes.clone(),
             identified_impressions: rows.identified_impressions(),
+            region_libraries: match request.by {
+                By::Region => Some(self.region_libraries(&request.campaign, days)?),
+                _ => None,
+            },
             versions: self.versions(),
             levels: request.levels,
             rows,

@@ -34,6 +34,8 @@ statements! { "schema", TABLES,
     SET_ASIDE = "set_aside",
     /// Outcome counts of each journal.
     BOOKS = "books",
+    /// Which region library came into force when.
+    REGION_LIBRARIES = "region_libraries",
     /// Marks of changing days.
     MARKS = "marks",
     /// Published generations.
@@ -101,6 +103,8 @@ statements! { "sql", STATEMENTS,
     UNRESOLVED_PLACEMENTS = "unresolved_placements",
     /// Outcome counts, newest of each journal.
     BOOKS_READ = "books_read",
+    /// Which region library came into force when, by journal and in its order.
+    REGION_LIBRARIES_READ = "region_libraries_read",
     /// How many records were set aside.
     SET_ASIDE_COUNT = "set_aside_count",
     /// Campaigns that have events.

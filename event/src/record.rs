@@ -12,7 +12,9 @@ use crate::key::DeviceKey;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
-pub use codec::{DecodeError, Record, decode, encode_event, encode_outcomes, encode_trial_hit};
+pub use codec::{
+    DecodeError, Record, decode, encode_event, encode_outcomes, encode_region_library, encode_trial_hit,
+};
 pub use fields::{FIELDS, FieldNote, Retention, Sensitivity, Words};
 
 /// How the beacon reached us, as the placement declares it (DOMAIN §5). Stored number.
@@ -287,6 +289,22 @@ pub struct TrialHit<'a> {
     pub parameters_unknown: u8,
     /// Names of known parameters that were dropped, separated by blanks, at most [`DROPPED_BYTES_MAX`] bytes.
     pub dropped: &'a str,
+}
+
+/// Longest name of a region library, bytes.
+pub const LIBRARY_NAME_BYTES_MAX: usize = 64;
+
+/// The region library by which the regions of the records behind this one were looked up. Before the first of a journal there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionLibrary<'a> {
+    /// When it came into force in this lane, Unix milliseconds.
+    pub at_ms: UnixMs,
+    /// When it was built, Unix seconds.
+    pub built: u64,
+    /// First 32 bits of the SHA-256 of its file.
+    pub version: u32,
+    /// Its type as it says itself, such as `GeoLite2-City`, at most [`LIBRARY_NAME_BYTES_MAX`] bytes.
+    pub name: &'a str,
 }
 
 /// A lane's books at one moment; see the crate's documentation of [`Outcome`].

@@ -6,8 +6,9 @@ use event::identifier::IdKind;
 use event::key::DeviceKey;
 use event::outcome::Outcome;
 use event::record::{
-    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, Former, OutcomeCounts, Platform, Record, Retention,
-    SourceKind, TrialHit, decode, encode_event, encode_outcomes, encode_trial_hit, flag,
+    AGENT_BYTES_MAX, DecodeError, Device, Event, FIELDS, Former, LIBRARY_NAME_BYTES_MAX, OutcomeCounts,
+    Platform, Record, RegionLibrary, Retention, SourceKind, TrialHit, decode, encode_event, encode_outcomes,
+    encode_region_library, encode_trial_hit, flag,
 };
 use event::stage::Stage;
 use proptest::prelude::*;
@@ -23,6 +24,7 @@ const FORMER: &[u8] = include_bytes!("golden/v3-event-former.bin");
 const FORMER_SITE: &[u8] = include_bytes!("golden/v3-event-former-site.bin");
 const TRIAL_HIT: &[u8] = include_bytes!("golden/v2-trial-hit.bin");
 const TRIAL_HIT_MINIMAL: &[u8] = include_bytes!("golden/v2-trial-hit-minimal.bin");
+const REGION_LIBRARY: &[u8] = include_bytes!("golden/v2-region-library.bin");
 
 fn full() -> Event<'static> {
     Event {
@@ -139,6 +141,15 @@ fn trial_hit_minimal() -> TrialHit<'static> {
     }
 }
 
+fn region_library() -> RegionLibrary<'static> {
+    RegionLibrary {
+        at_ms: 1_795_219_200_123,
+        built: 1_793_664_000,
+        version: 0xe3b0_c442,
+        name: "GeoLite2-城市",
+    }
+}
+
 fn outcomes(count: usize) -> OutcomeCounts {
     let mut counts = OutcomeCounts {
         at_ms: 1_795_219_200_123,
@@ -164,6 +175,12 @@ fn trial_hit_bytes(hit: &TrialHit<'_>) -> Vec<u8> {
     bytes
 }
 
+fn region_library_bytes(library: &RegionLibrary<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_region_library(library, &mut bytes);
+    bytes
+}
+
 fn outcome_bytes(counts: &OutcomeCounts) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_outcomes(counts, &mut bytes);
@@ -182,6 +199,7 @@ fn golden_files_are_read() {
     assert_eq!(decode(FORMER_SITE), Ok(Record::Event(Event { site: "news.example.cn", ..with_former() })));
     assert_eq!(decode(TRIAL_HIT), Ok(Record::TrialHit(trial_hit())));
     assert_eq!(decode(TRIAL_HIT_MINIMAL), Ok(Record::TrialHit(trial_hit_minimal())));
+    assert_eq!(decode(REGION_LIBRARY), Ok(Record::RegionLibrary(region_library())));
 }
 
 #[test]
@@ -200,6 +218,7 @@ fn golden_files_are_what_is_written() {
     assert_eq!(event_bytes(&Event { site: "news.example.cn", ..with_former() }), FORMER_SITE);
     assert_eq!(trial_hit_bytes(&trial_hit()), TRIAL_HIT);
     assert_eq!(trial_hit_bytes(&trial_hit_minimal()), TRIAL_HIT_MINIMAL);
+    assert_eq!(region_library_bytes(&region_library()), REGION_LIBRARY);
 }
 
 #[test]
@@ -215,7 +234,8 @@ fn a_usual_event_is_short() {
 #[test]
 fn every_cut_is_an_error() {
     let events = [FULL, MINIMAL, UNRESOLVED, SITE, FORMER, FORMER_SITE];
-    for golden in events.into_iter().chain([OUTCOMES, OUTCOMES_16, TRIAL_HIT, TRIAL_HIT_MINIMAL]) {
+    let others = [OUTCOMES, OUTCOMES_16, TRIAL_HIT, TRIAL_HIT_MINIMAL, REGION_LIBRARY];
+    for golden in events.into_iter().chain(others) {
         for length in 0..golden.len() {
             assert!(matches!(decode(&golden[..length]), Err(DecodeError::Truncated(_))), "{length}");
         }
@@ -230,6 +250,10 @@ fn what_is_not_known_is_said_and_not_guessed() {
     assert_eq!(decode(&[0]), Err(DecodeError::UnknownVersion(0)));
     assert_eq!(decode(&[1, 3]), Err(DecodeError::UnknownKind(3)), "a trial hit is of version 2");
     assert_eq!(decode(&[2, 2]), Err(DecodeError::UnknownKind(2)), "books are of version 1");
+    assert_eq!(decode(&[1, 4]), Err(DecodeError::UnknownKind(4)), "a region library is of version 2");
+    let name = [b'x'; LIBRARY_NAME_BYTES_MAX + 1];
+    let long = [&[2, 4, 0, 0, 0, 0, 0, 0, name.len() as u8][..], &name].concat();
+    assert_eq!(decode(&long), Err(DecodeError::Malformed("name")));
     let without_site = [&[2], &MINIMAL[1..], &[0]].concat();
     assert_eq!(decode(&without_site), Err(DecodeError::Malformed("site")), "such an event is of version 1");
     assert_eq!(decode(&[3, 2]), Err(DecodeError::UnknownKind(2)));
@@ -427,8 +451,8 @@ proptest! {
     }
 
     #[test]
-    fn damaged_records_are_read_or_refused(which in 0..7_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
-        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES, SITE, TRIAL_HIT, FORMER][which].to_vec();
+    fn damaged_records_are_read_or_refused(which in 0..8_usize, damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut bytes = [FULL, MINIMAL, UNRESOLVED, OUTCOMES, SITE, TRIAL_HIT, FORMER, REGION_LIBRARY][which].to_vec();
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -444,6 +468,7 @@ fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
             prop_assert_eq!(event_bytes(&event), bytes);
         }
         Ok(Record::TrialHit(hit)) => prop_assert_eq!(trial_hit_bytes(&hit), bytes),
+        Ok(Record::RegionLibrary(library)) => prop_assert_eq!(region_library_bytes(&library), bytes),
         // Books of fewer outcomes are filled up, so they are longer when written again.
         Ok(Record::Outcomes(counts)) => prop_assert!(outcome_bytes(&counts).len() >= bytes.len()),
         Ok(Record::Event(_)) | Err(_) => {}

@@ -176,8 +176,8 @@ async fn decide_all(
             tokio::task::yield_now().await;
         }
         let mut desk = lane.desk();
-        let Desk { catalog, opt_outs, record, .. } = &mut *desk;
-        let mut rules = lane.rules(catalog.load(), opt_outs, lane.clock.now_ms());
+        let Desk { catalog, opt_outs, regions, record, .. } = &mut *desk;
+        let mut rules = lane.rules(catalog.load(), (opt_outs, regions), lane.clock.now_ms());
         for item in chunk {
             let fields = fields(item.get());
             let mut said = match &fields {

@@ -39,6 +39,7 @@ use event::time::{self, Judged};
 use smallvec::SmallVec;
 
 use crate::caller::{Caller, Signals};
+use crate::region::{Region, Regions};
 use crate::senders::Sender;
 
 /// What the beacon itself says.
@@ -84,6 +85,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) honour_dnt: bool,
     /// Our id in the TCF's global vendor list.
     pub(crate) tcf_vendor: Option<NonZeroU16>,
+    /// This thread's view of the region library; `None` says no region.
+    pub(crate) regions: Option<&'a mut Regions>,
     /// Whether the node knows every opt-out now.
     pub(crate) may_measure: bool,
 }
@@ -223,6 +226,9 @@ fn weigh(
     if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
         return Ok(Decision::OptOut { shown });
     }
+    // Of the whole address, which is cut below and goes no further.
+    let region =
+        viewer.address.zip(rules.regions.as_mut()).map_or(Region::NONE, |(at, regions)| regions.find(at));
     let local = place.known().map(|(campaign, _)| campaign.local_time(time.time_ms));
     record.clear();
     encode_event(
@@ -239,7 +245,7 @@ fn weigh(
             campaign,
             placement,
             creative,
-            region: "",
+            region: region.as_str(),
             catalog_version: rules.catalog.version,
             device: device(&identity, flags, now_ms),
             view: view_id(hit).map_or(caller.view, |id| rules.keys.view_hash(id)),

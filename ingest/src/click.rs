@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     let is_debugging = lane.senders.is_debugging(&headers);
     let (destination, fate, cookie) = {
         let mut desk = lane.desk();
-        let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
+        let Desk { catalog, opt_outs, regions, scratch, record } = &mut *desk;
         let catalog = catalog.load();
         let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders)
             .proved(lane, &headers, uri);
@@ -58,7 +58,7 @@ pub(crate) async fn serve(
         said.is_landing_refused = is_landing_refused;
         let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog, &lane.keys);
         let now_ms = lane.clock.now_ms();
-        let mut rules = lane.rules(catalog, opt_outs, now_ms);
+        let mut rules = lane.rules(catalog, (opt_outs, regions), now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         let failed = if matches!(destination, Destination::Nowhere) {
             Outcome::StorageFailed

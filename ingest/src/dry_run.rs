@@ -108,6 +108,7 @@ impl DryRun<'_> {
             opt_outs: &mut nobody.reader(),
             honour_dnt: false,
             tcf_vendor: self.tcf_vendor,
+            regions: None,
             may_measure: true,
         };
         let caller = Caller::viewer(self.agent);
@@ -126,7 +127,7 @@ impl DryRun<'_> {
                 device: event.device,
                 has_view: event.view != 0,
             }),
-            Ok(Record::Outcomes(_) | Record::TrialHit(_)) | Err(_) => None,
+            Ok(Record::Outcomes(_) | Record::TrialHit(_) | Record::RegionLibrary(_)) | Err(_) => None,
         };
         Verdict {
             outcome,

@@ -17,7 +17,7 @@ use event::dialect::{Dialects, Scratch, Table};
 use event::key::{KeyRing, OptOutHash};
 use event::link::LinkKeys;
 use event::outcome::Outcome;
-use event::record::encode_outcomes;
+use event::record::{RegionLibrary, encode_outcomes, encode_region_library};
 use journal::{Commit, JournalId, Writer};
 use opt_out::Standing;
 
@@ -25,6 +25,7 @@ use crate::beacon::Decision;
 use crate::books::{Books, Open, Pending, Recorded};
 use crate::connection::{Connection, Pace};
 use crate::metrics::Tally;
+use crate::region::Regions;
 use crate::senders::Senders;
 use crate::settings::Settings;
 use crate::trial;
@@ -48,6 +49,8 @@ pub(crate) struct Lane {
     pub(crate) batches_in_flight: Cell<usize>,
     /// How many more hits of trial placements are listed in this second.
     trial_turns: Cell<u32>,
+    /// The incarnation of the journal and the region library of which it was noted that the one is in force in the other.
+    library_noted: Cell<Option<(JournalId, u32)>>,
     /// Bytes held of bodies that have not come whole.
     pub(crate) body_bytes_coming: Cell<usize>,
     desk: RefCell<Desk>,
@@ -61,6 +64,7 @@ pub(crate) struct Lane {
 pub(crate) struct Desk {
     pub(crate) catalog: arc_swap::Cache<Arc<ArcSwap<Catalog>>, Arc<Catalog>>,
     pub(crate) opt_outs: opt_out::Reader,
+    pub(crate) regions: Regions,
     pub(crate) scratch: Scratch,
     /// The record being made.
     pub(crate) record: Vec<u8>,
@@ -125,10 +129,12 @@ impl Lane {
             security: shared.security.recorder(),
             batches_in_flight: Cell::new(0),
             trial_turns: Cell::new(trial::HITS_PER_SECOND_MAX),
+            library_noted: Cell::new(None),
             body_bytes_coming: Cell::new(0),
             desk: RefCell::new(Desk {
                 catalog: arc_swap::Cache::new(Arc::clone(&shared.catalog)),
                 opt_outs: shared.opt_outs.reader(),
+                regions: Regions::new(&shared.regions),
                 scratch: Scratch::new(),
                 record: Vec::new(),
             }),
@@ -194,6 +200,7 @@ impl Lane {
         self.pace.sweep();
         self.settle_orphans();
         self.follow(self.writer.id());
+        self.note_library();
         if self.books.is_record_due() {
             // Nobody waits for it: it goes with the next group, and what it says is said again by the next.
             drop(self.append_books(&mut self.desk().record));
@@ -215,6 +222,29 @@ impl Lane {
             let _ = commit.await;
         }
         self.tally.report(&self.books, &self.pace);
+    }
+
+    /// Notes in the journal which region library is in force, so that reports can name it: at the beginning, when another one came, and in each
+    /// incarnation.
+    fn note_library(&self) {
+        let desk = &mut *self.desk();
+        let Some(library) = desk.regions.library() else { return };
+        let noted = (self.writer.id(), library.version());
+        if self.library_noted.get() == Some(noted) {
+            return;
+        }
+        desk.record.clear();
+        let record = RegionLibrary {
+            at_ms: self.clock.now_ms(),
+            built: library.built(),
+            version: library.version(),
+            name: library.name(),
+        };
+        encode_region_library(&record, &mut desk.record);
+        // If its group fails, the incarnation ends with it, and the next one gets a note of its own.
+        if self.writer.append_in(noted.0, &desk.record).is_ok() {
+            self.library_noted.set(Some(noted));
+        }
     }
 
     /// Appends the books as they stand; `record` is made anew for it.
@@ -285,6 +315,7 @@ impl Desk {
     /// Looks for a newer catalog and opt-out list, so that a lane without beacons does not keep old ones in memory.
     fn let_go(&mut self) {
         self.catalog.load();
+        self.regions.let_go();
         self.opt_outs.contains(&OptOutHash([0; 16]));
     }
 }

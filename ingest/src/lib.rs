@@ -14,7 +14,7 @@
 //!
 //! In a cluster the `forwarder` then takes the frames of the journal to Kafka, in their order and in its own time.
 //!
-//! Nothing on this way is shared between threads but what is read: catalog, keys, opt-out list, and whether that list is known to be complete.
+//! Nothing on this way is shared between threads but what is read: catalog, keys, region library, opt-out list, and whether that list is known to be complete.
 //! While it is not, `beacon` stops before it looks at any identifier: the answer is 503, a click still lands, and nothing is stored.
 //!
 //! # What an opted-out device's caller can see
@@ -38,6 +38,7 @@ mod id_cookie;
 mod lane;
 mod listener;
 pub mod metrics;
+mod region;
 mod route;
 mod sdk_config;
 mod secure;
@@ -62,6 +63,7 @@ use event::dialect::Dialects;
 use event::key::KeyRing;
 use event::link::LinkKeys;
 use journal::{Health, Writer};
+pub use region::{RegionError, RegionLibrary, SharedRegions};
 pub use sdk_config::{SdkConfigError, company as sdk_company, sdk_config};
 use security_log::SecurityLog;
 use senders::Senders;
@@ -81,6 +83,8 @@ pub struct Parts {
     pub link_keys: Arc<LinkKeys>,
     /// The catalog in force.
     pub catalog: catalog::Shared,
+    /// Where viewers are: empty where no region library is configured.
+    pub regions: SharedRegions,
     /// Who must not be measured.
     pub opt_outs: opt_out::List,
     /// Whether that list is known to be complete: while it is not, nothing is measured. [`opt_out::Standing::always`] on one machine.
@@ -183,6 +187,7 @@ pub(crate) struct Shared {
     keys: Arc<KeyRing>,
     link_keys: Arc<LinkKeys>,
     catalog: catalog::Shared,
+    regions: SharedRegions,
     opt_outs: opt_out::List,
     standing: opt_out::Standing,
     clock: Clock,
@@ -237,6 +242,7 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Handle, Error> {
         keys: parts.keys,
         link_keys: parts.link_keys,
         catalog: parts.catalog,
+        regions: parts.regions,
         opt_outs: parts.opt_outs,
         standing: parts.standing.clone(),
         clock: parts.clock.clone(),

@@ -38,6 +38,7 @@ use crate::books::Books;
 use crate::caller::Caller;
 use crate::connection::{Connection, Phase};
 use crate::lane::{Desk, Fate, Lane, Waited, poll_wait, poll_wait_masked};
+use crate::region::Regions;
 use crate::{address, batch, click, id_cookie, sdk_config, tag, vast};
 
 /// What a path is for.
@@ -279,7 +280,7 @@ fn pixel(
     let is_debugging = lane.senders.is_debugging(&headers);
     let (fate, cookie) = {
         let mut desk = lane.desk();
-        let Desk { catalog, opt_outs, scratch, record } = &mut *desk;
+        let Desk { catalog, opt_outs, regions, scratch, record } = &mut *desk;
         let catalog = catalog.load();
         let caller = Caller::read(&headers, connection.peer, &lane.settings, &lane.senders)
             .proved(lane, &headers, uri);
@@ -287,7 +288,7 @@ fn pixel(
         lane.tally.read(entry.number, &said.hit);
         let cookie = id_cookie::recognise(&mut said, &caller, &lane.settings, catalog, &lane.keys);
         let now_ms = lane.clock.now_ms();
-        let mut rules = lane.rules(catalog, opt_outs, now_ms);
+        let mut rules = lane.rules(catalog, (opt_outs, regions), now_ms);
         let (decision, findings) = beacon::decide(&said, &caller, &mut rules, now_ms, record);
         let fate = lane.carry_out(Books::receive(), decision, record, Outcome::StorageFailed);
         lane.list_trial_hit(&said, (decision, &findings), now_ms, record);
@@ -360,7 +361,7 @@ impl Lane {
     pub(crate) fn rules<'a>(
         &'a self,
         catalog: &'a Catalog,
-        opt_outs: &'a mut opt_out::Reader,
+        (opt_outs, regions): (&'a mut opt_out::Reader, &'a mut Regions),
         now_ms: UnixMs,
     ) -> Rules<'a> {
         Rules {
@@ -370,6 +371,7 @@ impl Lane {
             opt_outs,
             honour_dnt: self.settings.honour_dnt,
             tcf_vendor: self.settings.tcf_vendor(),
+            regions: Some(regions),
             may_measure: self.standing.may_measure(now_ms),
         }
     }

@@ -81,6 +81,7 @@ fn what_is_declared_is_reported() {
         keys: Arc::new(keys()),
         link_keys: Arc::default(),
         catalog: catalog::Catalog::default().into_shared(),
+        regions: ingest::SharedRegions::default(),
         opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
         standing: opt_out::Standing::always(),
         lanes: vec![writer],

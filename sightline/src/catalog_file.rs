@@ -50,7 +50,7 @@ pub(crate) fn write_example_if_missing(path: &Path) -> anyhow::Result<bool> {
 
 /// How a file looked: what changes when somebody writes it. Editors and deployments replace files, so the inode counts too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
+pub(crate) struct Look {
     modified: Option<SystemTime>,
     bytes: u64,
     inode: u64,
@@ -142,7 +142,7 @@ impl Watch {
     }
 }
 
-fn look(path: &Path) -> Option<Look> {
+pub(crate) fn look(path: &Path) -> Option<Look> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).ok()?;
     Some(Look { modified: meta.modified().ok(), bytes: meta.len(), inode: meta.ino() })

@@ -115,6 +115,12 @@ fn line(id: JournalId, seq: u64, bytes: &[u8]) -> Value {
         Ok(Record::Event(event)) => event_fields(&event),
         Ok(Record::Outcomes(counts)) => outcome_fields(&counts),
         Ok(Record::TrialHit(hit)) => trial_hit_fields(&hit),
+        Ok(Record::RegionLibrary(library)) => json!({
+            "region_library": library.name,
+            "at_ms": library.at_ms,
+            "built": library.built,
+            "version": format!("{:08x}", library.version),
+        }),
         Err(error) => json!({"unread": error.to_string(), "bytes": bytes.len()}),
     };
     if let Some(object) = value.as_object_mut() {

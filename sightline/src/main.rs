@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`cli`] | the command line as types |
 //! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
-//! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
+//! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`region_file`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
 //! | [`client`], [`replay`], [`import`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`audit_tool`], [`security_tool`], [`keys`], [`demo`] | the commands that stand alone |
 //!
@@ -32,6 +32,7 @@ mod links;
 mod logging;
 mod metrics;
 mod place;
+mod region_file;
 mod replay;
 mod report;
 mod requests;
@@ -142,6 +143,10 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         let until = chrono::DateTime::from_timestamp(certificates.expires_seconds(), 0);
         let until = until.map_or_else(String::new, |until| until.format("%Y-%m-%d %H:%M UTC").to_string());
         writeln!(out, "certificate: right, for {}, until {until}", certificates.names().join(" "))?;
+    }
+    if let Some(path) = &config.regions.file {
+        let library = region_file::read(path)?;
+        writeln!(out, "{}: right, {}", path.display(), region_file::described(&library))?;
     }
     if config.kafka.is_on() {
         writeln!(

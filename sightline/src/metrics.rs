@@ -10,6 +10,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 const CATALOG_LOADS: &str = "catalog_loads_total";
 const CATALOG_CAMPAIGNS: &str = "catalog_campaigns_count";
+const REGION_LOADS: &str = "region_library_loads_total";
+const REGION_BUILT: &str = "region_library_built_unix_seconds";
 const PROCESS_INFO: &str = "sightline_build_info";
 const PROCESS_UP: &str = "sightline_up_seconds";
 
@@ -137,6 +139,20 @@ pub(crate) fn install() -> anyhow::Result<Exporter> {
     }
     describe_gauge!(CATALOG_CAMPAIGNS, Unit::Count, "Campaigns in the catalog in force.");
     gauge!(CATALOG_CAMPAIGNS).set(0.0);
+    describe_counter!(
+        REGION_LOADS,
+        Unit::Count,
+        "Readings of the region library, by result: taken or refused."
+    );
+    for result in ["taken", "refused"] {
+        counter!(REGION_LOADS, "result" => result).increment(0);
+    }
+    describe_gauge!(
+        REGION_BUILT,
+        Unit::Seconds,
+        "When the region library in force was built; 0 without one."
+    );
+    gauge!(REGION_BUILT).set(0.0);
     describe_gauge!(PROCESS_INFO, Unit::Count, "1, with the version of the program.");
     gauge!(PROCESS_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(PROCESS_UP, Unit::Seconds, "Time since the start of the process.");
@@ -188,6 +204,17 @@ impl Exporter {
 pub(crate) fn catalog_taken(campaigns: usize) {
     counter!(CATALOG_LOADS, "result" => "taken").increment(1);
     gauge!(CATALOG_CAMPAIGNS).set(campaigns as f64);
+}
+
+/// A region library was read and taken.
+pub(crate) fn regions_taken(built: u64) {
+    counter!(REGION_LOADS, "result" => "taken").increment(1);
+    gauge!(REGION_BUILT).set(built as f64);
+}
+
+/// A region library was read and refused.
+pub(crate) fn regions_refused() {
+    counter!(REGION_LOADS, "result" => "refused").increment(1);
 }
 
 /// A catalog was read and refused.

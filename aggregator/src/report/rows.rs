@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::columns::{Row, Shape};
 use super::ids::IdsRow;
 use super::keys::KeyChange;
+use super::regions::RegionLibrary;
 use crate::form::{Form, FormError, Table};
 
 /// A finished report.
@@ -37,6 +38,9 @@ pub(crate) struct Report {
     /// Of a frequency report: the impressions of all its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identified_impressions: Option<u64>,
+    /// Of a report by region: the libraries that say what region an address is of. None: every region is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region_libraries: Option<Vec<RegionLibrary>>,
     /// What the figures were made by.
     pub versions: Versions,
     /// Frequencies listed one by one.
@@ -318,6 +322,7 @@ mod tests {
             provisional_days: Vec::new(),
             key_changes: Vec::new(),
             identified_impressions: rows.identified_impressions(),
+            region_libraries: None,
             versions: Versions { program: "1", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
             levels: 2,
             rows,

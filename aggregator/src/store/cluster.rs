@@ -35,6 +35,7 @@ const SHARDING: &[(&str, &str)] = &[
     ("device_days", "device"),
     ("deliveries", "cityHash64(campaign, placement, hour)"),
     ("books", "journal"),
+    ("region_libraries", "journal"),
     ("marks", "cityHash64(day)"),
     ("settled", "cityHash64(day)"),
     ("rules", "one"),

@@ -17,6 +17,7 @@ mod loading;
 mod openapi;
 mod oracle;
 mod overlap;
+mod regions;
 mod rig;
 mod sessions;
 mod settling;

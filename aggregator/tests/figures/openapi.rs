@@ -269,6 +269,7 @@ fn real_answers_are_as_described() {
         }
         checked.insert(path);
     }
-    let paths: BTreeSet<String> = at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
+    let paths: BTreeSet<String> =
+        at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
     assert_eq!(checked, paths);
 }

@@ -4,7 +4,7 @@
 //! readable for ever; `tests/golden/` holds one file of each.
 //!
 //! ```text
-//! record   = version u8 (1, 2, 3) · kind u8 (1 event, 2 outcomes, 3 trial hit) · body
+//! record   = version u8 (1, 2, 3) · kind u8 (1 event, 2 outcomes, 3 trial hit, 4 region library) · body
 //! event    = shape u8            bits: 0 client time present, 1 it equals time, 2 day present, 3 device present,
 //!                                      4 view present, 5 former device present (version 3, which an event has only then), 6–7 zero
 //!            received_ms zigzag · received_ms − time_ms zigzag
@@ -23,14 +23,15 @@
 //!            outcome u8 · source u8 · platform u8 · flags varint · ids_present varint · ids_usable varint
 //!            macros_unreplaced u8 · parameters_unknown u8
 //!            campaign · placement · dialect · dropped: each length varint · UTF-8
+//! library  = at_ms zigzag · built varint · version u32 · name: length varint · UTF-8; always version 2
 //! ```
 //!
 //! `varint` is LEB128 of at most 10 bytes without superfluous zeros; `zigzag` maps 0, −1, 1, −2 … to 0, 1, 2, 3 … first.
 //! Fewer outcomes than today are read as zeros for the rest; more mean a newer writer and are refused.
 
 use super::{
-    AGENT_BYTES_MAX, DIALECT_BYTES_MAX, DROPPED_BYTES_MAX, Device, Event, Former, OutcomeCounts, Platform,
-    SITE_BYTES_MAX, SourceKind, TrialHit,
+    AGENT_BYTES_MAX, DIALECT_BYTES_MAX, DROPPED_BYTES_MAX, Device, Event, Former, LIBRARY_NAME_BYTES_MAX,
+    OutcomeCounts, Platform, RegionLibrary, SITE_BYTES_MAX, SourceKind, TrialHit,
 };
 use crate::identifier::IdKind;
 use crate::key::DeviceKey;
@@ -41,7 +42,7 @@ use crate::stage::Stage;
 pub const VERSION: u8 = 3;
 /// The version of an event without a site, and of books.
 const VERSION_FIRST: u8 = 1;
-/// The version of an event with a site and without a former device, and of hits on trial placements.
+/// The version of an event with a site and without a former device, of hits on trial placements, and of region libraries.
 const VERSION_SITE: u8 = 2;
 /// Kind byte of an event.
 pub const KIND_EVENT: u8 = 1;
@@ -49,6 +50,8 @@ pub const KIND_EVENT: u8 = 1;
 pub const KIND_OUTCOMES: u8 = 2;
 /// Kind byte of a hit on a trial placement.
 pub const KIND_TRIAL_HIT: u8 = 3;
+/// Kind byte of a region library that came into force.
+pub const KIND_REGION_LIBRARY: u8 = 4;
 
 const CLIENT_TIME: u8 = 1 << 0;
 const CLIENT_TIME_USED: u8 = 1 << 1;
@@ -70,6 +73,8 @@ pub enum Record<'a> {
     Outcomes(OutcomeCounts),
     /// What became of a hit on a trial placement.
     TrialHit(TrialHit<'a>),
+    /// Which region library is in force from here on.
+    RegionLibrary(RegionLibrary<'a>),
 }
 
 /// Why bytes are not a record. Never holds the bytes themselves.
@@ -183,6 +188,16 @@ pub fn encode_outcomes(counts: &OutcomeCounts, into: &mut Vec<u8>) {
     }
 }
 
+/// Appends the bytes of a region library that came into force to `into`.
+pub fn encode_region_library(library: &RegionLibrary<'_>, into: &mut Vec<u8>) {
+    debug_assert!(library.name.len() <= LIBRARY_NAME_BYTES_MAX, "a library's name is short");
+    into.extend_from_slice(&[VERSION_SITE, KIND_REGION_LIBRARY]);
+    put_zigzag(into, library.at_ms);
+    put_varint(into, library.built);
+    into.extend_from_slice(&library.version.to_le_bytes());
+    put_text(into, library.name);
+}
+
 /// Reads a record's bytes, which must be exactly one record. Borrows from them, allocates nothing.
 ///
 /// # Errors
@@ -197,6 +212,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         (KIND_EVENT, _) => Record::Event(input.event(version)?),
         (KIND_OUTCOMES, VERSION_FIRST) => Record::Outcomes(input.outcomes()?),
         (KIND_TRIAL_HIT, VERSION_SITE) => Record::TrialHit(input.trial_hit()?),
+        (KIND_REGION_LIBRARY, VERSION_SITE) => Record::RegionLibrary(input.region_library()?),
         (kind, _) => return Err(DecodeError::UnknownKind(kind)),
     };
     match input.rest.len() {
@@ -328,6 +344,15 @@ impl<'a> Input<'a> {
             placement: self.text("placement")?,
             dialect: self.text_of("dialect", DIALECT_BYTES_MAX)?,
             dropped: self.text_of("dropped", DROPPED_BYTES_MAX)?,
+        })
+    }
+
+    fn region_library(&mut self) -> Result<RegionLibrary<'a>, DecodeError> {
+        Ok(RegionLibrary {
+            at_ms: self.zigzag("at_ms")?,
+            built: self.varint("built")?,
+            version: u32::from_le_bytes(self.array("version")?),
+            name: self.text_of("name", LIBRARY_NAME_BYTES_MAX)?,
         })
     }
 

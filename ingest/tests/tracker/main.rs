@@ -8,10 +8,13 @@ mod batches;
 mod beacons;
 mod dialects;
 mod disk;
+#[path = "../mmdb/mod.rs"]
+mod mmdb;
 mod openapi;
 mod opt_outs;
 mod pages;
 mod profiles;
+mod regions;
 mod rig;
 mod signed;
 mod smuggling;

@@ -90,6 +90,8 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     pub(crate) disk: MoodyDisk,
     pub(crate) catalog: catalog::Shared,
+    /// Filled by a test that wants one; a lane notes it within a second.
+    pub(crate) regions: ingest::SharedRegions,
     pub(crate) opt_outs: opt_out::List,
     /// Where TLS is spoken, if the settings say so.
     pub(crate) tls_address: Option<SocketAddr>,
@@ -108,6 +110,8 @@ pub(crate) struct Stored {
     pub(crate) events: Vec<Seen>,
     /// Hits of trial placements, printed.
     pub(crate) trial_hits: Vec<String>,
+    /// Region libraries that came into force, with when they were built.
+    pub(crate) libraries: Vec<String>,
     /// The last books of each incarnation, in the order of lanes and time.
     pub(crate) books: Vec<OutcomeCounts>,
 }
@@ -127,6 +131,7 @@ pub(crate) struct Seen {
     pub(crate) campaign: String,
     pub(crate) placement: String,
     pub(crate) creative: String,
+    pub(crate) region: String,
     pub(crate) device: Option<Device>,
     pub(crate) view: u64,
     pub(crate) network: Vec<u8>,
@@ -224,6 +229,7 @@ impl Rig {
             clock: Clock::manual(NOW_MS),
             disk: MoodyDisk::new(),
             catalog,
+            regions: ingest::SharedRegions::default(),
             opt_outs: opt_out::List::new(opt_out::ListSettings::default()),
             grant: opt_out::Grant::new(),
             keys: Arc::new(keys),
@@ -257,6 +263,7 @@ impl Rig {
             keys: Arc::clone(&self.keys),
             link_keys: Arc::new(Self::link_keys()),
             catalog: Arc::clone(&self.catalog),
+            regions: Arc::clone(&self.regions),
             opt_outs: self.opt_outs.clone(),
             standing: self.grant.standing(),
             lanes,
@@ -292,6 +299,7 @@ impl Rig {
             keys: Arc::clone(&self.keys),
             link_keys: Arc::default(),
             catalog: Arc::clone(&self.catalog),
+            regions: Arc::clone(&self.regions),
             opt_outs: self.opt_outs.clone(),
             standing: opt_out::Standing::always(),
             lanes: vec![writer],
@@ -328,6 +336,20 @@ impl Rig {
     /// The keys of signed links.
     pub(crate) fn link_keys() -> LinkKeys {
         LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]).expect("a key")
+    }
+
+    /// Names of the region libraries that the journal notes by now.
+    pub(crate) fn notes(&self) -> String {
+        let mut names = String::new();
+        for dir in &self.dirs {
+            let read = journal::read_all(dir, |_, _, bytes| {
+                if let Ok(Record::RegionLibrary(library)) = decode(bytes) {
+                    names.push_str(library.name);
+                }
+            });
+            read.expect("the journal is readable");
+        }
+        names
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -379,7 +401,8 @@ impl Rig {
         if let Some(handle) = self.handle.take() {
             handle.stop_blocking().expect("the tracker stops well");
         }
-        let mut stored = Stored { events: Vec::new(), trial_hits: Vec::new(), books: Vec::new() };
+        let mut stored =
+            Stored { events: Vec::new(), trial_hits: Vec::new(), libraries: Vec::new(), books: Vec::new() };
         for dir in &self.dirs {
             let mut incarnation = None;
             let mut events = 0_u64;
@@ -399,6 +422,10 @@ impl Rig {
                         last = Some(counts);
                     }
                     Record::TrialHit(hit) => stored.trial_hits.push(format!("{hit:?}")),
+                    Record::RegionLibrary(library) => {
+                        assert!(library.at_ms <= NOW_MS + 3_600_000, "{library:?}");
+                        stored.libraries.push(format!("{} {}", library.name, library.built));
+                    }
                 }
             });
             report.expect("the journal is readable");
@@ -449,6 +476,7 @@ impl Seen {
             campaign: event.campaign.to_owned(),
             placement: event.placement.to_owned(),
             creative: event.creative.to_owned(),
+            region: event.region.to_owned(),
             device: event.device,
             view: event.view,
             network: event.network.to_vec(),

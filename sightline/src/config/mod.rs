@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tls::Certificates;
 
 pub(crate) use error::{ConfigError, nearest};
-pub(crate) use sections::{Admin, Journal, Links};
+pub(crate) use sections::{Admin, Journal, Links, Regions};
 
 use crate::data_dir::DataDir;
 
@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) tracker: ingest::Settings,
     /// Signed links.
     pub(crate) links: Links,
+    /// The region library.
+    pub(crate) regions: Regions,
     /// The journal's lanes.
     pub(crate) journal: Journal,
     /// The opt-out page and registry.
@@ -70,6 +72,7 @@ impl Default for Config {
             tls: tls::Settings::default(),
             tracker: ingest::Settings::default(),
             links: Links::default(),
+            regions: Regions::default(),
             journal: Journal::default(),
             opt_out: opt_out::Settings::default(),
             reports: aggregator::Settings::default(),

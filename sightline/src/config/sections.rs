@@ -108,6 +108,14 @@ impl Links {
     }
 }
 
+/// `[regions]`: where viewers are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Regions {
+    /// Region library in MaxMind's format. Default: none, and every region is unknown.
+    pub(crate) file: Option<PathBuf>,
+}
+
 /// `[admin]`: liveness, readiness, metrics. Never for the public.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -26,6 +26,7 @@ use crate::grammars::Grammars;
 use crate::key_file;
 use crate::link_keys;
 use crate::metrics::{self, Exporter};
+use crate::region_file::Regions;
 
 /// How long a start waits for the catalog of a cluster. A node whose catalog comes later is not ready until then.
 const CATALOG_PATIENCE: Duration = Duration::from_secs(10);
@@ -64,6 +65,8 @@ pub(crate) struct Ground {
     pub(crate) grammars: Grammars,
     /// The catalog in force.
     pub(crate) catalog: catalog::Shared,
+    /// The region library, where the tracker runs.
+    pub(crate) regions: Regions,
     /// What brings the catalog of a cluster.
     pub(crate) following: Option<Following>,
     /// Certificate and key, where a listener speaks TLS.
@@ -129,6 +132,8 @@ impl Ground {
             Some(cluster) => follow_catalog(cluster, &data, &grammars.profiles, &audit)?,
             None => (read_catalog(&config, &grammars.profiles)?, None),
         };
+        let library = config.regions.file.as_deref().filter(|_| want.tracker);
+        let regions = Regions::open(library, &audit)?;
         let reads_lanes = want.tracker || (want.aggregator && cluster.is_none());
         let lanes = if want.lanes && reads_lanes { open_lanes(&config, &data, &clock)? } else { Vec::new() };
         Ok(Self {
@@ -136,6 +141,7 @@ impl Ground {
             certificates,
             cluster,
             catalog,
+            regions,
             following,
             grammars,
             keys: Arc::new(keys),

@@ -159,6 +159,9 @@ impl Running {
             );
             self.tasks.push(tokio::spawn(watch.run()));
         }
+        if let Some(watch) = ground.regions.watch() {
+            self.tasks.push(tokio::spawn(watch.run()));
+        }
         if let Some(requests) = &requests {
             let here = self.handles().aggregator.as_ref().map(aggregator::Handle::rights);
             let doer = Doer::of(here, &ground.config.opt_out.requests)?;
@@ -399,6 +402,7 @@ fn start_tracker(
         keys: Arc::clone(&ground.keys),
         link_keys: Arc::clone(&ground.link_keys),
         catalog: ground.catalog.clone(),
+        regions: Arc::clone(&ground.regions.shared),
         opt_outs,
         standing,
         lanes: ground.lanes.iter().take(threads).cloned().collect(),

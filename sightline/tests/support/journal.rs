@@ -90,7 +90,7 @@ impl Journal {
                 self.books.insert(of.id, counts);
             }
             // Says what became of a hit that is counted elsewhere.
-            Record::TrialHit(_) => {}
+            Record::TrialHit(_) | Record::RegionLibrary(_) => {}
         }
     }
 

@@ -196,6 +196,7 @@ fn report(keys: &[String], by_day: bool, levels: usize, seed: u64) -> Report {
         provisional_days: draw.list(3, Draw::day),
         key_changes: Vec::new(),
         identified_impressions: rows.identified_impressions(),
+        region_libraries: None,
         versions: Versions { program: "1.2.3", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
         levels,
         rows,
