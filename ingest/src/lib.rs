@@ -63,6 +63,8 @@ use event::dialect::Dialects;
 use event::key::KeyRing;
 use event::link::LinkKeys;
 use journal::{Health, Writer};
+#[doc(hidden)]
+pub use region::{Region, Regions};
 pub use region::{RegionError, RegionLibrary, SharedRegions};
 pub use sdk_config::{SdkConfigError, company as sdk_company, sdk_config};
 use security_log::SecurityLog;

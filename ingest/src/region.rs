@@ -20,7 +20,7 @@ const NETWORKS_TRIED_MAX: usize = 100_000;
 /// Longest code, bytes: two letters, a dash, and three of the subdivision.
 const CODE_BYTES_MAX: usize = 6;
 /// Data records whose code is remembered, for each lane: networks of one place share their record.
-const REMEMBERED: usize = 1024;
+const REMEMBERED: usize = 4096;
 
 const COUNTRY: [PathElement<'_>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
 const SUBDIVISION: [PathElement<'_>; 3] =
@@ -118,7 +118,7 @@ impl fmt::Debug for RegionLibrary {
 
 /// The code of a region, or that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Region {
+pub struct Region {
     bytes: [u8; CODE_BYTES_MAX],
     length: u8,
 }
@@ -151,7 +151,7 @@ impl Region {
     }
 
     /// The code; empty where there is none.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
@@ -165,7 +165,7 @@ fn code<S: AsRef<[u8]>>(found: &maxminddb::LookupResult<'_, S>) -> Region {
 }
 
 /// A lane's own view of the library.
-pub(crate) struct Regions {
+pub struct Regions {
     library: arc_swap::Cache<SharedRegions, Option<Arc<RegionLibrary>>>,
     /// Codes by the offset of their data record; as long as the library is this one.
     remembered: Box<[(usize, Region)]>,
@@ -173,7 +173,8 @@ pub(crate) struct Regions {
 }
 
 impl Regions {
-    pub(crate) fn new(shared: &SharedRegions) -> Self {
+    /// A view of what is in force.
+    pub fn new(shared: &SharedRegions) -> Self {
         Self {
             library: arc_swap::Cache::new(Arc::clone(shared)),
             remembered: vec![(usize::MAX, Region::NONE); REMEMBERED].into(),
@@ -195,7 +196,7 @@ impl Regions {
     }
 
     /// Where an address is.
-    pub(crate) fn find(&mut self, address: IpAddr) -> Region {
+    pub fn find(&mut self, address: IpAddr) -> Region {
         let Some(library) = self.library.load() else { return Region::NONE };
         if !same(self.of.as_ref(), Some(library)) {
             self.remembered.fill((usize::MAX, Region::NONE));
