@@ -153,8 +153,9 @@ impl Place {
 
     fn is_with(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Member(one, _), Self::Member(other, _)) => one == other,
-            (Self::Item(one, _), Self::Item(other, _)) => one == other,
+            (Self::Member(one, _), Self::Member(other, _)) | (Self::Item(one, _), Self::Item(other, _)) => {
+                one == other
+            }
             _ => false,
         }
     }

@@ -226,9 +226,6 @@ fn weigh(
     if caller.signals.has(Signals::OPTED_OUT) || rules.opt_outs.contains_any(&identity.opt_out) {
         return Ok(Decision::OptOut { shown });
     }
-    // Of the whole address, which is cut below and goes no further.
-    let region =
-        viewer.address.zip(rules.regions.as_mut()).map_or(Region::NONE, |(at, regions)| regions.find(at));
     let local = place.known().map(|(campaign, _)| campaign.local_time(time.time_ms));
     record.clear();
     encode_event(
@@ -245,7 +242,7 @@ fn weigh(
             campaign,
             placement,
             creative,
-            region: region.as_str(),
+            region: region(viewer.address, rules.regions.as_deref_mut()).as_str(),
             catalog_version: rules.catalog.version,
             device: device(&identity, flags, now_ms),
             view: view_id(hit).map_or(caller.view, |id| rules.keys.view_hash(id)),
@@ -356,6 +353,11 @@ impl<'a> Viewer<'a> {
         let site = if is_own_connection { site(caller.referer) } else { SmallVec::new() };
         Ok(Self { source, address, agent, site })
     }
+}
+
+/// Where the viewer is: by the whole address, which is cut beside this and goes no further.
+fn region(address: Option<IpAddr>, regions: Option<&mut Regions>) -> Region {
+    address.zip(regions).map_or(Region::NONE, |(address, regions)| regions.find(address))
 }
 
 /// The host of a `Referer`, lower case: all that is looked at of it.
