@@ -12,6 +12,24 @@
 //! ends = 2026-12-31                 # optional: last day of the flight
 //! double_click_seconds = 0          # optional: 0 = off, at most 86,400
 //! landing_hosts = ["www.example.com", ".example.org"]   # a leading dot: every host below it
+//! advertiser = "acme"               # optional: whose it is; an id like the others. Without it the operator's alone
+//! currency = "CNY"                  # of every `cost`; needed where there is one
+//! cost = 120000.00                  # optional: of the whole campaign
+//! [campaign.alerts]                 # optional: when somebody is to be told
+//! id_coverage_min = 0.9             # share of impressions with a usable id
+//! gap_max = 0.05                    # share by which a medium's number may differ from ours
+//! over_delivery_max = 0.1           # share above the plan
+//! silent_hours = 6                  # hours without a hit
+//! [[campaign.universe]]             # optional, once for each region and audience: what reach is a share of
+//! region = "all"                    # optional: a code as reports name it, such as CN-31
+//! audience = "all"                  # optional
+//! persons = 1_400_000_000
+//! unit = "persons"                  # optional: persons (default), devices
+//! source = "Census 2020"
+//! date = 2020-11-01
+//! [[campaign.creative]]             # optional: names for the ids that beacons send
+//! id = "cr1"
+//! name = "Spring, 15 s"
 //! [[campaign.placement]]
 //! id = "p1"
 //! name = "Homepage banner"
@@ -24,11 +42,14 @@
 //! signed_links = false              # optional: whether only links that we signed are measured
 //! vast_tag = "https://ads.example.com/vast?id=7"        # optional: the ad's own VAST tag, to which our wrapper points
 //! dialect = "admaster"              # optional: the grammar of the URLs that are handed out; hits may come in any
+//! plan = [{ from = 2026-11-01, to = 2026-11-10, impressions = 100000 }]   # optional: impressions of each day; no day twice
+//! cost = 12000.00                   # optional: of this placement
 //! ```
 
 mod landing;
 pub mod links;
 mod parse;
+mod planning;
 
 use std::sync::Arc;
 
@@ -38,7 +59,8 @@ use event::profile::{Profile, Profiles, Remap};
 use event::record::SourceKind;
 
 pub use landing::{Landing, host_of};
-pub use parse::{Error, limit};
+pub use parse::{Error, limit, version_of};
+pub use planning::{ALL, Alerts, Creative, Money, MoneyError, Planned, Universe, UniverseUnit};
 
 /// The handle through which everybody reads the catalog in force; `sightline` swaps it.
 pub type Shared = Arc<arc_swap::ArcSwap<Catalog>>;
@@ -61,6 +83,8 @@ pub struct Campaign {
     pub id: String,
     /// Name for people.
     pub name: String,
+    /// Whose it is: the tenant that may see it. `None`: nobody's but the operator's.
+    pub advertiser: Option<String>,
     /// Time zone in which its days are counted.
     pub time_zone: chrono_tz::Tz,
     /// First day of its flight, if it has one.
@@ -71,6 +95,16 @@ pub struct Campaign {
     pub double_click_seconds: u32,
     /// Hosts that clicks of this campaign may land on: lower case, exact, or `.example.com` for all below it.
     pub landing_hosts: Vec<String>,
+    /// What it costs, if that is said.
+    pub cost: Option<Money>,
+    /// Currency of its costs (ISO 4217); there wherever a cost is.
+    pub currency: Option<String>,
+    /// What its reach is a share of; one for each region and audience, in the file's order.
+    pub universe: Vec<Universe>,
+    /// Its creatives that have a name, in the file's order.
+    pub creatives: Vec<Creative>,
+    /// When somebody is to be told.
+    pub alerts: Alerts,
     /// By placement id.
     pub placements: ahash::HashMap<String, Arc<Placement>>,
     /// First moment of `starts` on the campaign's clock.
@@ -102,6 +136,10 @@ pub struct Placement {
     pub vast_tag: Option<String>,
     /// Name of the dialect of the links that are handed out where none is asked for; its hits may come in any.
     pub dialect: Option<String>,
+    /// Impressions planned, by day: ranges in order, no day twice.
+    pub plan: Vec<Planned>,
+    /// What it costs, if that is said, in the campaign's currency.
+    pub cost: Option<Money>,
 }
 
 /// Whether a placement's hits count.
@@ -218,6 +256,16 @@ impl Catalog {
 }
 
 impl Placement {
+    /// Impressions planned on a campaign-local day; `None` where the plan does not have the day.
+    pub fn planned_on(&self, day: chrono::NaiveDate) -> Option<u64> {
+        planning::planned_on(&self.plan, day)
+    }
+
+    /// Impressions planned from a campaign-local day to another, both included.
+    pub fn planned_between(&self, from: chrono::NaiveDate, to: chrono::NaiveDate) -> u64 {
+        planning::planned_between(&self.plan, from, to)
+    }
+
     /// How the identifiers of its hits are to be read in the dialect of this number. Two look-ups by index, nothing is allocated. It is
     /// meant for hits by link: the items of a batch are written by a program, not by filling macros, and mean what they say.
     #[inline]
@@ -227,6 +275,16 @@ impl Placement {
 }
 
 impl Campaign {
+    /// The universe of a region and an audience ([`ALL`] for every one of them).
+    pub fn universe_of(&self, region: &str, audience: &str) -> Option<&Universe> {
+        self.universe.iter().find(|universe| universe.region == region && universe.audience == audience)
+    }
+
+    /// The name of a creative, if it has one.
+    pub fn creative_name(&self, id: &str) -> Option<&str> {
+        self.creatives.iter().find(|creative| creative.id == id).map(|creative| creative.name.as_str())
+    }
+
     /// Day and hour of `at` on this campaign's clock, changes of clocks included. Days before 1970 read as 0 and those after
     /// 2149-06-06 as the last one. Costs about 30 ns (the time zone's own table, without a lock), so nothing is cached.
     pub fn local_time(&self, at: UnixMs) -> LocalTime {
