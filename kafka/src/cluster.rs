@@ -34,10 +34,12 @@ pub enum Topic {
     OptOuts,
     /// The catalog by version: one partition, compacted.
     Catalog,
+    /// What people enter: one partition, compacted.
+    Desk,
 }
 
 impl Topic {
-    const ALL: [Self; 4] = [Self::Events, Self::DeadLetters, Self::OptOuts, Self::Catalog];
+    const ALL: [Self; 5] = [Self::Events, Self::DeadLetters, Self::OptOuts, Self::Catalog, Self::Desk];
 
     fn suffix(self) -> &'static str {
         match self {
@@ -45,12 +47,13 @@ impl Topic {
             Self::DeadLetters => "dead-letters",
             Self::OptOuts => "opt-outs",
             Self::Catalog => "catalog",
+            Self::Desk => "desk",
         }
     }
 
     fn is_registry(self) -> bool {
         match self {
-            Self::OptOuts | Self::Catalog => true,
+            Self::OptOuts | Self::Catalog | Self::Desk => true,
             Self::Events | Self::DeadLetters => false,
         }
     }
@@ -88,6 +91,12 @@ impl Topic {
                 ("max.message.bytes", "8388608"),
                 ("unclean.leader.election.enable", "false"),
             ],
+            Self::Desk => &[
+                ("cleanup.policy", "compact"),
+                ("retention.ms", "-1"),
+                ("max.message.bytes", "1048576"),
+                ("unclean.leader.election.enable", "false"),
+            ],
         }
     }
 }
@@ -118,12 +127,13 @@ impl Cluster {
 
     /// The whole name of a topic.
     pub fn topic(&self, topic: Topic) -> &str {
-        let [events, dead_letters, opt_outs, catalog] = &self.0.names;
+        let [events, dead_letters, opt_outs, catalog, desk] = &self.0.names;
         match topic {
             Topic::Events => events,
             Topic::DeadLetters => dead_letters,
             Topic::OptOuts => opt_outs,
             Topic::Catalog => catalog,
+            Topic::Desk => desk,
         }
     }
 

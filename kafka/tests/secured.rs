@@ -218,6 +218,8 @@ fn each_role_has_the_rights_of_the_page_and_needs_no_others() {
     for cluster in [&ingest, &opt_out, &aggregator, &operator] {
         assert_eq!(read(cluster, Topic::Catalog).expect("everybody follows the catalog"), 1);
     }
+    send(&aggregator, Topic::Desk).expect("an aggregator keeps the desk");
+    assert_eq!(read(&aggregator, Topic::Desk).expect("and follows it"), 1);
     for cluster in [&ingest, &opt_out] {
         assert_eq!(read(cluster, Topic::OptOuts).expect("the registry is followed"), 1);
     }
@@ -233,6 +235,9 @@ fn each_role_has_the_rights_of_the_page_and_needs_no_others() {
     none(send(&aggregator, Topic::Events));
     none(send(&aggregator, Topic::OptOuts));
     none(send(&operator, Topic::OptOuts));
+    none(send(&ingest, Topic::Desk));
+    none(send(&opt_out, Topic::Desk));
+    assert!(read(&ingest, Topic::Desk).is_err(), "who may read reports is none of its business");
     assert!(read(&aggregator, Topic::OptOuts).is_err(), "who opted out is none of its business");
     assert!(join(&ingest).is_err(), "a tracker reads no events");
 }

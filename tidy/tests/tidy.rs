@@ -16,11 +16,15 @@ const ARROWS: &[Arrow] = &[
     ("kafka", &[]),
     ("audit", &["event"]),
     ("catalog", &["event"]),
+    ("desk", &["kafka"]),
     ("security-log", &["event"]),
     ("tls", &["event"]),
     ("opt-out", &["event", "audit", "journal", "kafka", "security-log", "tls"]),
     ("ingest", &["event", "catalog", "journal", "kafka", "opt-out", "security-log", "tls"]),
-    ("aggregator", &["event", "audit", "catalog", "journal", "kafka", "security-log", "test-server", "tls"]),
+    (
+        "aggregator",
+        &["event", "audit", "catalog", "desk", "journal", "kafka", "security-log", "test-server", "tls"],
+    ),
     // Under the tests only: a server's HTTP interface over the embedded engine.
     ("test-server", &["aggregator"]),
     (
@@ -29,6 +33,7 @@ const ARROWS: &[Arrow] = &[
             "event",
             "audit",
             "catalog",
+            "desk",
             "journal",
             "kafka",
             "opt-out",
@@ -45,6 +50,7 @@ const ARROWS: &[Arrow] = &[
             "event",
             "audit",
             "catalog",
+            "desk",
             "journal",
             "kafka",
             "opt-out",

@@ -1,0 +1,310 @@
+//! The desk of a cluster: a compacted topic of one partition, read whole and followed by a thread.
+//!
+//! A record's key is `<kind>/<id>`; its value is one byte, the form's version, and the document.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use kafka::{Cluster, Follower, Message, Producer};
+
+use crate::error::Error;
+use crate::folder::{Documents, has_room, of_kind};
+use crate::{Document, Kind, LEASE, is_id};
+
+/// Version of a record's form.
+const FORM: u8 = 1;
+/// Longest wait for one message.
+const STEP: Duration = Duration::from_millis(100);
+/// How often the end of the topic is asked for: several times within [`LEASE`].
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for the end of the topic.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Pause after Kafka could not be reached.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest that a write waits for Kafka, and then to be read back.
+const WRITE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Topic {
+    shared: Arc<Shared>,
+    cluster: Cluster,
+    producer: Mutex<Option<Producer>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    stop: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    documents: Documents,
+    /// Offset behind the last record in `documents`; -1 until the topic was read once.
+    applied: i64,
+    /// When it was asked for an end of the topic that was then reached.
+    current: Option<Instant>,
+    /// Why the topic cannot be followed.
+    failure: Option<String>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+impl State {
+    fn behind(&self, now: Instant) -> Option<String> {
+        if self.current.is_some_and(|seen| now.saturating_duration_since(seen) <= LEASE) {
+            return None;
+        }
+        Some(match (&self.failure, self.current) {
+            (Some(why), _) => why.clone(),
+            (None, None) => "it is being read".to_owned(),
+            (None, Some(_)) => format!("its end was not seen for {} s", LEASE.as_secs()),
+        })
+    }
+
+    fn apply(&mut self, message: &Message) {
+        apply(&mut self.documents, message);
+        self.applied = message.offset + 1;
+    }
+}
+
+/// Enters a record. One that cannot be understood takes away what it replaces.
+fn apply(documents: &mut Documents, message: &Message) {
+    let key = std::str::from_utf8(&message.key).ok().and_then(|key| key.split_once('/'));
+    let Some((kind, id)) = key.and_then(|(kind, id)| Some((Kind::from_name(kind)?, id))).filter(|(_, id)| is_id(id)) else {
+        tracing::error!(offset = message.offset, "a record of the desk has a key that this program does not know: it is passed over");
+        return;
+    };
+    let key = (kind, id.to_owned());
+    match message.value.split_first() {
+        Some((&FORM, document)) => {
+            documents.insert(key, document.into());
+        }
+        _ => {
+            tracing::error!(
+                offset = message.offset,
+                kind = kind.name(),
+                "a record of the desk has a form that this program does not know: what it replaced is not in force; run the version that wrote it"
+            );
+            documents.remove(&key);
+        }
+    }
+}
+
+impl Topic {
+    pub(crate) fn follow(cluster: Cluster) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            state: Mutex::new(State { applied: -1, ..State::default() }),
+            changed: Condvar::new(),
+        });
+        let reader = Reader { cluster: cluster.clone(), shared: Arc::clone(&shared) };
+        let thread = std::thread::Builder::new().name("desk".to_owned());
+        let thread = thread.spawn(move || reader.run()).map_err(Error::Thread)?;
+        Ok(Self { shared, cluster, producer: Mutex::default(), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(crate) fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
+        self.current().map(|state| state.documents.get(&(kind, id.to_owned())).cloned())
+    }
+
+    pub(crate) fn list(&self, kind: Kind) -> Result<Vec<(String, Document)>, Error> {
+        self.current().map(|state| of_kind(&state.documents, kind))
+    }
+
+    pub(crate) fn behind(&self) -> Option<String> {
+        self.shared.state().behind(Instant::now())
+    }
+
+    fn current(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.shared.state();
+        match state.behind(Instant::now()) {
+            None => Ok(state),
+            Some(why) => Err(Error::Behind(why)),
+        }
+    }
+
+    pub(crate) fn put(&self, kind: Kind, id: &str, document: &[u8]) -> Result<(), Error> {
+        has_room(&self.current()?.documents, kind, id)?;
+        let key = format!("{}/{id}", kind.name());
+        let offset = self.send(key.as_bytes(), &[&[FORM], document].concat())?;
+        let state = self.shared.state();
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, WRITE, |state| state.applied <= offset && !self.shared.stopping())
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.applied > offset { Ok(()) } else { Err(Error::Unconfirmed("it was not read back".to_owned())) }
+    }
+
+    /// Sends a record and waits for its place in the log.
+    fn send(&self, key: &[u8], value: &[u8]) -> Result<i64, Error> {
+        let unconfirmed = |why: &dyn std::fmt::Display| Error::Unconfirmed(why.to_string());
+        let mut held = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_some_and(|producer| producer.is_fatal().is_some()) {
+            *held = None;
+        }
+        let producer = match &mut *held {
+            Some(producer) => producer,
+            none => none.insert(self.cluster.producer().map_err(|error| unconfirmed(&error))?),
+        };
+        let sent = producer.send(kafka::Topic::Desk, key, value, &[]);
+        drop(held);
+        let mut delivery = sent.map_err(|error| unconfirmed(&error))?;
+        match delivery.wait(WRITE) {
+            Some(Ok(placed)) => Ok(placed.offset),
+            Some(Err(error)) => Err(unconfirmed(&error)),
+            None => Err(unconfirmed(&"no answer")),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.change(|state| state.current = None);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the desk's thread panicked");
+        }
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+/// The thread's own.
+struct Reader {
+    cluster: Cluster,
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    fn run(&self) {
+        while !self.shared.stopping() {
+            if let Err(error) = self.cluster.create_topics().and_then(|()| self.follow()) {
+                if error.is_final() {
+                    tracing::error!(%error, "the desk's topic cannot be followed; it is tried again");
+                } else {
+                    tracing::warn!(%error, "the desk's topic cannot be followed; it is tried again");
+                }
+                self.shared.change(|state| state.failure = Some(error.to_string()));
+            }
+            let until = Instant::now() + PAUSE;
+            while !self.shared.stopping() && Instant::now() < until {
+                std::thread::sleep(STEP / 2);
+            }
+        }
+    }
+
+    /// Reads the topic from its beginning into a new set of documents, so that one that was made anew leaves nothing of the old one in force.
+    fn follow(&self) -> Result<(), kafka::Error> {
+        let mut follower = self.cluster.follow(kafka::Topic::Desk)?;
+        let mut asked = Instant::now();
+        let end = follower.end(ANSWER)?;
+        let mut documents = Documents::new();
+        while follower.position() < end {
+            if self.shared.stopping() {
+                return Ok(());
+            }
+            if let Some(message) = step(&mut follower)? {
+                apply(&mut documents, &message);
+            }
+        }
+        self.shared.change(|state| {
+            *state = State { documents, applied: follower.position(), current: Some(asked), failure: None };
+        });
+        while !self.shared.stopping() {
+            if let Some(message) = step(&mut follower)? {
+                self.shared.change(|state| state.apply(&message));
+                continue;
+            }
+            if asked.elapsed() >= LOOK {
+                asked = Instant::now();
+                self.look(&follower, asked)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything was read that was there a moment ago.
+    fn look(&self, follower: &Follower, asked: Instant) -> Result<(), kafka::Error> {
+        match follower.end(ANSWER) {
+            Ok(end) if follower.position() >= end => {
+                self.shared.change(|state| {
+                    state.current = Some(asked);
+                    state.failure = None;
+                });
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.is_final() => Err(error),
+            Err(error) => {
+                self.shared.change(|state| state.failure = Some(error.to_string()));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The next message; a Kafka that is away for a while is no end.
+fn step(follower: &mut Follower) -> Result<Option<Message>, kafka::Error> {
+    match follower.next(STEP) {
+        Err(error) if !error.is_final() => {
+            tracing::debug!(%error, "the desk's topic gives nothing");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(key: &str, value: &[u8], offset: i64) -> Message {
+        Message { partition: 0, offset, key: key.as_bytes().to_vec(), value: value.to_vec(), timestamp_ms: 0 }
+    }
+
+    #[test]
+    fn the_last_record_of_a_key_counts_and_one_not_understood_takes_it_away() {
+        let mut state = State::default();
+        state.apply(&message("tokens/a1", b"\x01one", 0));
+        state.apply(&message("tokens/a1", b"\x01two", 1));
+        state.apply(&message("tokens/../a1", b"\x01no", 2));
+        state.apply(&message("closings/a1", b"\x01no", 3));
+        let ids = |state: &State| of_kind(&state.documents, Kind::Tokens).len();
+        assert_eq!((ids(&state), state.applied), (1, 4));
+        assert_eq!(state.documents[&(Kind::Tokens, "a1".to_owned())][..], *b"two");
+        state.apply(&message("tokens/a1", b"\x02three", 4));
+        assert_eq!(ids(&state), 0, "a revocation of a later form must not leave the token in force");
+    }
+
+    #[test]
+    fn a_node_that_does_not_see_the_end_stops_answering_within_the_lease() {
+        let now = Instant::now();
+        let state = |current: Option<Instant>| State { current, ..State::default() };
+        assert!(state(None).behind(now).is_some());
+        assert_eq!(state(Some(now)).behind(now + LEASE), None);
+        assert!(state(Some(now)).behind(now + LEASE + Duration::from_millis(1)).is_some());
+        let failed = State { failure: Some("away".to_owned()), ..state(Some(now)) };
+        assert_eq!(failed.behind(now + 2 * LEASE).as_deref(), Some("away"));
+        assert_eq!(failed.behind(now), None, "within the lease it is no matter");
+    }
+}
