@@ -228,7 +228,10 @@ fn main() {
         catalog: Catalog::parse(&campaigns.collect::<String>(), "catalog.toml")
             .expect("a catalog")
             .into_shared(),
-        tokens: Tokens { operator: Token::new(TOKEN) },
+        tokens: Tokens {
+            operator: Token::new(TOKEN),
+            desk: desk::Desk::folder(&dir.path().join("desk")).expect("a desk"),
+        },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.path().join("audit")).expect("a log"),
         security: security_log::SecurityLog::off(),

@@ -8,6 +8,7 @@ FROM (
     FROM (
     {{judged}}
     )
+    WHERE {{seen}}
     GROUP BY key, device
 )
 GROUP BY key, frequency ORDER BY key, frequency

@@ -10,6 +10,7 @@ FROM (
         FROM (
     {{judged}}
         )
+        WHERE {{seen}}
         GROUP BY key, half
     ) AS halves
     LEFT ANY JOIN (

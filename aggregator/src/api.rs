@@ -9,11 +9,15 @@
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
+//! | `GET /v1/tokens`, `POST /v1/tokens` | who has a token; makes one |
+//! | `GET /v1/tokens/{token}`, `DELETE /v1/tokens/{token}` | one of them; revokes it |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |
 //! | `POST /v1/settle[?day=YYYY-MM-DD]` | brings changed days up to date, today too, and says what was done; 409 where another aggregator settles |
 //! | `GET /openapi.yaml` | this API described; the only path that needs no token |
 //!
-//! Every request needs `Authorization: Bearer <operator token>`. An error is `{"error":{"code":"…","message":"…"}}`.
+//! Every request needs `Authorization: Bearer <token>`. What a token sees is [`crate::view`]'s to say, what of it [`crate::report`]'s: operator and
+//! auditor see everything, only the operator changes anything, advertisers and media see their own campaigns and placements. What a token does not see
+//! is answered like what does not exist. An error is `{"error":{"code":"…","message":"…"}}`.
 //!
 //! Every access is entered in the audit log (`access`) before the answer leaves; where that cannot be done, the answer is 503.
 //!
@@ -23,6 +27,7 @@ mod access;
 mod books;
 mod links;
 mod problem;
+mod tokens;
 mod trial;
 
 pub(crate) use trial::flag_names;
@@ -34,16 +39,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
     HeaderValue, TRANSFER_ENCODING,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use self::access::Access;
@@ -52,6 +57,7 @@ use self::problem::{Problem, too_large};
 use crate::report::{Kind, Refused, ReportError, Reporter, Request, day};
 use crate::settle::SettledDay;
 use crate::store::day_number;
+use crate::tokens::{Gate, Who};
 use crate::work::Worker;
 
 /// Longest a settle request waits for the journal to be in the store.
@@ -64,39 +70,10 @@ const DESCRIPTION_PATH: &str = "/openapi.yaml";
 /// The description.
 const DESCRIPTION: &str = include_str!("../openapi.yaml");
 
-/// The operator's token, as its hash: comparing takes the same time whatever was sent.
-#[derive(Clone)]
-pub struct Token([u8; 32]);
-
-impl Token {
-    /// A token as it stands in its file, without blanks around it.
-    pub fn new(token: &str) -> Self {
-        Self(Sha256::digest(token.trim().as_bytes()).into())
-    }
-
-    /// Whether this is the token. Takes as long for any that is not.
-    pub fn is(&self, sent: &str) -> bool {
-        let sent: [u8; 32] = Sha256::digest(sent.as_bytes()).into();
-        self.0.ct_eq(&sent).into()
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token")
-    }
-}
-
-/// The tokens that open the report API.
-#[derive(Debug)]
-pub struct Tokens {
-    /// The operator's: everything.
-    pub operator: Token,
-}
-
 /// Answers requests.
 pub(crate) struct Api {
-    pub(crate) tokens: Tokens,
+    /// Who is let in.
+    pub(crate) gate: Gate,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) worker: Arc<Worker>,
     /// Memory of one statement, bytes.
@@ -125,19 +102,20 @@ struct Settled {
 }
 
 impl Api {
-    /// Answers one request. Its body is never read: no route takes one.
-    pub(crate) async fn answer<B>(
+    /// Answers one request. Its body is read by the routes that take one, behind the token.
+    pub(crate) async fn answer(
         self: Arc<Self>,
         peer: IpAddr,
-        request: hyper::Request<B>,
+        request: hyper::Request<Incoming>,
     ) -> Result<Answer, Infallible> {
         let with_body = may_have_body(request.headers());
-        let mut answer = match self.authorize(&request) {
-            _ if request.uri().path() == DESCRIPTION_PATH => description(request.method()),
-            Ok(actor) => {
-                let access = Access::of(request.uri().path(), request.uri().query().unwrap_or(""));
-                let answer = self.route(&request, actor).await;
-                self.entered(actor, access, answer.unwrap_or_else(Problem::answer)).await
+        let (head, body) = request.into_parts();
+        let mut answer = match self.authorize(&head.headers) {
+            _ if head.uri.path() == DESCRIPTION_PATH => description(&head.method),
+            Ok(who) => {
+                let access = Access::of(&head.method, head.uri.path(), head.uri.query().unwrap_or(""));
+                let answer = self.route(&head, body, &who).await;
+                self.entered(&who.actor, access, answer.unwrap_or_else(Problem::answer)).await
             }
             Err(problem) => problem.answer(),
         };
@@ -145,54 +123,32 @@ impl Api {
             // Where the body ends is not ours to guess: what follows on this connection is not taken for a request.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        access::note(&self, peer, &request, &answer);
+        access::note(&self, peer, &head, &answer);
         Ok(answer)
     }
 
-    async fn route<B>(
-        self: &Arc<Self>,
-        request: &hyper::Request<B>,
-        actor: &'static str,
-    ) -> Result<Answer, Problem> {
-        let path = request.uri().path();
-        let query = query(request.uri().query().unwrap_or(""))?;
-        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    async fn route(self: &Arc<Self>, head: &Parts, body: Incoming, who: &Who) -> Result<Answer, Problem> {
+        let query = query(head.uri.query().unwrap_or(""))?;
+        let parts: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
             ["v1", "campaigns"] => {
-                only(request.method(), &Method::GET)?;
+                only(&head.method, &Method::GET)?;
                 none(&query)?;
-                self.blocking(&self.reports, |api| {
-                    let rows = api.reporter.campaigns().map_err(Problem::Store)?;
+                let view = who.view.clone();
+                self.blocking(&self.reports, move |api| {
+                    let rows = api.reporter.campaigns(&view).map_err(Problem::Store)?;
                     Ok(json_answer(StatusCode::OK, &json!({ "campaigns": rows })))
                 })
                 .await
             }
-            ["v1", "campaigns", campaign, "links"] => {
-                only(request.method(), &Method::GET)?;
-                let request = links::Request::parse(decode(campaign)?, &query)?;
-                let list = self.make_links(&request, self.clock.now_ms())?;
-                Ok(if request.is_csv {
-                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", links::csv(&list.links))
-                } else {
-                    json_answer(StatusCode::OK, &list)
-                })
-            }
-            ["v1", "campaigns", campaign, report] => {
-                let kind = Kind::from_name(report)
-                    .ok_or(Problem::NotFound("no such report; there are delivery, reach, frequency, ids"))?;
-                only(request.method(), &Method::GET)?;
+            ["v1", "campaigns", campaign, rest @ ..] => {
                 let campaign = decode(campaign)?;
-                let request = Request::parse(kind, &campaign, &query).map_err(Problem::Refused)?;
-                self.report(request).await
+                self.of_campaign(head, (&campaign, rest), &query, who).await
             }
-            ["v1", "campaigns", campaign, "placements", placement, "hits"] => {
-                only(request.method(), &Method::GET)?;
-                let hits = trial::Request::parse(decode(campaign)?, decode(placement)?, &query)?;
-                let hits = self.blocking(&self.reports, move |api| api.trial_hits(&hits)).await?;
-                Ok(json_answer(StatusCode::OK, &hits))
-            }
+            ["v1", "tokens", rest @ ..] => self.tokens(head, rest, body, who).await,
             ["v1", "set-aside"] => {
-                only(request.method(), &Method::GET)?;
+                only(&head.method, &Method::GET)?;
+                of_the_house(who)?;
                 let (from, to) = days(&query)?;
                 let list = move |api: &Self| api.reporter.set_aside(from, to).map_err(Problem::Store);
                 let (devices, has_more) = self.blocking(&self.reports, list).await?;
@@ -202,15 +158,17 @@ impl Api {
                 Ok(json_answer(StatusCode::OK, &answer))
             }
             ["v1", "books"] => {
-                only(request.method(), &Method::GET)?;
+                only(&head.method, &Method::GET)?;
+                of_the_house(who)?;
                 none(&query)?;
                 let books = self.blocking(&self.reports, |api| api.books().map_err(Problem::Store)).await?;
                 Ok(json_answer(StatusCode::OK, &books))
             }
             ["v1", "settle"] => {
-                only(request.method(), &Method::POST)?;
+                only(&head.method, &Method::POST)?;
+                may_change(who)?;
                 let day = settle_day(&query)?;
-                self.enter_settle(actor, &query).await?;
+                self.enter_settle(&who.actor, &query).await?;
                 let settled = self.blocking(&self.settles, move |api| api.settle(day)).await?;
                 Ok(json_answer(StatusCode::OK, &settled))
             }
@@ -218,18 +176,63 @@ impl Api {
         }
     }
 
-    /// Who asks: the name of the token, for the audit log.
-    fn authorize<B>(&self, request: &hyper::Request<B>) -> Result<&'static str, Problem> {
-        let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    /// What lies below a campaign. Whether the token sees the campaign is asked before anything is looked up, so that one which it does not see is
+    /// answered like one that nobody has.
+    async fn of_campaign(
+        self: &Arc<Self>,
+        head: &Parts,
+        (campaign, rest): (&str, &[&str]),
+        query: &[(String, String)],
+        who: &Who,
+    ) -> Result<Answer, Problem> {
+        let sight = || {
+            let catalog = self.reporter.catalog.load();
+            who.view.of(&catalog, campaign).ok_or(Problem::UnknownCampaign)
+        };
+        match rest {
+            ["links"] => {
+                only(&head.method, &Method::GET)?;
+                let request = links::Request::parse(campaign.to_owned(), query)?;
+                let list = self.make_links(&request, &sight()?, self.clock.now_ms())?;
+                Ok(if request.is_csv {
+                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", links::csv(&list.links))
+                } else {
+                    json_answer(StatusCode::OK, &list)
+                })
+            }
+            ["placements", placement, "hits"] => {
+                only(&head.method, &Method::GET)?;
+                let hits = trial::Request::parse(campaign.to_owned(), decode(placement)?, query)?;
+                let sight = sight()?;
+                let hits = self.blocking(&self.reports, move |api| api.trial_hits(&hits, &sight)).await?;
+                Ok(json_answer(StatusCode::OK, &hits))
+            }
+            [report] => {
+                let kind = Kind::from_name(report)
+                    .ok_or(Problem::NotFound("no such report; there are delivery, reach, frequency, ids"))?;
+                only(&head.method, &Method::GET)?;
+                let request = Request::parse(kind, (campaign, sight()?), query).map_err(Problem::Refused)?;
+                self.report(request).await
+            }
+            _ => Err(Problem::NotFound("no such path")),
+        }
+    }
+
+    /// Who asks.
+    fn authorize(self: &Arc<Self>, headers: &HeaderMap) -> Result<Who, Problem> {
+        let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = sent.and_then(|sent| {
             let (scheme, token) = sent.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
-        if token.is_some_and(|token| self.tokens.operator.is(token)) {
-            Ok("operator")
-        } else {
-            Err(Problem::Unauthorized)
+        let now_ms = self.clock.now_ms();
+        let who = self.gate.admit(token, now_ms).map_err(Problem::of_refusal)?;
+        if let Some(used) = self.gate.use_to_write(&who, now_ms) {
+            let api = Arc::clone(self);
+            // It waits for the disk or for Kafka; nobody waits for it.
+            tokio::task::spawn_blocking(move || api.gate.write_use(&used));
         }
+        Ok(who)
     }
 
     async fn report(self: &Arc<Self>, request: Request) -> Result<Answer, Problem> {
@@ -281,6 +284,14 @@ impl Api {
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(Problem::Busy))
     }
+}
+
+fn of_the_house(who: &Who) -> Result<(), Problem> {
+    if who.view.is_of_the_house() { Ok(()) } else { Err(Problem::Forbidden) }
+}
+
+fn may_change(who: &Who) -> Result<(), Problem> {
+    if who.view.may_change() { Ok(()) } else { Err(Problem::Forbidden) }
 }
 
 /// Whether a request announces a body, in whatever way.
@@ -385,14 +396,6 @@ fn body(status: StatusCode, media_type: &'static str, bytes: Vec<u8>) -> Answer 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_is_compared_whole() {
-        let token = Token::new(" secret\n");
-        assert!(token.is("secret"));
-        assert!(!token.is("secre") && !token.is("secret1") && !token.is(""));
-        assert_eq!(format!("{token:?}"), "Token");
-    }
 
     #[test]
     fn a_body_is_seen_however_it_is_announced() {

@@ -6,7 +6,8 @@
 //!    that [`changed`] opens a mark, durably, on the days whose figures the rows change, and closes it behind them; cursors or offsets move last.
 //! 2. [`settle`] makes a changed day's figures anew from its events ([`judge`] and `sql/part/judged.sql`: each hit once, with its class by
 //!    [`rules`]), next to those in force, and publishes them with one row.
-//! 3. [`report`] answers from settled figures, and from events where there are none yet; [`api`] writes the answer, in the forms of [`form`].
+//! 3. [`report`] answers from settled figures, and from events where there are none yet, and makes of it what the token that asked ([`tokens`]) may see
+//!    ([`view`]); [`api`] writes the answer, in the forms of [`form`].
 //!
 //! [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
 //! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
@@ -35,6 +36,8 @@ mod settings;
 mod settle;
 mod statement;
 pub mod store;
+mod tokens;
+mod view;
 mod work;
 
 use std::net::SocketAddr;
@@ -53,13 +56,15 @@ use crate::rights::tombstones::Tombstones;
 use crate::rules::Rules;
 use crate::settle::Settler;
 use crate::store::Store;
+use crate::tokens::Gate;
 use crate::work::Worker;
 
-pub use api::{LinkParts, Token, Tokens};
+pub use api::LinkParts;
 pub use loader::CURSOR;
 pub use rights::{COPY_BYTES_MAX, COPY_ROWS_MAX, Copied, Erased, Erasure, Rights, RightsError, Tombstone};
 pub use settings::{Settings, SettingsError};
 pub use store::{Password, ServerError, Servers, StoreAt, StoreError, StoreSettings};
+pub use tokens::{Token, Tokens};
 
 /// The store's database where nothing else is said.
 pub const DATABASE: &str = "sightline";
@@ -199,9 +204,10 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         rules,
         clock: parts.clock.clone(),
         retention_ms: settle::retention_ms(settings.retention_days),
+        limits: report::Limits::new(settings.k, settings.device_step),
     });
     let api = Arc::new(Api {
-        tokens: parts.tokens,
+        gate: Gate::new(parts.tokens, settings.token_rate()),
         links: parts.links,
         audit: parts.audit,
         security: parts.security.recorder(),

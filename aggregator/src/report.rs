@@ -13,6 +13,7 @@ mod cells;
 mod columns;
 mod ids;
 mod keys;
+mod privacy;
 mod reach;
 mod regions;
 mod request;
@@ -27,8 +28,9 @@ use event::stage::Stage;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use self::cells::{CellRow, add_cell, finish_delivery, key_text};
+use self::cells::{CellRow, Histogram, add_cell, finish_delivery, key_text};
 use self::keys::Keys;
+use self::rows::{DeliveryRow, Report, Rows, Versions};
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
@@ -37,9 +39,10 @@ use crate::rules::Rules;
 use crate::settle::{self, DirtyDay, PORTION_HITS, Published};
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
+use crate::view::Sight;
 
+pub(crate) use privacy::{Limits, Shaped};
 pub(crate) use request::{By, Filter, Kind, Refused, Request, day};
-pub(crate) use rows::{DeliveryRow, Report, Rows, Versions};
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
@@ -79,6 +82,8 @@ pub(crate) struct Reporter {
     pub(crate) rules: Arc<Rules>,
     pub(crate) clock: Clock,
     pub(crate) retention_ms: i64,
+    /// What is shown of a report to whom it is not shown exactly.
+    pub(crate) limits: Limits,
 }
 
 /// The days of a report and where each is answered from.
@@ -99,6 +104,16 @@ struct Days {
     keys: Keys,
 }
 
+/// How days stand.
+struct DayStates {
+    /// Changed since they were settled.
+    dirty: BTreeSet<u16>,
+    /// The figures in force.
+    published: BTreeMap<u16, Published>,
+    /// On the campaign's clock.
+    today: u16,
+}
+
 #[derive(Deserialize)]
 struct DayEvents {
     day: u16,
@@ -106,29 +121,25 @@ struct DayEvents {
 }
 
 impl Reporter {
-    /// Computes a report. Blocks for as long as the store needs.
+    /// Computes a report, and makes of it what whoever asks may see. Blocks for as long as the store needs.
     ///
     /// # Errors
     /// An unknown campaign, or the store's.
-    pub(crate) fn report(&self, request: &Request) -> Result<Report, ReportError> {
+    pub(crate) fn report(&self, request: &Request) -> Result<Shaped, ReportError> {
         let mut tries = 0;
         loop {
             let (started, before) = (Instant::now(), changed::now(&self.store, Work::Report)?);
             let mut days = self.days(request)?;
-            if matches!(request.kind, Kind::Reach | Kind::Frequency) {
+            if request.counts_devices() {
                 days.keys = self.keys(request, &days)?;
             }
             let report = self.report_of(request, &days)?;
             tries += 1;
             // The settled figures that a report reads stay as they are; events and pairs do not.
-            let is_settled = match request.kind {
-                Kind::Delivery | Kind::Ids => true,
-                Kind::Reach | Kind::Frequency => request.by.is_settled_by_device(),
-            };
-            let from_events = if is_settled { &days.live } else { &days.with_events };
+            let from_events = if request.is_settled() { &days.live } else { &days.with_events };
             let is_last = tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX;
             if is_last || (self.stood_still(&before, from_events)? && self.pairs_stood_still(&days.keys)?) {
-                return Ok(report);
+                return Ok(privacy::shape(report, self.limits));
             }
         }
     }
@@ -162,7 +173,10 @@ impl Reporter {
             filter: request.filter.name(),
             settled_until: days.settled_until.map(day_text),
             provisional_days: days.provisional.iter().copied().map(day_text).collect(),
-            key_changes: days.keys.changes.clone(),
+            key_changes: match request.kind {
+                Kind::Reach | Kind::Frequency => days.keys.changes.clone(),
+                Kind::Delivery | Kind::Ids => Vec::new(),
+            },
             identified_impressions: rows.identified_impressions(),
             region_libraries: match request.by {
                 By::Region => Some(self.region_libraries(&request.campaign, days)?),
@@ -170,8 +184,27 @@ impl Reporter {
             },
             versions: self.versions(),
             levels: request.levels,
+            devices: self.devices_behind(request, days)?,
+            sight: request.sight.clone(),
             rows,
         })
+    }
+
+    /// Devices of each row of a report that does not count them and is to be shaped.
+    fn devices_behind(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, u64>, StoreError> {
+        let filter = match request.kind {
+            Kind::Reach | Kind::Frequency => return Ok(BTreeMap::new()),
+            _ if request.sight.is_exact() => return Ok(BTreeMap::new()),
+            // Net is what stands in each row, in either filter.
+            Kind::Delivery => Filter::Net,
+            Kind::Ids => request.filter,
+        };
+        let histograms = self.histograms(&Request { filter, ..request.clone() }, days)?;
+        let devices = |histogram: &Histogram| histogram.n_plus(1).first().copied().unwrap_or(0);
+        Ok(histograms
+            .into_iter()
+            .map(|(key, histogram)| (key_text(request.by, key), devices(&histogram)))
+            .collect())
     }
 
     fn versions(&self) -> Versions {
@@ -191,32 +224,37 @@ impl Reporter {
     }
 
     fn days(&self, request: &Request) -> Result<Days, ReportError> {
-        let values = vec![("campaign", Value::Text(request.campaign.clone()))];
-        let with_data: Vec<DayEvents> = self.store.rows(Work::Report, statement::CAMPAIGN_DAYS, &values)?;
+        let mut values = vec![("campaign", Value::Text(request.campaign.clone()))];
+        values.extend(seen(&request.sight));
+        let mut with_data: Vec<DayEvents> =
+            self.store.rows(Work::Report, statement::CAMPAIGN_DAYS, &values)?;
         if with_data.is_empty() && !self.catalog.load().campaigns.contains_key(&request.campaign) {
             return Err(ReportError::UnknownCampaign);
         }
-        let gone = match request.kind {
-            Kind::Reach | Kind::Frequency => settle::expired(&self.store, Work::Report)?,
-            Kind::Delivery | Kind::Ids => BTreeSet::new(),
+        let gone = if request.counts_devices() {
+            settle::expired(&self.store, Work::Report)?
+        } else {
+            BTreeSet::new()
         };
+        let now = self.standing(&request.campaign)?;
+        if !request.sight.is_exact() {
+            let first = request.from.unwrap_or(0);
+            let is_offered = |day: &&DayEvents| day.day < first || self.is_offered(request, &now, day.day);
+            let offered = with_data.iter().take_while(is_offered).count();
+            with_data.truncate(offered);
+        }
         // Unless asked otherwise, a report begins behind the last day without devices.
         let is_kept = |day: &&DayEvents| gone.last().is_none_or(|gone| day.day > *gone);
         let from = request.from.or_else(|| with_data.iter().find(is_kept).map(|day| day.day));
-        let to = request.to.or_else(|| with_data.last().map(|day| day.day));
+        let last = with_data.last().map(|day| day.day);
+        let to = if request.sight.is_exact() { request.to.or(last) } else { last.min(request.to).or(last) };
+        // Nothing of what was asked for is offered yet.
+        let to = to.filter(|to| request.sight.is_exact() || from.is_none_or(|from| from <= *to));
         let inside = |day: u16| from.is_some_and(|from| from <= day) && to.is_some_and(|to| day <= to);
         if with_data.iter().any(|day| inside(day.day) && gone.contains(&day.day)) {
             let first = gone.last().map_or(0, |day| day.saturating_add(1));
             return Err(ReportError::DevicesExpired { first: day_text(first) });
         }
-        // In this order: a day that is settled in between is named as provisional once more, instead of old figures as settled ones.
-        let dirty: Vec<DirtyDay> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
-        let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;
-        let now_ms = self.clock.now_ms();
-        let dirty: BTreeSet<u16> =
-            dirty.iter().filter(|day| !day.is_frozen(self.retention_ms, now_ms)).map(|day| day.day).collect();
-        let published: BTreeMap<u16, &Published> = published.iter().map(|p| (p.day, p)).collect();
-        let today = self.today(&request.campaign);
         let mut days = Days {
             from,
             to,
@@ -232,8 +270,8 @@ impl Reporter {
             if day.events > 0 {
                 days.with_events.push(day.day);
             }
-            let is_dirty = dirty.contains(&day.day);
-            match published.get(&day.day) {
+            let is_dirty = now.dirty.contains(&day.day);
+            match now.published.get(&day.day) {
                 Some(published)
                     if !is_dirty || day.events == 0 || self.is_of_whole_day(&request.campaign, published) =>
                 {
@@ -244,19 +282,41 @@ impl Reporter {
                     days.live_hits += day.events;
                 }
             }
-            if is_dirty || day.day >= today || !published.contains_key(&day.day) {
+            if is_dirty || day.day >= now.today || !now.published.contains_key(&day.day) {
                 days.provisional.push(day.day);
             }
         }
         if let (Some(from), Some(to)) = (from, to) {
             let settled = |day: &u16| {
-                *day < today
-                    && !dirty.contains(day)
-                    && (published.contains_key(day) || !days.with_events.contains(day))
+                *day < now.today
+                    && !now.dirty.contains(day)
+                    && (now.published.contains_key(day) || !days.with_events.contains(day))
             };
             days.settled_until = (from..=to).take_while(settled).last();
         }
         Ok(days)
+    }
+
+    /// Which days are settled, and which of them changed since.
+    fn standing(&self, campaign: &str) -> Result<DayStates, StoreError> {
+        // In this order: a day that is settled in between is named as provisional once more, instead of old figures as settled ones.
+        let dirty: Vec<DirtyDay> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
+        let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;
+        let now_ms = self.clock.now_ms();
+        let dirty = dirty.iter().filter(|day| !day.is_frozen(self.retention_ms, now_ms));
+        Ok(DayStates {
+            dirty: dirty.map(|day| day.day).collect(),
+            published: published.into_iter().map(|published| (published.day, published)).collect(),
+            today: self.today(campaign),
+        })
+    }
+
+    /// Whether a day is offered to whom figures are not shown exactly: whole, and settled after its end or with nothing that came since; the latter
+    /// where events are counted. What is behind the first other day of a report is offered once that one is.
+    fn is_offered(&self, request: &Request, now: &DayStates, day: u16) -> bool {
+        let Some(published) = now.published.get(&day) else { return false };
+        let is_whole = request.is_settled() && self.is_of_whole_day(&request.campaign, published);
+        day < now.today && (is_whole || !now.dirty.contains(&day))
     }
 
     /// Whether figures were made when their day was over on the campaign's clock.
@@ -296,6 +356,7 @@ impl Reporter {
             ("net", Value::Number(u64::from(request.filter == Filter::Net))),
             ("frequency_max", Value::Number(FREQUENCY_MAX)),
         ]);
+        values.extend(seen(&request.sight));
         Ok(values)
     }
 
@@ -322,7 +383,8 @@ impl Reporter {
         for cell in &cells {
             add_cell(rows.entry(cell.key.clone()).or_default(), cell, request.filter);
         }
-        if matches!(request.by, By::Total | By::Placement) {
+        // Nobody's placement is in nobody's sight but the operator's.
+        if matches!(request.by, By::Total | By::Placement) && request.sight.is_exact() {
             for (placement, hits) in self.unresolved(request, days)? {
                 let key = if request.by == By::Total { String::new() } else { placement };
                 *rows.entry(key).or_default().unresolved.get_or_insert(0) += hits;
@@ -386,6 +448,12 @@ impl Reporter {
         let key = |row: Row| if row.is_rest == 1 { OTHERS.to_owned() } else { row.placement };
         Ok(rows.into_iter().map(|row| (row.hits, key(row))).map(|(hits, key)| (key, hits)).collect())
     }
+}
+
+/// The values of `seen.sql`.
+fn seen(sight: &Sight) -> Values {
+    let only = sight.only().unwrap_or_default().to_vec();
+    vec![("limited", Value::Number(u64::from(sight.only().is_some()))), ("only", Value::Texts(only))]
 }
 
 /// Gives a bound value another value.

@@ -6,6 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::store::Limits;
+use crate::tokens::Rate;
+
+/// Largest step of device counts.
+const DEVICE_STEP_MAX: u64 = 1000;
 
 /// `[reports]`. Unknown keys are refused by the caller that reads the file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -39,6 +43,14 @@ pub struct Settings {
     /// Impressions of one device on one day, over all campaigns, beyond which its id is no device's: its hits of that day count without a
     /// device, and it is listed. 0 sets nothing aside. A change judges past days anew.
     pub device_day_impressions_max: u64,
+    /// Fewest devices behind anything that a token of an advertiser or a medium is shown; from 1, and counted as the next multiple of `device_step`.
+    pub k: u64,
+    /// What device counts are rounded down to for these tokens; from 1, at most 1,000.
+    pub device_step: u64,
+    /// Requests of one token in a minute; from 1. The token of the data folder has no limit.
+    pub token_requests_per_minute_max: u32,
+    /// Requests of one token at once, before that rate holds; from 1.
+    pub token_requests_burst_max: u32,
 }
 
 impl Default for Settings {
@@ -56,6 +68,10 @@ impl Default for Settings {
             reports_max: 2,
             data_center_networks: Vec::new(),
             device_day_impressions_max: 1000,
+            k: 50,
+            device_step: 10,
+            token_requests_per_minute_max: 120,
+            token_requests_burst_max: 60,
         }
     }
 }
@@ -90,7 +106,19 @@ impl Settings {
         at_least("statement_bytes_max", self.statement_bytes_max, 256 << 20)?;
         at_least("statement_threads_max", u64::from(self.statement_threads_max), 1)?;
         at_least("reports_max", self.reports_max as u64, 1)?;
+        at_least("k", self.k, 1)?;
+        at_least("device_step", self.device_step, 1)?;
+        if self.device_step > DEVICE_STEP_MAX {
+            let problem = format!("{} is more than {DEVICE_STEP_MAX}", self.device_step);
+            return Err(SettingsError { key: "device_step", problem });
+        }
+        at_least("token_requests_per_minute_max", u64::from(self.token_requests_per_minute_max), 1)?;
+        at_least("token_requests_burst_max", u64::from(self.token_requests_burst_max), 1)?;
         crate::rules::networks(&self.data_center_networks).map(drop)
+    }
+
+    pub(crate) fn token_rate(&self) -> Rate {
+        Rate { burst: self.token_requests_burst_max, per_minute: self.token_requests_per_minute_max }
     }
 
     pub(crate) fn batch_delay(&self) -> Duration {

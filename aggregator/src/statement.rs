@@ -201,6 +201,8 @@ statements! { "sql/part", PARTS,
     STORED_PARTS = "stored_parts",
     /// Which rows a statement looks at.
     SCOPE = "scope",
+    /// Which placements whoever asks sees.
+    SEEN = "seen",
     /// Later stages of a view.
     LATER_STAGE = "later_stage",
     /// Hours near midnight.
@@ -380,6 +382,27 @@ mod tests {
         for table in TABLES {
             assert!(table.columns().count() >= 2, "{}", table.file);
         }
+    }
+
+    #[test]
+    fn every_report_counts_only_what_whoever_asks_sees() {
+        // Hits of placements that the catalog does not have, which only the operator is shown; changes of keys, which are nobody's.
+        let of_the_house = ["report_unresolved", "report_overlaps"];
+        let reports = STATEMENTS.iter().filter(|statement| statement.file.starts_with("report_"));
+        for statement in reports.filter(|statement| !of_the_house.contains(&statement.file)) {
+            for sql in [statement.sql(), statement.sql_settled()] {
+                // Each reading of figures or events, but those of a table without placements.
+                let readings = ["FROM deliveries\n", "FROM device_days\n", "FROM id_days\n"];
+                let read: usize = readings.iter().map(|reading| sql.matches(reading).count()).sum();
+                let limited = sql.matches("{limited:UInt8}").count();
+                assert!(
+                    limited >= read.max(1),
+                    "{}: {read} readings, {limited} of them limited",
+                    statement.file
+                );
+            }
+        }
+        assert!(CAMPAIGN_DAYS.sql().matches("{limited:UInt8}").count() == 2);
     }
 
     #[test]

@@ -41,7 +41,10 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
     let parts = Parts {
         source: Source::Lanes(vec![lane]),
         catalog: Catalog::parse(&campaign, "catalog.toml").expect("a catalog").into_shared(),
-        tokens: Tokens { operator: Token::new(TOKEN) },
+        tokens: Tokens {
+            operator: Token::new(TOKEN),
+            desk: desk::Desk::folder(&dir.join("desk")).expect("a desk"),
+        },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.join("audit")).expect("a log"),
         security: security_log::SecurityLog::off(),

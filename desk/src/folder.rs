@@ -102,7 +102,8 @@ fn read(kind: Kind, path: &Path, documents: &mut Documents) -> io::Result<()> {
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("json.tmp");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
@@ -113,7 +114,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use crate::{Desk, DOCUMENT_BYTES_MAX, Error, Kind};
+    use crate::{DOCUMENT_BYTES_MAX, Desk, Error, Kind};
 
     #[test]
     fn what_was_put_is_there_after_a_start_and_only_its_owner_reads_it() {
@@ -128,9 +129,13 @@ mod tests {
             assert_eq!(desk.get(Kind::Tokens, "a1").expect("known").as_deref(), Some(&b"two"[..]));
             assert_eq!(desk.get(Kind::Tokens, "a2").expect("known"), None);
             let uses = desk.list(Kind::TokenUses).expect("known");
-            assert_eq!(uses.iter().map(|(id, bytes)| (id.as_str(), &**bytes)).collect::<Vec<_>>(), [("a1", &b"use"[..])]);
+            assert_eq!(
+                uses.iter().map(|(id, bytes)| (id.as_str(), &**bytes)).collect::<Vec<_>>(),
+                [("a1", &b"use"[..])]
+            );
         }
-        let mode = |path: &str| std::fs::metadata(root.join(path)).expect("is there").permissions().mode() & 0o777;
+        let mode =
+            |path: &str| std::fs::metadata(root.join(path)).expect("is there").permissions().mode() & 0o777;
         assert_eq!((mode("tokens"), mode("tokens/a1.json")), (0o700, 0o600));
     }
 
@@ -146,7 +151,10 @@ mod tests {
         assert!(desk.list(Kind::Tokens).expect("known").is_empty());
         assert!(!tokens.join("a1.json.tmp").exists() && tokens.join("notes.txt").exists());
         std::fs::write(tokens.join("long.json"), vec![b' '; DOCUMENT_BYTES_MAX + 1]).expect("written");
-        assert!(matches!(Desk::folder(dir.path()), Err(Error::File { .. })), "what cannot be read may be a revocation");
+        assert!(
+            matches!(Desk::folder(dir.path()), Err(Error::File { .. })),
+            "what cannot be read may be a revocation"
+        );
     }
 
     #[test]

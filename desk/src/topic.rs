@@ -86,8 +86,13 @@ impl State {
 /// Enters a record. One that cannot be understood takes away what it replaces.
 fn apply(documents: &mut Documents, message: &Message) {
     let key = std::str::from_utf8(&message.key).ok().and_then(|key| key.split_once('/'));
-    let Some((kind, id)) = key.and_then(|(kind, id)| Some((Kind::from_name(kind)?, id))).filter(|(_, id)| is_id(id)) else {
-        tracing::error!(offset = message.offset, "a record of the desk has a key that this program does not know: it is passed over");
+    let Some((kind, id)) =
+        key.and_then(|(kind, id)| Some((Kind::from_name(kind)?, id))).filter(|(_, id)| is_id(id))
+    else {
+        tracing::error!(
+            offset = message.offset,
+            "a record of the desk has a key that this program does not know: it is passed over"
+        );
         return;
     };
     let key = (kind, id.to_owned());
@@ -149,7 +154,11 @@ impl Topic {
             .changed
             .wait_timeout_while(state, WRITE, |state| state.applied <= offset && !self.shared.stopping())
             .unwrap_or_else(PoisonError::into_inner);
-        if state.applied > offset { Ok(()) } else { Err(Error::Unconfirmed("it was not read back".to_owned())) }
+        if state.applied > offset {
+            Ok(())
+        } else {
+            Err(Error::Unconfirmed("it was not read back".to_owned()))
+        }
     }
 
     /// Sends a record and waits for its place in the log.
@@ -175,11 +184,12 @@ impl Topic {
 
     pub(crate) fn close(&self) {
         self.shared.stop.store(true, Ordering::Release);
-        self.shared.change(|state| state.current = None);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the desk's thread panicked");
         }
+        // Behind the thread: it may be about to say once more that it is current.
+        self.shared.change(|state| state.current = None);
     }
 }
 

@@ -91,6 +91,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Admin, "rights"),
     (Role::Admin, "acts"),
     (Role::Reports, "description"),
+    (Role::Reports, "tokens"),
 ];
 
 /// A route, by its name and never by a path.

@@ -12,7 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use files::{FileFormat, ImportArgs, ReplayArgs};
 use files::{IMPORT_HELP, REPLAY_HELP};
 pub(crate) use requests::{RequestsArgs, RequestsCommand};
-pub(crate) use upkeep::{AuditArgs, AuditCommand, KeysArgs, KeysCommand, SecurityLogCommand};
+pub(crate) use upkeep::{
+    AuditArgs, AuditCommand, KeysArgs, KeysCommand, SecurityLogCommand, TokenRole, TokensArgs, TokensCommand,
+};
 
 /// Third-party ad measurement: beacons in, reach and frequency out.
 #[derive(Debug, Parser)]
@@ -145,6 +147,9 @@ pub(crate) enum Command {
     /// The catalog of a cluster: publish it to every node, or print the one in force.
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// Tokens for the report API: make, list and revoke them, through the running instance.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Persons' requests for erasure and for copies: the queue of those that no proof came with, and your yes or no.
     #[command(subcommand)]
     Requests(RequestsCommand),

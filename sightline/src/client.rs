@@ -119,6 +119,15 @@ impl Client {
         }
         answer(request.send(body))
     }
+
+    /// `DELETE path`.
+    pub(crate) fn delete(&self, path: &str) -> io::Result<Answer> {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        if let Some(token) = &self.bearer {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        answer(request.call())
+    }
 }
 
 /// A token for the report API: from `--token-file`, the variable `SIGHTLINE_TOKEN`, or the data folder.

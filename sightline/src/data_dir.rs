@@ -173,6 +173,11 @@ impl DataDir {
         self.root.join("opt-out")
     }
 
+    /// What people enter: tokens.
+    pub(crate) fn desk(&self) -> PathBuf {
+        self.root.join("desk")
+    }
+
     /// Persons' requests, and copies that were made for them.
     pub(crate) fn requests(&self) -> PathBuf {
         self.root.join("requests")

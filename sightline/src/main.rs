@@ -5,7 +5,7 @@
 //! | [`cli`] | the command line as types |
 //! | [`config`], [`data_dir`], [`grammars`], [`instance`] | configuration, data folder with its secrets, where the running instance listens |
 //! | [`roles`], [`admin`], [`catalog_file`], [`catalog_topic`], [`region_file`], [`metrics`], [`logging`] | starting, watching and stopping the roles |
-//! | [`client`], [`replay`], [`import`], [`report`], [`requests`], [`table`] | the commands that speak to a running instance |
+//! | [`client`], [`replay`], [`import`], [`report`], [`requests`], [`tokens`], [`table`] | the commands that speak to a running instance |
 //! | [`links`], [`journal_tool`], [`audit_tool`], [`security_tool`], [`keys`], [`demo`] | the commands that stand alone |
 //!
 //! It holds no measuring logic: what a beacon means, how it is kept and how it is counted stand in the other crates.
@@ -40,6 +40,7 @@ mod roles;
 mod sdk_config;
 mod security_tool;
 mod table;
+mod tokens;
 mod watch;
 
 use std::io::{self, BufWriter, Write};
@@ -113,6 +114,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::Report(args) => report::run(args, out).map(|()| true),
         Command::Settle(args) => report::run_settle(args, out).map(|()| true),
         Command::Requests(command) => requests::run(command, out),
+        Command::Tokens(command) => tokens::run(command, out).map(|()| true),
         Command::Demo(args) => demo::run(args, out),
         Command::Journal(JournalCommand::Verify { dir }) => journal_tool::verify(dir, out),
         Command::Journal(JournalCommand::Dump { dir }) => journal_tool::dump(dir, out),

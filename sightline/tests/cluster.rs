@@ -85,6 +85,33 @@ fn a_known_workload_makes_the_figures_of_standalone_one_by_one() {
     let other = cluster.aggregators.iter().find(|node| node.pid() != settler.pid()).expect("two");
     let refused = other.try_ask("POST", "/v1/settle").expect("it answers");
     assert_eq!(refused.status, 409, "{}", refused.text());
+    tokens_hold_on_every_aggregator(settler, other);
+}
+
+/// A token is made and revoked on the aggregator that settles, and opens all of them, and none of them five seconds later.
+fn tokens_hold_on_every_aggregator(settler: &Instance, other: &Instance) {
+    let ask = |node: &Instance, method: &str, target: &str, token: &str, body: &str| {
+        let token = format!("Bearer {token}");
+        let mut connection = Connection::open(node.reports()).expect("it listens");
+        connection.request(method, target, &[("authorization", &token)], body.as_bytes()).expect("it answers")
+    };
+    let operator = |node: &Instance| node.secret("operator.token");
+    let wanted = r#"{"name":"One","role":"medium","media":["One"]}"#;
+    let refused = ask(other, "POST", "/v1/tokens", &operator(other), wanted);
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    let made = ask(settler, "POST", "/v1/tokens", &operator(settler), wanted);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let text = |name: &str| made.json()[name].as_str().expect("a text").to_owned();
+    let (token, id) = (text("token"), text("id"));
+    let opens = |node: &Instance| ask(node, "GET", "/v1/campaigns", &token, "").status == 200;
+    assert!(opens(settler), "at once where it was made");
+    wait_for("the other hears of it", PATIENCE, || opens(other));
+    let revoked = ask(settler, "DELETE", &format!("/v1/tokens/{id}"), &operator(settler), "");
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    let begun = Instant::now();
+    assert!(!opens(settler), "at once where it was revoked");
+    wait_for("the other hears of the revocation", PATIENCE, || !opens(other));
+    assert!(begun.elapsed() < Duration::from_secs(5), "took {:?}", begun.elapsed());
 }
 
 fn send(node: &Instance, number: usize, seed: u64, times: &[i64]) -> Ledger {

@@ -357,6 +357,70 @@ fn reports_and_settle_say_what_to_do() {
 }
 
 #[test]
+fn a_token_is_made_used_listed_and_revoked_from_the_command_line() {
+    let mut instance = Instance::start(Options::default());
+    let made = instance.command(&[
+        "tokens",
+        "create",
+        "ACME",
+        "--role",
+        "medium",
+        "--medium",
+        "One",
+        "--expires",
+        "30",
+    ]);
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    let token = out(&made).trim().to_owned();
+    assert!(
+        token.starts_with("sightline_medium_") && !token.contains(char::is_whitespace),
+        "nothing beside it"
+    );
+    let file = instance.root().join("medium.token");
+    fs::write(&file, &token).expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("chmod");
+    let file = file.display().to_string();
+    let report = instance.command(&["report", "reach", "--campaign", "demo", "--token-file", &file]);
+    assert_eq!(code(&report), 0, "{}", err(&report));
+    assert!(out(&report).contains("fewer than 50"), "says how it is shown: {}", out(&report));
+    let settle = instance.command(&["settle", "--token-file", &file]);
+    assert!(code(&settle) == 1 && err(&settle).contains("another role"), "{}", err(&settle));
+    let listed = instance.command(&["tokens", "list"]);
+    let id = token.split('_').nth(2).expect("an id").to_owned();
+    let line = out(&listed).lines().find(|line| line.contains(&id)).expect("a line").to_owned();
+    assert!(["ACME", "medium", "One", "in_force"].iter().all(|part| line.contains(part)), "{line}");
+
+    for (words, part) in [
+        (&["tokens", "create", "x", "--role", "advertiser"][..], "1 to 100 advertisers"),
+        (&["tokens", "revoke", "0123456789abcdef"], "no token of that id"),
+        (&["tokens", "revoke", "../x"], "tokens list"),
+    ] {
+        let output = instance.command(words);
+        assert!(code(&output) == 1 && err(&output).contains(part), "{words:?}: {}", err(&output));
+    }
+    let unknown =
+        instance.command(&["tokens", "create", "x", "--role", "advertiser", "--advertiser", "nobody"]);
+    assert!(code(&unknown) == 0 && err(&unknown).contains("nobody"), "{}", err(&unknown));
+
+    // It outlives the process, and what ends it does too.
+    instance.kill9();
+    instance.restart();
+    let report = instance.command(&["report", "reach", "--campaign", "demo", "--token-file", &file]);
+    assert_eq!(code(&report), 0, "{}", err(&report));
+    let revoked = instance.command(&["tokens", "revoke", &id]);
+    assert!(code(&revoked) == 0 && out(&revoked).contains("is revoked"), "{}", err(&revoked));
+    let is_refused = |instance: &Instance| {
+        let report = instance.command(&["report", "reach", "--campaign", "demo", "--token-file", &file]);
+        assert!(code(&report) == 1 && err(&report).contains("401"), "{}", err(&report));
+    };
+    is_refused(&instance);
+    instance.kill9();
+    instance.restart();
+    is_refused(&instance);
+    assert!(!instance.logs().contains(&token[token.len() - 64..]), "the token is in no log");
+}
+
+#[test]
 fn no_second_request_is_read_behind_a_body_on_the_inner_ports() {
     let instance = Instance::start(Options::default());
     let next = "GET /live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";

@@ -3,6 +3,7 @@ SELECT campaign, day, toUInt64(0) AS generation, placement, hour, creative, regi
     FROM (
     {{judged}}
     )
+    WHERE {{seen}}
     GROUP BY {{delivery_cells}}
     UNION ALL
     {{deliveries_settled}}

@@ -3,7 +3,7 @@ SELECT campaign, day, toUInt64(0) AS generation, placement, platform, class, dev
     FROM (
     {{judged}}
     )
-    WHERE stage IN (2, 11)
+    WHERE stage IN (2, 11) AND {{seen}}
     GROUP BY {{id_cells}}
     UNION ALL
     {{id_days_settled}}

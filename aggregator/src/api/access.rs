@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use audit::Entry;
-use hyper::StatusCode;
 use hyper::body::Body as _;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use security_log::{Hit, Role};
 use serde_json::{Map, Value, json};
 
@@ -34,7 +35,7 @@ pub(super) struct Access {
 
 impl Access {
     /// What a request asks for. What its path or query holds that cannot be decoded is left out: it is refused anyway.
-    pub(super) fn of(path: &str, query_text: &str) -> Self {
+    pub(super) fn of(method: &Method, path: &str, query_text: &str) -> Self {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let text = |part: &str| decode(part).unwrap_or_default();
         let campaign = |part: &str| format!("campaign {}", text(part));
@@ -50,6 +51,12 @@ impl Access {
                 ("hits.read", format!("{} placement {}", campaign(of), text(placement)))
             }
             ["v1", "set-aside"] => ("set_aside.read", "all campaigns".to_owned()),
+            ["v1", "tokens"] if method == Method::POST => ("token.created", "tokens".to_owned()),
+            ["v1", "tokens"] => ("tokens.read", "tokens".to_owned()),
+            ["v1", "tokens", id] if method == Method::DELETE => {
+                ("token.revoked", format!("token {}", cut(&text(id))))
+            }
+            ["v1", "tokens", id] => ("tokens.read", format!("token {}", cut(&text(id)))),
             ["v1", "books"] => ("books.read", "all campaigns".to_owned()),
             ["v1", "settle"] => ("figures.settled", "figures".to_owned()),
             _ => ("api.unknown", String::new()),
@@ -79,12 +86,7 @@ impl Access {
 
 impl Api {
     /// Enters the access; the answer only if that could be done.
-    pub(super) async fn entered(
-        self: &Arc<Self>,
-        actor: &'static str,
-        access: Access,
-        answer: Answer,
-    ) -> Answer {
+    pub(super) async fn entered(self: &Arc<Self>, actor: &str, access: Access, answer: Answer) -> Answer {
         let bytes = answer.body().size_hint().exact().unwrap_or(0);
         let entry = access.entry(actor, answer.status(), bytes);
         match self.enter(entry).await {
@@ -111,7 +113,7 @@ impl Api {
     /// Enters that days are about to be settled because somebody asked.
     pub(super) async fn enter_settle(
         self: &Arc<Self>,
-        actor: &'static str,
+        actor: &str,
         query: &[(String, String)],
     ) -> Result<(), Problem> {
         let day = query.first().map(|(_, day)| cut(day));
@@ -120,8 +122,8 @@ impl Api {
 }
 
 /// Notes a request in the security log, by the name of its route.
-pub(super) fn note<B>(api: &Api, peer: IpAddr, request: &hyper::Request<B>, answer: &Answer) {
-    let parts: Vec<&str> = request.uri().path().trim_start_matches('/').split('/').collect();
+pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
+    let parts: Vec<&str> = request.uri.path().trim_start_matches('/').split('/').collect();
     let name = match parts.as_slice() {
         ["v1", "campaigns"] => "campaigns",
         ["v1", "campaigns", _, "links"] => "links",
@@ -131,13 +133,14 @@ pub(super) fn note<B>(api: &Api, peer: IpAddr, request: &hyper::Request<B>, answ
         ["v1", "books"] => "books",
         ["v1", "settle"] => "settle",
         ["openapi.yaml"] => "description",
+        ["v1", "tokens"] | ["v1", "tokens", _] => "tokens",
         _ => "unknown",
     };
     api.security.note(&Hit {
         time_ms: api.clock.now_ms(),
         address: Some(peer),
         route: security_log::Route::named(Role::Reports, name),
-        method: security_log::Method::named(request.method().as_str()),
+        method: security_log::Method::named(request.method.as_str()),
         status: answer.status().as_u16(),
         bytes: answer.body().size_hint().exact().unwrap_or(0),
     });
@@ -166,6 +169,7 @@ mod tests {
     #[test]
     fn an_entry_says_which_figures_were_shown_to_whom() {
         let access = Access::of(
+            &Method::GET,
             "/v1/campaigns/a%20b/reach",
             "from=2026-11-01&to=2026-11-02&by=day&filter=net&token=secret",
         );
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn words_of_a_request_that_was_refused_are_not_repeated() {
-        let access = Access::of("/v1/campaigns/860000000000001/reach", "from=860000000000001");
+        let access = Access::of(&Method::GET, "/v1/campaigns/860000000000001/reach", "from=860000000000001");
         let entry = access.entry("operator", StatusCode::NOT_FOUND, 12);
         assert_eq!(entry.object, "");
         assert_eq!(entry.details, json!({"status": 404, "bytes": 12}));

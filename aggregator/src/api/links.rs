@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::{Api, bad};
 use crate::form::csv_field;
 use crate::report::Refused;
+use crate::view::Sight;
 
 /// Most days that a link is asked to be good for.
 const DAYS_MAX: i64 = 3_650;
@@ -125,7 +126,7 @@ impl Api {
     ///
     /// # Errors
     /// No such campaign or dialect, no address to make them with, or no key to sign them with.
-    pub(super) fn make_links(&self, request: &Request, now_ms: i64) -> Result<List, Problem> {
+    pub(super) fn make_links(&self, request: &Request, sight: &Sight, now_ms: i64) -> Result<List, Problem> {
         let parts = &self.links;
         let base = request.base.as_deref().or(parts.base.as_deref()).ok_or_else(|| {
             bad("the tracker's public address is not configured (public_url): say it with base=https://HOST")
@@ -141,10 +142,17 @@ impl Api {
             sign: request.sign,
             expires: request.days.map(|days| now_ms.div_euclid(1000) + days * 86_400),
         };
-        let mut placements: Vec<&Placement> = campaign.placements.values().map(AsRef::as_ref).collect();
+        let seen = campaign.placements.values().filter(|placement| sight.sees(placement));
+        let mut placements: Vec<&Placement> = seen.map(AsRef::as_ref).collect();
         placements.sort_by(|a, b| a.id.cmp(&b.id));
         let mut list = List::default();
         for placement in placements {
+            // Until when a signed link is good is the operator's to say, not whoever's it binds.
+            if !sight.is_exact() && (request.sign || placement.signed_links) {
+                list.left_out
+                    .push(format!("placement {}: signed links are handed out by the operator", placement.id));
+                continue;
+            }
             let made = maker
                 .links(campaign, placement, &request.wanted)
                 .map_err(|error| Problem::Refused(Refused::NotOffered(error.to_string())))?;

@@ -3,7 +3,7 @@
 //! Must never: show the engine's words to a caller.
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use super::{Answer, json_answer};
@@ -11,6 +11,7 @@ use crate::form::FormError;
 use crate::metrics;
 use crate::report::Refused;
 use crate::store::{REPORT_SECONDS_MAX, StoreError};
+use crate::tokens::Refusal;
 
 /// The engine's code for a statement that would take more memory than it may.
 const MEMORY_LIMIT_EXCEEDED: u32 = 241;
@@ -20,10 +21,16 @@ const TIMEOUT_EXCEEDED: u32 = 159;
 /// Why there is no answer.
 pub(super) enum Problem {
     Unauthorized,
+    Forbidden,
+    Limited(u64),
+    TokensUnknown,
     NotFound(&'static str),
     Method(&'static str),
     Refused(Refused),
     UnknownCampaign,
+    UnknownPlacement,
+    UnknownToken,
+    Desk(desk::Error),
     Behind,
     NotSettler,
     Store(StoreError),
@@ -33,18 +40,25 @@ pub(super) enum Problem {
 }
 
 impl Problem {
+    pub(super) fn of_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => Self::Unauthorized,
+            Refusal::Limited(seconds) => Self::Limited(seconds),
+            Refusal::Behind => Self::TokensUnknown,
+        }
+    }
+
     pub(super) fn answer(self) -> Answer {
-        let allowed = match &self {
-            Self::Method(allowed) => Some(HeaderValue::from_static(allowed)),
+        let header = match &self {
+            Self::Method(allowed) => Some((ALLOW, HeaderValue::from_static(allowed))),
+            Self::Limited(seconds) => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => None,
         };
         let (status, code, message) = self.words();
         let mut answer = json_answer(status, &json!({ "error": { "code": code, "message": message } }));
-        if status == StatusCode::UNAUTHORIZED {
-            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(allowed) = allowed {
-            answer.headers_mut().insert(ALLOW, allowed);
+        if let Some((name, value)) = header {
+            answer.headers_mut().insert(name, value);
         }
         answer
     }
@@ -55,7 +69,22 @@ impl Problem {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "send Authorization: Bearer with the operator's token".to_owned(),
+                "send Authorization: Bearer with a token that is in force".to_owned(),
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "a token of another role is needed for this".to_owned(),
+            ),
+            Self::Limited(seconds) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                format!("this token asks too often; again in {seconds} s"),
+            ),
+            Self::TokensUnknown => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "tokens_unknown",
+                "which tokens are in force cannot be said at present; try again".to_owned(),
             ),
             Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message.to_owned()),
             Self::Method(allowed) => (
@@ -70,6 +99,13 @@ impl Problem {
             Self::UnknownCampaign => {
                 (StatusCode::NOT_FOUND, "unknown_campaign", "no campaign of that id is known".to_owned())
             }
+            Self::UnknownPlacement => {
+                (StatusCode::NOT_FOUND, "unknown_placement", "no placement of that id is known".to_owned())
+            }
+            Self::UnknownToken => {
+                (StatusCode::NOT_FOUND, "unknown_token", "no token of that id is known".to_owned())
+            }
+            Self::Desk(error) => desk_words(&error),
             Self::Behind => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "behind",
@@ -120,6 +156,24 @@ impl Problem {
     }
 }
 
+/// A write to the desk that is not known to be in force.
+fn desk_words(error: &desk::Error) -> (StatusCode, &'static str, String) {
+    tracing::error!(%error, "what was entered was not kept");
+    match error {
+        desk::Error::Full { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "full", error.to_string()),
+        desk::Error::Behind(_) | desk::Error::Unconfirmed(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_confirmed",
+            "it is not confirmed that this is kept: it may be in force now or later; look before you try again".to_owned(),
+        ),
+        _ => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "not_kept",
+            "this could not be kept; see the log".to_owned(),
+        ),
+    }
+}
+
 impl From<FormError> for Problem {
     fn from(error: FormError) -> Self {
         Self::Form(error)
@@ -161,6 +215,14 @@ mod tests {
         let broken = || FormError::Broken { form: "xlsx", why: String::new() };
         for problem in [
             Problem::Unauthorized,
+            Problem::Forbidden,
+            Problem::Limited(1),
+            Problem::TokensUnknown,
+            Problem::UnknownPlacement,
+            Problem::UnknownToken,
+            Problem::Desk(desk::Error::Full { kind: "tokens", max: 1 }),
+            Problem::Desk(desk::Error::Unconfirmed(String::new())),
+            Problem::Desk(desk::Error::Id),
             Problem::NotFound(""),
             Problem::Method("GET"),
             Problem::Refused(Refused::Bad(String::new())),
@@ -178,7 +240,7 @@ mod tests {
             assert!(described.contains(&code), "{code}");
         }
         described.retain(|code| *code != "store_away");
-        assert_eq!(described.len(), 12, "every code above is another one");
+        assert_eq!(described.len(), 20, "every code above is another one");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{Api, bad};
 use crate::report::Refused;
 use crate::statement;
 use crate::store::{Value, Work};
+use crate::view::Sight;
 
 /// Most hits of one answer.
 const HITS_MAX: u64 = 100;
@@ -155,13 +156,14 @@ impl Api {
     /// The newest hits of a placement.
     ///
     /// # Errors
-    /// No such campaign, or the store's.
-    pub(super) fn trial_hits(&self, request: &Request) -> Result<List, Problem> {
+    /// No such campaign, no such placement in sight, or the store's.
+    pub(super) fn trial_hits(&self, request: &Request, sight: &Sight) -> Result<List, Problem> {
         let catalog = self.reporter.catalog.load();
         let state = match catalog.find(request.campaign.as_bytes(), request.placement.as_bytes()) {
             Found::UnknownCampaign => return Err(Problem::UnknownCampaign),
-            Found::UnknownPlacement(_) => None,
-            Found::Known(_, placement) => Some(placement.state),
+            Found::UnknownPlacement(_) if sight.is_exact() => None,
+            Found::Known(_, placement) if sight.sees(placement) => Some(placement.state),
+            Found::UnknownPlacement(_) | Found::Known(..) => return Err(Problem::UnknownPlacement),
         };
         let values = vec![
             ("campaign", Value::Text(request.campaign.clone())),

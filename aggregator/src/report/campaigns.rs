@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Reporter;
 use crate::statement;
 use crate::store::{StoreError, Work, day_text};
+use crate::view::View;
 
 /// A campaign as `GET /v1/campaigns` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -41,11 +42,11 @@ pub(crate) struct PlacementRow {
 }
 
 impl Reporter {
-    /// Every campaign of the catalog or the store.
+    /// Every campaign of the catalog or the store that is in view. On which days there is data is told only to who sees all of it.
     ///
     /// # Errors
     /// The store's.
-    pub(crate) fn campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
+    pub(crate) fn campaigns(&self, view: &View) -> Result<Vec<CampaignRow>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             campaign: String,
@@ -59,11 +60,13 @@ impl Reporter {
         ids.sort();
         ids.dedup();
         let row = |id: &String| {
+            let sight = view.of(&catalog, id)?;
             let known = catalog.campaigns.get(id);
-            let data = stored.iter().find(|row| row.campaign == *id);
+            let data = stored.iter().find(|row| row.campaign == *id && sight.is_exact());
             let mut placements: Vec<PlacementRow> = known
                 .iter()
                 .flat_map(|campaign| campaign.placements.values())
+                .filter(|placement| sight.sees(placement))
                 .map(|placement| PlacementRow {
                     id: placement.id.clone(),
                     name: placement.name.clone(),
@@ -73,7 +76,7 @@ impl Reporter {
                 })
                 .collect();
             placements.sort_by(|a, b| a.id.cmp(&b.id));
-            CampaignRow {
+            Some(CampaignRow {
                 id: id.clone(),
                 name: known.map(|campaign| campaign.name.clone()).unwrap_or_default(),
                 time_zone: self.time_zone(id).name().to_owned(),
@@ -81,8 +84,8 @@ impl Reporter {
                 first_day: data.map(|data| day_text(data.first_day)),
                 last_day: data.map(|data| day_text(data.last_day)),
                 placements,
-            }
+            })
         };
-        Ok(ids.into_iter().map(row).collect())
+        Ok(ids.into_iter().filter_map(row).collect())
     }
 }

@@ -124,6 +124,16 @@ pub(crate) struct SetAsidePlacement {
 }
 
 impl Kinds {
+    /// Every kind with its impressions.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        IdKind::ALL.iter().map(|kind| kind.name()).zip(self.0)
+    }
+
+    /// Changes every count.
+    pub(super) fn change(&mut self, change: impl Fn(u64) -> u64) {
+        self.0.iter_mut().for_each(|count| *count = change(*count));
+    }
+
     pub(super) fn add(&mut self, number: u8, impressions: u64) {
         let place = IdKind::ALL.iter().position(|kind| *kind as u8 == number);
         if let Some(count) = place.and_then(|place| self.0.get_mut(place)) {

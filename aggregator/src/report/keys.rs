@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::request::Request;
-use super::{Days, ReportError, Reporter};
+use super::{Days, ReportError, Reporter, seen};
 use crate::pairs::{self, Overlap};
 use crate::statement;
 use crate::store::{StoreError, Value, Work, day_text};
@@ -57,10 +57,11 @@ struct Epoch {
 impl Reporter {
     /// The keys under which the devices of a report stand.
     pub(super) fn keys(&self, request: &Request, days: &Days) -> Result<Keys, ReportError> {
-        let values = vec![
+        let mut values = vec![
             ("campaign", Value::Text(request.campaign.clone())),
             ("with_events", Value::Days(days.with_events.clone())),
         ];
+        values.extend(seen(&request.sight));
         let epochs: Vec<Epoch> = self.store.rows(Work::Report, statement::REPORT_EPOCHS, &values)?;
         if epochs.len() < 2 {
             return Ok(Keys::default());

@@ -135,7 +135,11 @@ impl Reporter {
         Ok(rows)
     }
 
-    fn histograms(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, Histogram>, StoreError> {
+    pub(super) fn histograms(
+        &self,
+        request: &Request,
+        days: &Days,
+    ) -> Result<BTreeMap<String, Histogram>, StoreError> {
         let stages = [Stage::Impression, Stage::Click];
         let is_paired = !days.keys.overlaps.is_empty();
         let (statement, live): (Statement, &[u16]) = match (request.by.is_settled_by_device(), is_paired) {

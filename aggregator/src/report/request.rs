@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::form::Form;
 use crate::store::day_number;
+use crate::view::Sight;
 
 /// Frequencies listed one by one unless asked otherwise: 1+ to 10+.
 pub(crate) const LEVELS_DEFAULT: usize = 10;
@@ -62,6 +63,8 @@ pub(crate) struct Request {
     pub kind: Kind,
     /// Campaign id.
     pub campaign: String,
+    /// How whoever asks sees the campaign.
+    pub sight: Sight,
     /// First day, inclusive, days since 1970-01-01; the first one with data if absent.
     pub from: Option<u16>,
     /// Last day, inclusive; the last one with data if absent.
@@ -151,14 +154,29 @@ impl Kind {
 }
 
 impl Request {
+    /// Whether devices are counted: for the report itself, or to tell which of its rows are too small to be shown.
+    pub(crate) fn counts_devices(&self) -> bool {
+        matches!(self.kind, Kind::Reach | Kind::Frequency) || !self.sight.is_exact()
+    }
+
+    /// Whether it is answered from settled figures where there are some.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.counts_devices() || self.by.is_settled_by_device()
+    }
+
     /// Reads a query string (already split and decoded).
     ///
     /// # Errors
     /// The first parameter that is wrong.
-    pub(crate) fn parse(kind: Kind, campaign: &str, query: &[(String, String)]) -> Result<Self, Refused> {
+    pub(crate) fn parse(
+        kind: Kind,
+        (campaign, sight): (&str, Sight),
+        query: &[(String, String)],
+    ) -> Result<Self, Refused> {
         let mut request = Self {
             kind,
             campaign: campaign.to_owned(),
+            sight,
             from: None,
             to: None,
             by: By::Total,
@@ -264,7 +282,7 @@ mod tests {
 
     fn parse(pairs: &[(&str, &str)]) -> Result<Request, Refused> {
         let query: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Request::parse(Kind::Reach, "demo", &query)
+        Request::parse(Kind::Reach, ("demo", Sight::exact()), &query)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rows of the reports, and a finished report as the table that is written ([`crate::form`]) by the columns of [`super::columns`].
 
-use event::clock::UnixMs;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,9 +9,10 @@ use super::columns::{Row, Shape};
 use super::ids::IdsRow;
 use super::keys::KeyChange;
 use super::regions::RegionLibrary;
-use crate::form::{Form, FormError, Table};
+use crate::form::Table;
+use crate::view::Sight;
 
-/// A finished report.
+/// A finished report, as it was counted. It never leaves [`super`] as it is: see [`super::privacy`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Report {
     /// Campaign id.
@@ -46,6 +48,12 @@ pub(crate) struct Report {
     /// Frequencies listed one by one.
     #[serde(skip)]
     pub levels: usize,
+    /// For whom it was computed.
+    #[serde(skip)]
+    pub sight: Sight,
+    /// Devices behind each row of a delivery report or one of ids, by key, where it is to be shaped.
+    #[serde(skip)]
+    pub devices: BTreeMap<String, u64>,
     /// The rows.
     #[serde(skip)]
     pub rows: Rows,
@@ -239,16 +247,8 @@ pub(crate) struct FrequencyRow {
 }
 
 impl Report {
-    /// The bytes of a form, made at a time.
-    ///
-    /// # Errors
-    /// See [`FormError`].
-    pub(crate) fn write(&self, form: Form, made_ms: UnixMs) -> Result<Vec<u8>, FormError> {
-        self.table().write(form, made_ms)
-    }
-
     /// A name for its file.
-    pub(crate) fn file_name(&self, extension: &str) -> String {
+    pub(super) fn file_name(&self, extension: &str) -> String {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let days = self.from.iter().chain(&self.to).map(String::as_str);
         let campaign = Some(self.campaign.as_str()).filter(|id| id.chars().all(is_plain));
@@ -257,7 +257,8 @@ impl Report {
         format!("{}.{extension}", parts.join("-"))
     }
 
-    fn table(&self) -> Table<'_> {
+    /// Its table, as it was counted: for [`super::privacy`] alone, which makes of it what may be written out.
+    pub(super) fn table(&self) -> Table<'_> {
         match &self.rows {
             Rows::Delivery(rows) => self.of(rows),
             Rows::Reach(rows) => Table { notes: errors(rows), ..self.of(rows) },
@@ -301,6 +302,16 @@ impl Rows {
             Self::Delivery(_) | Self::Reach(_) | Self::Ids(_) => None,
         }
     }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Delivery(rows) => rows.len(),
+            Self::Reach(rows) => rows.len(),
+            Self::Frequency(rows) => rows.len(),
+            Self::Ids(rows) => rows.len(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -308,6 +319,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::form::Form;
 
     pub(super) fn report(rows: Rows) -> Report {
         Report {
@@ -325,12 +337,14 @@ mod tests {
             region_libraries: None,
             versions: Versions { program: "1", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
             levels: 2,
+            sight: Sight::exact(),
+            devices: BTreeMap::new(),
             rows,
         }
     }
 
     fn text(report: &Report, form: Form) -> String {
-        String::from_utf8(report.write(form, 0).expect("is written")).expect("UTF-8")
+        String::from_utf8(report.table().write(form, 0).expect("is written")).expect("UTF-8")
     }
 
     #[test]
@@ -368,7 +382,7 @@ mod tests {
         assert_eq!(csv.lines().count(), 1);
         assert!(csv.contains("removed_clicks_double_click") && csv.contains("stages_viewable"));
         for form in [Form::Xlsx, Form::Parquet] {
-            assert!(report.write(form, 0).is_ok_and(|bytes| !bytes.is_empty()));
+            assert!(report.table().write(form, 0).is_ok_and(|bytes| !bytes.is_empty()));
         }
     }
 

@@ -81,15 +81,15 @@ fn csv_has_a_header_and_no_formulas() {
     assert_eq!(
         body,
         "key,impressions,identified_impressions,id_coverage,clicks,reach,average_frequency,n_plus_1,n_plus_2,n_plus_3,\
-         exactly_1,exactly_2,exactly_3,standard_error_1,standard_error_2,standard_error_3,exact,settled_until\n\
-         '=1+1,1,1,1.0,0,1,1.0,1,0,0,1,0,0,0.0,0.0,0.0,true,2026-11-19\n"
+         exactly_1,exactly_2,exactly_3,standard_error_1,standard_error_2,standard_error_3,exact,settled_until,suppressed,rounded\n\
+         '=1+1,1,1,1.0,0,1,1.0,1,0,0,1,0,0,0.0,0.0,0.0,true,2026-11-19,false,false\n"
     );
     let open = rig.report("utc/frequency?levels=1");
     assert_eq!((&open["rows"][0]["or_more"], &open["identified_impressions"]), (&true.into(), &1.into()));
     let (_, body) = rig.call("GET", "/v1/campaigns/utc/frequency?format=csv&bom=false");
     assert_eq!(
         body,
-        "key,frequency,or_more,devices,n_plus,impressions,settled_until\ntotal,1,false,1,1,1,2026-11-19\n"
+        "key,frequency,or_more,devices,n_plus,impressions,settled_until,suppressed,rounded\ntotal,1,false,1,1,1,2026-11-19,false,false\n"
     );
     let (_, body) = rig.call("GET", "/v1/campaigns/utc/delivery?format=csv&bom=false");
     assert!(

@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that fails panics")]
 #![allow(clippy::print_stdout, reason = "seeds are printed")]
 
+mod access;
 mod alone;
 mod api;
 mod aside;

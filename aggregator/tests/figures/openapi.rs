@@ -8,7 +8,7 @@ use event::outcome::Outcome;
 use event::record::flag;
 use serde_json::Value;
 
-use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit};
+use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
 
 const TEXT: &str = include_str!("../../openapi.yaml");
 /// The API's own table of its routes.
@@ -139,7 +139,7 @@ fn every_route_is_described_with_its_method() {
         let named = row.split(" | ").next().expect("a cell");
         let mut before = String::new();
         for name in named.split('`').filter(|name| name.contains('/')) {
-            let path = name.trim_start_matches("GET ").trim_start_matches("POST ");
+            let path = name.split_once(' ').map_or(name, |(_, path)| path);
             let path = path.split(['?', '[']).next().expect("a path");
             let path = match path.strip_prefix("…/") {
                 Some(last) => format!("{}/{last}", before.rsplit_once('/').expect("a path").0),
@@ -151,21 +151,26 @@ fn every_route_is_described_with_its_method() {
     }
     assert_eq!(described, routes);
     for path in &described {
-        let operations = &description["paths"][path];
-        let method = if operations.get("post").is_some() { "POST" } else { "GET" };
-        assert_eq!(operations.as_object().map(serde_json::Map::len), Some(1), "{path}");
-        let target = path.replace("{campaign}", "utc").replace("{placement}", "p1");
-        let (status, body) = rig.call("DELETE", &target);
-        assert!(status == 405 && body.contains(&format!("only {method}")), "{path}: {status} {body}");
-        let is_open = operations.pointer("/get/security").is_some();
-        assert_eq!(rig.call_as(method, &target, None).0, if is_open { 200 } else { 401 }, "{path}");
-        let responses = operations[method.to_lowercase()]["responses"].as_object().expect("a map");
-        if !is_open {
-            assert!(responses.contains_key("401") && responses.contains_key("503"), "{path}");
-            let (status, body) = rig.call(method, &format!("{target}?no_such_parameter=1"));
-            assert_eq!(status, 400, "{path}: {body}");
-            let problem: Value = serde_json::from_str(&body).expect("JSON");
-            check(&description, at(&description, "/components/schemas/Problem"), &problem, path);
+        let operations = description["paths"][path].as_object().expect("a map");
+        let target =
+            path.replace("{campaign}", "utc").replace("{placement}", "p1").replace("{token}", "none");
+        let (status, body) = rig.call("PATCH", &target);
+        assert!(status == 405 && body.contains("only "), "{path}: {status} {body}");
+        let (_, words) = body.split_once("only ").expect("the methods");
+        let (allowed, _) = words.split_once(" is allowed").expect("the methods");
+        for (method, operation) in operations {
+            let method = method.to_uppercase();
+            assert!(allowed.split(", ").any(|one| one == method), "{path}: {method} of {allowed}");
+            let is_open = operation.get("security").is_some();
+            assert_eq!(rig.call_as(&method, &target, None).0, if is_open { 200 } else { 401 }, "{path}");
+            let responses = operation["responses"].as_object().expect("a map");
+            if !is_open {
+                assert!(["401", "429", "503"].iter().all(|status| responses.contains_key(*status)), "{path}");
+                let (status, body) = rig.call(&method, &format!("{target}?no_such_parameter=1"));
+                assert_eq!(status, 400, "{path}: {body}");
+                let problem: Value = serde_json::from_str(&body).expect("JSON");
+                check(&description, at(&description, "/components/schemas/Problem"), &problem, path);
+            }
         }
     }
     let (status, text) = rig.call_as("GET", "/openapi.yaml", None);
@@ -269,7 +274,47 @@ fn real_answers_are_as_described() {
         }
         checked.insert(path);
     }
+    tokens_are_as_described(&rig, &description);
+    checked.extend(["/v1/tokens".to_owned(), "/v1/tokens/{token}".to_owned()]);
     let paths: BTreeSet<String> =
         at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
     assert_eq!(checked, paths);
+}
+
+/// Tokens, and what one of a medium is shown of the same reports.
+fn tokens_are_as_described(rig: &Rig, description: &Value) {
+    let answered = |method: &str, path: &str, status: u16| {
+        let operation = &description["paths"][path][method.to_lowercase()];
+        at(operation, &format!("/responses/{status}/content/application~1json/schema")).clone()
+    };
+    let operator = format!("Bearer {TOKEN}");
+    let ask = |method: &str, path: &str, body: &str, expected: u16| -> Value {
+        let (status, body) = rig.send_as(method, path, Some(&operator), body);
+        assert_eq!(status, expected, "{method} {path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    let wanted = r#"{"name":"A","role":"medium","media":["Medium A"],"expires_days":7}"#;
+    let made = ask("POST", "/v1/tokens", wanted, 201);
+    check(description, &answered("POST", "/v1/tokens", 201), &made, "made");
+    let (id, token) = (made["id"].as_str().expect("an id"), made["token"].as_str().expect("a token"));
+    for kind in ["delivery", "reach", "frequency", "ids"] {
+        for query in ["", "?by=day", "?by=placement"] {
+            let target = format!("/v1/campaigns/utc/{kind}{query}");
+            let (status, body) = rig.call_as("GET", &target, Some(&format!("Bearer {token}")));
+            assert_eq!(status, 200, "{body}");
+            let report: Value = serde_json::from_str(&body).expect("JSON");
+            assert!(report["privacy"]["k"] == 50, "{report}");
+            check(
+                description,
+                &answered("GET", &format!("/v1/campaigns/{{campaign}}/{kind}"), 200),
+                &report,
+                &target,
+            );
+        }
+    }
+    check(description, &answered("GET", "/v1/tokens", 200), &ask("GET", "/v1/tokens", "", 200), "tokens");
+    for method in ["GET", "DELETE"] {
+        let token = ask(method, &format!("/v1/tokens/{id}"), "", 200);
+        check(description, &answered(method, "/v1/tokens/{token}", 200), &token, "token");
+    }
 }

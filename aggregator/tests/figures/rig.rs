@@ -98,8 +98,10 @@ pub(crate) fn hit(time_ms: i64) -> Hit {
 }
 
 pub(crate) struct Rig {
-    _dir: TempDir,
+    dir: TempDir,
     pub audit: audit::Log,
+    /// Where tokens are kept.
+    pub desk: desk::Desk,
     pub lane: Writer,
     pub catalog: catalog::Shared,
     pub clock: Clock,
@@ -211,10 +213,11 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a folder");
         let lane = open_lane(dir.path(), &clock);
         let audit = audit::Log::scratch(&dir.path().join("audit")).expect("a log");
+        let desk = desk::Desk::folder(&dir.path().join("desk")).expect("a desk");
         // What runs at an interval is called for by the tests.
         let settings = Settings { settle_interval_seconds: 3600, batch_delay_ms_max: 20, ..settings };
         let mut rig = Self {
-            _dir: dir,
+            dir,
             lane,
             catalog: Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared(),
             clock,
@@ -225,6 +228,7 @@ impl Rig {
             link_keys: Arc::default(),
             tombstones: Vec::new(),
             audit,
+            desk,
             handle: None,
             base: String::new(),
             drops_database: false,
@@ -242,7 +246,7 @@ impl Rig {
                 None => Source::Lanes(vec![self.lane.clone()]),
             },
             catalog: Arc::clone(&self.catalog),
-            tokens: Tokens { operator: Token::new(TOKEN) },
+            tokens: Tokens { operator: Token::new(TOKEN), desk: self.desk.clone() },
             tombstones: self.tombstones.clone(),
             audit: self.audit.clone(),
             security: security_log::SecurityLog::off(),
@@ -368,7 +372,17 @@ impl Rig {
     }
 
     pub(crate) fn call_as(&self, method: &str, path: &str, authorization: Option<&str>) -> (u16, String) {
-        let mut answer = self.answer(method, path, authorization);
+        self.send_as(method, path, authorization, "")
+    }
+
+    pub(crate) fn send_as(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        body: &str,
+    ) -> (u16, String) {
+        let mut answer = self.answer(method, path, authorization, body);
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
     }
 
@@ -377,6 +391,7 @@ impl Rig {
         method: &str,
         path: &str,
         authorization: Option<&str>,
+        body: &str,
     ) -> ureq::http::Response<ureq::Body> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -387,25 +402,36 @@ impl Rig {
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
-        agent.run(request.body(()).expect("a request")).expect("an answer")
+        agent.run(request.body(body.to_owned()).expect("a request")).expect("an answer")
     }
 
     /// Status and body of a form that is no text.
     #[allow(dead_code, reason = "not for every binary of tests")]
     pub(crate) fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
-        let mut answer = self.answer("GET", path, Some(&format!("Bearer {TOKEN}")));
+        let mut answer = self.answer("GET", path, Some(&format!("Bearer {TOKEN}")), "");
         (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("bytes"))
     }
 
     #[allow(dead_code, reason = "not for every binary of tests")]
     pub(crate) fn headers(&self, path: &str) -> ureq::http::HeaderMap {
-        self.answer("GET", path, Some(&format!("Bearer {TOKEN}"))).headers().clone()
+        self.answer("GET", path, Some(&format!("Bearer {TOKEN}")), "").headers().clone()
     }
 
     pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path);
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// The entries of the audit log, one a line.
+    #[allow(dead_code, reason = "not for every binary of tests")]
+    pub(crate) fn audited(&self) -> String {
+        let key = audit::Key::from_text(audit::SCRATCH_KEY).expect("a key");
+        let mut lines = String::new();
+        let see = |line: &audit::Line| lines.push_str(&(serde_json::to_string(line).expect("JSON") + "\n"));
+        let report = audit::verify(&self.dir.path().join("audit"), &key, &[], see).expect("readable");
+        assert!(report.broken.is_none(), "{:?}", report.broken);
+        lines
     }
 
     /// Brings everything up to date.

@@ -4,6 +4,8 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that fails panics")]
 #![allow(clippy::print_stdout, reason = "seeds are printed")]
 
+#[path = "../figures/access.rs"]
+mod access;
 #[path = "../figures/api.rs"]
 mod api;
 #[path = "../figures/aside.rs"]

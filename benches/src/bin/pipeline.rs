@@ -169,7 +169,7 @@ fn measure(options: &Options) -> Result<()> {
     let parts = Parts {
         source: Source::Kafka(cluster),
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
-        tokens: Tokens { operator: Token::new(TOKEN) },
+        tokens: Tokens { operator: Token::new(TOKEN), desk: desk::Desk::folder(&dir.path().join("desk"))? },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.path().join("audit"))?,
         security: security_log::SecurityLog::off(),

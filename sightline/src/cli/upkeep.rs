@@ -1,10 +1,10 @@
-//! The commands of who looks after a running system: audit log, security log, keys.
+//! The commands of who looks after a running system: audit log, security log, keys, tokens.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::{OutputFormat, day};
+use super::{InstanceArgs, OutputFormat, day};
 
 /// Where a log is.
 #[derive(Clone, Debug, Args)]
@@ -147,5 +147,77 @@ pub(crate) enum KeysCommand {
         early: bool,
         #[command(flatten)]
         args: KeysArgs,
+    },
+}
+
+/// Which instance has the tokens, and who asks.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TokensArgs {
+    /// Which instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    /// File with the operator token; by default the data folder's `keys/operator.token`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenRole {
+    /// Sees and does everything.
+    Operator,
+    /// Sees everything exactly, changes nothing.
+    Auditor,
+    /// Sees the campaigns of its advertisers, rounded and without small rows.
+    Advertiser,
+    /// Sees the placements of its media, in the same way.
+    Medium,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// Make one. It is printed this once and kept nowhere.
+    #[command(
+        after_help = "Example:\n  sightline tokens create 'ACME, Ms Li' --role advertiser --advertiser acme --expires 90\n  \
+        sightline tokens create 'Video One' --role medium --medium 'Video One' > video-one.token\n  \
+        sightline tokens create 'Audit 2026' --role auditor --expires 30\n\n\
+        An advertiser sees the campaigns whose `advertiser` in the catalog is one of\n\
+        its own, a medium the placements with its name as `medium`."
+    )]
+    Create {
+        /// Whose it is, for people: shown in the list and in the audit log.
+        name: String,
+        /// What it is for.
+        #[arg(long, value_enum)]
+        role: TokenRole,
+        /// Id of an advertiser, as campaigns have it; may be repeated.
+        #[arg(long, value_name = "ID")]
+        advertiser: Vec<String>,
+        /// Name of a medium, as placements have it; may be repeated.
+        #[arg(long, value_name = "NAME")]
+        medium: Vec<String>,
+        /// Days until it ends (1 to 3,650). By default it is good until it is revoked.
+        #[arg(long, value_name = "DAYS")]
+        expires: Option<u32>,
+        #[command(flatten)]
+        args: TokensArgs,
+    },
+    /// List them: role, scope, state and last use. The data folder's own operator token is not among them.
+    #[command(after_help = "Example:\n  sightline tokens list\n  sightline tokens list --format csv")]
+    List {
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
+        #[command(flatten)]
+        args: TokensArgs,
+    },
+    /// Revoke one: it opens nothing from now on here, and within 5 seconds on other aggregators.
+    #[command(after_help = "Example:\n  sightline tokens revoke 1f0c5e2ab9d84763")]
+    Revoke {
+        /// Its id, as the list shows it.
+        id: String,
+        #[command(flatten)]
+        args: TokensArgs,
     },
 }

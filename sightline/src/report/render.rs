@@ -8,8 +8,8 @@ use super::Question;
 use crate::cli::ReportKind;
 use crate::table::{self, thousands};
 
-/// Frequencies that the API lists one by one; the last of them stands for that many or more.
-const LEVELS_MAX: u64 = 80;
+/// What stands for a figure that the token is not shown.
+const LEFT_OUT: &str = "–";
 
 /// A device-id return rate below which a row is marked: what buyers ask of media at the least (on Android; 90 % on iOS).
 const RETURN_RATE_LOW: f64 = 0.8;
@@ -254,6 +254,13 @@ fn head(question: &Question<'_>, report: &Value, is_settled: bool, out: &mut dyn
     if !is_exact {
         writeln!(out, "estimated from a sample of devices")?;
     }
+    let limit = |name: &str| report.pointer(&format!("/privacy/{name}")).and_then(Value::as_u64);
+    if let (Some(k), Some(step)) = (limit("k"), limit("device_step")) {
+        writeln!(
+            out,
+            "as this token sees it: devices are rounded down to {step}, and {LEFT_OUT} stands for what fewer than {k} are behind, or would tell it"
+        )?;
+    }
     writeln!(out)
 }
 
@@ -290,7 +297,11 @@ fn columns(known: &[Column], rows: &[&Value], with_n_plus: bool, out: &mut dyn W
     for row in rows {
         let mut cells: Vec<String> = known.iter().map(|column| at(row, column.path)).collect();
         let n_plus = numbers(row, "n_plus");
-        cells.extend((0..widest).map(|n| n_plus.get(n).copied().map_or_else(String::new, thousands)));
+        cells.extend((0..widest).map(|n| match n_plus.get(n) {
+            Some(Some(devices)) => thousands(*devices),
+            Some(None) => LEFT_OUT.to_owned(),
+            None => String::new(),
+        }));
         shown.add_row(cells);
     }
     table::right_align(&mut shown, &(1..heads.len()).collect::<Vec<_>>());
@@ -300,7 +311,9 @@ fn columns(known: &[Column], rows: &[&Value], with_n_plus: bool, out: &mut dyn W
 /// Columns that show all of a row's N+: up to the first that is 0, for so are those behind it.
 fn n_plus_columns(row: &Value) -> usize {
     let n_plus = numbers(row, "n_plus");
-    n_plus.iter().position(|devices| *devices == 0).map_or(n_plus.len(), |first| first + 1)
+    // What is left out at the end tells no more than that it is.
+    let shown = n_plus.iter().rposition(Option::is_some).map_or(0, |last| (last + 2).min(n_plus.len()));
+    n_plus.iter().position(|devices| *devices == Some(0)).map_or(shown, |first| first + 1)
 }
 
 /// A table for each key, a line for each frequency up to the highest that occurs.
@@ -315,23 +328,25 @@ fn frequency(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
         }
         let number = |row: &Value, name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
         let reach = of_key.first().map_or(0, |row| number(row, "n_plus"));
-        let share = |n: u64| {
+        let share = |n: Option<u64>| {
+            let Some(n) = n else { return String::new() };
             if reach > 0 { format!("{:.1} %", n as f64 / reach as f64 * 100.0) } else { String::new() }
         };
         let mut shown =
             table::plain(&["times", "devices", "of reach", "at least", "of reach", "impressions"]);
         for row in of_key {
-            let (devices, n_plus) = (number(row, "devices"), number(row, "n_plus"));
-            if n_plus == 0 {
+            let known = |name: &str| row.get(name).and_then(Value::as_u64);
+            let (devices, n_plus) = (known("devices"), known("n_plus"));
+            if n_plus == Some(0) {
                 break;
             }
-            let is_open = number(row, "frequency") >= LEVELS_MAX;
+            let is_open = row.get("or_more") == Some(&Value::Bool(true));
             let open = if is_open { " or more" } else { "" };
             shown.add_row([
                 format!("{}{open}", at(row, "/frequency")),
-                thousands(devices),
+                at(row, "/devices"),
                 share(devices),
-                thousands(n_plus),
+                at(row, "/n_plus"),
                 share(n_plus),
                 at(row, "/impressions"),
             ]);
@@ -348,13 +363,15 @@ fn frequency(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
 /// The value at a path of a row, as it is shown.
 fn at(row: &Value, path: &str) -> String {
     let value = row.pointer(path).unwrap_or(&Value::Null);
-    match path {
+    let shown = match path {
         "/id_coverage" | "/return_rate" | "/measured_rate" | "/viewable_rate" => {
             value.as_f64().map_or_else(String::new, |v| format!("{:.1} %", v * 100.0))
         }
         "/average_frequency" => value.as_f64().map_or_else(String::new, |v| format!("{v:.3}")),
         _ => text(value),
-    }
+    };
+    let is_left_out = value.is_null() && row.get("suppressed") == Some(&Value::Bool(true));
+    if is_left_out && path != "/settled_until" { LEFT_OUT.to_owned() } else { shown }
 }
 
 fn text(value: &Value) -> String {
@@ -366,10 +383,11 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn numbers(row: &Value, name: &str) -> Vec<u64> {
+/// A list of counts; `None` for one that is left out.
+fn numbers(row: &Value, name: &str) -> Vec<Option<u64>> {
     row.get(name)
         .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(Value::as_u64).collect())
+        .map(|list| list.iter().map(Value::as_u64).collect())
         .unwrap_or_default()
 }
 
@@ -440,8 +458,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_token_is_not_shown_is_told_from_what_is_not_there() {
+        let report = json!({
+            "privacy": {"k": 50, "device_step": 10, "rounded": true, "suppressed_rows": 2},
+            "rows": [
+                {"key": "a", "impressions": 900, "reach": 800, "n_plus": [800, null, 100, null], "suppressed": true, "settled_until": null},
+                {"key": "b", "impressions": null, "reach": null, "n_plus": [null, null, null, null], "suppressed": true},
+            ]
+        });
+        let text = printed(ReportKind::Reach, &report);
+        assert!(text.contains("fewer than 50") && text.contains("rounded down to 10"), "{text}");
+        let line = |key: &str| {
+            text.lines().find(|line| line.trim_start().starts_with(key)).expect("a line").to_owned()
+        };
+        assert_eq!(line("a ").matches('–').count(), 5, "no figure slips to another N: {text}");
+        assert!(
+            line("b ").matches('–').count() >= 6 && text.contains("4+") && !text.contains("5+"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn frequency_has_a_line_for_each_n_that_occurs_and_a_table_for_each_key() {
-        let row = |key: &str, frequency: u64, devices: u64, n_plus: u64| json!({"key": key, "frequency": frequency, "devices": devices, "n_plus": n_plus, "impressions": devices * frequency});
+        let row = |key: &str, frequency: u64, devices: u64, n_plus: u64| json!({"key": key, "frequency": frequency, "devices": devices, "n_plus": n_plus, "impressions": devices * frequency, "or_more": frequency == 80});
         let rows = [
             row("a", 1, 8023, 8861),
             row("a", 2, 838, 838),

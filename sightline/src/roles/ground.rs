@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use audit::Entry;
+use desk::Desk;
 use event::clock::Clock;
 use event::key::KeyRing;
 use event::link::LinkKeys;
@@ -157,6 +158,19 @@ impl Ground {
             security,
             lock: Arc::new(lock),
         })
+    }
+}
+
+impl Ground {
+    /// What people entered: in the data folder, or in its topic, which may still be read when this returns.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or no thread.
+    pub(crate) fn open_desk(&self) -> anyhow::Result<Desk> {
+        match &self.cluster {
+            Some(cluster) => Desk::topic(cluster.clone()).context("cannot follow the desk's topic"),
+            None => Desk::folder(&self.data.desk()).context("cannot open the desk"),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use audit::Entry;
+use desk::Desk;
 use ingest::forwarder::{self, Forwarder};
 use journal::Writer;
 use opt_out::import::Importer;
@@ -45,6 +46,7 @@ struct Handles {
     aggregator: Option<aggregator::Handle>,
     requests: Option<Requests>,
     rights: Option<Runner>,
+    desk: Option<Desk>,
 }
 
 /// Everything that runs.
@@ -143,7 +145,9 @@ impl Running {
             forget_reader(&ground.lanes, aggregator::CURSOR)?;
         }
         if want.aggregator {
-            let aggregator = start_aggregator(ground, requests.as_ref())?;
+            let desk = ground.open_desk()?;
+            self.handles().desk = Some(desk.clone());
+            let aggregator = start_aggregator(ground, requests.as_ref(), desk)?;
             self.instance.reports = Some(aggregator.address());
             self.instance.reports_tls = aggregator.tls_address();
             self.handles().aggregator = Some(aggregator);
@@ -169,7 +173,12 @@ impl Running {
             self.handles().rights = Some(runner);
         }
         let desks = desks(ground, requests, &self.handles());
-        let admin = serve_admin(admin_listener, readiness(&self.handles), ground.exporter.clone(), desks);
+        let admin = serve_admin(
+            admin_listener,
+            readiness(&self.handles, self.is_linked),
+            ground.exporter.clone(),
+            desks,
+        );
         self.tasks.push(tokio::spawn(admin));
         if let Some(certificates) = &ground.certificates {
             self.instance.certificate_name = sole_name(&certificates.names());
@@ -333,6 +342,9 @@ impl Running {
             if let Some(aggregator) = handles.aggregator {
                 aggregator.stop();
             }
+            if let Some(desk) = handles.desk {
+                desk.close();
+            }
             if let Some(catalog) = handles.catalog {
                 catalog.stop();
             }
@@ -422,7 +434,11 @@ fn start_tracker(
     })
 }
 
-fn start_aggregator(ground: &Ground, requests: Option<&Requests>) -> anyhow::Result<aggregator::Handle> {
+fn start_aggregator(
+    ground: &Ground,
+    requests: Option<&Requests>,
+    desk: Desk,
+) -> anyhow::Result<aggregator::Handle> {
     let settings = &ground.config.reports;
     let store = &ground.config.store;
     let source = match &ground.cluster {
@@ -440,7 +456,7 @@ fn start_aggregator(ground: &Ground, requests: Option<&Requests>) -> anyhow::Res
     let parts = aggregator::Parts {
         source,
         catalog: ground.catalog.clone(),
-        tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token) },
+        tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token), desk },
         audit: ground.audit.clone(),
         security: ground.security.clone(),
         tombstones: requests.map(Requests::erased).unwrap_or_default().into_iter().map(tombstone).collect(),
@@ -491,7 +507,7 @@ fn forget_reader(lanes: &[Writer], cursor: &str) -> anyhow::Result<()> {
 }
 
 /// What the admin port says of each part that runs here.
-fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
+fn readiness(handles: &Arc<Mutex<Handles>>, is_linked: bool) -> Readiness {
     let handles = Arc::clone(handles);
     Arc::new(move || {
         let handles = handles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -508,6 +524,9 @@ fn readiness(handles: &Arc<Mutex<Handles>>) -> Readiness {
                 aggregator::Readiness::Degraded(why) => Some(why),
             };
             parts.push(Part { name: "store", not_ready });
+        }
+        if let Some(desk) = handles.desk.as_ref().filter(|_| is_linked) {
+            parts.push(Part { name: "desk", not_ready: desk.behind() });
         }
         if let Some(opt_outs) = &handles.opt_outs {
             parts.push(Part { name: "opt_out", not_ready: opt_outs.not_ready() });

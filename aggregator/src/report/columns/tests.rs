@@ -199,12 +199,14 @@ fn report(keys: &[String], by_day: bool, levels: usize, seed: u64) -> Report {
         region_libraries: None,
         versions: Versions { program: "1.2.3", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
         levels,
+        sight: crate::view::Sight::exact(),
+        devices: std::collections::BTreeMap::new(),
         rows,
     }
 }
 
 fn bytes(report: &Report, form: Form) -> Vec<u8> {
-    report.write(form, MADE_MS).unwrap_or_else(|error| panic!("{error}"))
+    report.table().write(form, MADE_MS).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The values of a JSON object under the names that they have elsewhere, in its order.

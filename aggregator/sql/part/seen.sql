@@ -1,0 +1,2 @@
+-- Which placements whoever asks sees.
+({limited:UInt8} = 0 OR placement IN {only:Array(String)})

@@ -1,0 +1,149 @@
+//! Who sees which campaigns and placements, and whether as they were counted.
+//!
+//! A report is asked for with a [`Sight`], and only a [`View`] gives one: so no route can compute figures for a token without having asked what it sees.
+//! A campaign or placement that a token does not see is the same to it as one that does not exist.
+//!
+//! Must never: tell the two apart, by word or by work.
+
+use catalog::{Campaign, Catalog, Placement};
+
+/// What a token sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Everything, and may change it.
+    Operator,
+    /// Everything.
+    Auditor,
+    /// The campaigns of these advertisers.
+    Advertiser(Vec<String>),
+    /// The placements of these media.
+    Medium(Vec<String>),
+}
+
+/// How a token sees one campaign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sight {
+    /// Exactly, or shaped by [`crate::report`].
+    is_exact: bool,
+    /// Only these placements; the whole campaign where there are none. Never an empty list.
+    only: Option<Vec<String>>,
+}
+
+impl View {
+    /// Whether it sees what is of no tenant: books, tokens, devices that are set aside.
+    pub(crate) fn is_of_the_house(&self) -> bool {
+        matches!(self, Self::Operator | Self::Auditor)
+    }
+
+    /// Whether it may change anything.
+    pub(crate) fn may_change(&self) -> bool {
+        matches!(self, Self::Operator)
+    }
+
+    /// How it sees a campaign; `None` if it does not. Who sees everything also sees what the catalog does not have.
+    pub(crate) fn of(&self, catalog: &Catalog, campaign: &str) -> Option<Sight> {
+        if self.is_of_the_house() {
+            return Some(Sight { is_exact: true, only: None });
+        }
+        self.of_campaign(catalog.campaigns.get(campaign)?)
+    }
+
+    fn of_campaign(&self, campaign: &Campaign) -> Option<Sight> {
+        let only = match self {
+            Self::Operator | Self::Auditor => return Some(Sight { is_exact: true, only: None }),
+            Self::Advertiser(advertisers) => {
+                let advertiser = campaign.advertiser.as_ref()?;
+                advertisers.contains(advertiser).then_some(None)?
+            }
+            Self::Medium(media) => {
+                let of_media =
+                    campaign.placements.values().filter(|placement| media.contains(&placement.medium));
+                let mut ids: Vec<String> = of_media.map(|placement| placement.id.clone()).collect();
+                ids.sort();
+                Some(ids).filter(|ids| !ids.is_empty()).map(Some)?
+            }
+        };
+        Some(Sight { is_exact: false, only })
+    }
+}
+
+impl Sight {
+    /// Whether figures are shown as they were counted.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// The only placements that count; `None` for all.
+    pub(crate) fn only(&self) -> Option<&[String]> {
+        self.only.as_deref()
+    }
+
+    /// Whether this placement of the campaign is seen.
+    pub(crate) fn sees(&self, placement: &Placement) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&placement.id))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn exact() -> Self {
+        Self { is_exact: true, only: None }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shaped() -> Self {
+        Self { is_exact: false, only: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CATALOG: &str = r#"
+[[campaign]]
+id = "c1"
+name = "One"
+time_zone = "UTC"
+advertiser = "acme"
+[[campaign.placement]]
+id = "p1"
+name = "P1"
+medium = "A"
+[[campaign.placement]]
+id = "p2"
+name = "P2"
+medium = "B"
+[[campaign]]
+id = "c2"
+name = "Two"
+time_zone = "UTC"
+[[campaign.placement]]
+id = "p1"
+name = "P1"
+medium = "B"
+"#;
+
+    #[test]
+    fn each_role_sees_its_own() {
+        let catalog = Catalog::parse(CATALOG, "catalog.toml").expect("a catalog");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let sight = |view: &View, campaign: &str| view.of(&catalog, campaign);
+        for view in [View::Operator, View::Auditor] {
+            for campaign in ["c1", "c2", "gone from the catalog"] {
+                assert_eq!(sight(&view, campaign), Some(Sight::exact()));
+            }
+        }
+        let acme = View::Advertiser(names(&["acme", "other"]));
+        assert_eq!(sight(&acme, "c1"), Some(Sight::shaped()));
+        assert_eq!(
+            (sight(&acme, "c2"), sight(&acme, "none")),
+            (None, None),
+            "a campaign of nobody is nobody's"
+        );
+        let medium = View::Medium(names(&["A"]));
+        let seen = sight(&medium, "c1").expect("has a placement there");
+        assert_eq!((seen.is_exact(), seen.only()), (false, Some(&names(&["p1"])[..])));
+        let placements = &catalog.campaigns["c1"].placements;
+        assert!(seen.sees(&placements["p1"]) && !seen.sees(&placements["p2"]));
+        assert_eq!(sight(&medium, "c2"), None);
+    }
+}
