@@ -103,6 +103,7 @@ fn report(rows: Rows, by: &'static str) -> Report {
         filter: "net",
         settled_until: None,
         provisional_days: Vec::new(),
+        key_changes: Vec::new(),
         identified_impressions: rows.identified_impressions(),
         region_libraries: None,
         versions: Versions { program: "1", catalog: String::new(), rules: String::new() },
