@@ -24,7 +24,7 @@
 //! # What it cannot do
 //!
 //! Two reports can be subtracted from each other. Rounding leaves such a difference of devices unsure by up to a step either way; one of impressions is
-//! exact. README says what that tells.
+//! exact. REPORTS.md says what that tells.
 //!
 //! Must never: ask the store, or draw: equal reports have to come out equal, or asking often enough would give the figure.
 
