@@ -198,14 +198,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         clock: parts.clock.clone(),
         tombstones,
     });
-    let reporter = Arc::new(Reporter {
-        store,
-        catalog: parts.catalog,
-        rules,
-        clock: parts.clock.clone(),
-        retention_ms: settle::retention_ms(settings.retention_days),
-        limits: report::Limits::new(settings.k, settings.device_step),
-    });
+    let reporter = reporter(settings, (store, parts.catalog, rules), &parts.clock);
     let api = Arc::new(Api {
         gate: Gate::new(parts.tokens, settings.token_rate()),
         links: parts.links,
@@ -232,6 +225,21 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         move || worker.run()
     })?;
     Ok(Handle { address, tls_address, progress, worker, stop_server, server, loader, background, rights })
+}
+
+fn reporter(
+    settings: &Settings,
+    (store, catalog, rules): (Arc<Store>, catalog::Shared, Arc<Rules>),
+    clock: &Clock,
+) -> Arc<Reporter> {
+    Arc::new(Reporter {
+        store,
+        catalog,
+        rules,
+        clock: clock.clone(),
+        retention_ms: settle::retention_ms(settings.retention_days),
+        limits: report::Limits::new(settings.k, settings.device_step),
+    })
 }
 
 /// Brings the tables to what this program knows, and reads what may not come back into them.

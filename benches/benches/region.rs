@@ -49,7 +49,7 @@ fn region(criterion: &mut Criterion) {
     }
     let mut none = Regions::new(&SharedRegions::default());
     group.bench_function("no library", |bench| {
-        bench.iter(|| none.find(black_box(Ipv4Addr::LOCALHOST.into())))
+        bench.iter(|| none.find(black_box(Ipv4Addr::LOCALHOST.into())));
     });
     group.finish();
 }

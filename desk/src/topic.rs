@@ -96,18 +96,15 @@ fn apply(documents: &mut Documents, message: &Message) {
         return;
     };
     let key = (kind, id.to_owned());
-    match message.value.split_first() {
-        Some((&FORM, document)) => {
-            documents.insert(key, document.into());
-        }
-        _ => {
-            tracing::error!(
-                offset = message.offset,
-                kind = kind.name(),
-                "a record of the desk has a form that this program does not know: what it replaced is not in force; run the version that wrote it"
-            );
-            documents.remove(&key);
-        }
+    if let Some((&FORM, document)) = message.value.split_first() {
+        documents.insert(key, document.into());
+    } else {
+        tracing::error!(
+            offset = message.offset,
+            kind = kind.name(),
+            "a record of the desk has a form that this program does not know: what it replaced is not in force; run the version that wrote it"
+        );
+        documents.remove(&key);
     }
 }
 

@@ -66,7 +66,9 @@ fn create(wanted: &Value, args: &TokensArgs, out: &mut dyn Write) -> anyhow::Res
         ));
     }
     if io::stderr().is_terminal() || !unknown.is_empty() {
-        notes.iter().for_each(|note| eprintln!("{note}"));
+        for note in notes {
+            eprintln!("{note}");
+        }
     }
     Ok(())
 }

@@ -380,7 +380,9 @@ fn small_cells(cells: &[(&str, u64)], limits: Limits, hidden: &mut Hidden) -> bo
     if small.is_empty() {
         return false;
     }
-    small.iter().for_each(|(cell, _)| hidden.hide(&[cell]));
+    for (cell, _) in small {
+        hidden.hide(&[cell]);
+    }
     if let Some((cell, _)) = others.iter().min_by_key(|(_, hits)| *hits) {
         hidden.hide(&[cell]);
     }
@@ -408,7 +410,9 @@ fn ids(rows: &mut [IdsRow], limits: Limits, devices: impl Fn(&str) -> u64) -> Ve
         let kinds: Vec<(&str, u64)> = kinds.iter().map(|(cell, hits)| (cell.as_str(), *hits)).collect();
         if limits.is_small(devices(&row.key)) {
             hidden.hide(&["identified", "id_coverage", "usable", "return_rate", "absent", "sha_only"]);
-            kinds.iter().for_each(|(cell, _)| hidden.hide(&[cell]));
+            for (cell, _) in &kinds {
+                hidden.hide(&[cell]);
+            }
         }
         small_cells(&kinds, limits, hidden);
         let risks = &row.device_risks;

@@ -42,15 +42,14 @@ impl Buckets {
         // A clock that was set back gives nothing and takes nothing.
         let passed_ms = u64::try_from(now_ms - at_ms).unwrap_or(0);
         let left = left.saturating_add(passed_ms.saturating_mul(per_minute) / MINUTE).min(full);
-        let (left, taken) = match left.checked_sub(REQUEST) {
-            Some(rest) => (rest, Ok(())),
-            None => {
-                let missing_ms = (REQUEST - left) * MINUTE / per_minute;
-                (left, Err(missing_ms.div_ceil(1000).max(1)))
-            }
+        let (rest, answer) = if let Some(rest) = left.checked_sub(REQUEST) {
+            (rest, Ok(()))
+        } else {
+            let missing_ms = (REQUEST - left) * MINUTE / per_minute;
+            (left, Err(missing_ms.div_ceil(1000).max(1)))
         };
-        self.left.insert(token.to_owned(), (left, now_ms));
-        taken
+        self.left.insert(token.to_owned(), (rest, now_ms));
+        answer
     }
 }
 

@@ -275,11 +275,11 @@ fn campaigns(client: &Client) -> anyhow::Result<Vec<Value>> {
 pub(crate) fn judged(client: &Client, answer: Answer) -> anyhow::Result<Answer> {
     match answer.status {
         200 => Ok(answer),
-        401 | 403 => bail!(
-            "the report API at {} does not take this token ({}): use the operator.token of its own data folder",
-            client.base(),
-            answer.status
+        401 => bail!(
+            "the report API at {} does not take this token (401): use one that is in force, such as the operator.token of its own data folder",
+            client.base()
         ),
+        403 => bail!("the report API at {} refuses this to the token: {}", client.base(), said(&answer)),
         404 if !is_api(&answer) => Err(ConfigError::usage(format!(
             "{} answered 404, and not as the report API does: is that the reports port (8082 by default)?",
             client.base()

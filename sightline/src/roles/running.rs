@@ -145,12 +145,7 @@ impl Running {
             forget_reader(&ground.lanes, aggregator::CURSOR)?;
         }
         if want.aggregator {
-            let desk = ground.open_desk()?;
-            self.handles().desk = Some(desk.clone());
-            let aggregator = start_aggregator(ground, requests.as_ref(), desk)?;
-            self.instance.reports = Some(aggregator.address());
-            self.instance.reports_tls = aggregator.tls_address();
-            self.handles().aggregator = Some(aggregator);
+            self.start_reports(ground, requests.as_ref())?;
         } else if ground.cluster.is_none() && want.lanes {
             hold_for_aggregator(&ground.lanes)?;
         }
@@ -189,6 +184,16 @@ impl Running {
         ground.audit.append(&Entry::new("system", "process.started", self.roles.name(), details))?;
         self.audit = Some(ground.audit.clone());
         self.tasks.push(tokio::spawn(upkeep::look_after(ground.audit.clone())));
+        Ok(())
+    }
+
+    fn start_reports(&mut self, ground: &Ground, requests: Option<&Requests>) -> anyhow::Result<()> {
+        let desk = ground.open_desk()?;
+        self.handles().desk = Some(desk.clone());
+        let aggregator = start_aggregator(ground, requests, desk)?;
+        self.instance.reports = Some(aggregator.address());
+        self.instance.reports_tls = aggregator.tls_address();
+        self.handles().aggregator = Some(aggregator);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ impl Draw {
     }
 
     fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        (self.next() % 3 > 0).then(|| value(self))
+        (!self.next().is_multiple_of(3)).then(|| value(self))
     }
 
     fn day(&mut self) -> String {
@@ -126,7 +126,7 @@ fn reach(draw: &mut Draw, key: String, (by_day, levels): (bool, usize)) -> Reach
         n_plus: draw.list(levels, Draw::count),
         exactly: draw.list(levels, Draw::count),
         standard_error: draw.list(levels, Draw::number),
-        exact: draw.next() % 2 == 0,
+        exact: draw.next().is_multiple_of(2),
         cumulative_reach: by_day.then(|| draw.count()),
         settled_until: draw.maybe(Draw::day),
     }
@@ -136,7 +136,7 @@ fn frequency(draw: &mut Draw, key: String) -> FrequencyRow {
     FrequencyRow {
         key,
         frequency: (draw.next() % 80) as usize,
-        or_more: draw.next() % 2 == 0,
+        or_more: draw.next().is_multiple_of(2),
         devices: draw.count(),
         n_plus: draw.count(),
         impressions: draw.count(),
@@ -341,7 +341,7 @@ fn check_parquet(report: &Report, json: &[Vec<(String, Value)>], head: &Map<Stri
                     assert_eq!(read, text, "{name}");
                 }
                 (Field::Long(read), Value::Number(number)) => {
-                    assert_eq!(read.to_string(), number.to_string())
+                    assert_eq!(read.to_string(), number.to_string());
                 }
                 (Field::Double(read), Value::Number(number)) => {
                     assert!(is_near(*read, number.as_f64().expect("a number")), "{name}: {read} {number}");
