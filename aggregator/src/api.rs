@@ -54,6 +54,7 @@ use tokio::sync::Semaphore;
 use self::access::Access;
 pub use self::links::LinkParts;
 use self::problem::{Problem, too_large};
+use crate::form::Form;
 use crate::report::{Kind, Refused, ReportError, Reporter, Request, day};
 use crate::settle::SettledDay;
 use crate::store::day_number;
@@ -193,12 +194,13 @@ impl Api {
             ["links"] => {
                 only(&head.method, &Method::GET)?;
                 let request = links::Request::parse(campaign.to_owned(), query)?;
-                let list = self.make_links(&request, &sight()?, self.clock.now_ms())?;
-                Ok(if request.is_csv {
-                    body(StatusCode::OK, "text/csv; charset=utf-8; header=present", links::csv(&list.links))
-                } else {
-                    json_answer(StatusCode::OK, &list)
-                })
+                let now_ms = self.clock.now_ms();
+                let list = self.make_links(&request, &sight()?, now_ms)?;
+                if request.form == Form::Json {
+                    return Ok(json_answer(StatusCode::OK, &list));
+                }
+                let bytes = list.write(&request, now_ms).map_err(Problem::from)?;
+                Ok(file(request.form, bytes, |extension| request.file_name(extension)))
             }
             ["placements", placement, "hits"] => {
                 only(&head.method, &Method::GET)?;
@@ -226,7 +228,7 @@ impl Api {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let now_ms = self.clock.now_ms();
-        let who = self.gate.admit(token, now_ms).map_err(Problem::of_refusal)?;
+        let who = self.gate.admit(token, now_ms).map_err(|refusal| Problem::of_refusal(&refusal))?;
         if let Some(used) = self.gate.use_to_write(&who, now_ms) {
             let api = Arc::clone(self);
             // It waits for the disk or for Kafka; nobody waits for it.
@@ -245,13 +247,7 @@ impl Api {
                 ReportError::Store(error) => too_large(error, api.statement_bytes_max),
             })?;
             let bytes = report.write(request.form, api.clock.now_ms()).map_err(Problem::from)?;
-            let mut answer = body(StatusCode::OK, request.form.media_type(), bytes);
-            if let Some(extension) = request.form.extension() {
-                let disposition = format!("attachment; filename=\"{}\"", report.file_name(extension));
-                let disposition = HeaderValue::from_str(&disposition).expect("a plain file name");
-                answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);
-            }
-            Ok(answer)
+            Ok(file(request.form, bytes, |extension| report.file_name(extension)))
         })
         .await
     }
@@ -383,6 +379,17 @@ fn description(method: &Method) -> Answer {
 
 fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {
     body(status, "application/json", serde_json::to_vec(value).expect("answers can always be written"))
+}
+
+/// A written table, under a name to be saved by where its form has files.
+fn file(form: Form, bytes: Vec<u8>, name: impl FnOnce(&str) -> String) -> Answer {
+    let mut answer = body(StatusCode::OK, form.media_type(), bytes);
+    if let Some(extension) = form.extension() {
+        let disposition = format!("attachment; filename=\"{}\"", name(extension));
+        let disposition = HeaderValue::from_str(&disposition).expect("a plain file name");
+        answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+    }
+    answer
 }
 
 fn body(status: StatusCode, media_type: &'static str, bytes: Vec<u8>) -> Answer {

@@ -209,11 +209,6 @@ pub(crate) fn is_formula(text: &str) -> bool {
     text.trim_start_matches([' ', '\u{a0}', '\u{3000}', '\u{feff}']).starts_with(FORMULA_STARTS)
 }
 
-/// One field of a CSV line.
-pub(crate) fn csv_field(text: &str) -> String {
-    csv::field(text)
-}
-
 fn day(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }

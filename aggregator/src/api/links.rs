@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use catalog::Placement;
 use catalog::links::{DialectLinks, LinkMaker, Purposes, Wanted, base_of};
+use event::clock::UnixMs;
 use event::dialect::Dialects;
 use event::link::LinkKeys;
 use event::profile::Profiles;
 use serde::Serialize;
+use serde_json::Map;
 
 use super::problem::Problem;
 use super::{Api, bad};
-use crate::form::csv_field;
+use crate::form::{Cell, Column, Form, FormError, Place, Table, Type};
 use crate::report::Refused;
 use crate::view::Sight;
 
@@ -51,8 +53,8 @@ pub(super) struct Request {
     base: Option<String>,
     sign: bool,
     days: Option<i64>,
-    /// CSV, not JSON.
-    pub(super) is_csv: bool,
+    /// How it is written: JSON, CSV or XLSX.
+    pub(super) form: Form,
 }
 
 /// The answer.
@@ -86,7 +88,7 @@ impl Request {
             base: None,
             sign: false,
             days: None,
-            is_csv: false,
+            form: Form::Json,
         };
         for (name, value) in query {
             match (name.as_str(), value.as_str()) {
@@ -96,8 +98,9 @@ impl Request {
                     request.purposes =
                         Purposes::parse(stages).map_err(|error| bad(&format!("stages: {error}")))?;
                 }
-                ("format", "json") => request.is_csv = false,
-                ("format", "csv") => request.is_csv = true,
+                ("format", "json") => request.form = Form::Json,
+                ("format", "csv") => request.form = Form::Csv { mark: true },
+                ("format", "xlsx") => request.form = Form::Xlsx,
                 ("sign", "true" | "false") => request.sign = value == "true",
                 ("days", days) => {
                     let days = days.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
@@ -112,7 +115,7 @@ impl Request {
                 _ => {
                     return Err(bad(
                         "the parameters are dialect (a name or all), stages (all, or names with commas between them), \
-                         format (json, csv), sign (true, false), days (until signed links end) and base (https://HOST)",
+                         format (json, csv, xlsx), sign (true, false), days (until signed links end) and base (https://HOST)",
                     ));
                 }
             }
@@ -168,6 +171,41 @@ impl Api {
     }
 }
 
+impl Row {
+    fn cells(&self) -> Vec<Cell<'_>> {
+        let texts = [&self.placement, &self.medium, &self.name, &self.dialect, self.stage, &self.url];
+        texts.map(Cell::Text).to_vec()
+    }
+}
+
+impl List {
+    /// The rows as a spreadsheet; beside them, where there is a place for it, what was left out.
+    ///
+    /// # Errors
+    /// More rows than a sheet has.
+    pub(super) fn write(&self, request: &Request, made_ms: UnixMs) -> Result<Vec<u8>, FormError> {
+        let column = |name| Column { place: Place::Alone(name), kind: Type::Text, may_be_empty: false };
+        let table = Table {
+            name: "links",
+            about: Map::from_iter([
+                ("campaign".to_owned(), request.campaign.as_str().into()),
+                ("left_out".to_owned(), self.left_out.clone().into()),
+            ]),
+            notes: Vec::new(),
+            columns: ["placement", "medium", "name", "dialect", "stage", "url"].map(column).to_vec(),
+            rows: self.links.iter().map(Row::cells).collect(),
+        };
+        table.write(request.form, made_ms)
+    }
+}
+
+impl Request {
+    /// A name for its file, without what a header breaks at: ids of a catalog have none of it.
+    pub(super) fn file_name(&self, extension: &str) -> String {
+        format!("{}-links.{extension}", self.campaign)
+    }
+}
+
 fn of(placement: &Placement, links: DialectLinks) -> Vec<Row> {
     let DialectLinks { links, warnings, .. } = links;
     let row = |link: catalog::links::Link| Row {
@@ -180,18 +218,6 @@ fn of(placement: &Placement, links: DialectLinks) -> Vec<Row> {
         warnings: warnings.clone(),
     };
     links.into_iter().map(row).collect()
-}
-
-/// The rows as CSV that a spreadsheet reads as UTF-8 and runs no formula of.
-pub(super) fn csv(rows: &[Row]) -> Vec<u8> {
-    let mut text = String::from("\u{feff}placement,medium,name,dialect,stage,url\r\n");
-    for row in rows {
-        let cells = [row.placement.as_str(), &row.medium, &row.name, &row.dialect, row.stage, &row.url]
-            .map(csv_field);
-        text.push_str(&cells.join(","));
-        text.push_str("\r\n");
-    }
-    text.into_bytes()
 }
 
 #[cfg(test)]
@@ -207,7 +233,12 @@ mod tests {
     fn questions_are_read_strictly() {
         let request = parse(&[("dialect", "all"), ("format", "csv"), ("sign", "true"), ("days", "30")])
             .expect("is one");
-        assert!(request.wanted == Wanted::All && request.is_csv && request.sign && request.days == Some(30));
+        assert!(
+            request.wanted == Wanted::All
+                && request.form == (Form::Csv { mark: true })
+                && request.sign
+                && request.days == Some(30)
+        );
         assert_eq!(request.purposes, Purposes::Usual);
         let request = parse(&[("stages", "all")]).expect("is one");
         assert_eq!(request.purposes, Purposes::All);

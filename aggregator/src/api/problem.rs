@@ -40,10 +40,10 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    pub(super) fn of_refusal(refusal: Refusal) -> Self {
+    pub(super) fn of_refusal(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Unknown => Self::Unauthorized,
-            Refusal::Limited(seconds) => Self::Limited(seconds),
+            Refusal::Limited(seconds) => Self::Limited(*seconds),
             Refusal::Behind => Self::TokensUnknown,
         }
     }
@@ -118,32 +118,8 @@ impl Problem {
                  aggregator_settler_count is 1"
                     .to_owned(),
             ),
-            Self::Store(error) if error.is_passing() => {
-                metrics::reports_failed(1);
-                tracing::error!(%error, "the store cannot be reached");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "store_away",
-                    "the store cannot be reached at present; try again".to_owned(),
-                )
-            }
-            Self::Store(error) => {
-                metrics::reports_failed(1);
-                tracing::error!(%error, "a request to the report API failed");
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "store",
-                    "the store could not answer; see the log".to_owned(),
-                )
-            }
-            Self::Form(error @ FormError::TooLarge(_)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "not_offered", error.to_string())
-            }
-            Self::Form(error @ FormError::Broken { .. }) => {
-                metrics::reports_failed(1);
-                tracing::error!(%error, "a report cannot be written");
-                (StatusCode::INTERNAL_SERVER_ERROR, "form", "the report could not be written; see the log".to_owned())
-            }
+            Self::Store(error) => store_words(&error),
+            Self::Form(error) => form_words(&error),
             Self::Audit => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "audit",
@@ -152,6 +128,32 @@ impl Problem {
             Self::Busy => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is being stopped".to_owned())
             }
+        }
+    }
+}
+
+/// The store does not answer.
+fn store_words(error: &StoreError) -> (StatusCode, &'static str, String) {
+    metrics::reports_failed(1);
+    if error.is_passing() {
+        tracing::error!(%error, "the store cannot be reached");
+        let words = "the store cannot be reached at present; try again";
+        return (StatusCode::SERVICE_UNAVAILABLE, "store_away", words.to_owned());
+    }
+    tracing::error!(%error, "a request to the report API failed");
+    let words = "the store could not answer; see the log";
+    (StatusCode::INTERNAL_SERVER_ERROR, "store", words.to_owned())
+}
+
+/// A report that cannot be written in the form that was asked for.
+fn form_words(error: &FormError) -> (StatusCode, &'static str, String) {
+    match error {
+        FormError::TooLarge(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_offered", error.to_string()),
+        FormError::Broken { .. } => {
+            metrics::reports_failed(1);
+            tracing::error!(%error, "a report cannot be written");
+            let words = "the report could not be written; see the log";
+            (StatusCode::INTERNAL_SERVER_ERROR, "form", words.to_owned())
         }
     }
 }

@@ -60,7 +60,9 @@ impl Api {
         match (rest, &head.method) {
             ([], &Method::GET) => {
                 of_the_house(who)?;
-                let list = self.blocking(&self.reports, |api| api.gate.list().map_err(behind)).await?;
+                let list = self
+                    .blocking(&self.reports, |api| api.gate.list().map_err(|error| behind(&error)))
+                    .await?;
                 let mut rows: Vec<Row> =
                     list.into_iter().map(|(record, used)| self.row(record, used)).collect();
                 rows.sort_by(|a, b| (&a.made, &a.id).cmp(&(&b.made, &b.id)));
@@ -119,7 +121,7 @@ impl Api {
     }
 
     fn token(&self, id: &str) -> Result<(Record, Option<i64>), Problem> {
-        self.gate.find(id).map_err(behind)?.ok_or(Problem::UnknownToken)
+        self.gate.find(id).map_err(|error| behind(&error))?.ok_or(Problem::UnknownToken)
     }
 
     async fn put(self: &Arc<Self>, record: Record) -> Result<(), Problem> {
@@ -189,7 +191,7 @@ async fn read(body: Incoming) -> Result<Vec<u8>, Problem> {
     }
 }
 
-fn behind(error: desk::Error) -> Problem {
+fn behind(error: &desk::Error) -> Problem {
     tracing::error!(%error, "tokens cannot be listed");
     Problem::TokensUnknown
 }

@@ -38,7 +38,7 @@ fn value(cell: &Cell<'_>) -> String {
 
 /// A text that no spreadsheet takes for a formula: such a one gets an apostrophe in front. Where lists are separated by semicolons Excel splits a line at
 /// those, within quotes too unless they begin the line; so what stands behind one is looked at in the same way.
-pub(super) fn field(text: &str) -> String {
+fn field(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 2);
     for (number, piece) in text.split_inclusive([';', '\t', '\r', '\n']).enumerate() {
         let bare = if number == 0 { piece } else { piece.trim_start_matches('"') };

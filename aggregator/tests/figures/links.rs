@@ -1,7 +1,9 @@
 //! Tracking URLs over the report API. That signed ones count is shown end to end, where a tracker runs.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
+use calamine::{Reader, Xlsx};
 use event::link::LinkKeys;
 use serde_json::Value;
 
@@ -82,21 +84,49 @@ fn every_placement_has_an_impression_and_a_click_and_more_by_name() {
 }
 
 #[test]
-fn csv_has_the_rows_of_json_and_runs_no_formula() {
+fn sheets_have_the_rows_of_json_and_run_no_formula() {
+    const COLUMNS: [&str; 6] = ["placement", "medium", "name", "dialect", "stage", "url"];
     let rig = rig();
+    let rows = links(&rig, "?format=json&stages=all");
     let (status, body) = rig.call("GET", &format!("{PATH}?format=csv&stages=all"));
     assert_eq!(status, 200, "{body}");
-    let lines: Vec<&str> = body.split_terminator("\r\n").collect();
-    assert_eq!(lines[0], "\u{feff}placement,medium,name,dialect,stage,url");
-    let rows = links(&rig, "?format=json&stages=all");
-    assert_eq!(lines.len(), rows.len() + 1);
-    for (line, row) in lines[1..].iter().zip(&rows) {
-        assert!(line.ends_with(&format!(",{}", text(row, "url"))), "{line}");
+    let mut csv = csv::Reader::from_reader(body.strip_prefix('\u{feff}').expect("Excel's mark").as_bytes());
+    assert_eq!(csv.headers().expect("a header"), COLUMNS.as_slice());
+    let records: Vec<_> = csv.records().map(|record| record.expect("a row")).collect();
+    let (status, bytes) = rig.bytes(&format!("{PATH}?format=xlsx&stages=all&dialect=all"));
+    assert_eq!(status, 200);
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a workbook");
+    let sheet = book.worksheet_range("links").expect("a sheet of that name");
+    let all = links(&rig, "?stages=all&dialect=all");
+    assert_eq!((records.len(), sheet.height()), (rows.len(), all.len() + 1));
+    for (at, name) in COLUMNS.into_iter().enumerate() {
+        assert_eq!(sheet[(0, at)].to_string(), name);
+        for (record, row) in records.iter().zip(&rows) {
+            // Of a placement's texts one begins like a formula.
+            let expected = text(row, name);
+            let expected = if expected == "=A" { "'=A" } else { expected };
+            assert_eq!(&record[at], expected);
+        }
+        for (line, row) in all.iter().enumerate() {
+            assert_eq!(sheet[(line + 1, at)].to_string(), text(row, name), "a text is kept as it is");
+        }
     }
+    assert!(records.iter().any(|record| &record[1] == "'=A") && body.contains(",\"Signed, always\","));
     assert!(
-        lines.iter().any(|line| line.starts_with("signed, =A,\"Signed, always\",native,impression,")),
-        "{body}"
+        book.worksheet_formula("links")
+            .expect("a sheet")
+            .used_cells()
+            .all(|(_, _, formula)| formula.is_empty())
     );
+    // What has no URL in a dialect is told beside the rows.
+    let (_, bytes) = rig.bytes(&format!("{PATH}?format=xlsx&dialect=admaster"));
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a workbook");
+    assert_eq!(book.worksheet_range("links").expect("a sheet of that name").height(), 1);
+    let about = book.worksheet_range("about").expect("a sheet of that name");
+    let left_out = about.rows().find(|row| row[0] == "left_out").expect("a line");
+    assert!(left_out.iter().any(|cell| cell.to_string().contains("numbers")), "{left_out:?}");
+    let named = &rig.headers(&format!("{PATH}?format=xlsx"))["content-disposition"];
+    assert_eq!(named, "attachment; filename=\"utc-links.xlsx\"");
 }
 
 #[test]
@@ -135,7 +165,7 @@ fn links_take_the_token_and_are_asked_for_strictly() {
         ("GET", "?dialect=", 422, &["native miaozhen"]),
         ("GET", "?stages=viewabel", 400, &["stages: ", "viewabel", "first-quartile", "vast-tag"]),
         ("GET", "?stages=", 400, &["stages: ", "all"]),
-        ("GET", "?format=table", 400, &["format (json, csv)"]),
+        ("GET", "?format=table", 400, &["format (json, csv, xlsx)"]),
         ("GET", "?sign=1", 400, &["sign (true, false)"]),
         ("GET", "?days=0", 400, &["1 to 3650"]),
         ("GET", "?days=3651", 400, &["1 to 3650"]),
