@@ -67,7 +67,7 @@ fn rig() -> Rig {
 }
 
 /// Makes a token and gives its id and itself as a header.
-fn token(rig: &Rig, wanted: &Value) -> (String, String) {
+pub(crate) fn token(rig: &Rig, wanted: &Value) -> (String, String) {
     let (status, body) =
         rig.send_as("POST", "/v1/tokens", Some(&format!("Bearer {TOKEN}")), &wanted.to_string());
     assert_eq!(status, 201, "{body}");
@@ -195,15 +195,8 @@ fn a_token_that_asks_too_often_waits() {
     assert_eq!(rig.call_as("GET", "/v1/campaigns", Some(&bearer)).0, 200);
 }
 
-/// Nothing that can be asked tells another tenant's campaign, or another medium's placement, from one that nobody has.
-#[test]
-fn another_tenants_are_like_those_that_do_not_exist() {
-    let rig = rig();
-    rig.push(&seen("theirs", "p1", 1, 200, 1));
-    rig.push(&seen("nobodys", "p1", 1, 200, 1));
-    rig.push(&seen("ours", "p2", 1, 200, 1));
-    rig.settle();
-    let (acme, a) = (advertiser(&rig), medium(&rig, "Medium A"));
+/// What reports and links may be asked, and may not.
+fn queries() -> Vec<String> {
     let mut queries: Vec<String> = vec![String::new()];
     for by in [
         "total",
@@ -223,6 +216,9 @@ fn another_tenants_are_like_those_that_do_not_exist() {
     queries.extend(
         [
             "?format=parquet",
+            "?format=xlsx&by=day",
+            "?format=csv&dialect=all&stages=all",
+            "?base=https://t.example.com&days=9",
             "?levels=80",
             "?from=2026-13-01",
             "?x=1",
@@ -232,6 +228,19 @@ fn another_tenants_are_like_those_that_do_not_exist() {
         ]
         .map(str::to_owned),
     );
+    queries
+}
+
+/// Nothing that can be asked tells another tenant's campaign, or another medium's placement, from one that nobody has.
+#[test]
+fn another_tenants_are_like_those_that_do_not_exist() {
+    let rig = rig();
+    rig.push(&seen("theirs", "p1", 1, 200, 1));
+    rig.push(&seen("nobodys", "p1", 1, 200, 1));
+    rig.push(&seen("ours", "p2", 1, 200, 1));
+    rig.settle();
+    let (acme, a) = (advertiser(&rig), medium(&rig, "Medium A"));
+    let queries = queries();
     for bearer in [&acme, &a] {
         for route in
             ["delivery", "reach", "frequency", "ids", "links", "placements/p1/hits", "overlap", "placements"]
@@ -445,23 +454,7 @@ fn every_form_of_every_report_is_shaped() {
                     assert!(row["suppressed"] == true && row["impressions"].is_null(), "{path}: {row}");
                 }
             }
-            // The export says the same, cell by cell.
-            let (_, csv) = rig.call_as("GET", &format!("{path}&format=csv&bom=false"), Some(&bearer));
-            let mut lines = csv.lines();
-            let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-            assert!(header.ends_with(&["suppressed", "rounded"]), "{csv}");
-            for (line, row) in lines.zip(report["rows"].as_array().expect("rows")) {
-                let cells: Vec<&str> = line.split(',').collect();
-                assert_eq!(cells.len(), header.len(), "{csv}");
-                for (name, cell) in header
-                    .iter()
-                    .zip(cells)
-                    .filter(|(name, _)| ["impressions", "reach", "devices", "clicks"].contains(name))
-                {
-                    let figure = if row[*name].is_null() { String::new() } else { row[*name].to_string() };
-                    assert_eq!(cell, figure, "{path} {name}");
-                }
-            }
+            csv_says_the_same(&rig, &path, (&report, &bearer));
         }
     }
     let child = get(&rig, "/v1/campaigns/ours/delivery", &bearer)["rows"][0].clone();
@@ -472,6 +465,26 @@ fn every_form_of_every_report_is_shaped() {
     assert_eq!((&child["impressions"], &child["clicks"]), (&865.into(), &1.into()), "hits stand exactly");
     let auditor = token(&rig, &json!({"name": "Audit", "role": "auditor"})).1;
     assert_eq!(get(&rig, "/v1/campaigns/ours/reach", &auditor)["rows"][0]["reach"], 413);
+}
+
+/// The export says the same, cell by cell.
+fn csv_says_the_same(rig: &Rig, path: &str, (report, bearer): (&Value, &str)) {
+    let (_, csv) = rig.call_as("GET", &format!("{path}&format=csv&bom=false"), Some(bearer));
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    assert!(header.ends_with(&["suppressed", "rounded"]), "{csv}");
+    for (line, row) in lines.zip(report["rows"].as_array().expect("rows")) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells.len(), header.len(), "{csv}");
+        for (name, cell) in header
+            .iter()
+            .zip(cells)
+            .filter(|(name, _)| ["impressions", "reach", "devices", "clicks"].contains(name))
+        {
+            let figure = if row[*name].is_null() { String::new() } else { row[*name].to_string() };
+            assert_eq!(cell, figure, "{path} {name}");
+        }
+    }
 }
 
 /// Every number in a figure or a list of them.

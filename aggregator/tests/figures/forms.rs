@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::rig::{DAY_MS, Hit, NOON_MS, Random, Rig, hit, seed};
 
 /// The values of a row under their flat names.
-fn flat(row: &Value) -> BTreeMap<String, Value> {
+pub(crate) fn flat(row: &Value) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
     for (name, value) in row.as_object().expect("an object") {
         match value {
@@ -41,7 +41,7 @@ fn workload(random: &mut Random) -> Vec<Hit> {
 }
 
 /// As the engine writes it again: its own reader of the file.
-fn read_by_engine(rig: &Rig, bytes: &[u8]) -> Vec<BTreeMap<String, Value>> {
+pub(crate) fn read_by_engine(rig: &Rig, bytes: &[u8]) -> Vec<BTreeMap<String, Value>> {
     let mut file = tempfile::Builder::new().suffix(".parquet").tempfile().expect("a file");
     file.write_all(bytes).expect("written");
     let path = file.path().display();
@@ -52,7 +52,7 @@ fn read_by_engine(rig: &Rig, bytes: &[u8]) -> Vec<BTreeMap<String, Value>> {
     text.lines().map(line).collect()
 }
 
-fn is_same(read: &Value, value: &Value) -> bool {
+pub(crate) fn is_same(read: &Value, value: &Value) -> bool {
     match (read, value) {
         (Value::Number(read), Value::Number(value)) => {
             (read.as_f64().unwrap_or(f64::NAN) - value.as_f64().unwrap_or(f64::NAN)).abs() < 1e-9
@@ -101,7 +101,7 @@ fn each_form_of_each_report_has_the_figures_of_json() {
         let sheet = book.worksheet_range_at(0).expect("a sheet").expect("cells");
         assert_eq!((sheet.height(), sheet.width()), (rows.len() + 1, rows[0].len()), "{query}");
         let counted = |name: &str| {
-            let at = (0..)
+            let at = (0..sheet.width())
                 .find(|at| sheet.get((0, *at)) == Some(&Data::String(name.to_owned())))
                 .expect("a column");
             (1..sheet.height()).map(|line| sheet[(line, at)].to_string()).collect::<Vec<_>>()

@@ -9,6 +9,7 @@ mod access;
 mod alone;
 mod api;
 mod aside;
+mod attack;
 mod duplicates;
 mod erasing;
 mod forms;

@@ -2,12 +2,15 @@
 //! never changes by it.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use aggregator::{Erased, Erasure, Settings};
 use event::key::DeviceKey;
+use event::record::Platform;
 use serde_json::{Value, json};
 
+use crate::access::token;
 use crate::oracle::{ZONES, catalog, check_campaign, judge, workload};
 use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Random, Rig, hit, seed};
 
@@ -95,6 +98,55 @@ fn a_device_on_both_sides_counts_once_while_the_overlap_runs() {
     // Nobody has to know where only one key is.
     assert_eq!(rig.report("utc/reach?from=2026-11-18")["key_changes"], Value::Null);
     assert_eq!(rig.report("utc/delivery")["key_changes"], Value::Null);
+}
+
+/// Thirty devices with two hits each are too few to be shown; taken for sixty they would not be.
+#[test]
+fn a_row_that_is_shaped_stands_for_the_devices_of_both_keys_once() {
+    let rig = Rig::new();
+    let medium = token(&rig, &json!({"name": "A", "role": "medium", "media": ["Medium A"]})).1;
+    let on_both = |devices: RangeInclusive<u64>, change: fn(Hit) -> Hit| -> Vec<Hit> {
+        let of = |device| {
+            let after = device as i64;
+            [before(device, NOON_MS - 3 * DAY_MS + after), within(device, NOON_MS - DAY_MS + after)]
+        };
+        devices.flat_map(of).map(change).collect()
+    };
+    rig.push(&on_both(1..=200, |hit| hit));
+    let rare = |hit| Hit { region: "CN-54", creative: "rare", platform: Platform::Tv, ..hit };
+    rig.push(&on_both(301..=330, rare));
+    rig.push(&on_both(401..=430, |hit| Hit { placement: "p3", ..hit }));
+    rig.settle();
+    let ask = |query: &str| -> Value {
+        let (status, body) = rig.call_as("GET", &format!("/v1/campaigns/utc/{query}"), Some(&medium));
+        assert_eq!(status, 200, "{query}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    let told = json!([{"day": "2026-11-19", "matched": "yes", "until": "2026-11-23"}]);
+    for is_over in [false, true] {
+        let total = ask("reach");
+        let (reach, key_changes) = if is_over {
+            (520, json!([{"day": "2026-11-19", "matched": "no"}]))
+        } else {
+            (260, told.clone())
+        };
+        assert_eq!((&total["rows"][0]["reach"], &total["key_changes"]), (&reach.into(), &key_changes));
+        assert_eq!(ask("delivery")["key_changes"], Value::Null, "it counts devices for itself alone");
+        for (by, key) in [("region", "CN-54"), ("creative", "rare"), ("platform", "tv"), ("placement", "p3")]
+        {
+            for kind in ["reach", "delivery", "frequency", "ids"] {
+                if kind == "ids" && ["region", "creative"].contains(&by) {
+                    continue;
+                }
+                let report = ask(&format!("{kind}?by={by}"));
+                let row = report["rows"].as_array().expect("rows").iter().find(|row| row["key"] == key);
+                let impressions = &row.expect("a row")["impressions"];
+                let shown = if is_over { json!(60) } else { Value::Null };
+                assert_eq!(impressions, &shown, "{kind} by {by}, the overlap is over: {is_over}");
+            }
+        }
+        end_the_overlap(&rig);
+    }
 }
 
 #[test]

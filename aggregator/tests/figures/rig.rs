@@ -408,7 +408,12 @@ impl Rig {
     /// Status and body of a form that is no text.
     #[allow(dead_code, reason = "not for every binary of tests")]
     pub(crate) fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
-        let mut answer = self.answer("GET", path, Some(&format!("Bearer {TOKEN}")), "");
+        self.bytes_as(path, &format!("Bearer {TOKEN}"))
+    }
+
+    #[allow(dead_code, reason = "not for every binary of tests")]
+    pub(crate) fn bytes_as(&self, path: &str, authorization: &str) -> (u16, Vec<u8>) {
+        let mut answer = self.answer("GET", path, Some(authorization), "");
         (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("bytes"))
     }
 
