@@ -8,6 +8,7 @@
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
+//! | `GET /v1/campaigns/{campaign}/media-numbers`, `PUT /v1/campaigns/{campaign}/media-numbers` | what media say that they delivered (`medium`, `version`); takes it (`existing`, `dry_run`) |
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/tokens`, `POST /v1/tokens` | who has a token; makes one |
 //! | `GET /v1/tokens/{token}`, `DELETE /v1/tokens/{token}` | one of them; revokes it |
@@ -26,6 +27,7 @@
 mod access;
 mod books;
 mod links;
+mod numbers;
 mod problem;
 mod tokens;
 mod trial;
@@ -142,6 +144,10 @@ impl Api {
                 })
                 .await
             }
+            ["v1", "campaigns", campaign, "media-numbers"] => {
+                let campaign = decode(campaign)?;
+                self.media_numbers(head, (&campaign, &query), body, who).await
+            }
             ["v1", "campaigns", campaign, rest @ ..] => {
                 let campaign = decode(campaign)?;
                 self.of_campaign(head, (&campaign, rest), &query, who).await
@@ -245,6 +251,7 @@ impl Api {
                     Problem::Refused(Refused::NotOffered(error.to_string()))
                 }
                 ReportError::Store(error) => too_large(error, api.statement_bytes_max),
+                ReportError::Numbers(error) => numbers::unread(error),
             })?;
             let bytes = report.write(request.form, api.clock.now_ms()).map_err(Problem::from)?;
             Ok(file(request.form, bytes, |extension| report.file_name(extension)))

@@ -9,7 +9,7 @@
 //! 3. [`report`] answers from settled figures, and from events where there are none yet, and makes of it what the token that asked ([`tokens`]) may see
 //!    ([`view`]); [`api`] writes the answer, in the forms of [`form`].
 //!
-//! [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
+//! [`numbers`] keeps what media say that they delivered, beside it. [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
 //! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
 //!
 //! # What holds
@@ -27,6 +27,7 @@ mod form;
 mod judge;
 mod loader;
 pub mod metrics;
+mod numbers;
 mod pairs;
 mod report;
 mod rights;
@@ -51,6 +52,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::api::Api;
 use crate::loader::{Loader, Progress};
+use crate::numbers::Numbers;
 use crate::report::Reporter;
 use crate::rights::tombstones::Tombstones;
 use crate::rules::Rules;
@@ -198,7 +200,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         clock: parts.clock.clone(),
         tombstones,
     });
-    let reporter = reporter(settings, (store, parts.catalog, rules), &parts.clock);
+    let reporter = reporter(settings, (store, parts.catalog, rules), (&parts.clock, &parts.tokens.desk));
     let api = Arc::new(Api {
         gate: Gate::new(parts.tokens, settings.token_rate()),
         links: parts.links,
@@ -230,7 +232,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
 fn reporter(
     settings: &Settings,
     (store, catalog, rules): (Arc<Store>, catalog::Shared, Arc<Rules>),
-    clock: &Clock,
+    (clock, desk): (&Clock, &desk::Desk),
 ) -> Arc<Reporter> {
     Arc::new(Reporter {
         store,
@@ -239,6 +241,7 @@ fn reporter(
         clock: clock.clone(),
         retention_ms: settle::retention_ms(settings.retention_days),
         limits: report::Limits::new(settings.k, settings.device_step),
+        numbers: Numbers::new(desk.clone()),
     })
 }
 

@@ -16,6 +16,7 @@ mod keys;
 mod privacy;
 mod reach;
 mod regions;
+mod reported;
 mod request;
 mod rows;
 
@@ -35,6 +36,7 @@ use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
 use crate::judge::{self, Aside, Question};
+use crate::numbers::{Numbers, NumbersError};
 use crate::rules::Rules;
 use crate::settle::{self, DirtyDay, PORTION_HITS, Published};
 use crate::statement::{self, Statement};
@@ -73,6 +75,9 @@ pub(crate) enum ReportError {
     /// Us or the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Media's own numbers.
+    #[error(transparent)]
+    Numbers(#[from] NumbersError),
 }
 
 /// Answers reports.
@@ -84,6 +89,8 @@ pub(crate) struct Reporter {
     pub(crate) retention_ms: i64,
     /// What is shown of a report to whom it is not shown exactly.
     pub(crate) limits: Limits,
+    /// Media's own numbers.
+    pub(crate) numbers: Numbers,
 }
 
 /// The days of a report and where each is answered from.
@@ -157,8 +164,9 @@ impl Reporter {
     }
 
     fn report_of(&self, request: &Request, days: &Days) -> Result<Report, ReportError> {
+        let mut behind = reported::Behind::default();
         let rows = match request.kind {
-            Kind::Delivery => Rows::Delivery(self.delivery(request, days)?),
+            Kind::Delivery => Rows::Delivery(self.delivery(request, days, &mut behind)?),
             Kind::Reach => Rows::Reach(self.reach(request, days)?),
             Kind::Frequency => Rows::Frequency(self.frequency(request, days)?),
             Kind::Ids => Rows::Ids(self.ids(request, days)?),
@@ -185,6 +193,7 @@ impl Reporter {
             versions: self.versions(),
             levels: request.levels,
             devices: self.devices_behind(request, days)?,
+            compared: behind,
             sight: request.sight.clone(),
             rows,
         })
@@ -374,7 +383,12 @@ impl Reporter {
         }
     }
 
-    fn delivery(&self, request: &Request, days: &Days) -> Result<Vec<DeliveryRow>, ReportError> {
+    fn delivery(
+        &self,
+        request: &Request,
+        days: &Days,
+        behind: &mut reported::Behind,
+    ) -> Result<Vec<DeliveryRow>, ReportError> {
         let mut rows: BTreeMap<String, DeliveryRow> = BTreeMap::new();
         if request.by == By::Total {
             rows.entry(String::new()).or_default();
@@ -393,6 +407,7 @@ impl Reporter {
                 row.unresolved.get_or_insert(0);
             }
         }
+        *behind = self.compare(request, days, &mut rows)?;
         let finish = |(key, mut row): (String, DeliveryRow)| {
             row.key = key_text(request.by, key);
             finish_delivery(&mut row);

@@ -25,6 +25,14 @@ pub enum Error {
         /// Most of them.
         max: usize,
     },
+    /// Machine, or whoever changed files by hand: a part is missing, or is not what was put.
+    #[error("part {number} of {id} is missing or changed")]
+    Part {
+        /// What it is a part of.
+        id: String,
+        /// Its number, from 0.
+        number: usize,
+    },
     /// Machine: a file of the desk.
     #[error("{path}: {error}")]
     File {

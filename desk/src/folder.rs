@@ -3,6 +3,7 @@
 //! ```text
 //! desk/                     0700
 //!   tokens/<id>.json        0600, the document as it was given; replaced by a rename, file and folder synced
+//!   parts/<id>.json         part of what is longer; bytes, whatever its ending says. Read when it is asked for, the rest at the start
 //!   tokens/<id>.json.tmp    what a crash left of one that was never acknowledged; removed at the start
 //! ```
 
@@ -38,14 +39,23 @@ impl Folder {
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
             for entry in fs::read_dir(&dir).map_err(failed)? {
                 let path = entry.map_err(failed)?.path();
-                read(kind, &path, &mut documents).map_err(|error| Error::File { path, error })?;
+                take(kind, &path, &mut documents).map_err(|error| Error::File { path, error })?;
             }
         }
         Ok(Self { dir: dir.to_owned(), documents: Mutex::new(documents) })
     }
 
-    pub(crate) fn get(&self, kind: Kind, id: &str) -> Option<Document> {
-        self.documents().get(&(kind, id.to_owned())).cloned()
+    pub(crate) fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
+        let found = self.documents().get(&(kind, id.to_owned())).cloned();
+        if found.is_none() || !kind.is_left_on_disk() {
+            return Ok(found);
+        }
+        let path = self.path(kind, id);
+        read(&path).map(Some).map_err(|error| Error::File { path, error })
+    }
+
+    fn path(&self, kind: Kind, id: &str) -> PathBuf {
+        self.dir.join(kind.name()).join(format!("{id}{ENDING}"))
     }
 
     pub(crate) fn list(&self, kind: Kind) -> Vec<(String, Document)> {
@@ -56,9 +66,10 @@ impl Folder {
         // Held until the file is there: of two writers the one that is in force is the one on the disk.
         let mut documents = self.documents();
         has_room(&documents, kind, id)?;
-        let path = self.dir.join(kind.name()).join(format!("{id}{ENDING}"));
+        let path = self.path(kind, id);
         replace(&path, document).map_err(|error| Error::File { path, error })?;
-        documents.insert((kind, id.to_owned()), document.into());
+        let kept = if kind.is_left_on_disk() { Document::default() } else { document.into() };
+        documents.insert((kind, id.to_owned()), kept);
         Ok(())
     }
 
@@ -82,7 +93,8 @@ pub(crate) fn has_room(documents: &Documents, kind: Kind, id: &str) -> Result<()
     Ok(())
 }
 
-fn read(kind: Kind, path: &Path, documents: &mut Documents) -> io::Result<()> {
+/// Takes in what stands in a folder.
+fn take(kind: Kind, path: &Path, documents: &mut Documents) -> io::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if name.ends_with(UNFINISHED) {
         return fs::remove_file(path);
@@ -91,13 +103,18 @@ fn read(kind: Kind, path: &Path, documents: &mut Documents) -> io::Result<()> {
         tracing::warn!(path = %path.display(), "a file that is no document of the desk is passed over");
         return Ok(());
     };
+    let document = if kind.is_left_on_disk() { Document::default() } else { read(path)? };
+    documents.insert((kind, id.to_owned()), document);
+    Ok(())
+}
+
+fn read(path: &Path) -> io::Result<Document> {
     let mut bytes = Vec::new();
     File::open(path)?.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than a document of the desk may be"));
     }
-    documents.insert((kind, id.to_owned()), bytes.into());
-    Ok(())
+    Ok(bytes.into())
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -17,6 +17,8 @@
 //! * In a cluster a node that has not seen the end of the topic within [`LEASE`] answers no question ([`Error::Behind`]): a revocation that it cannot
 //!   have heard of holds there all the same. Alone there is nothing to hear of.
 //! * A document of an unknown form is no document: what it replaced is not in force either.
+//! * What is longer than a document ([`Desk::put_parts`]) is kept in parts that nobody finds by themselves: whoever put them keeps what leads to them
+//!   ([`Parts`]) in a document, which is written behind them and says what they have to be. A part that is not what it was is an error, never a figure.
 //!
 //! # What it must never do
 //!
@@ -24,6 +26,7 @@
 
 mod error;
 mod folder;
+mod parts;
 mod topic;
 
 use std::path::Path;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::Error;
+pub use parts::{PARTS_BYTES_MAX, Parts};
 
 use crate::folder::Folder;
 use crate::topic::Topic;
@@ -51,17 +55,31 @@ pub enum Kind {
     Tokens,
     /// When a token was used last. Written by every aggregator: it only grows, so whichever wins is right to within the pause between two writes.
     TokenUses,
+    /// Media's own numbers: who gave which when. Written by the aggregator that settles, like all that follow.
+    Numbers,
+    /// Closed periods of campaigns.
+    Closings,
+    /// What is longer than a document, in parts. See [`Desk::put_parts`].
+    Parts,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Tokens, Self::TokenUses];
+    const ALL: [Self; 5] = [Self::Tokens, Self::TokenUses, Self::Numbers, Self::Closings, Self::Parts];
 
     /// Its folder, and what its keys begin with. Stands in files and records: never changed.
     fn name(self) -> &'static str {
         match self {
             Self::Tokens => "tokens",
             Self::TokenUses => "token-uses",
+            Self::Numbers => "numbers",
+            Self::Closings => "closings",
+            Self::Parts => "parts",
         }
+    }
+
+    /// Whether a folder reads it whenever it is asked for, instead of keeping it in memory: what is long and seldom looked at.
+    fn is_left_on_disk(self) -> bool {
+        self == Self::Parts
     }
 
     fn from_name(name: &str) -> Option<Self> {
@@ -101,15 +119,26 @@ impl Desk {
     /// A document in force.
     ///
     /// # Errors
-    /// [`Error::Behind`]
+    /// [`Error::Behind`], or [`Error::File`] of a part.
     pub fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
         match &*self.0 {
-            Place::Folder(folder) => Ok(folder.get(kind, id)),
+            Place::Folder(folder) => folder.get(kind, id),
             Place::Topic(topic) => topic.get(kind, id),
         }
     }
 
-    /// All documents of a kind, by id.
+    /// A document as it was heard of last, also while this node may not have heard everything: for what is never taken back, only added to.
+    ///
+    /// # Errors
+    /// [`Error::Behind`] before everything was heard for the first time, or [`Error::File`] of a part.
+    pub fn get_heard(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
+        match &*self.0 {
+            Place::Folder(folder) => folder.get(kind, id),
+            Place::Topic(topic) => topic.get_heard(kind, id),
+        }
+    }
+
+    /// All documents of a kind, by id. Not for [`Kind::Parts`]: a folder lists those empty.
     ///
     /// # Errors
     /// [`Error::Behind`]

@@ -125,6 +125,14 @@ impl Topic {
         self.current().map(|state| state.documents.get(&(kind, id.to_owned())).cloned())
     }
 
+    pub(crate) fn get_heard(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
+        let state = self.shared.state();
+        if state.applied < 0 {
+            return Err(Error::Behind(state.behind(Instant::now()).unwrap_or_default()));
+        }
+        Ok(state.documents.get(&(kind, id.to_owned())).cloned())
+    }
+
     pub(crate) fn list(&self, kind: Kind) -> Result<Vec<(String, Document)>, Error> {
         self.current().map(|state| of_kind(&state.documents, kind))
     }
@@ -295,7 +303,7 @@ mod tests {
         state.apply(&message("tokens/a1", b"\x01one", 0));
         state.apply(&message("tokens/a1", b"\x01two", 1));
         state.apply(&message("tokens/../a1", b"\x01no", 2));
-        state.apply(&message("closings/a1", b"\x01no", 3));
+        state.apply(&message("notes/a1", b"\x01no", 3));
         let ids = |state: &State| of_kind(&state.documents, Kind::Tokens).len();
         assert_eq!((ids(&state), state.applied), (1, 4));
         assert_eq!(state.documents[&(Kind::Tokens, "a1".to_owned())][..], *b"two");

@@ -92,6 +92,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Admin, "acts"),
     (Role::Reports, "description"),
     (Role::Reports, "tokens"),
+    (Role::Reports, "media_numbers"),
 ];
 
 /// A route, by its name and never by a path.

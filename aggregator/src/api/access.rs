@@ -18,9 +18,9 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Api, Problem, decode, query};
 
 /// Parameters that say which figures were shown.
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 17] = [
     "bom", "from", "to", "by", "filter", "format", "levels", "limit", "day", "dialect", "stages", "sign",
-    "days",
+    "days", "medium", "version", "existing", "dry_run",
 ];
 /// Most bytes of a parameter's value in an entry; what is longer is cut.
 const VALUE_BYTES_MAX: usize = 128;
@@ -43,6 +43,10 @@ impl Access {
         let (act, object) = match parts.as_slice() {
             ["v1", "campaigns"] => ("campaigns.read", "all campaigns".to_owned()),
             ["v1", "campaigns", of, "links"] => ("links.read", campaign(of)),
+            ["v1", "campaigns", of, "media-numbers"] if method == Method::PUT => {
+                ("numbers.given", campaign(of))
+            }
+            ["v1", "campaigns", of, "media-numbers"] => ("numbers.read", campaign(of)),
             ["v1", "campaigns", of, report] => {
                 parameters.insert("report".to_owned(), cut(&text(report)).into());
                 ("report.read", campaign(of))
@@ -127,6 +131,7 @@ pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
     let name = match parts.as_slice() {
         ["v1", "campaigns"] => "campaigns",
         ["v1", "campaigns", _, "links"] => "links",
+        ["v1", "campaigns", _, "media-numbers"] => "media_numbers",
         ["v1", "campaigns", _, _] => "report",
         ["v1", "campaigns", _, "placements", _, "hits"] => "hits",
         ["v1", "set-aside"] => "set_aside",

@@ -4,11 +4,13 @@
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Answer, json_answer};
 use crate::form::FormError;
 use crate::metrics;
+use crate::numbers::read::WrongCell;
 use crate::report::Refused;
 use crate::store::{REPORT_SECONDS_MAX, StoreError};
 use crate::tokens::Refusal;
@@ -31,12 +33,26 @@ pub(super) enum Problem {
     UnknownPlacement,
     UnknownToken,
     Desk(desk::Error),
+    DeskUnread,
+    Full(String),
+    Sheet(Box<Wrong>),
+    TooLong(usize),
     Behind,
     NotSettler,
     Store(StoreError),
     Form(FormError),
     Busy,
     Audit,
+}
+
+/// What is wrong in an upload.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Wrong {
+    pub(super) message: String,
+    pub(super) cells: Vec<WrongCell>,
+    /// Those that are not listed too.
+    pub(super) cell_count: usize,
+    pub(super) ignored_columns: Vec<String>,
 }
 
 impl Problem {
@@ -55,8 +71,16 @@ impl Problem {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => None,
         };
+        let more = match &self {
+            Self::Sheet(wrong) => serde_json::to_value(wrong).unwrap_or_default(),
+            _ => Value::Null,
+        };
         let (status, code, message) = self.words();
-        let mut answer = json_answer(status, &json!({ "error": { "code": code, "message": message } }));
+        let mut error = json!({ "code": code, "message": message });
+        if let (Some(error), Value::Object(more)) = (error.as_object_mut(), more) {
+            error.extend(more);
+        }
+        let mut answer = json_answer(status, &json!({ "error": error }));
         if let Some((name, value)) = header {
             answer.headers_mut().insert(name, value);
         }
@@ -106,6 +130,18 @@ impl Problem {
                 (StatusCode::NOT_FOUND, "unknown_token", "no token of that id is known".to_owned())
             }
             Self::Desk(error) => desk_words(&error),
+            Self::DeskUnread => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "desk_unread",
+                "what people entered cannot be read at present; the log says why".to_owned(),
+            ),
+            Self::Full(message) => (StatusCode::UNPROCESSABLE_ENTITY, "full", message),
+            Self::Sheet(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, "sheet", wrong.message),
+            Self::TooLong(max) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the body is longer than {max} bytes: give it in several parts"),
+            ),
             Self::Behind => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "behind",
@@ -201,14 +237,14 @@ mod tests {
 
     #[test]
     fn every_code_is_in_the_description() {
-        let description: serde_json::Value = yaml_serde::from_str(crate::api::DESCRIPTION).expect("YAML");
+        let description: Value = yaml_serde::from_str(crate::api::DESCRIPTION).expect("YAML");
         let pointer = "/components/schemas/Problem/properties/error/properties/code/enum";
         let mut described: Vec<&str> = description
             .pointer(pointer)
-            .and_then(serde_json::Value::as_array)
+            .and_then(Value::as_array)
             .expect("a list")
             .iter()
-            .filter_map(serde_json::Value::as_str)
+            .filter_map(Value::as_str)
             .collect();
         let store = |code: u32| {
             let message = format!("Code: {code}. DB::Exception: words");
@@ -225,6 +261,10 @@ mod tests {
             Problem::Desk(desk::Error::Full { kind: "tokens", max: 1 }),
             Problem::Desk(desk::Error::Unconfirmed(String::new())),
             Problem::Desk(desk::Error::Id),
+            Problem::DeskUnread,
+            Problem::Full(String::new()),
+            Problem::Sheet(Box::default()),
+            Problem::TooLong(1),
             Problem::NotFound(""),
             Problem::Method("GET"),
             Problem::Refused(Refused::Bad(String::new())),
@@ -242,7 +282,7 @@ mod tests {
             assert!(described.contains(&code), "{code}");
         }
         described.retain(|code| *code != "store_away");
-        assert_eq!(described.len(), 20, "every code above is another one");
+        assert_eq!(described.len(), 23, "every code above is another one");
     }
 
     #[test]

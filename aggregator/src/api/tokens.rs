@@ -196,7 +196,8 @@ fn behind(error: &desk::Error) -> Problem {
     Problem::TokensUnknown
 }
 
-fn moment(at_ms: i64) -> String {
+/// A moment as answers say it.
+pub(super) fn moment(at_ms: i64) -> String {
     let time = chrono::DateTime::from_timestamp_millis(at_ms);
     time.map_or_else(String::new, |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }

@@ -166,6 +166,6 @@ pub(super) fn key_text(by: By, key: String) -> String {
             kind.map_or(NO_DEVICE, IdKind::name).to_owned()
         }
         By::Medium | By::Creative | By::Region if key.is_empty() => UNKNOWN.to_owned(),
-        By::Day | By::Placement | By::Medium | By::Creative | By::Region | By::Hour => key,
+        By::Day | By::Placement | By::Medium | By::Creative | By::Region | By::Hour | By::PlacementDay => key,
     }
 }

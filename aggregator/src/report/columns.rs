@@ -165,6 +165,11 @@ impl Row for DeliveryRow {
             count("macros_unreplaced", |row: &Self| row.macros_unreplaced),
             count("conflicts", |row: &Self| row.conflicts),
             some("unresolved", Type::Count, |row: &Self| row.unresolved.map(Cell::Count)),
+            some("reported_impressions", Type::Count, |row: &Self| row.reported_impressions.map(Cell::Count)),
+            some("reported_clicks", Type::Count, |row: &Self| row.reported_clicks.map(Cell::Count)),
+            some("compared_impressions", Type::Count, |row: &Self| row.compared_impressions.map(Cell::Count)),
+            some("compared_clicks", Type::Count, |row: &Self| row.compared_clicks.map(Cell::Count)),
+            rate("gap", |row: &Self| row.gap),
             settled_until(|row: &Self| row.settled_until.as_deref()),
         ]);
         columns

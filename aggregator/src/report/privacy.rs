@@ -16,7 +16,7 @@
 //!   adds up to 1+. k counts as the next multiple of the step, so rounding never shows less.
 //!   Down and not to the nearest: so no count passes what it is a part of, and distances of k stay distances of k.
 //! * Counts of impressions by a property of the viewer (signals, kinds of id, devices at risk) are left out below k, with a second one of the same
-//!   group. Other counts of hits (clicks, stages, removed) stand exactly where their row does: they say what k or more devices did.
+//!   group. What media say is their own word; ours beside it is shown unless it is a small part of its row, or all but a small one. Other counts of hits (clicks, stages, removed) stand exactly where their row does: they say what k or more devices did.
 //! * Every row says `suppressed` where something was left out, and `rounded`.
 //!
 //! Which days are offered is decided where the report is computed: only those that were settled after their end ([`super`]).
@@ -35,6 +35,7 @@ use serde_json::json;
 
 use super::cells::{exactly, ratio};
 use super::ids::IdsRow;
+use super::reported::Behind;
 use super::rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows};
 use crate::form::{Cell, Column, Form, FormError, Place, Table, Type};
 
@@ -113,7 +114,11 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
     let hidden = match &mut report.rows {
         Rows::Reach(rows) => reach(rows, limits),
         Rows::Frequency(rows) => frequency(rows, limits),
-        Rows::Delivery(rows) => delivery(rows, limits, of),
+        Rows::Delivery(rows) => {
+            let mut hidden = delivery(rows, limits, of);
+            compared(rows, &mut hidden, (&report.compared, limits));
+            hidden
+        }
         Rows::Ids(rows) => ids(rows, limits, of),
     };
     report.identified_impressions = report.identified_impressions.map(|_| match &report.rows {
@@ -364,10 +369,33 @@ fn delivery(rows: &mut [DeliveryRow], limits: Limits, devices: impl Fn(&str) -> 
     hidden
 }
 
+/// What media say is their own word and stands where its row does. What of ours it is held against is a part of the row that a medium can choose by
+/// what it gives numbers for: it is shown if it is the whole row, or if k stand behind a placement's day within it and behind one of the rest.
+fn compared(rows: &[DeliveryRow], hidden: &mut [Hidden], (behind, limits): (&Behind, Limits)) {
+    for (row, hidden) in rows.iter().zip(hidden) {
+        let Some(impressions) = row.compared_impressions else { continue };
+        let part = behind.of(&row.key);
+        let is_whole =
+            impressions == row.impressions && row.compared_clicks.is_none_or(|clicks| clicks == row.clicks);
+        let is_small = limits.is_small(part.compared) || limits.is_small(part.rest);
+        if part.has_hits && !is_whole && is_small {
+            hidden.hide(&["compared_impressions", "gap"]);
+        }
+        if part.has_hits && !is_whole && (is_small || !part.clicks_everywhere) {
+            hidden.hide(&["compared_clicks"]);
+        }
+    }
+}
+
 fn is_empty(row: &DeliveryRow) -> bool {
     *row == DeliveryRow {
         key: row.key.clone(),
         unresolved: row.unresolved,
+        reported_impressions: row.reported_impressions,
+        reported_clicks: row.reported_clicks,
+        compared_impressions: row.compared_impressions,
+        compared_clicks: row.compared_clicks,
+        gap: row.gap,
         settled_until: row.settled_until.clone(),
         ..DeliveryRow::default()
     }

@@ -45,6 +45,8 @@ pub(crate) enum By {
     Hour,
     /// Kind of id that stands for the device. One person may stand in several rows.
     IdKind,
+    /// Day and placement, with a blank between them. Nobody asks for it: what media say is held against it.
+    PlacementDay,
 }
 
 /// Which hits count.
@@ -91,7 +93,7 @@ pub(crate) enum Refused {
 }
 
 impl By {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 10] = [
         (Self::Total, "total"),
         (Self::Day, "day"),
         (Self::Placement, "placement"),
@@ -101,6 +103,7 @@ impl By {
         (Self::Platform, "platform"),
         (Self::Hour, "hour"),
         (Self::IdKind, "id_kind"),
+        (Self::PlacementDay, "placement_day"),
     ];
 
     /// Whether reports of this kind are broken down by it.
@@ -109,6 +112,7 @@ impl By {
             Self::Total | Self::Day | Self::Placement | Self::Medium | Self::Platform => true,
             Self::Creative | Self::Region | Self::Hour => kind != Kind::Ids,
             Self::IdKind => matches!(kind, Kind::Reach | Kind::Frequency),
+            Self::PlacementDay => false,
         }
     }
 
@@ -120,7 +124,9 @@ impl By {
     /// Whether settled devices know this key; else reach by it is computed from events.
     pub(crate) fn is_settled_by_device(self) -> bool {
         match self {
-            Self::Total | Self::Day | Self::Placement | Self::Medium | Self::IdKind => true,
+            Self::Total | Self::Day | Self::Placement | Self::Medium | Self::IdKind | Self::PlacementDay => {
+                true
+            }
             Self::Creative | Self::Region | Self::Platform | Self::Hour => false,
         }
     }

@@ -9,6 +9,7 @@ use super::columns::{Row, Shape};
 use super::ids::IdsRow;
 use super::keys::KeyChange;
 use super::regions::RegionLibrary;
+use super::reported::Behind;
 use crate::form::Table;
 use crate::view::Sight;
 
@@ -54,6 +55,9 @@ pub(crate) struct Report {
     /// Devices behind each row of a delivery report or one of ids, by key, where it is to be shaped.
     #[serde(skip)]
     pub devices: BTreeMap<String, u64>,
+    /// What stands behind the comparison with what media say, where it is to be shaped.
+    #[serde(skip)]
+    pub compared: Behind,
     /// The rows.
     #[serde(skip)]
     pub rows: Rows,
@@ -192,6 +196,16 @@ pub(crate) struct DeliveryRow {
     pub conflicts: u64,
     /// Hits of this campaign whose placement the catalog does not know, of any stage; in rows by total and placement only.
     pub unresolved: Option<u64>,
+    /// What the row's media say that they delivered, impressions; in rows by total, day, placement and medium only, `None` where they said nothing.
+    pub reported_impressions: Option<u64>,
+    /// Clicks that they say.
+    pub reported_clicks: Option<u64>,
+    /// Ours, in the report's filter, on the placements and days of which they said something.
+    pub compared_impressions: Option<u64>,
+    /// Ours where they said clicks.
+    pub compared_clicks: Option<u64>,
+    /// (reported − compared) / reported impressions; below 0 where we counted more. `None` where they said none.
+    pub gap: Option<f64>,
     /// See [`Report::settled_until`].
     pub settled_until: Option<String>,
 }
@@ -339,6 +353,7 @@ mod tests {
             levels: 2,
             sight: Sight::exact(),
             devices: BTreeMap::new(),
+            compared: Behind::default(),
             rows,
         }
     }

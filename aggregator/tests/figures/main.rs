@@ -16,6 +16,7 @@ mod forms;
 mod ids;
 mod links;
 mod loading;
+mod numbers;
 mod openapi;
 mod oracle;
 mod overlap;

@@ -20,6 +20,8 @@ mod faults;
 mod ids;
 #[path = "../figures/loading.rs"]
 mod loading;
+#[path = "../figures/numbers.rs"]
+mod numbers;
 #[path = "../figures/oracle.rs"]
 mod oracle;
 #[path = "../figures/overlap.rs"]

@@ -109,7 +109,16 @@ fn delivery(draw: &mut Draw, key: String) -> DeliveryRow {
     for rate in [&mut row.measured_rate, &mut row.viewable_rate, &mut row.id_coverage] {
         *rate = draw.maybe(Draw::number);
     }
-    row.unresolved = draw.maybe(Draw::count);
+    for count in [
+        &mut row.unresolved,
+        &mut row.reported_impressions,
+        &mut row.reported_clicks,
+        &mut row.compared_impressions,
+        &mut row.compared_clicks,
+    ] {
+        *count = draw.maybe(Draw::count);
+    }
+    row.gap = draw.maybe(|draw| 1.0 - draw.number());
     row.settled_until = draw.maybe(Draw::day);
     row
 }
@@ -201,6 +210,7 @@ fn report(keys: &[String], by_day: bool, levels: usize, seed: u64) -> Report {
         levels,
         sight: crate::view::Sight::exact(),
         devices: std::collections::BTreeMap::new(),
+        compared: crate::report::reported::Behind::default(),
         rows,
     }
 }
@@ -245,7 +255,8 @@ fn check_csv(report: &Report, json: &[Vec<(String, Value)>]) {
     for (record, row) in records.iter().zip(json) {
         assert_eq!(header, row.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
         for (cell, (name, value)) in record.iter().zip(row) {
-            assert!(!cell.starts_with(|c| FORMULAS.contains(c)), "{name}: {cell:?}");
+            // A number below 0 is a number.
+            assert!(value.is_number() || !cell.starts_with(|c| FORMULAS.contains(c)), "{name}: {cell:?}");
             match value {
                 Value::String(text) => {
                     for piece in cell.split(';') {

@@ -110,6 +110,7 @@ fn report(rows: Rows, by: &'static str) -> Report {
         levels: LEVELS,
         sight: Sight::shaped(),
         devices: BTreeMap::new(),
+        compared: Behind::default(),
         rows,
     }
 }
