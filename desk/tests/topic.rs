@@ -42,6 +42,11 @@ fn what_one_node_writes_is_in_force_on_others_and_after_a_start() {
     until("the other hears of the revocation", || says(&two, "a1").as_deref() == Some("revoked"));
     assert!(begun.elapsed() < LEASE, "took {:?}", begun.elapsed());
 
+    // Longer than a message may be.
+    let long: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let parts = one.put_parts("long", &long).expect("written and read back");
+    until("the other has all parts", || two.get_parts(&parts).is_ok_and(|bytes| bytes == long));
+
     let three = Desk::topic(cluster).expect("a thread");
     until("a new node has read the topic", || three.behind().is_none());
     assert_eq!(says(&three, "a1").as_deref(), Some("revoked"));
@@ -63,6 +68,11 @@ fn a_node_without_kafka_answers_nothing_after_the_lease_and_goes_on_when_it_is_b
     until("it stops answering", || desk.behind().is_some());
     assert!(begun.elapsed() < LEASE + Duration::from_secs(2), "took {:?}", begun.elapsed());
     assert!(matches!(desk.get(Kind::Tokens, "a1"), Err(Error::Behind(_))));
+    assert_eq!(
+        desk.get_heard(Kind::Tokens, "a1").unwrap().as_deref(),
+        Some(&b"made"[..]),
+        "what is only added to"
+    );
     assert!(matches!(desk.put(Kind::Tokens, "a2", b"made"), Err(Error::Behind(_))));
     broker.restart();
     until("it answers again", || says(&desk, "a1").as_deref() == Some("made"));

@@ -381,7 +381,7 @@ fn compared(rows: &[DeliveryRow], hidden: &mut [Hidden], (behind, limits): (&Beh
         if part.has_hits && !is_whole && is_small {
             hidden.hide(&["compared_impressions", "gap"]);
         }
-        if part.has_hits && !is_whole && (is_small || !part.clicks_everywhere) {
+        if part.has_hits && ((is_small && !is_whole) || !part.clicks_everywhere) {
             hidden.hide(&["compared_clicks"]);
         }
     }
