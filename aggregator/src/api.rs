@@ -251,7 +251,7 @@ impl Api {
                     Problem::Refused(Refused::NotOffered(error.to_string()))
                 }
                 ReportError::Store(error) => too_large(error, api.statement_bytes_max),
-                ReportError::Numbers(error) => numbers::unread(error),
+                ReportError::Numbers(error) => numbers::unread(&error),
             })?;
             let bytes = report.write(request.form, api.clock.now_ms()).map_err(Problem::from)?;
             Ok(file(request.form, bytes, |extension| report.file_name(extension)))

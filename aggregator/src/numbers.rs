@@ -52,7 +52,8 @@ pub(crate) type Cells = BTreeMap<(String, u16), Said>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
     /// From 1.
-    pub(crate) version: u64,
+    #[serde(rename = "version")]
+    pub(crate) number: u64,
     /// When it was given.
     pub(crate) at_ms: UnixMs,
     /// By whom: the token's role, id and name.
@@ -177,7 +178,7 @@ impl Numbers {
     ) -> Result<Cells, NumbersError> {
         let media = self.media(campaign)?;
         let mut newest: Vec<&Version> = media.iter().filter_map(|medium| medium.versions.last()).collect();
-        newest.sort_by_key(|version| (version.at_ms, version.version));
+        newest.sort_by_key(|version| (version.at_ms, version.number));
         let mut cells = Cells::new();
         for version in newest {
             let is_outside = version.last_day.is_none_or(|last| last < *days.start())
@@ -208,7 +209,7 @@ impl Numbers {
             if all.len() > ROWS_MAX {
                 return Err(NumbersError::TooMany { medium: medium.clone(), rows: all.len() });
             }
-            let number = before.map_or(1, |before| before.version + 1);
+            let number = before.map_or(1, |before| before.number + 1);
             let version = self.version(upload, medium, (number, cells.len()), &all)?;
             match media.iter_mut().find(|of| of.medium == *medium) {
                 Some(of) => of.versions.push(version.clone()),
@@ -225,14 +226,14 @@ impl Numbers {
         &self,
         upload: &Upload,
         medium: &str,
-        (version, given_rows): (u64, usize),
+        (number, given_rows): (u64, usize),
         all: &Cells,
     ) -> Result<Version, NumbersError> {
-        let slot = version % VERSIONS_MAX as u64;
+        let slot = number % VERSIONS_MAX as u64;
         let id = format!("n-{}-{}-{slot}", hash(&upload.campaign, 16), hash(medium, 8));
         let parts = self.desk.put_parts(&id, &pack(all)?)?;
         Ok(Version {
-            version,
+            number,
             at_ms: upload.at_ms,
             by: upload.by.clone(),
             given_rows,
@@ -335,10 +336,10 @@ mod tests {
         let numbers = Numbers::new(Desk::folder(dir.path()).expect("opened again"));
         let media = numbers.media("c.1").expect("known");
         let versions = &media[0].versions;
-        assert_eq!((versions.len(), versions[0].version, versions[8].version), (9, 25, 33));
+        assert_eq!((versions.len(), versions[0].number, versions[8].number), (9, 25, 33));
         for version in versions {
             let said = numbers.cells_of("c.1", version).expect("readable");
-            assert_eq!((said.len(), version.rows), (version.version as usize, version.version as usize));
+            assert_eq!((said.len(), version.rows), (version.number as usize, version.number as usize));
             assert_eq!(said[&("p1".to_owned(), 7)], Said { impressions: 100, clicks: Some(3) });
         }
         let some = numbers.in_force("c.1", 8..=9).expect("known");
@@ -387,6 +388,6 @@ mod tests {
         }
         let media = numbers.media("c.1").expect("known");
         assert_eq!(media.len(), 60);
-        assert!(media.iter().all(|of| of.versions.last().is_some_and(|last| last.version == 7)));
+        assert!(media.iter().all(|of| of.versions.last().is_some_and(|last| last.number == 7)));
     }
 }

@@ -23,7 +23,7 @@ use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::problem::{Problem, Wrong};
+use super::problem::{Entry as Refusal, Problem, Wrong};
 use super::tokens::moment;
 use super::{Answer, Api, bad, json_answer};
 use crate::numbers::read::{Around, BYTES_MAX, Reading, Unreadable, read};
@@ -117,7 +117,8 @@ impl Api {
                 let catalog = api.reporter.catalog.load();
                 let known = catalog.campaigns.get(&campaign_id).ok_or(Problem::UnknownCampaign)?;
                 let today = local_day(now_ms, Some(known));
-                read(&body, &Around { campaign: known, sight: &seen, today }).map_err(unreadable)
+                read(&body, &Around { campaign: known, sight: &seen, today })
+                    .map_err(|error| unreadable(&error))
             })
             .await?;
         if reading.wrong_count > 0 {
@@ -171,14 +172,14 @@ impl Api {
                 View::Medium(media) => media.contains(&of.medium),
                 View::Operator | View::Auditor | View::Advertiser(_) => true,
             };
-            let mut media = numbers.media(&campaign).map_err(unread)?;
+            let mut media = numbers.media(&campaign).map_err(|error| unread(&error))?;
             media.retain(|of| is_seen(of) && medium.as_ref().is_none_or(|medium| of.medium == *medium));
             let mut rows = None;
             if let Some(of) = medium.is_some().then(|| media.first()).flatten() {
-                let wanted = |one: &&Version| version.is_none_or(|version| one.version == version);
+                let wanted = |one: &&Version| version.is_none_or(|version| one.number == version);
                 let found = of.versions.iter().rev().find(wanted);
                 let found = found.ok_or(Problem::NotFound("no version of that number is kept"))?;
-                let cells = numbers.cells_of(&campaign, found).map_err(unread)?;
+                let cells = numbers.cells_of(&campaign, found).map_err(|error| unread(&error))?;
                 rows = Some(said_rows(api, &campaign, &sight, cells));
             }
             let listed: Vec<Value> = media
@@ -218,7 +219,7 @@ fn said_rows(api: &Api, campaign: &str, sight: &Sight, cells: Cells) -> Vec<Said
 fn row(version: &Version, view: &View) -> Row {
     let role = || version.by.split(' ').next().unwrap_or_default().to_owned();
     Row {
-        version: version.version,
+        version: version.number,
         given: moment(version.at_ms),
         given_by: if view.is_of_the_house() { version.by.clone() } else { role() },
         given_rows: version.given_rows,
@@ -265,14 +266,21 @@ async fn whole(body: Incoming) -> Result<Vec<u8>, Problem> {
     let read = tokio::time::timeout(BODY_WAIT, Limited::new(body, BYTES_MAX).collect()).await;
     match read {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::TooLong(BYTES_MAX)),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Problem::Entry(Refusal::TooLong(BYTES_MAX)))
+        }
         Ok(Err(_)) | Err(_) => Err(bad("the body did not come whole within 30 s")),
     }
 }
 
-fn unreadable(error: Unreadable) -> Problem {
+fn unreadable(error: &Unreadable) -> Problem {
     let message = format!("{error}; nothing was taken");
-    Problem::Sheet(Box::new(Wrong { message, cells: Vec::new(), cell_count: 0, ignored_columns: Vec::new() }))
+    Problem::Entry(Refusal::Sheet(Box::new(Wrong {
+        message,
+        cells: Vec::new(),
+        cell_count: 0,
+        ignored_columns: Vec::new(),
+    })))
 }
 
 fn wrong(reading: Reading) -> Problem {
@@ -280,25 +288,25 @@ fn wrong(reading: Reading) -> Problem {
         1 => "one cell is wrong; nothing was taken".to_owned(),
         count => format!("{count} cells are wrong; nothing was taken"),
     };
-    Problem::Sheet(Box::new(Wrong {
+    Problem::Entry(Refusal::Sheet(Box::new(Wrong {
         message,
         cells: reading.wrong,
         cell_count: reading.wrong_count,
         ignored_columns: reading.ignored,
-    }))
+    })))
 }
 
 /// What was not kept.
 fn not_kept(error: NumbersError) -> Problem {
     match error {
         NumbersError::Desk(error) => Problem::Desk(error),
-        NumbersError::TooMany { .. } => Problem::Full(error.to_string()),
-        NumbersError::Form { .. } => unread(error),
+        NumbersError::TooMany { .. } => Problem::Entry(Refusal::Full(error.to_string())),
+        NumbersError::Form { .. } => unread(&error),
     }
 }
 
 /// What cannot be read.
-pub(super) fn unread(error: NumbersError) -> Problem {
+pub(super) fn unread(error: &NumbersError) -> Problem {
     tracing::error!(%error, "media's own numbers cannot be read");
-    Problem::DeskUnread
+    Problem::Entry(Refusal::Unread)
 }

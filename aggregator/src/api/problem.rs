@@ -33,16 +33,40 @@ pub(super) enum Problem {
     UnknownPlacement,
     UnknownToken,
     Desk(desk::Error),
-    DeskUnread,
-    Full(String),
-    Sheet(Box<Wrong>),
-    TooLong(usize),
+    Entry(Entry),
     Behind,
     NotSettler,
     Store(StoreError),
     Form(FormError),
     Busy,
     Audit,
+}
+
+/// Why what people enter is not taken, or not shown.
+pub(super) enum Entry {
+    Unread,
+    Full(String),
+    Sheet(Box<Wrong>),
+    TooLong(usize),
+}
+
+impl Entry {
+    fn words(self) -> (StatusCode, &'static str, String) {
+        match self {
+            Self::Unread => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "desk_unread",
+                "what people entered cannot be read at present; the log says why".to_owned(),
+            ),
+            Self::Full(message) => (StatusCode::UNPROCESSABLE_ENTITY, "full", message),
+            Self::Sheet(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, "sheet", wrong.message),
+            Self::TooLong(max) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the body is longer than {max} bytes: give it in several parts"),
+            ),
+        }
+    }
 }
 
 /// What is wrong in an upload.
@@ -72,7 +96,7 @@ impl Problem {
             _ => None,
         };
         let more = match &self {
-            Self::Sheet(wrong) => serde_json::to_value(wrong).unwrap_or_default(),
+            Self::Entry(Entry::Sheet(wrong)) => serde_json::to_value(wrong).unwrap_or_default(),
             _ => Value::Null,
         };
         let (status, code, message) = self.words();
@@ -130,18 +154,7 @@ impl Problem {
                 (StatusCode::NOT_FOUND, "unknown_token", "no token of that id is known".to_owned())
             }
             Self::Desk(error) => desk_words(&error),
-            Self::DeskUnread => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "desk_unread",
-                "what people entered cannot be read at present; the log says why".to_owned(),
-            ),
-            Self::Full(message) => (StatusCode::UNPROCESSABLE_ENTITY, "full", message),
-            Self::Sheet(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, "sheet", wrong.message),
-            Self::TooLong(max) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the body is longer than {max} bytes: give it in several parts"),
-            ),
+            Self::Entry(entry) => entry.words(),
             Self::Behind => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "behind",
@@ -261,10 +274,10 @@ mod tests {
             Problem::Desk(desk::Error::Full { kind: "tokens", max: 1 }),
             Problem::Desk(desk::Error::Unconfirmed(String::new())),
             Problem::Desk(desk::Error::Id),
-            Problem::DeskUnread,
-            Problem::Full(String::new()),
-            Problem::Sheet(Box::default()),
-            Problem::TooLong(1),
+            Problem::Entry(Entry::Unread),
+            Problem::Entry(Entry::Full(String::new())),
+            Problem::Entry(Entry::Sheet(Box::default())),
+            Problem::Entry(Entry::TooLong(1)),
             Problem::NotFound(""),
             Problem::Method("GET"),
             Problem::Refused(Refused::Bad(String::new())),

@@ -205,8 +205,8 @@ fn an_upload_is_taken_whole_or_not_at_all_and_versions_stay() {
     let entries = rig.audited();
     let given: Vec<&str> = entries.lines().filter(|line| line.contains("\"numbers.give\"")).collect();
     assert_eq!(given.len(), 3, "neither what was refused nor what was only tried: {entries}");
-    let last = |act: &str| entries.rfind(act).expect("is entered");
-    assert!(last("\"numbers.give\"") < last("\"numbers.given\",\"object\":\"campaign c\""), "{entries}");
+    let place = |act: &str| entries.rfind(act).expect("is entered");
+    assert!(place("\"numbers.give\"") < place("\"numbers.given\",\"object\":\"campaign c\""), "{entries}");
 }
 
 #[test]

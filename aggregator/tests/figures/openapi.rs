@@ -248,23 +248,7 @@ fn real_answers_are_as_described() {
     assert!(settled["days"].as_array().is_some_and(|days| days.len() == 2), "{settled}");
     check(&description, schema("/v1/settle", "post"), &settled, "settle");
     let campaign = "/v1/campaigns/{campaign}";
-    let numbers = r#"{"rows":[{"placement":"p1","day":"2026-11-19","impressions":7,"clicks":1}]}"#;
-    for query in ["?dry_run=true", ""] {
-        let target = format!("/v1/campaigns/utc/media-numbers{query}");
-        let (status, body) = rig.send_as("PUT", &target, Some(&format!("Bearer {TOKEN}")), numbers);
-        assert_eq!(status, 200, "{body}");
-        let taken: Value = serde_json::from_str(&body).expect("JSON");
-        check(&description, schema("/v1/campaigns/{campaign}/media-numbers", "put"), &taken, "taken");
-    }
-    let (status, body) = rig.send_as(
-        "PUT",
-        "/v1/campaigns/utc/media-numbers",
-        Some(&format!("Bearer {TOKEN}")),
-        "placement,day,imp\nx,y,z",
-    );
-    let refused: Value = serde_json::from_str(&body).expect("JSON");
-    assert!(status == 422 && refused["error"]["cell_count"] == 3, "{body}");
-    check(&description, at(&description, "/components/schemas/Problem"), &refused, "refused");
+    numbers_are_as_described(&rig, &description);
     let mut checked = BTreeSet::from(["/v1/settle".to_owned(), "/openapi.yaml".to_owned()]);
     for (path, queries, list) in [
         ("/v1/campaigns".to_owned(), &[""][..], "/campaigns"),
@@ -297,6 +281,29 @@ fn real_answers_are_as_described() {
     let paths: BTreeSet<String> =
         at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
     assert_eq!(checked, paths);
+}
+
+/// What is given of media's own numbers, and refused.
+fn numbers_are_as_described(rig: &Rig, description: &Value) {
+    let operation = &description["paths"]["/v1/campaigns/{campaign}/media-numbers"]["put"];
+    let schema = at(operation, "/responses/200/content/application~1json/schema");
+    let numbers = r#"{"rows":[{"placement":"p1","day":"2026-11-19","impressions":7,"clicks":1}]}"#;
+    for query in ["?dry_run=true", ""] {
+        let target = format!("/v1/campaigns/utc/media-numbers{query}");
+        let (status, body) = rig.send_as("PUT", &target, Some(&format!("Bearer {TOKEN}")), numbers);
+        assert_eq!(status, 200, "{body}");
+        let taken: Value = serde_json::from_str(&body).expect("JSON");
+        check(description, schema, &taken, "taken");
+    }
+    let (status, body) = rig.send_as(
+        "PUT",
+        "/v1/campaigns/utc/media-numbers",
+        Some(&format!("Bearer {TOKEN}")),
+        "placement,day,imp\nx,y,z",
+    );
+    let refused: Value = serde_json::from_str(&body).expect("JSON");
+    assert!(status == 422 && refused["error"]["cell_count"] == 3, "{body}");
+    check(description, at(description, "/components/schemas/Problem"), &refused, "refused");
 }
 
 /// Tokens, and what one of a medium is shown of the same reports.
