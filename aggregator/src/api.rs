@@ -14,9 +14,12 @@
 //! | `GET /v1/tokens/{token}`, `DELETE /v1/tokens/{token}` | one of them; revokes it |
 //! | `GET /v1/books` | outcome counts of each journal and their sum |
 //! | `POST /v1/settle[?day=YYYY-MM-DD]` | brings changed days up to date, today too, and says what was done; 409 where another aggregator settles |
-//! | `GET /openapi.yaml` | this API described; the only path that needs no token |
+//! | `GET /v1/me` | whose token it is, what it may do, and how figures are shown to it |
+//! | `GET /openapi.yaml` | this API described; needs no token |
 //!
-//! Every request needs `Authorization: Bearer <token>`. What a token sees is [`crate::view`]'s to say, what of it [`crate::report`]'s: operator and
+//! `GET /` is the dashboard, its files are below `/dashboard/`: they hold no figures and need no token.
+//!
+//! Every other request needs `Authorization: Bearer <token>`. What a token sees is [`crate::view`]'s to say, what of it [`crate::report`]'s: operator and
 //! auditor see everything, only the operator changes anything, advertisers and media see their own campaigns and placements. What a token does not see
 //! is answered like what does not exist. An error is `{"error":{"code":"…","message":"…"}}`.
 //!
@@ -26,7 +29,9 @@
 
 mod access;
 mod books;
+mod dashboard;
 mod links;
+mod me;
 mod numbers;
 mod problem;
 mod tokens;
@@ -115,6 +120,7 @@ impl Api {
         let (head, body) = request.into_parts();
         let mut answer = match self.authorize(&head.headers) {
             _ if head.uri.path() == DESCRIPTION_PATH => description(&head.method),
+            _ if dashboard::is_of(head.uri.path()) => dashboard::answer(&head),
             Ok(who) => {
                 let access = Access::of(&head.method, head.uri.path(), head.uri.query().unwrap_or(""));
                 let answer = self.route(&head, body, &who).await;
@@ -151,6 +157,11 @@ impl Api {
             ["v1", "campaigns", campaign, rest @ ..] => {
                 let campaign = decode(campaign)?;
                 self.of_campaign(head, (&campaign, rest), &query, who).await
+            }
+            ["v1", "me"] => {
+                only(&head.method, &Method::GET)?;
+                none(&query)?;
+                Ok(self.me(who))
             }
             ["v1", "tokens", rest @ ..] => self.tokens(head, rest, body, who).await,
             ["v1", "set-aside"] => {

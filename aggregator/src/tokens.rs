@@ -73,6 +73,8 @@ pub struct Tokens {
 pub(crate) struct Who {
     /// The token's role, id and name, for the audit log.
     pub(crate) actor: String,
+    /// Whose it is, for people.
+    pub(crate) name: String,
     /// What it sees.
     pub(crate) view: View,
     /// Its id; the operator's own has none.
@@ -118,7 +120,12 @@ impl Gate {
         let sent = sent.ok_or(Refusal::Unknown)?;
         let hash: [u8; 32] = Sha256::digest(sent.as_bytes()).into();
         if self.tokens.operator.is_hash(&hash) {
-            return Ok(Who { actor: "operator".to_owned(), view: View::Operator, id: None });
+            return Ok(Who {
+                actor: "operator".to_owned(),
+                name: "operator".to_owned(),
+                view: View::Operator,
+                id: None,
+            });
         }
         let found = match id_of(sent) {
             Some(id) => self.tokens.desk.get(Kind::Tokens, id).map_err(|error| {
@@ -139,6 +146,7 @@ impl Gate {
         lock(&self.buckets).take(&record.id, now_ms).map_err(Refusal::Limited)?;
         Ok(Who {
             actor: format!("{} {} {}", record.scope.role().name(), record.id, record.name),
+            name: record.name,
             view: record.scope.view(),
             id: Some(record.id),
         })

@@ -7,6 +7,8 @@
 
 use catalog::{Campaign, Catalog, Placement};
 
+use crate::tokens::Role;
+
 /// What a token sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum View {
@@ -33,6 +35,16 @@ impl View {
     /// Whether it sees what is of no tenant: books, tokens, devices that are set aside.
     pub(crate) fn is_of_the_house(&self) -> bool {
         matches!(self, Self::Operator | Self::Auditor)
+    }
+
+    /// The role of its tokens.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Operator => Role::Operator,
+            Self::Auditor => Role::Auditor,
+            Self::Advertiser(_) => Role::Advertiser,
+            Self::Medium(_) => Role::Medium,
+        }
     }
 
     /// Whether it may change anything.

@@ -93,6 +93,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Reports, "description"),
     (Role::Reports, "tokens"),
     (Role::Reports, "media_numbers"),
+    (Role::Reports, "me"),
 ];
 
 /// A route, by its name and never by a path.

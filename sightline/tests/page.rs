@@ -14,18 +14,17 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base64::Engine as _;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use support::barriers::{axe, barriers, picture};
 use support::http::hex;
 use support::truth::{number, rows};
 use support::webdriver::{Browser, Setup};
@@ -444,38 +443,6 @@ fn the_page_tells_of_global_privacy_control_and_of_a_probe_without_an_answer() {
         let result = browser.run("return document.querySelector('#reach').dataset.result");
         assert_eq!(result, json!("unknown"));
     }
-}
-
-/// The checker's script.
-fn axe() -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/axe/fetch");
-    let fetched = Command::new(script).stdin(Stdio::null()).output().expect("deploy/axe/fetch runs");
-    assert!(fetched.status.success(), "no checker: {}", String::from_utf8_lossy(&fetched.stderr));
-    fs::read_to_string(String::from_utf8_lossy(&fetched.stdout).trim()).expect("the checker")
-}
-
-/// What the checker finds serious or critical, as a text; empty if nothing.
-fn barriers(browser: &mut Browser, checker: &str) -> String {
-    browser.run(checker);
-    let found = browser.run(
-        "return axe.run(document, {resultTypes: ['violations']}).then(result => result.violations.map(one => \
-         ({id: one.id, impact: one.impact, help: one.help, at: one.nodes.map(node => node.html)})))",
-    );
-    let found = found.as_array().expect("a list").clone();
-    let grave = found.iter().filter(|one| one["impact"] == "serious" || one["impact"] == "critical");
-    grave.map(|one| one.to_string() + "\n").collect()
-}
-
-/// Writes a picture of the whole page, where pictures are wanted.
-fn picture(browser: &mut Browser, name: &str) {
-    let Some(folder) = std::env::var_os("SIGHTLINE_PICTURES") else { return };
-    fs::create_dir_all(&folder).expect("a folder");
-    let shot =
-        browser.devtools("Page.captureScreenshot", &json!({"format": "png", "captureBeyondViewport": true}));
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(shot["data"].as_str().expect("a picture"))
-        .expect("base64");
-    fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).expect("the picture is written");
 }
 
 /// Each look of the page: the beginning, opted out, a mistake, the receipt; on a phone and a desktop, in light and dark, in both languages.

@@ -61,6 +61,7 @@ impl Access {
                 ("token.revoked", format!("token {}", cut(&text(id))))
             }
             ["v1", "tokens", id] => ("tokens.read", format!("token {}", cut(&text(id)))),
+            ["v1", "me"] => ("token.seen", "own token".to_owned()),
             ["v1", "books"] => ("books.read", "all campaigns".to_owned()),
             ["v1", "settle"] => ("figures.settled", "figures".to_owned()),
             _ => ("api.unknown", String::new()),
@@ -138,6 +139,8 @@ pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
         ["v1", "books"] => "books",
         ["v1", "settle"] => "settle",
         ["openapi.yaml"] => "description",
+        [""] | ["dashboard", ..] => "dashboard",
+        ["v1", "me"] => "me",
         ["v1", "tokens"] | ["v1", "tokens", _] => "tokens",
         _ => "unknown",
     };

@@ -58,6 +58,16 @@ impl Limits {
         Self { k: k.max(1).div_ceil(step) * step, step }
     }
 
+    /// Fewest devices behind what is shown.
+    pub(crate) fn k(self) -> u64 {
+        self.k
+    }
+
+    /// What device counts are rounded down to.
+    pub(crate) fn step(self) -> u64 {
+        self.step
+    }
+
     fn round(self, count: u64) -> u64 {
         count - count % self.step
     }

@@ -261,6 +261,7 @@ fn real_answers_are_as_described() {
         (format!("{campaign}/placements/{{placement}}/hits"), &[""], ""),
         ("/v1/set-aside".to_owned(), &[""], "/devices"),
         ("/v1/books".to_owned(), &[""], "/journals"),
+        ("/v1/me".to_owned(), &[""], ""),
     ] {
         let target = path.replace("{campaign}", "utc").replace("{placement}", "p1");
         for query in queries {

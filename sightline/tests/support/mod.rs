@@ -14,7 +14,9 @@
 // Each test program uses its own part of this module.
 #![allow(dead_code)]
 
+pub(crate) mod barriers;
 pub(crate) mod cluster;
+pub(crate) mod dashboard;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;

@@ -1,0 +1,102 @@
+// A card: a figure with its title, its exports, its plot and its table; a grey shape while it is asked for, and words where it is not answered.
+
+import * as api from './api.js';
+import { button, h, icon, put, unique } from './dom.js';
+import { has, t } from './i18n.js';
+
+/** What to tell of a refusal, in the reader's language where there are words, with what the server says. */
+export function reason(error) {
+  const key = `error.${error.code}`;
+  if (has(key)) return error.message && ['bad_parameter', 'not_offered', 'refused', 'exists'].includes(error.code) ? `${t(key)} ${error.message}` : t(key);
+  return error.message || t('error.unknown');
+}
+
+/** A box that says what went wrong and offers to try again. */
+export function failure(error, again) {
+  if (!(error instanceof api.Refused)) console.error(error);
+  return h('div', { class: 'notice bad', role: 'alert' }, icon('alert'), h('div', {}, h('p', {}, reason(error)), again && button(t('try_again'), again)));
+}
+
+export const notice = (kind, ...children) => h('div', { class: `notice ${kind}`, role: kind === 'bad' ? 'alert' : 'status' }, icon(kind === 'done' ? 'done' : 'alert'), h('div', {}, children));
+
+/** A grey shape of what will stand here. */
+export const skeleton = (lines = 3) => h('div', { class: 'skeleton', 'aria-hidden': 'true' }, Array.from({ length: lines }, () => h('i', {})));
+
+/** Hands a file to the browser. */
+export function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const link = h('a', { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+/** A button that fetches a file with the token and hands it to the browser. */
+export function download(label, parts, query, name, properties) {
+  const one = button(label, async () => {
+    one.setAttribute('aria-busy', 'true');
+    try {
+      const got = await api.file(parts, query);
+      save(got.blob, got.name || name);
+    } catch (error) {
+      one.after(failure(error));
+    } finally { one.removeAttribute('aria-busy'); }
+  }, properties);
+  return one;
+}
+
+/** What a card can be taken away as. `reports` are `{campaign, report, query, label}`. */
+export function exports(reports) {
+  const groups = reports.map(one => h('div', { class: 'export' },
+    h('span', {}, one.label),
+    ['xlsx', 'csv', 'parquet'].map(format => download(format.toUpperCase(), ['campaigns', one.campaign, one.report], { ...one.query, format }, `${one.report}.${format}`, {
+      class: 'quiet', data: { export: `${one.report}.${format}` }, 'aria-label': t('export.as', { what: one.label, format: format.toUpperCase() }),
+    }))));
+  return menu(t('export'), 'down', groups);
+}
+
+/** A list behind a button. */
+export function menu(label, picture, children) {
+  const one = h('details', { class: 'menu' }, h('summary', {}, picture && icon(picture), h('span', {}, label)), h('div', { class: 'menu-list' }, children));
+  one.addEventListener('keydown', event => {
+    if (event.key === 'Escape') { one.open = false; one.querySelector('summary').focus(); }
+  });
+  return one;
+}
+addEventListener('click', event => {
+  document.querySelectorAll('details.menu[open]').forEach(one => { if (!one.contains(event.target)) one.open = false; });
+});
+
+/**
+ * A card. `load()` gets what it shows, `show(data)` gives what stands in it: elements, or null to take the card away. `tools` stand beside the title.
+ * `more(data)` gives exports when the figures are there.
+ */
+export function card({ id, title, note, tools, more, load, show, wide, lines = 5 }) {
+  const heading = unique();
+  const body = h('div', { class: 'card-body' });
+  const beside = h('div', { class: 'card-tools' });
+  const one = h('section', { class: `card ${wide ? 'wide' : ''}`, 'aria-labelledby': heading, data: { card: id } },
+    h('header', {}, h('div', {}, h('h2', { id: heading }, title), note && h('p', { class: 'note' }, note)), beside), body);
+  const begin = async () => {
+    put(body, skeleton(lines));
+    put(beside, tools);
+    one.setAttribute('aria-busy', 'true');
+    try {
+      const data = await load();
+      const shown = data === null ? null : show(data);
+      if (shown === null) { one.remove(); return; }
+      put(body, shown);
+      put(beside, tools, more && more(data));
+    } catch (error) {
+      if (error.name !== 'AbortError') put(body, failure(error, begin));
+    } finally { one.removeAttribute('aria-busy'); }
+  };
+  begin();
+  return one;
+}
+
+/** Figures behind a plot, shown when wanted (and on paper). */
+export function behind(content, isOpen) {
+  return h('details', { class: 'behind', open: isOpen }, h('summary', {}, t('show_table')), content);
+}

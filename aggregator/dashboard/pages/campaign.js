@@ -1,0 +1,71 @@
+// One campaign: its name, its tabs, and the page of the tab that the address names.
+
+import * as address from '../address.js';
+import * as api from '../api.js';
+import { failure, skeleton } from '../cards.js';
+import { h, icon, put } from '../dom.js';
+import { named, t } from '../i18n.js';
+import { closingsPage } from './closings.js';
+import { livePage } from './live.js';
+import { reportPage } from './report.js';
+import { setupPage } from './setup.js';
+
+const TABS = [
+  ['report', reportPage, () => true],
+  ['live', livePage, () => true],
+  ['setup', setupPage, () => true],
+  ['closings', closingsPage, context => context.hasClosings],
+];
+
+export function campaignPage(me, [id, tab = 'report'], query) {
+  const body = h('div', {}, skeleton(10));
+  const load = async () => {
+    try {
+      const [{ campaigns }, full, closings, numbers, alerts] = await Promise.all([
+        api.get(['campaigns']), api.maybe(['campaigns', id]), api.maybe(['campaigns', id, 'closings']),
+        api.maybe(['campaigns', id, 'media-numbers']), api.maybe(['alerts'], { campaign: id }),
+      ]);
+      const campaign = campaigns.find(one => one.id === id);
+      if (!campaign) { put(body, unknown(id)); return; }
+      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers), alerts: alerts ? alerts.alerts : [], query, names: names(campaign) };
+      const open = TABS.find(([name]) => name === tab) || TABS[0];
+      document.title = `${campaign.name || id} · ${t(`tab.${open[0]}`)} · Sightline`;
+      put(body, head(context, open[0]), open[1](context));
+    } catch (error) { put(body, failure(error, load)); }
+  };
+  load();
+  return { title: id, content: body };
+}
+
+const unknown = id => h('div', { class: 'panel empty' },
+  h('h1', {}, t('campaign.unknown')), h('p', {}, t('campaign.unknown_hint', { id })), h('p', {}, h('a', { class: 'button', href: '#/' }, icon('back'), t('campaign.all'))));
+
+function head({ id, campaign, full, query, hasClosings, me }, open) {
+  const tabs = TABS.filter(([, , isThere]) => isThere({ hasClosings, me, full }));
+  const own = full || campaign;
+  const facts = [id, campaign.advertiser || (own && own.advertiser), campaign.time_zone, range(own)].filter(Boolean);
+  return [
+    h('div', { class: 'page-head' }, h('div', {},
+      h('p', { class: 'crumb no-print' }, h('a', { href: '#/' }, t('campaigns'))),
+      h('h1', {}, campaign.name || id),
+      h('p', { class: 'soft' }, facts.join(' · ')))),
+    h('nav', { class: 'tabs', 'aria-label': t('campaign') }, tabs.map(([name]) => h('a', {
+      href: address.to(name === 'report' ? ['c', id] : ['c', id, name], name === 'report' ? query : {}), 'aria-current': name === open ? 'page' : null, data: { tab: name },
+    }, t(`tab.${name}`)))),
+  ];
+}
+
+const range = own => own && (own.starts || own.ends) && `${own.starts || '…'} – ${own.ends || '…'}`;
+
+/** What rows are called: placements and creatives by their names, media by themselves. */
+function names(campaign) {
+  const placements = new Map(campaign.placements.map(one => [one.id, one]));
+  return {
+    placements,
+    of: (by, key) => {
+      if (by === 'placement') return placements.get(key)?.name || key;
+      if (by === 'platform' || by === 'id_kind') return named(by, key);
+      return key === 'unknown' || key === 'total' || key === '(others)' ? named('key', key) : key;
+    },
+  };
+}

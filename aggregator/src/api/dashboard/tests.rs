@@ -1,0 +1,186 @@
+//! What the files may be: all of them are served, none of them runs anything that a report could smuggle in, and each word stands in both languages.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboard")
+}
+
+/// Names of all files below the folder, from it.
+fn names(below: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(below).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                return names(&path);
+            }
+            let name = path.strip_prefix(folder()).expect("is below").to_string_lossy().into_owned();
+            BTreeSet::from([name])
+        })
+        .collect()
+}
+
+/// Our own scripts.
+fn scripts() -> impl Iterator<Item = &'static Source> {
+    SOURCES.iter().filter(|source| source.media_type == SCRIPT && !source.name.starts_with("vendor/"))
+}
+
+fn get(path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = hyper::Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(&request.body(()).expect("a request").into_parts().0)
+}
+
+#[test]
+fn every_file_of_the_folder_is_served_with_its_type_and_no_other() {
+    let listed: BTreeSet<String> = SOURCES.iter().map(|source| source.name.to_owned()).collect();
+    assert_eq!(listed, names(&folder()));
+    assert_eq!(get("/", &[]).headers()[CONTENT_TYPE], HTML);
+    for source in SOURCES.iter().filter(|source| source.name != "index.html") {
+        let answer = get(&format!("/dashboard/{}/{}", FILES.version, source.name), &[]);
+        assert_eq!(
+            (answer.status(), &answer.headers()[CONTENT_TYPE]),
+            (StatusCode::OK, &HeaderValue::from_static(source.media_type))
+        );
+        assert_eq!(answer.headers()[CONTENT_SECURITY_POLICY], POLICY);
+        assert_eq!(answer.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+    }
+    for path in [
+        "/dashboard/0/app.js",
+        "/dashboard/app.js",
+        "/dashboard/",
+        &format!("/dashboard/{}/../Cargo.toml", FILES.version),
+    ] {
+        assert_eq!(get(path, &[]).status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[test]
+fn a_browser_asks_again_for_the_page_alone_and_gets_it_packed() {
+    let page = get("/", &[]);
+    assert_eq!(page.headers()[CACHE_CONTROL], "no-cache");
+    let tag = page.headers()[ETAG].to_str().expect("a text").to_owned();
+    let known = get("/", &[("if-none-match", &tag)]);
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    let path = format!("/dashboard/{}/app.js", FILES.version);
+    assert!(get(&path, &[]).headers()[CACHE_CONTROL].to_str().expect("a text").contains("immutable"));
+    let packed = get(&path, &[("accept-encoding", "br, gzip;q=0.5")]);
+    assert_eq!(packed.headers()[CONTENT_ENCODING], "gzip");
+    let total: usize =
+        FILES.files.iter().filter(|file| file.media_type != PLAIN).map(|file| file.packed.len()).sum();
+    assert!(total < 100_000, "{total} bytes go over the line: the dashboard is meant to be small");
+}
+
+#[test]
+fn the_page_names_every_script_and_nothing_outside() {
+    let page = SOURCES.first().expect("the page").text;
+    for script in scripts() {
+        assert!(
+            page.contains(&format!("dashboard/VERSION/{}\"", script.name)),
+            "{} is not loaded ahead",
+            script.name
+        );
+    }
+    for source in SOURCES.iter().filter(|source| !source.name.starts_with("vendor/")) {
+        let outside = source
+            .text
+            .replace("http://www.w3.org/", "")
+            .replace("https://www.example.com/", "")
+            .replace("https://t.example.com", "");
+        assert!(
+            !outside.contains("http://") && !outside.contains("https://"),
+            "{} names another site",
+            source.name
+        );
+    }
+    assert!(!page.contains("style=") && !page.contains("onclick"), "the policy would not let it");
+}
+
+#[test]
+fn no_text_is_ever_read_as_markup_or_as_a_script() {
+    const NEVER: [&str; 9] = [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "DOMParser",
+        "srcdoc",
+        "setHTML",
+    ];
+    for script in scripts() {
+        for word in NEVER {
+            assert!(!script.text.contains(word), "{}: {word}", script.name);
+        }
+        assert!(script.text.lines().count() <= 400, "{} is long: look for the seam", script.name);
+        assert!(script.text.starts_with("// "), "{} does not say what it is", script.name);
+    }
+}
+
+/// Key, English, Chinese of each line of words.
+fn words() -> Vec<(String, String, String)> {
+    let lines =
+        scripts().filter(|script| script.name.starts_with("words/")).flat_map(|script| script.text.lines());
+    lines
+        .filter_map(|line| {
+            let rest = line.strip_prefix("  '")?;
+            let (key, rest) = rest.split_once("': ['")?;
+            let (english, chinese) = rest.strip_suffix("'],")?.split_once("', '")?;
+            Some((key.to_owned(), english.replace("\\'", "'"), chinese.replace("\\'", "'")))
+        })
+        .collect()
+}
+
+#[test]
+fn each_word_stands_in_both_languages_and_is_known() {
+    let words = words();
+    let lines: usize = scripts()
+        .filter(|script| script.name.starts_with("words/"))
+        .map(|script| script.text.matches("': ['").count())
+        .sum();
+    assert_eq!(words.len(), lines, "each key is one line: 'key': ['English', '中文'],");
+    let keys: BTreeSet<&str> = words.iter().map(|(key, ..)| key.as_str()).collect();
+    assert_eq!(keys.len(), words.len(), "a key stands there twice");
+    let holes = |text: &str| -> BTreeSet<String> {
+        text.split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    };
+    for (key, english, chinese) in &words {
+        assert!(!english.is_empty() && !chinese.is_empty(), "{key}");
+        assert_eq!(holes(english), holes(chinese), "{key}");
+        let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+        assert!(!english.contains(is_chinese), "{key} is not English");
+    }
+    for script in scripts() {
+        for (at, _) in script.text.match_indices("t('") {
+            let before = script.text.get(..at).and_then(|text| text.chars().last());
+            let key = script.text.get(at + 3..).and_then(|rest| rest.split('\'').next()).expect("a key");
+            let is_call = before.is_none_or(|c| !c.is_ascii_alphanumeric());
+            assert!(!is_call || keys.contains(key), "{}: there are no words for {key}", script.name);
+        }
+    }
+}
+
+#[test]
+fn what_the_api_names_has_words() {
+    let words = words();
+    let is_known = |key: &str| words.iter().any(|(known, ..)| known == key);
+    let outcomes =
+        event::outcome::Outcome::ALL.into_iter().map(|outcome| format!("outcome.{}", outcome.name()));
+    let stages = event::stage::Stage::ALL.into_iter().map(|stage| format!("stage.{}", stage.name()));
+    let kinds = event::identifier::IdKind::ALL.into_iter().map(|kind| format!("id_kind.{}", kind.name()));
+    let flags = crate::api::flag_names(u32::MAX).into_iter().map(|name| format!("flag.{name}"));
+    for key in outcomes.chain(stages).chain(kinds).chain(flags) {
+        assert!(is_known(&key), "{key}");
+    }
+}
