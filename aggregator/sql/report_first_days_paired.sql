@@ -13,6 +13,7 @@ FROM (
     LEFT ANY JOIN (
         {{pairs}}
     ) AS pair ON halves.half = pair.former
+    WHERE {{sampled_one}}
     GROUP BY one
 )
 GROUP BY first ORDER BY first

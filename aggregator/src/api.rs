@@ -5,7 +5,7 @@
 //! | | |
 //! |---|---|
 //! | `GET /v1/campaigns` | the campaigns |
-//! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids` | a report (`from`, `to`, `by`, `filter`, `format`, `levels`) |
+//! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids`, `…/overlap` | a report (`from`, `to`, `by`, `filter`, `format` and more) |
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/campaigns/{campaign}/media-numbers`, `PUT /v1/campaigns/{campaign}/media-numbers` | what media say that they delivered (`medium`, `version`); takes it (`existing`, `dry_run`) |
@@ -227,8 +227,9 @@ impl Api {
                 Ok(json_answer(StatusCode::OK, &hits))
             }
             [report] => {
-                let kind = Kind::from_name(report)
-                    .ok_or(Problem::NotFound("no such report; there are delivery, reach, frequency, ids"))?;
+                let kind = Kind::from_name(report).ok_or(Problem::NotFound(
+                    "no such report; there are delivery, reach, frequency, ids, overlap",
+                ))?;
                 only(&head.method, &Method::GET)?;
                 let request = Request::parse(kind, (campaign, sight()?), query).map_err(Problem::Refused)?;
                 self.report(request).await
@@ -261,6 +262,7 @@ impl Api {
                 error @ ReportError::DevicesExpired { .. } => {
                     Problem::Refused(Refused::NotOffered(error.to_string()))
                 }
+                ReportError::Refused(refused) => Problem::Refused(refused),
                 ReportError::Store(error) => too_large(error, api.statement_bytes_max),
                 ReportError::Numbers(error) => numbers::unread(&error),
             })?;

@@ -60,6 +60,8 @@ pub(crate) enum Place {
     Member(&'static str, &'static str),
     /// In the list of this name, at this place from 1 on.
     Item(&'static str, usize),
+    /// The same of a list of names, which ends where they do.
+    Name(&'static str, usize),
 }
 
 /// One column.
@@ -147,15 +149,15 @@ impl Place {
         match self {
             Self::Alone(name) => (*name).to_owned(),
             Self::Member(group, name) => format!("{group}_{name}"),
-            Self::Item(list, number) => format!("{list}_{number}"),
+            Self::Item(list, number) | Self::Name(list, number) => format!("{list}_{number}"),
         }
     }
 
     fn is_with(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Member(one, _), Self::Member(other, _)) | (Self::Item(one, _), Self::Item(other, _)) => {
-                one == other
-            }
+            (Self::Member(one, _), Self::Member(other, _))
+            | (Self::Item(one, _), Self::Item(other, _))
+            | (Self::Name(one, _), Self::Name(other, _)) => one == other,
             _ => false,
         }
     }
@@ -274,6 +276,10 @@ fn entries<M: SerializeMap>(map: &mut M, places: &[&Place], cells: &[Cell<'_>]) 
                 map.serialize_entry(group, &Members { places: run, cells: here })?;
             }
             ([Place::Item(list, _), ..], _) => map.serialize_entry(list, here)?,
+            ([Place::Name(list, _), ..], _) => {
+                let names: Vec<&Cell<'_>> = here.iter().filter(|cell| **cell != Cell::Nothing).collect();
+                map.serialize_entry(list, &names)?;
+            }
             _ => {}
         }
     }
@@ -289,7 +295,7 @@ impl Serialize for Members<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let named = self.places.iter().zip(self.cells).filter_map(|(place, cell)| match place {
             Place::Member(_, name) => Some((*name, cell)),
-            Place::Alone(_) | Place::Item(..) => None,
+            Place::Alone(_) | Place::Item(..) | Place::Name(..) => None,
         });
         serializer.collect_map(named)
     }

@@ -242,6 +242,7 @@ fn reporter(
         retention_ms: settle::retention_ms(settings.retention_days),
         limits: report::Limits::new(settings.k, settings.device_step),
         numbers: Numbers::new(desk.clone()),
+        sampling: settings.sampling(),
     })
 }
 

@@ -13,12 +13,16 @@ mod cells;
 mod columns;
 mod ids;
 mod keys;
+mod overlap;
+mod plan;
 mod privacy;
 mod reach;
 mod regions;
 mod reported;
 mod request;
 mod rows;
+mod sample;
+mod universe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,10 +32,12 @@ use event::clock::{Clock, UnixMs};
 use event::stage::Stage;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use self::cells::{CellRow, Histogram, add_cell, finish_delivery, key_text};
 use self::keys::Keys;
 use self::rows::{DeliveryRow, Report, Rows, Versions};
+use self::sample::Sample;
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
@@ -45,6 +51,7 @@ use crate::view::Sight;
 
 pub(crate) use privacy::{Limits, Shaped};
 pub(crate) use request::{By, Filter, Kind, Refused, Request, day};
+pub(crate) use sample::Sampling;
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
 const FREQUENCY_MAX: u64 = 10_000;
@@ -72,6 +79,9 @@ pub(crate) enum ReportError {
         /// The first day behind them.
         first: String,
     },
+    /// Caller: understood, and not to be had of this campaign.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// Us or the store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,9 +101,12 @@ pub(crate) struct Reporter {
     pub(crate) limits: Limits,
     /// Media's own numbers.
     pub(crate) numbers: Numbers,
+    /// When devices are estimated from a sample.
+    pub(crate) sampling: Sampling,
 }
 
 /// The days of a report and where each is answered from.
+#[derive(Default)]
 struct Days {
     from: Option<u16>,
     to: Option<u16>,
@@ -107,8 +120,12 @@ struct Days {
     live_hits: u64,
     provisional: Vec<u16>,
     settled_until: Option<u16>,
+    /// Whether these are all days of the campaign that are offered.
+    is_whole: bool,
     /// Of a report of devices.
     keys: Keys,
+    /// Of a report of devices: which of them are counted.
+    sample: Sample,
 }
 
 /// How days stand.
@@ -139,6 +156,7 @@ impl Reporter {
             let mut days = self.days(request)?;
             if request.counts_devices() {
                 days.keys = self.keys(request, &days)?;
+                days.sample = self.sample(request, &days)?;
             }
             let report = self.report_of(request, &days)?;
             tries += 1;
@@ -165,11 +183,20 @@ impl Reporter {
 
     fn report_of(&self, request: &Request, days: &Days) -> Result<Report, ReportError> {
         let mut behind = reported::Behind::default();
+        // Asked first: a refusal costs nothing.
+        let universe = if request.kind == Kind::Reach { Some(json!(self.universe(request)?)) } else { None };
+        let mut masks = None;
         let rows = match request.kind {
             Kind::Delivery => Rows::Delivery(self.delivery(request, days, &mut behind)?),
             Kind::Reach => Rows::Reach(self.reach(request, days)?),
             Kind::Frequency => Rows::Frequency(self.frequency(request, days)?),
             Kind::Ids => Rows::Ids(self.ids(request, days)?),
+            Kind::Overlap => {
+                let settled_until = days.settled_until.map(day_text);
+                let rows =
+                    masks.insert(self.overlap(request, days)?).rows(days.sample, settled_until.as_deref());
+                Rows::Overlap(rows)
+            }
         };
         Ok(Report {
             campaign: request.campaign.clone(),
@@ -181,17 +208,19 @@ impl Reporter {
             filter: request.filter.name(),
             settled_until: days.settled_until.map(day_text),
             provisional_days: days.provisional.iter().copied().map(day_text).collect(),
-            key_changes: match request.kind {
-                Kind::Reach | Kind::Frequency => days.keys.changes.clone(),
-                Kind::Delivery | Kind::Ids => Vec::new(),
-            },
+            key_changes: if request.kind.is_of_devices() { days.keys.changes.clone() } else { Vec::new() },
             identified_impressions: rows.identified_impressions(),
+            share: request.kind.is_of_devices().then(|| json!(days.sample.share())),
+            universe,
+            universes: self.universes(request),
             region_libraries: match request.by {
                 By::Region => Some(self.region_libraries(&request.campaign, days)?),
                 _ => None,
             },
             versions: self.versions(),
             levels: request.levels,
+            sample: days.sample,
+            masks,
             devices: self.devices_behind(request, days)?,
             compared: behind,
             sight: request.sight.clone(),
@@ -202,7 +231,7 @@ impl Reporter {
     /// Devices of each row of a report that does not count them and is to be shaped.
     fn devices_behind(&self, request: &Request, days: &Days) -> Result<BTreeMap<String, u64>, StoreError> {
         let filter = match request.kind {
-            Kind::Reach | Kind::Frequency => return Ok(BTreeMap::new()),
+            Kind::Reach | Kind::Frequency | Kind::Overlap => return Ok(BTreeMap::new()),
             _ if request.sight.is_exact() => return Ok(BTreeMap::new()),
             // Net is what stands in each row, in either filter.
             Kind::Delivery => Filter::Net,
@@ -264,17 +293,8 @@ impl Reporter {
             let first = gone.last().map_or(0, |day| day.saturating_add(1));
             return Err(ReportError::DevicesExpired { first: day_text(first) });
         }
-        let mut days = Days {
-            from,
-            to,
-            live: Vec::new(),
-            published: Vec::new(),
-            with_events: Vec::new(),
-            live_hits: 0,
-            provisional: Vec::new(),
-            settled_until: None,
-            keys: Keys::default(),
-        };
+        let mut days =
+            Days { from, to, is_whole: with_data.iter().all(|day| inside(day.day)), ..Days::default() };
         for day in with_data.iter().filter(|day| inside(day.day)) {
             if day.events > 0 {
                 days.with_events.push(day.day);
@@ -366,6 +386,7 @@ impl Reporter {
             ("frequency_max", Value::Number(FREQUENCY_MAX)),
         ]);
         values.extend(seen(&request.sight));
+        values.extend(sample::values(days.sample, !days.keys.overlaps.is_empty()));
         Ok(values)
     }
 
@@ -408,6 +429,7 @@ impl Reporter {
             }
         }
         *behind = self.compare(request, days, &mut rows)?;
+        self.add_plan(request, days, &mut rows);
         let finish = |(key, mut row): (String, DeliveryRow)| {
             row.key = key_text(request.by, key);
             finish_delivery(&mut row);

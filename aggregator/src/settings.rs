@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::report::Sampling;
 use crate::store::Limits;
 use crate::tokens::Rate;
 
@@ -47,6 +48,11 @@ pub struct Settings {
     pub k: u64,
     /// What device counts are rounded down to for these tokens; from 1, at most 1,000.
     pub device_step: u64,
+    /// Most settled device days (a device on a placement on a day) that a report of devices counts one by one unless it is told to; above, it estimates
+    /// from a sample. A computer that is slower than the one that the default was measured on needs fewer for the same time.
+    pub exact_device_days: u64,
+    /// Device days of such a sample, at most; at least half of them. From 1; four times as many halve the error.
+    pub sample_device_days: u64,
     /// Requests of one token in a minute; from 1. The token of the data folder has no limit.
     pub token_requests_per_minute_max: u32,
     /// Requests of one token at once, before that rate holds; from 1.
@@ -70,6 +76,8 @@ impl Default for Settings {
             device_day_impressions_max: 1000,
             k: 50,
             device_step: 10,
+            exact_device_days: 10_000_000,
+            sample_device_days: 250_000,
             token_requests_per_minute_max: 120,
             token_requests_burst_max: 60,
         }
@@ -112,6 +120,7 @@ impl Settings {
             let problem = format!("{} is more than {DEVICE_STEP_MAX}", self.device_step);
             return Err(SettingsError { key: "device_step", problem });
         }
+        at_least("sample_device_days", self.sample_device_days, 1)?;
         at_least("token_requests_per_minute_max", u64::from(self.token_requests_per_minute_max), 1)?;
         at_least("token_requests_burst_max", u64::from(self.token_requests_burst_max), 1)?;
         crate::rules::networks(&self.data_center_networks).map(drop)
@@ -119,6 +128,10 @@ impl Settings {
 
     pub(crate) fn token_rate(&self) -> Rate {
         Rate { burst: self.token_requests_burst_max, per_minute: self.token_requests_per_minute_max }
+    }
+
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling { exact_device_days: self.exact_device_days, sample_device_days: self.sample_device_days }
     }
 
     pub(crate) fn batch_delay(&self) -> Duration {

@@ -97,6 +97,12 @@ statements! { "sql", STATEMENTS,
     REPORT_FREQUENCY_EVENTS_PAIRED = "report_frequency_events_paired",
     /// Devices by the day of their first impression, while two keys overlap.
     REPORT_FIRST_DAYS_PAIRED = "report_first_days_paired",
+    /// Devices by the members of an overlap that they are of.
+    REPORT_OVERLAP = "report_overlap",
+    /// The same while two keys overlap.
+    REPORT_OVERLAP_PAIRED = "report_overlap_paired",
+    /// How many settled device days a report reads.
+    REPORT_DEVICE_DAYS = "report_device_days",
     /// Which of some campaigns have unresolved hits.
     UNRESOLVED_CAMPAIGNS = "unresolved_campaigns",
     /// Which of some placements of a campaign have unresolved hits.
@@ -285,6 +291,12 @@ statements! { "sql/part", PARTS,
     ID_KEY = "id_key",
     /// Devices under the key before, as those of the present one.
     PAIRS = "pairs",
+    /// Which devices are in the sample.
+    SAMPLED = "sampled",
+    /// The same behind the pairs.
+    SAMPLED_ONE = "sampled_one",
+    /// The bit of a member of an overlap.
+    MEMBER_BIT = "member_bit",
     /// Hits that were adopted.
     ADOPTED = "adopted",
     /// Unresolved hits that can be adopted.

@@ -119,7 +119,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  sightline report reach --campaign demo --settle\n  \
         sightline report frequency --campaign demo --from 2026-11-01 --to 2026-11-30\n  \
         sightline report delivery --campaign demo --by day --filter gross --format csv\n  \
-        sightline report ids --campaign demo --by medium")]
+        sightline report ids --campaign demo --by medium\n  \
+        sightline report overlap --campaign demo")]
     Report(ReportArgs),
     /// Bring the figures of changed days up to date.
     #[command(after_help = "Example:\n  sightline settle\n  \
@@ -339,6 +340,8 @@ pub(crate) enum ReportKind {
     Delivery,
     /// What the ids of impressions were like: device-id return rate, kinds. The rows that send the fewest usable ids come first.
     Ids,
+    /// What media (or placements, kinds of id) reach together and alone, and what each adds to those before it.
+    Overlap,
     /// Ids with more impressions on a day than one device sees: they count as no device. Of all campaigns.
     SetAside,
 }
@@ -351,6 +354,7 @@ impl ReportKind {
             Self::Frequency => "frequency",
             Self::Delivery => "delivery",
             Self::Ids => "ids",
+            Self::Overlap => "overlap",
             Self::SetAside => "set-aside",
         }
     }
@@ -411,6 +415,18 @@ pub(crate) struct ReportArgs {
     /// Which impressions count.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) filter: Filter,
+    /// Of reach, frequency and overlap: `exact` counts every device, `sampled` estimates from a sample; by default large campaigns are estimated.
+    #[arg(long, value_name = "WORD", value_parser = ["auto", "exact", "sampled"])]
+    pub(crate) precision: Option<String>,
+    /// Of reach: the audience whose universe reach is held against.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audience: Option<String>,
+    /// Of overlap: its members, with commas between them. By default the ten largest.
+    #[arg(long, value_name = "A,B,…")]
+    pub(crate) members: Option<String>,
+    /// Of overlap: the members at which the stack begins, in its order.
+    #[arg(long, value_name = "A,B,…")]
+    pub(crate) stack: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: ReportFormat,

@@ -3,7 +3,7 @@ SELECT device, placement, day,
     FROM (
     {{judged}}
     )
-    WHERE device != 0 AND stage IN (2, 11) AND {{seen}}
+    WHERE device != 0 AND stage IN (2, 11) AND {{seen}} AND {{sampled}}
     GROUP BY device, placement, day
     UNION ALL
     {{device_days_settled}}

@@ -18,9 +18,28 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Api, Problem, decode, query};
 
 /// Parameters that say which figures were shown.
-const PARAMETERS: [&str; 17] = [
-    "bom", "from", "to", "by", "filter", "format", "levels", "limit", "day", "dialect", "stages", "sign",
-    "days", "medium", "version", "existing", "dry_run",
+const PARAMETERS: [&str; 21] = [
+    "bom",
+    "from",
+    "to",
+    "by",
+    "filter",
+    "format",
+    "levels",
+    "precision",
+    "audience",
+    "members",
+    "stack",
+    "limit",
+    "day",
+    "dialect",
+    "stages",
+    "sign",
+    "days",
+    "medium",
+    "version",
+    "existing",
+    "dry_run",
 ];
 /// Most bytes of a parameter's value in an entry; what is longer is cut.
 const VALUE_BYTES_MAX: usize = 128;

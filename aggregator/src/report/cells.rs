@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::request::{By, Filter};
 use super::rows::{DeliveryRow, Removed};
+use super::sample::Sample;
 
 /// What stands for a key that is not known: no creative, no region, a placement without a medium.
 const UNKNOWN: &str = "unknown";
@@ -69,6 +70,15 @@ pub(super) struct Histogram {
 impl Histogram {
     pub(super) fn identified(&self) -> u64 {
         self.by_frequency.values().map(|(_, impressions)| impressions).sum()
+    }
+
+    /// The sum of the squares of what each device of a sample saw.
+    pub(super) fn squares(&self, sample: Sample) -> f64 {
+        let of_devices = |(devices, impressions): &(u64, u64)| {
+            let seen = if *devices == 0 { 0.0 } else { *impressions as f64 / *devices as f64 };
+            *devices as f64 / sample.weight() as f64 * seen * seen
+        };
+        self.by_frequency.values().map(of_devices).sum()
     }
 
     /// Devices with at least 1 … `levels` impressions.

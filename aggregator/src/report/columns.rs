@@ -5,6 +5,7 @@
 use event::identifier::IdKind;
 
 use super::ids::IdsRow;
+use super::overlap::{Ends, OverlapRow};
 use super::rows::{DeliveryRow, FrequencyRow, ReachRow, Removed};
 use crate::form::{Cell, Column, Place, Type};
 
@@ -21,6 +22,8 @@ pub(super) struct Shape {
     pub(super) by_day: bool,
     /// Frequencies listed one by one.
     pub(super) levels: usize,
+    /// Members of an overlap.
+    pub(super) members: usize,
 }
 
 /// A row with its list.
@@ -68,6 +71,16 @@ fn some<R: 'static>(
     column
 }
 
+/// A count that is not there in every row.
+fn maybe<R: 'static>(name: &'static str, of: impl Fn(&R) -> Option<u64> + 'static) -> ColumnOf<R> {
+    some(name, Type::Count, move |row| of(row).map(Cell::Count))
+}
+
+/// What a figure may be off by.
+fn error<R: 'static>(name: &'static str, of: impl Fn(&R) -> f64 + 'static) -> ColumnOf<R> {
+    column(Place::Alone(name), Type::Number, move |row| Cell::Number(of(row)))
+}
+
 fn rate<R: 'static>(name: &'static str, of: impl Fn(&R) -> Option<f64> + 'static) -> ColumnOf<R> {
     some(name, Type::Rate, move |row| of(row).map(Cell::Number))
 }
@@ -93,10 +106,12 @@ impl Row for ReachRow {
             key(shape, |row: &Self| &row.key),
             count("impressions", |row: &Self| row.impressions),
             count("identified_impressions", |row: &Self| row.identified_impressions),
+            error("identified_standard_error", |row: &Self| row.identified_standard_error),
             rate("id_coverage", |row: &Self| row.id_coverage),
             count("clicks", |row: &Self| row.clicks),
             count("reach", |row: &Self| row.reach),
             some("average_frequency", Type::Number, |row: &Self| row.average_frequency.map(Cell::Number)),
+            error("frequency_standard_error", |row: &Self| row.frequency_standard_error),
         ];
         columns.extend(list("n_plus", shape.levels, Type::Count, move |row: &Self, at| {
             counted(&row.n_plus, at)
@@ -107,12 +122,29 @@ impl Row for ReachRow {
         columns.extend(list("standard_error", shape.levels, Type::Number, |row: &Self, at| {
             row.standard_error.get(at).copied().map_or(Cell::Nothing, Cell::Number)
         }));
+        columns.extend(list("interval_low", shape.levels, Type::Count, move |row: &Self, at| {
+            counted(&row.interval_low, at)
+        }));
+        columns.extend(list("interval_high", shape.levels, Type::Count, move |row: &Self, at| {
+            counted(&row.interval_high, at)
+        }));
         columns.push(column(Place::Alone("exact"), Type::Flag, |row: &Self| Cell::Flag(row.exact)));
         if shape.by_day {
-            columns.push(some("cumulative_reach", Type::Count, |row: &Self| {
-                row.cumulative_reach.map(Cell::Count)
-            }));
+            columns.extend([
+                maybe("cumulative_reach", |row: &Self| row.cumulative_reach),
+                maybe("cumulative_low", |row: &Self| row.cumulative_low),
+                maybe("cumulative_high", |row: &Self| row.cumulative_high),
+            ]);
         }
+        let number = |name, of: fn(&Self) -> Option<f64>| {
+            some(name, Type::Number, move |row| of(row).map(Cell::Number))
+        };
+        columns.extend([
+            maybe("universe", |row: &Self| row.universe),
+            number("reach_percent", |row| row.reach_percent),
+            number("grp", |row| row.grp),
+            number("cost_per_point", |row| row.cost_per_point),
+        ]);
         columns.push(settled_until(|row: &Self| row.settled_until.as_deref()));
         columns
     }
@@ -127,9 +159,63 @@ impl Row for FrequencyRow {
             count("devices", |row: &Self| row.devices),
             count("n_plus", |row: &Self| row.n_plus),
             count("impressions", |row: &Self| row.impressions),
+            error("standard_error", |row: &Self| row.standard_error),
+            count("interval_low", |row: &Self| row.interval_low),
+            count("interval_high", |row: &Self| row.interval_high),
+            column(Place::Alone("exact"), Type::Flag, |row: &Self| Cell::Flag(row.exact)),
             settled_until(|row: &Self| row.settled_until.as_deref()),
         ]
     }
+}
+
+impl Row for OverlapRow {
+    fn columns(shape: Shape) -> Vec<ColumnOf<Self>> {
+        let mut columns = vec![
+            key(shape, |row: &Self| &row.key),
+            column(Place::Alone("kind"), Type::Text, |row: &Self| Cell::Text(row.kind)),
+        ];
+        columns.extend((1..=shape.members.max(1)).map(member));
+        columns.extend([
+            count("reach", |row: &Self| row.reach),
+            maybe("unique", |row: &Self| row.unique),
+            maybe("stack_position", |row: &Self| row.stack_position),
+            maybe("stacked_reach", |row: &Self| row.stacked_reach),
+            maybe("incremental_reach", |row: &Self| row.incremental_reach),
+            maybe("shared", |row: &Self| row.shared),
+            error("standard_error", |row: &Self| row.standard_error),
+        ]);
+        columns.extend(ends("interval_low", |row| &row.interval_low));
+        columns.extend(ends("interval_high", |row| &row.interval_high));
+        columns.push(column(Place::Alone("exact"), Type::Flag, |row: &Self| Cell::Flag(row.exact)));
+        columns.push(settled_until(|row: &Self| row.settled_until.as_deref()));
+        columns
+    }
+}
+
+/// A name of those whose devices a row is about.
+fn member(number: usize) -> ColumnOf<OverlapRow> {
+    let mut column = column(Place::Name("members", number), Type::Text, move |row: &OverlapRow| {
+        row.members.get(number - 1).map_or(Cell::Nothing, |member| Cell::Text(member))
+    });
+    column.column.may_be_empty = true;
+    column
+}
+
+fn ends(group: &'static str, of: fn(&OverlapRow) -> &Ends) -> [ColumnOf<OverlapRow>; 5] {
+    let maybe = |name, end: fn(&Ends) -> Option<u64>| {
+        let mut column = column(Place::Member(group, name), Type::Count, move |row| {
+            end(of(row)).map_or(Cell::Nothing, Cell::Count)
+        });
+        column.column.may_be_empty = true;
+        column
+    };
+    [
+        count_in(group, "reach", move |row| of(row).reach),
+        maybe("unique", |ends| ends.unique),
+        maybe("stacked_reach", |ends| ends.stacked_reach),
+        maybe("incremental_reach", |ends| ends.incremental_reach),
+        maybe("shared", |ends| ends.shared),
+    ]
 }
 
 impl Row for DeliveryRow {
@@ -164,11 +250,13 @@ impl Row for DeliveryRow {
             count("bad_id_impressions", |row: &Self| row.bad_id_impressions),
             count("macros_unreplaced", |row: &Self| row.macros_unreplaced),
             count("conflicts", |row: &Self| row.conflicts),
-            some("unresolved", Type::Count, |row: &Self| row.unresolved.map(Cell::Count)),
-            some("reported_impressions", Type::Count, |row: &Self| row.reported_impressions.map(Cell::Count)),
-            some("reported_clicks", Type::Count, |row: &Self| row.reported_clicks.map(Cell::Count)),
-            some("compared_impressions", Type::Count, |row: &Self| row.compared_impressions.map(Cell::Count)),
-            some("compared_clicks", Type::Count, |row: &Self| row.compared_clicks.map(Cell::Count)),
+            maybe("unresolved", |row: &Self| row.unresolved),
+            maybe("planned", |row: &Self| row.planned),
+            rate("fulfilment", |row: &Self| row.fulfilment),
+            maybe("reported_impressions", |row: &Self| row.reported_impressions),
+            maybe("reported_clicks", |row: &Self| row.reported_clicks),
+            maybe("compared_impressions", |row: &Self| row.compared_impressions),
+            maybe("compared_clicks", |row: &Self| row.compared_clicks),
             rate("gap", |row: &Self| row.gap),
             settled_until(|row: &Self| row.settled_until.as_deref()),
         ]);

@@ -28,6 +28,8 @@
 //!
 //! Must never: ask the store, or draw: equal reports have to come out equal, or asking often enough would give the figure.
 
+mod overlap;
+
 use std::collections::BTreeSet;
 
 use event::clock::UnixMs;
@@ -37,10 +39,19 @@ use super::cells::{exactly, ratio};
 use super::ids::IdsRow;
 use super::reported::Behind;
 use super::rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows};
+use super::sample::Sample;
+use super::universe::percent;
 use crate::form::{Cell, Column, Form, FormError, Place, Table, Type};
 
 /// What stays of a row that is left out: what it is keyed by, and what says so.
-const KEPT: [&str; 6] = ["key", "frequency", "or_more", "settled_until", "suppressed", "rounded"];
+const KEPT: [&str; 8] =
+    ["key", "kind", "frequency", "or_more", "exact", "settled_until", "suppressed", "rounded"];
+
+/// Names of whom an overlap is of, likewise.
+const MEMBERS: &str = "members_";
+
+/// Cumulative reach with what it may be off by.
+const CUMULATIVE: [&str; 3] = ["cumulative_reach", "cumulative_low", "cumulative_high"];
 
 /// The limits of what is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +77,11 @@ impl Limits {
     /// What device counts are rounded down to.
     pub(crate) fn step(self) -> u64 {
         self.step
+    }
+
+    /// The same for estimates: of the devices that were counted, k are behind what is shown.
+    fn of_sample(self, sample: Sample) -> Self {
+        Self { k: self.k.saturating_mul(sample.weight()), step: self.step.saturating_mul(sample.weight()) }
     }
 
     fn round(self, count: u64) -> u64 {
@@ -109,7 +125,8 @@ impl Hidden {
     }
 
     fn hides(&self, column: &str) -> bool {
-        self.cells.contains(column) || (self.all && !KEPT.contains(&column))
+        let is_kept = KEPT.contains(&column) || column.starts_with(MEMBERS);
+        self.cells.contains(column) || (self.all && !is_kept)
     }
 }
 
@@ -119,17 +136,27 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
         let hidden = vec![Hidden::default(); report.rows.len()];
         return Shaped { report, hidden, limits: None };
     }
+    let limits = limits.of_sample(report.sample);
     let devices = std::mem::take(&mut report.devices);
     let of = |key: &str| devices.get(key).copied().unwrap_or(0);
     let hidden = match &mut report.rows {
-        Rows::Reach(rows) => reach(rows, limits),
-        Rows::Frequency(rows) => frequency(rows, limits),
+        Rows::Reach(rows) => reach(rows, report.sample, limits),
+        Rows::Frequency(rows) => frequency(rows, report.sample, limits),
         Rows::Delivery(rows) => {
             let mut hidden = delivery(rows, limits, of);
             compared(rows, &mut hidden, (&report.compared, limits));
             hidden
         }
         Rows::Ids(rows) => ids(rows, limits, of),
+        Rows::Overlap(rows) => {
+            let until = report.settled_until.as_deref();
+            let (shown, hidden) = match &report.masks {
+                Some(masks) => overlap::overlap(masks, (report.sample, until), limits),
+                None => (Vec::new(), Vec::new()),
+            };
+            *rows = shown;
+            hidden
+        }
     };
     report.identified_impressions = report.identified_impressions.map(|_| match &report.rows {
         // What is shown, and no more: the sum over all rows would give away those that are not.
@@ -137,7 +164,7 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
             let shown = rows.iter().zip(&hidden).filter(|(_, hidden)| !hidden.hides("impressions"));
             shown.map(|(row, _)| row.impressions).sum()
         }
-        Rows::Delivery(_) | Rows::Reach(_) | Rows::Ids(_) => 0,
+        Rows::Delivery(_) | Rows::Reach(_) | Rows::Ids(_) | Rows::Overlap(_) => 0,
     });
     Shaped { report, hidden, limits: Some(limits) }
 }
@@ -213,7 +240,7 @@ fn apart(counts: impl IntoIterator<Item = u64>, limits: Limits) -> Vec<bool> {
     counts.into_iter().map(is_shown).collect()
 }
 
-fn reach(rows: &mut [ReachRow], limits: Limits) -> Vec<Hidden> {
+fn reach(rows: &mut [ReachRow], sample: Sample, limits: Limits) -> Vec<Hidden> {
     let stands_for: Vec<Option<u64>> = rows
         .iter()
         .map(|row| {
@@ -222,22 +249,24 @@ fn reach(rows: &mut [ReachRow], limits: Limits) -> Vec<Hidden> {
         })
         .collect();
     let mut hidden = small_rows(&stands_for, limits);
-    cumulative(rows, &mut hidden, limits);
+    cumulative(rows, &mut hidden, (sample, limits));
     for ((row, hidden), stands_for) in rows.iter_mut().zip(&mut hidden).zip(stands_for) {
         if !hidden.all && stands_for.is_some() {
-            reach_row(row, hidden, limits);
+            reach_row(row, hidden, (sample, limits));
         }
     }
     hidden
 }
 
-fn reach_row(row: &mut ReachRow, hidden: &mut Hidden, limits: Limits) {
+fn reach_row(row: &mut ReachRow, hidden: &mut Hidden, (sample, limits): (Sample, Limits)) {
     let shown = apart(row.n_plus.iter().copied(), limits);
     let is_shown = |index: usize| shown.get(index).copied().unwrap_or(false);
     for index in 0..row.n_plus.len() {
         let number = index + 1;
         if !is_shown(index) {
-            hidden.hide(&[&format!("n_plus_{number}"), &format!("standard_error_{number}")]);
+            for name in ["n_plus", "standard_error", "interval_low", "interval_high"] {
+                hidden.hide(&[&format!("{name}_{number}")]);
+            }
         }
         let is_last = number == row.n_plus.len();
         if !(is_shown(index) && (is_last || is_shown(index + 1))) {
@@ -245,7 +274,8 @@ fn reach_row(row: &mut ReachRow, hidden: &mut Hidden, limits: Limits) {
         }
     }
     if limits.is_small(row.reach) {
-        hidden.hide(&["reach", "average_frequency", "identified_impressions", "id_coverage"]);
+        hidden.hide(&["reach", "reach_percent", "average_frequency", "frequency_standard_error"]);
+        hidden.hide(&["identified_impressions", "identified_standard_error", "id_coverage"]);
     }
     row.reach = limits.round(row.reach);
     row.n_plus.iter_mut().for_each(|devices| *devices = limits.round(*devices));
@@ -253,17 +283,21 @@ fn reach_row(row: &mut ReachRow, hidden: &mut Hidden, limits: Limits) {
     row.identified_impressions = limits.round(row.identified_impressions);
     row.id_coverage = ratio(row.identified_impressions, row.impressions);
     row.average_frequency = ratio(row.identified_impressions, row.reach);
+    row.reach_percent = percent(row.reach, row.universe);
+    let spread = sample.spread(&row.n_plus);
+    (row.standard_error, row.interval_low, row.interval_high) =
+        (spread.standard_error, spread.interval_low, spread.interval_high);
 }
 
 /// Cumulative reach by day. Of two days on which it is shown the difference is the devices that came in between, and what the days' own reach has
 /// more than that are those that came again: neither may be fewer than k.
-fn cumulative(rows: &mut [ReachRow], hidden: &mut [Hidden], limits: Limits) {
+fn cumulative(rows: &mut [ReachRow], hidden: &mut [Hidden], (sample, limits): (Sample, Limits)) {
     let (mut last, mut reach_since, mut is_known) = (0, 0, true);
     let mut is_first = true;
     for (row, hidden) in rows.iter_mut().zip(hidden) {
         let Some(cumulative) = row.cumulative_reach else { continue };
         if row.impressions == 0 && row.clicks == 0 {
-            hidden.hide(&["cumulative_reach"]);
+            hidden.hide(&CUMULATIVE);
             continue;
         }
         reach_since += row.reach;
@@ -275,15 +309,18 @@ fn cumulative(rows: &mut [ReachRow], hidden: &mut [Hidden], limits: Limits) {
         let tells_again = is_known && !is_first;
         is_first = false;
         if hidden.all || limits.is_small(new) || (tells_again && limits.is_small(again)) {
-            hidden.hide(&["cumulative_reach"]);
+            hidden.hide(&CUMULATIVE);
         } else {
             (last, reach_since, is_known) = (cumulative, 0, true);
         }
-        row.cumulative_reach = Some(limits.round(cumulative));
+        let shown = limits.round(cumulative);
+        let (low, high) = sample.interval(shown);
+        (row.cumulative_reach, row.cumulative_low, row.cumulative_high) =
+            (Some(shown), Some(low), Some(high));
     }
 }
 
-fn frequency(rows: &mut Vec<FrequencyRow>, limits: Limits) -> Vec<Hidden> {
+fn frequency(rows: &mut Vec<FrequencyRow>, sample: Sample, limits: Limits) -> Vec<Hidden> {
     let mut groups: Vec<Vec<FrequencyRow>> = Vec::new();
     for row in std::mem::take(rows) {
         match groups.last_mut() {
@@ -299,7 +336,7 @@ fn frequency(rows: &mut Vec<FrequencyRow>, limits: Limits) -> Vec<Hidden> {
             rows.extend(group.into_iter().next().map(|row| FrequencyRow { or_more: true, ..row }));
             all_hidden.push(hidden);
         } else {
-            frequency_group(group, limits, rows, &mut all_hidden);
+            frequency_group(group, (sample, limits), rows, &mut all_hidden);
         }
     }
     all_hidden
@@ -308,7 +345,7 @@ fn frequency(rows: &mut Vec<FrequencyRow>, limits: Limits) -> Vec<Hidden> {
 /// The rows of one key down to the last N+ that is shown, which takes in all above it.
 fn frequency_group(
     mut group: Vec<FrequencyRow>,
-    limits: Limits,
+    (sample, limits): (Sample, Limits),
     rows: &mut Vec<FrequencyRow>,
     all_hidden: &mut Vec<Hidden>,
 ) {
@@ -322,12 +359,14 @@ fn frequency_group(
         let is_shown = |index: usize| shown.get(index).copied().unwrap_or(false);
         let mut hidden = Hidden::default();
         if !is_shown(index) {
-            hidden.hide(&["n_plus"]);
+            hidden.hide(&["n_plus", "standard_error", "interval_low", "interval_high"]);
         }
         if !is_shown(index) || (index < last && !is_shown(index + 1)) {
             hidden.hide(&["devices", "impressions"]);
         }
         row.n_plus = limits.round(row.n_plus);
+        row.standard_error = sample.standard_error(row.n_plus);
+        (row.interval_low, row.interval_high) = sample.interval(row.n_plus);
         row.devices = row.n_plus.saturating_sub(next.map_or(0, |next| limits.round(next)));
         row.impressions = row.devices * row.frequency as u64;
         if index == last {
@@ -406,6 +445,8 @@ fn is_empty(row: &DeliveryRow) -> bool {
         compared_impressions: row.compared_impressions,
         compared_clicks: row.compared_clicks,
         gap: row.gap,
+        planned: row.planned,
+        fulfilment: row.fulfilment,
         settled_until: row.settled_until.clone(),
         ..DeliveryRow::default()
     }

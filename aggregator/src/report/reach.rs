@@ -14,7 +14,7 @@ use crate::statement::{self, Statement};
 use crate::store::{StoreError, day_text};
 
 /// Impressions and clicks by key.
-type Totals = BTreeMap<String, (u64, u64)>;
+pub(super) type Totals = BTreeMap<String, (u64, u64)>;
 
 /// Cumulative reach of a day behind days that had `before`. It is `read` by a statement of its own; where events or pairs came or went beside every try,
 /// that is of another moment than the day's `reach`, and whoever was reached on the day was reached until then all the same.
@@ -35,7 +35,7 @@ impl Reporter {
         let mut sum = 0;
         for devices in cumulative.values_mut() {
             sum += *devices;
-            *devices = sum;
+            *devices = days.sample.estimate(sum);
         }
         let none = Histogram::default();
         let mut until_now = 0;
@@ -49,27 +49,45 @@ impl Reporter {
                 until_now = cumulative_of(until_now, read, reach);
                 until_now
             });
+            let cumulative_ends = cumulative_reach.map(|devices| days.sample.interval(devices));
+            let spread = days.sample.spread(&n_plus);
             ReachRow {
                 key: key_text(request.by, key),
                 impressions,
                 identified_impressions: identified,
+                identified_standard_error: days.sample.standard_error_of_sum(histogram.squares(days.sample)),
                 id_coverage: ratio(identified, impressions),
                 clicks,
                 reach,
                 average_frequency: ratio(identified, reach),
+                frequency_standard_error: days.sample.standard_error_of_average(
+                    reach as f64,
+                    identified as f64,
+                    histogram.squares(days.sample),
+                ),
                 exactly: exactly(&n_plus),
-                standard_error: vec![0.0; n_plus.len()],
+                standard_error: spread.standard_error,
+                interval_low: spread.interval_low,
+                interval_high: spread.interval_high,
                 n_plus,
-                exact: true,
+                exact: days.sample.is_all(),
                 cumulative_reach,
+                cumulative_low: cumulative_ends.map(|(low, _)| low),
+                cumulative_high: cumulative_ends.map(|(_, high)| high),
+                universe: None,
+                reach_percent: None,
+                grp: None,
+                cost_per_point: None,
                 settled_until: days.settled_until.map(day_text),
             }
         };
-        Ok(totals.into_iter().map(row).collect())
+        let mut rows: Vec<ReachRow> = totals.into_iter().map(row).collect();
+        self.hold_against_universe(request, days, &mut rows);
+        Ok(rows)
     }
 
     /// Impressions and clicks of every key, with and without a device.
-    fn totals(
+    pub(super) fn totals(
         &self,
         request: &Request,
         days: &Days,
@@ -125,6 +143,10 @@ impl Reporter {
                         .range(range)
                         .map(|(_, (_, impressions))| impressions)
                         .sum(),
+                    standard_error: days.sample.standard_error(*n_plus),
+                    interval_low: days.sample.interval(*n_plus).0,
+                    interval_high: days.sample.interval(*n_plus).1,
+                    exact: days.sample.is_all(),
                     settled_until: days.settled_until.map(day_text),
                 });
                 if histogram.by_frequency.keys().next_back().is_none_or(|last| *last <= frequency as u64) {
@@ -157,7 +179,10 @@ impl Reporter {
             if row.frequency == 0 {
                 histogram.unidentified += row.impressions;
             } else {
-                histogram.by_frequency.insert(row.frequency, (row.devices, row.impressions));
+                let estimate = |count| days.sample.estimate(count);
+                histogram
+                    .by_frequency
+                    .insert(row.frequency, (estimate(row.devices), estimate(row.impressions)));
             }
         }
         Ok(histograms)

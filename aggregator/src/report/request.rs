@@ -1,5 +1,6 @@
 //! What a report may be asked: path and query parameters, checked, with words that say what is allowed.
 
+use catalog::ALL;
 use chrono::NaiveDate;
 
 use crate::form::Form;
@@ -22,6 +23,20 @@ pub(crate) enum Kind {
     Frequency,
     /// What the ids of impressions were like.
     Ids,
+    /// What media, placements or kinds of id reach together and alone.
+    Overlap,
+}
+
+/// Whether devices are counted one by one or estimated from a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// Counted up to a number of device days, estimated above.
+    #[default]
+    Auto,
+    /// Counted.
+    Exact,
+    /// Estimated, where there are more than a sample holds.
+    Sampled,
 }
 
 /// What the rows are keyed by.
@@ -79,6 +94,14 @@ pub(crate) struct Request {
     pub form: Form,
     /// How many frequencies are listed, the last one open-ended.
     pub levels: usize,
+    /// Counted or estimated.
+    pub precision: Precision,
+    /// Of a reach report: the audience whose universe reach is a share of.
+    pub audience: String,
+    /// Of an overlap: its members, with commas between them; the largest if absent.
+    pub members: Option<String>,
+    /// Of an overlap: the members at which the stack begins, likewise.
+    pub stack: Option<String>,
 }
 
 /// Why a request is refused.
@@ -109,9 +132,10 @@ impl By {
     /// Whether reports of this kind are broken down by it.
     fn is_of(self, kind: Kind) -> bool {
         match self {
-            Self::Total | Self::Day | Self::Placement | Self::Medium | Self::Platform => true,
-            Self::Creative | Self::Region | Self::Hour => kind != Kind::Ids,
-            Self::IdKind => matches!(kind, Kind::Reach | Kind::Frequency),
+            Self::Placement | Self::Medium => true,
+            Self::Total | Self::Day | Self::Platform => kind != Kind::Overlap,
+            Self::Creative | Self::Region | Self::Hour => !matches!(kind, Kind::Ids | Kind::Overlap),
+            Self::IdKind => matches!(kind, Kind::Reach | Kind::Frequency | Kind::Overlap),
             Self::PlacementDay => false,
         }
     }
@@ -150,19 +174,41 @@ impl Kind {
             Self::Reach => "reach",
             Self::Frequency => "frequency",
             Self::Ids => "ids",
+            Self::Overlap => "overlap",
+        }
+    }
+
+    /// Whether it is a report of devices.
+    pub(super) fn is_of_devices(self) -> bool {
+        matches!(self, Self::Reach | Self::Frequency | Self::Overlap)
+    }
+
+    /// The parameters that it may be asked with.
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Delivery | Self::Ids => &["from", "to", "by", "filter", "format", "levels", "bom"],
+            Self::Reach => {
+                &["from", "to", "by", "filter", "format", "levels", "bom", "precision", "audience"]
+            }
+            Self::Frequency => &["from", "to", "by", "filter", "format", "levels", "bom", "precision"],
+            Self::Overlap => {
+                &["from", "to", "by", "filter", "format", "bom", "precision", "members", "stack"]
+            }
         }
     }
 
     /// The kind of a path's last part.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Delivery, Self::Reach, Self::Frequency, Self::Ids].into_iter().find(|kind| kind.name() == name)
+        [Self::Delivery, Self::Reach, Self::Frequency, Self::Ids, Self::Overlap]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
 impl Request {
     /// Whether devices are counted: for the report itself, or to tell which of its rows are too small to be shown.
     pub(crate) fn counts_devices(&self) -> bool {
-        matches!(self.kind, Kind::Reach | Kind::Frequency) || !self.sight.is_exact()
+        self.kind.is_of_devices() || !self.sight.is_exact()
     }
 
     /// Whether it is answered from settled figures where there are some.
@@ -185,10 +231,14 @@ impl Request {
             sight,
             from: None,
             to: None,
-            by: By::Total,
+            by: if kind == Kind::Overlap { By::Medium } else { By::Total },
             filter: Filter::Net,
             form: Form::Json,
             levels: if kind == Kind::Frequency { LEVELS_MAX } else { LEVELS_DEFAULT },
+            precision: Precision::Auto,
+            audience: ALL.to_owned(),
+            members: None,
+            stack: None,
         };
         let mut seen: Vec<&str> = Vec::new();
         let mut mark = None;
@@ -197,6 +247,12 @@ impl Request {
                 return Err(Refused::Bad(format!("the parameter {name} stands there twice")));
             }
             seen.push(name);
+            let known = kind.parameters();
+            if !known.contains(&name.as_str()) {
+                let words =
+                    format!("there is a parameter that is not known; allowed are {}", known.join(", "));
+                return Err(Refused::Bad(words));
+            }
             match name.as_str() {
                 "from" => request.from = Some(day("from", value)?),
                 "to" => request.to = Some(day("to", value)?),
@@ -205,17 +261,23 @@ impl Request {
                 "format" => request.form = form(value)?,
                 "bom" => mark = Some(bom(value)?),
                 "levels" => request.levels = levels(value)?,
-                _ => {
-                    return Err(Refused::Bad(
-                        "there is a parameter that is not known; allowed are from, to, by, filter, format, levels, bom".to_owned(),
-                    ));
-                }
+                "precision" => request.precision = precision(value)?,
+                "audience" => request.audience.clone_from(value),
+                "members" => request.members = Some(value.clone()),
+                "stack" => request.stack = Some(value.clone()),
+                _ => {}
             }
         }
         match (&mut request.form, mark) {
             (_, None) => {}
             (Form::Csv { mark }, Some(wanted)) => *mark = wanted,
             (_, Some(_)) => return Err(Refused::Bad("bom is for format=csv".to_owned())),
+        }
+        if request.precision == Precision::Sampled && !request.by.is_settled_by_device() {
+            return Err(Refused::NotOffered(format!(
+                "by={} is counted from events, every device of them; precision=sampled is offered by total, day, placement, medium and id_kind",
+                request.by.name()
+            )));
         }
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from > to
@@ -263,6 +325,15 @@ fn form(value: &str) -> Result<Form, Refused> {
         "xlsx" => Ok(Form::Xlsx),
         "parquet" => Ok(Form::Parquet),
         _ => Err(Refused::Bad("format must be one of json, csv, xlsx, parquet".to_owned())),
+    }
+}
+
+fn precision(value: &str) -> Result<Precision, Refused> {
+    match value {
+        "auto" => Ok(Precision::Auto),
+        "exact" => Ok(Precision::Exact),
+        "sampled" => Ok(Precision::Sampled),
+        _ => Err(Refused::Bad("precision must be one of auto, exact, sampled".to_owned())),
     }
 }
 
@@ -318,6 +389,8 @@ mod tests {
             ("bom", "true", "csv"),
             ("levels", "0", "80"),
             ("levels", "81", "80"),
+            ("precision", "roughly", "sampled"),
+            ("members", "a", "audience"),
             ("n", "1", "levels"),
         ] {
             let refused = parse(&[(name, value)]).expect_err(name);
@@ -325,6 +398,7 @@ mod tests {
         }
         assert!(matches!(parse(&[("filter", "total_net")]), Err(Refused::NotOffered(_))));
         assert!(parse(&[("by", "day"), ("by", "day")]).is_err());
+        assert!(matches!(parse(&[("precision", "sampled"), ("by", "region")]), Err(Refused::NotOffered(_))));
         assert!(parse(&[("from", "2026-11-02"), ("to", "2026-11-01")]).is_err());
     }
 }

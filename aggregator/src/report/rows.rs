@@ -8,8 +8,11 @@ use serde_json::Value;
 use super::columns::{Row, Shape};
 use super::ids::IdsRow;
 use super::keys::KeyChange;
+use super::overlap::{Masks, OverlapRow};
 use super::regions::RegionLibrary;
 use super::reported::Behind;
+use super::sample::Sample;
+use super::universe::UniverseSaid;
 use crate::form::Table;
 use crate::view::Sight;
 
@@ -18,7 +21,7 @@ use crate::view::Sight;
 pub(crate) struct Report {
     /// Campaign id.
     pub campaign: String,
-    /// `delivery`, `reach`, `frequency` or `ids`.
+    /// `delivery`, `reach`, `frequency`, `ids` or `overlap`.
     #[serde(rename = "report")]
     pub kind: &'static str,
     /// First day, `YYYY-MM-DD`, in the campaign's time zone; `None` without any data.
@@ -41,6 +44,15 @@ pub(crate) struct Report {
     /// Of a frequency report: the impressions of all its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identified_impressions: Option<u64>,
+    /// Of a report of devices: the share of them that was counted; null where it is all.
+    #[serde(rename = "sample", skip_serializing_if = "Option::is_none")]
+    pub share: Option<Value>,
+    /// Of a reach report: what reach is a share of, or null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub universe: Option<Value>,
+    /// Of a reach report by region: the same of each region that has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub universes: Vec<UniverseSaid>,
     /// Of a report by region: the libraries that say what region an address is of. None: every region is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region_libraries: Option<Vec<RegionLibrary>>,
@@ -52,6 +64,12 @@ pub(crate) struct Report {
     /// For whom it was computed.
     #[serde(skip)]
     pub sight: Sight,
+    /// Which devices were counted.
+    #[serde(skip)]
+    pub sample: Sample,
+    /// Of an overlap: what its rows are made of.
+    #[serde(skip)]
+    pub masks: Option<Masks>,
     /// Devices behind each row of a delivery report or one of ids, by key, where it is to be shaped.
     #[serde(skip)]
     pub devices: BTreeMap<String, u64>,
@@ -85,6 +103,8 @@ pub(crate) enum Rows {
     Frequency(Vec<FrequencyRow>),
     /// Of a report of ids.
     Ids(Vec<IdsRow>),
+    /// Of an overlap.
+    Overlap(Vec<OverlapRow>),
 }
 
 /// Hits of one kind by what became of them. gross = net + the removed ones.
@@ -206,6 +226,10 @@ pub(crate) struct DeliveryRow {
     pub compared_clicks: Option<u64>,
     /// (reported − compared) / reported impressions; below 0 where we counted more. `None` where they said none.
     pub gap: Option<f64>,
+    /// Impressions that the catalog plans for the row's days and placements; by total, day, placement and medium only.
+    pub planned: Option<u64>,
+    /// net impressions / planned; `None` where nothing is planned.
+    pub fulfilment: Option<f64>,
     /// See [`Report::settled_until`].
     pub settled_until: Option<String>,
 }
@@ -217,8 +241,10 @@ pub(crate) struct ReachRow {
     pub key: String,
     /// Impressions.
     pub impressions: u64,
-    /// Impressions with a usable device id.
+    /// Impressions with a usable device id: those of the devices that were counted, so that N+ adds up to them. Estimated where these are.
     pub identified_impressions: u64,
+    /// Standard error of `identified_impressions`: 0 where they are counted.
+    pub identified_standard_error: f64,
     /// identified / impressions; `None` without impressions.
     pub id_coverage: Option<f64>,
     /// Clicks.
@@ -227,22 +253,40 @@ pub(crate) struct ReachRow {
     pub reach: u64,
     /// identified impressions / reach; `None` without reach.
     pub average_frequency: Option<f64>,
+    /// Standard error of `average_frequency`.
+    pub frequency_standard_error: f64,
     /// Devices with at least 1, 2, … impressions.
     pub n_plus: Vec<u64>,
     /// Devices with exactly 1, 2, … impressions; the last entry with that many or more.
     pub exactly: Vec<u64>,
     /// Standard error of each entry of `n_plus`: 0 for exact figures.
     pub standard_error: Vec<f64>,
+    /// Lower end of the 95 % interval of each entry of `n_plus`; the entry itself where it is counted.
+    pub interval_low: Vec<u64>,
+    /// Upper end.
+    pub interval_high: Vec<u64>,
     /// Whether the figures are counted, not estimated.
     pub exact: bool,
     /// By day only: distinct devices from the report's first day to this one.
     pub cumulative_reach: Option<u64>,
+    /// Lower end of its 95 % interval.
+    pub cumulative_low: Option<u64>,
+    /// Upper end.
+    pub cumulative_high: Option<u64>,
+    /// How many reach is a share of, by the catalog.
+    pub universe: Option<u64>,
+    /// reach / universe × 100.
+    pub reach_percent: Option<f64>,
+    /// Gross rating points: impressions / universe × 100.
+    pub grp: Option<f64>,
+    /// Cost / GRP, in the campaign's currency; where the cost of the row's placements is known and the range holds all days with data.
+    pub cost_per_point: Option<f64>,
     /// See [`Report::settled_until`].
     pub settled_until: Option<String>,
 }
 
 /// One row of a frequency report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FrequencyRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -256,6 +300,14 @@ pub(crate) struct FrequencyRow {
     pub n_plus: u64,
     /// Impressions of `devices`.
     pub impressions: u64,
+    /// Standard error of `n_plus`: 0 where it is counted.
+    pub standard_error: f64,
+    /// Lower end of the 95 % interval of `n_plus`; `n_plus` itself where it is counted.
+    pub interval_low: u64,
+    /// Upper end.
+    pub interval_high: u64,
+    /// Whether the figures are counted, not estimated.
+    pub exact: bool,
     /// See [`Report::settled_until`].
     pub settled_until: Option<String>,
 }
@@ -278,11 +330,13 @@ impl Report {
             Rows::Reach(rows) => Table { notes: errors(rows), ..self.of(rows) },
             Rows::Frequency(rows) => self.of(rows),
             Rows::Ids(rows) => self.of(rows),
+            Rows::Overlap(rows) => self.of(rows),
         }
     }
 
     fn of<'r, R: Row>(&'r self, rows: &'r [R]) -> Table<'r> {
-        let columns = R::columns(Shape { by_day: self.by == "day", levels: self.levels });
+        let members = self.masks.as_ref().map_or(0, Masks::members);
+        let columns = R::columns(Shape { by_day: self.by == "day", levels: self.levels, members });
         let cells = |row: &'r R| columns.iter().map(|column| (column.cell)(row)).collect();
         let about = serde_json::to_value(self).ok().and_then(|about| match about {
             Value::Object(about) => Some(about),
@@ -313,7 +367,7 @@ impl Rows {
     pub(crate) fn identified_impressions(&self) -> Option<u64> {
         match self {
             Self::Frequency(rows) => Some(rows.iter().map(|row| row.impressions).sum()),
-            Self::Delivery(_) | Self::Reach(_) | Self::Ids(_) => None,
+            Self::Delivery(_) | Self::Reach(_) | Self::Ids(_) | Self::Overlap(_) => None,
         }
     }
 
@@ -324,6 +378,7 @@ impl Rows {
             Self::Reach(rows) => rows.len(),
             Self::Frequency(rows) => rows.len(),
             Self::Ids(rows) => rows.len(),
+            Self::Overlap(rows) => rows.len(),
         }
     }
 }
@@ -348,10 +403,15 @@ mod tests {
             provisional_days: Vec::new(),
             key_changes: Vec::new(),
             identified_impressions: rows.identified_impressions(),
+            share: None,
+            universe: None,
+            universes: Vec::new(),
             region_libraries: None,
             versions: Versions { program: "1", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
             levels: 2,
             sight: Sight::exact(),
+            sample: Sample::ALL,
+            masks: None,
             devices: BTreeMap::new(),
             compared: Behind::default(),
             rows,
@@ -371,12 +431,19 @@ mod tests {
             devices: 1,
             n_plus: 1,
             impressions: 7,
+            standard_error: 0.0,
+            interval_low: 1,
+            interval_high: 1,
+            exact: true,
             settled_until: None,
         };
         let report = report(Rows::Frequency(vec![row]));
         let json: Value = serde_json::from_str(&text(&report, Form::Json)).expect("JSON");
         assert_eq!((&json["rows"][0]["or_more"], &json["identified_impressions"]), (&true.into(), &7.into()));
-        assert_eq!(text(&report, Form::Csv { mark: false }).lines().nth(1), Some("total,3,true,1,1,7,"));
+        assert_eq!(
+            text(&report, Form::Csv { mark: false }).lines().nth(1),
+            Some("total,3,true,1,1,7,0.0,1,1,true,")
+        );
     }
 
     #[test]

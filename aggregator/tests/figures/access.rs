@@ -312,9 +312,12 @@ fn a_medium_sees_its_placements_alone() {
         (&"2026-11-18".into(), &"2026-11-18".into()),
         "the other's day is not told"
     );
-    for kind in ["delivery", "reach", "frequency", "ids"] {
+    for kind in ["delivery", "reach", "frequency", "ids", "overlap"] {
         for by in ["total", "day", "placement", "medium", "creative", "region", "platform", "hour"] {
             if kind == "ids" && ["creative", "region", "hour"].contains(&by) {
+                continue;
+            }
+            if kind == "overlap" && !["placement", "medium"].contains(&by) {
                 continue;
             }
             let text = report(kind, by).to_string();
@@ -322,7 +325,7 @@ fn a_medium_sees_its_placements_alone() {
                 assert!(!text.contains(foreign), "{kind} by {by} tells {foreign}: {text}");
             }
             let rows = report(kind, by)["rows"].as_array().expect("rows").clone();
-            if kind != "frequency" {
+            if !["frequency", "overlap"].contains(&kind) {
                 let sum: u64 = rows.iter().filter_map(|row| row["impressions"].as_u64()).sum();
                 assert_eq!(sum, 800, "{kind} by {by}");
             }
@@ -425,9 +428,12 @@ fn every_form_of_every_report_is_shaped() {
     rig.settle();
     let bearer = advertiser(&rig);
     let exact: BTreeSet<u64> = [333, 77, 3, 413, 120, 416].into();
-    for kind in ["delivery", "reach", "frequency", "ids"] {
+    for kind in ["delivery", "reach", "frequency", "ids", "overlap"] {
         for by in ["total", "day", "placement", "medium", "creative", "region", "platform", "hour"] {
             if kind == "ids" && ["creative", "region", "hour"].contains(&by) {
+                continue;
+            }
+            if kind == "overlap" && !["placement", "medium"].contains(&by) {
                 continue;
             }
             let path = format!("/v1/campaigns/ours/{kind}?by={by}");
@@ -446,6 +452,10 @@ fn every_form_of_every_report_is_shaped() {
                     "identified_impressions",
                     "identified",
                     "cumulative_reach",
+                    "unique",
+                    "stacked_reach",
+                    "incremental_reach",
+                    "shared",
                 ] {
                     numbers(&row[name])
                         .for_each(|n| assert!(n % 10 == 0 && !exact.contains(&n), "{path} {name} {row}"));

@@ -34,7 +34,7 @@ fn what_is_wrong_is_told_by_status_and_words() {
     let rig = Rig::new();
     for (method, path, status, word) in [
         ("GET", "/v1/campaigns/none/reach", 404, "unknown_campaign"),
-        ("GET", "/v1/campaigns/utc/overlap", 404, "frequency"),
+        ("GET", "/v1/campaigns/utc/overlaps", 404, "frequency"),
         ("GET", "/v1/nothing", 404, "not_found"),
         ("POST", "/v1/campaigns/utc/reach", 405, "GET"),
         ("GET", "/v1/settle", 405, "POST"),
@@ -80,16 +80,19 @@ fn csv_has_a_header_and_no_formulas() {
     assert_eq!(status, 200);
     assert_eq!(
         body,
-        "key,impressions,identified_impressions,id_coverage,clicks,reach,average_frequency,n_plus_1,n_plus_2,n_plus_3,\
-         exactly_1,exactly_2,exactly_3,standard_error_1,standard_error_2,standard_error_3,exact,settled_until,suppressed,rounded\n\
-         '=1+1,1,1,1.0,0,1,1.0,1,0,0,1,0,0,0.0,0.0,0.0,true,2026-11-19,false,false\n"
+        "key,impressions,identified_impressions,identified_standard_error,id_coverage,clicks,reach,average_frequency,frequency_standard_error,\
+         n_plus_1,n_plus_2,n_plus_3,exactly_1,exactly_2,exactly_3,standard_error_1,standard_error_2,standard_error_3,\
+         interval_low_1,interval_low_2,interval_low_3,interval_high_1,interval_high_2,interval_high_3,exact,\
+         universe,reach_percent,grp,cost_per_point,settled_until,suppressed,rounded\n\
+         '=1+1,1,1,0.0,1.0,0,1,1.0,0.0,1,0,0,1,0,0,0.0,0.0,0.0,1,0,0,1,0,0,true,,,,,2026-11-19,false,false\n"
     );
     let open = rig.report("utc/frequency?levels=1");
     assert_eq!((&open["rows"][0]["or_more"], &open["identified_impressions"]), (&true.into(), &1.into()));
     let (_, body) = rig.call("GET", "/v1/campaigns/utc/frequency?format=csv&bom=false");
     assert_eq!(
         body,
-        "key,frequency,or_more,devices,n_plus,impressions,settled_until,suppressed,rounded\ntotal,1,false,1,1,1,2026-11-19,false,false\n"
+        "key,frequency,or_more,devices,n_plus,impressions,standard_error,interval_low,interval_high,exact,settled_until,suppressed,rounded\n\
+         total,1,false,1,1,1,0.0,1,1,true,2026-11-19,false,false\n"
     );
     let (_, body) = rig.call("GET", "/v1/campaigns/utc/delivery?format=csv&bom=false");
     assert!(

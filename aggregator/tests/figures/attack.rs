@@ -26,7 +26,17 @@ const HITS: [u64; 3] = [2_500, 400, 1_500];
 const PLACEMENTS: [(&str, &str); 6] =
     [("p1", "A"), ("p2", "B"), ("p3", "A"), ("p4", "C"), ("p5", "D"), ("p6", "B")];
 /// The columns that count devices, and those that are rounded as they are because they would give devices away.
-const OF_DEVICES: [&str; 5] = ["reach", "n_plus", "exactly", "devices", "cumulative_reach"];
+const OF_DEVICES: [&str; 9] = [
+    "reach",
+    "n_plus",
+    "exactly",
+    "devices",
+    "cumulative_reach",
+    "interval_low",
+    "interval_high",
+    "cumulative_low",
+    "cumulative_high",
+];
 const ROUNDED: [&str; 4] = ["identified_impressions", "identified", "usable", "identified_by_kind"];
 
 fn rig() -> Rig {

@@ -183,7 +183,7 @@ fn every_route_is_described_with_its_method() {
 fn what_a_parameter_may_be_is_what_the_api_takes() {
     let rig = Rig::new();
     let description = description();
-    for kind in ["delivery", "reach", "frequency", "ids"] {
+    for kind in ["delivery", "reach", "frequency", "ids", "overlap"] {
         let pointer = format!("/paths/~1v1~1campaigns~1{{campaign}}~1{kind}/get/parameters");
         let parameters: Vec<&Value> = at(&description, &pointer)
             .as_array()
@@ -256,6 +256,7 @@ fn real_answers_are_as_described() {
         (format!("{campaign}/reach"), &["", "?by=day", "?by=id_kind"], "/rows"),
         (format!("{campaign}/frequency"), &["", "?by=placement"], "/rows"),
         (format!("{campaign}/ids"), &["", "?by=medium"], "/rows"),
+        (format!("{campaign}/overlap"), &["", "?by=placement&stack=p1", "?by=id_kind"], "/rows"),
         (format!("{campaign}/links"), &["", "?sign=true&dialect=all"], "/links"),
         (format!("{campaign}/media-numbers"), &["", "?medium=Medium+A"], "/media"),
         (format!("{campaign}/placements/{{placement}}/hits"), &[""], ""),
@@ -323,8 +324,11 @@ fn tokens_are_as_described(rig: &Rig, description: &Value) {
     let made = ask("POST", "/v1/tokens", wanted, 201);
     check(description, &answered("POST", "/v1/tokens", 201), &made, "made");
     let (id, token) = (made["id"].as_str().expect("an id"), made["token"].as_str().expect("a token"));
-    for kind in ["delivery", "reach", "frequency", "ids"] {
-        for query in ["", "?by=day", "?by=placement"] {
+    for kind in ["delivery", "reach", "frequency", "ids", "overlap"] {
+        for query in ["", "?by=day", "?by=placement"]
+            .into_iter()
+            .filter(|query| kind != "overlap" || *query != "?by=day")
+        {
             let target = format!("/v1/campaigns/utc/{kind}{query}");
             let (status, body) = rig.call_as("GET", &target, Some(&format!("Bearer {token}")));
             assert_eq!(status, 200, "{body}");

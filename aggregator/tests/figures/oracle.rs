@@ -10,6 +10,7 @@ use event::stage::Stage;
 use serde_json::Value;
 
 use crate::rig::{DAY_MS, Hit, NOON_MS, Random, Rig, hit, seed};
+use crate::stacks::check_rows;
 
 pub(crate) const ZONES: [(&str, chrono_tz::Tz); 3] = [
     ("shanghai", chrono_tz::Asia::Shanghai),
@@ -105,7 +106,18 @@ struct Figures {
     devices: HashMap<u64, u64>,
 }
 
-fn figures(seen: &[Seen], by: &str, net: bool) -> BTreeMap<String, Figures> {
+/// How reports are asked for: what stands behind each query, and how many devices one that is counted stands for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) query: &'static str,
+    pub(crate) weight: u64,
+}
+
+/// Every device counted.
+pub(crate) const EXACT: Asked = Asked { query: "", weight: 1 };
+
+fn figures(seen: &[Seen], by: &str, (net, asked): (bool, Asked)) -> BTreeMap<String, Figures> {
+    let is_counted = |device: &u64| *device <= u64::MAX / asked.weight;
     let mut all: BTreeMap<String, Figures> = BTreeMap::new();
     for one in seen.iter().filter(|seen| seen.valid || !net) {
         let figures = all.entry(key(one, by)).or_default();
@@ -113,7 +125,7 @@ fn figures(seen: &[Seen], by: &str, net: bool) -> BTreeMap<String, Figures> {
             figures.clicks += 1;
         } else {
             figures.impressions += 1;
-            if let Some(device) = one.hit.device {
+            if let Some(device) = one.hit.device.filter(is_counted) {
                 *figures.devices.entry(device).or_default() += 1;
             }
         }
@@ -129,55 +141,105 @@ fn numbers(value: &Value) -> Vec<u64> {
     value.as_array().expect("a list").iter().map(number).collect()
 }
 
-fn check_row(row: &Value, expected: &Figures) {
-    let at_least = |n: u64| expected.devices.values().filter(|f| **f >= n).count() as u64;
+fn check_row(row: &Value, expected: &Figures, weight: u64) {
+    let at_least = |n: u64| weight * expected.devices.values().filter(|f| **f >= n).count() as u64;
     assert_eq!(number(&row["impressions"]), expected.impressions);
     assert_eq!(number(&row["clicks"]), expected.clicks);
-    assert_eq!(number(&row["reach"]), expected.devices.len() as u64);
-    let (n_plus, exactly) = (numbers(&row["n_plus"]), numbers(&row["exactly"]));
+    assert_eq!(number(&row["reach"]), weight * expected.devices.len() as u64);
+    let n_plus = numbers(&row["n_plus"]);
     assert_eq!(n_plus, (1..=n_plus.len() as u64).map(at_least).collect::<Vec<_>>());
-    // The identities of a report.
-    let identified = number(&row["identified_impressions"]);
-    assert_eq!(identified, expected.devices.values().sum::<u64>());
+    assert_eq!(number(&row["identified_impressions"]), weight * expected.devices.values().sum::<u64>());
+    check_identities(row, weight);
+}
+
+/// What holds of every row of a reach report, counted or estimated.
+fn check_identities(row: &Value, weight: u64) {
+    let (n_plus, exactly) = (numbers(&row["n_plus"]), numbers(&row["exactly"]));
+    let (identified, impressions) = (number(&row["identified_impressions"]), number(&row["impressions"]));
+    let is_near = |name: &str, expected: f64| {
+        let value = row[name].as_f64().expect("a number");
+        assert!((value - expected).abs() <= 1e-12 * expected.abs(), "{name}: {value} {expected}");
+    };
     assert_eq!(exactly.iter().sum::<u64>(), n_plus[0]);
     assert!(n_plus.is_sorted_by(|a, b| a >= b));
     assert_eq!(n_plus[0], number(&row["reach"]));
+    let above: u64 = n_plus.iter().sum();
+    assert!(above <= identified);
+    if exactly.last() == Some(&0) {
+        assert_eq!(above, identified, "N+ over all N");
+    }
     if n_plus[0] > 0 {
-        let average = row["average_frequency"].as_f64().expect("a number");
-        assert!((average - identified as f64 / n_plus[0] as f64).abs() < 1e-12);
+        is_near("average_frequency", identified as f64 / n_plus[0] as f64);
     }
-    if expected.impressions > 0 {
-        let coverage = row["id_coverage"].as_f64().expect("a number");
-        assert!((coverage - identified as f64 / expected.impressions as f64).abs() < 1e-12);
+    if impressions > 0 {
+        is_near("id_coverage", identified as f64 / impressions as f64);
     }
-    assert!(row["standard_error"].as_array().expect("a list").iter().all(|error| error == 0.0));
-    assert_eq!(row["exact"], true);
+    if let (Some(universe), true) = (row["universe"].as_u64(), identified > 0) {
+        let figure = |name: &str| row[name].as_f64().expect("a number");
+        is_near("reach_percent", n_plus[0] as f64 * 100.0 / universe as f64);
+        is_near("grp", impressions as f64 * 100.0 / universe as f64);
+        is_near("grp", figure("reach_percent") * figure("average_frequency") / figure("id_coverage"));
+    }
+    assert_eq!(row["exact"], weight == 1);
+    let (low, high) = (numbers(&row["interval_low"]), numbers(&row["interval_high"]));
+    let errors = row["standard_error"].as_array().expect("a list");
+    for ((devices, error), (low, high)) in n_plus.iter().zip(errors).zip(low.into_iter().zip(high)) {
+        assert!(
+            devices.is_multiple_of(weight) && low <= *devices && *devices <= high,
+            "{low} {devices} {high}"
+        );
+        let expected = (*devices as f64 * (weight - 1) as f64).sqrt();
+        assert!((error.as_f64().expect("a number") - expected).abs() < 1e-9 * (1.0 + expected));
+        assert!(weight > 1 || (low, high) == (*devices, *devices));
+    }
 }
 
 pub(crate) fn check_campaign(rig: &Rig, campaign: &str, seen: &[Seen]) {
-    for by in ["total", "day", "placement", "medium", "creative", "region", "platform", "hour"] {
+    check_campaign_as(rig, campaign, seen, EXACT);
+}
+
+pub(crate) fn check_campaign_as(rig: &Rig, campaign: &str, seen: &[Seen], asked: Asked) {
+    let from_events = ["creative", "region", "platform", "hour"];
+    for by in ["total", "day", "placement", "medium"]
+        .into_iter()
+        .chain(from_events.into_iter().filter(|_| asked.weight == 1))
+    {
         for filter in ["net", "gross"] {
-            let expected = figures(seen, by, filter == "net");
-            let rows = rig.rows(&format!("{campaign}/reach?by={by}&filter={filter}&levels=12"));
+            let expected = figures(seen, by, (filter == "net", asked));
+            let rows =
+                rig.rows(&format!("{campaign}/reach?by={by}&filter={filter}&levels=12{}", asked.query));
             assert_eq!(rows.len(), expected.len(), "{campaign} {by} {filter}");
             let mut reached = BTreeSet::new();
             let mut before = 0;
             for row in &rows {
                 let key = row["key"].as_str().expect("a key");
                 let expected = expected.get(key).unwrap_or_else(|| panic!("{campaign} {by}: {key}"));
-                check_row(row, expected);
+                check_row(row, expected, asked.weight);
                 if by == "day" {
                     reached.extend(expected.devices.keys().copied());
                     let cumulative = number(&row["cumulative_reach"]);
-                    assert_eq!(cumulative, reached.len() as u64, "{campaign} {key}");
+                    assert_eq!(cumulative, asked.weight * reached.len() as u64, "{campaign} {key}");
                     assert!(cumulative >= before);
+                    assert!(
+                        (number(&row["cumulative_low"])..=number(&row["cumulative_high"]))
+                            .contains(&cumulative)
+                    );
                     before = cumulative;
                 }
             }
-            check_delivery(rig, campaign, by, filter, &expected);
+            if asked.weight == 1 {
+                check_delivery(rig, campaign, by, filter, &expected);
+            }
+            if ["placement", "medium"].contains(&by) {
+                let sets = expected.iter().filter(|(_, figures)| figures.impressions > 0);
+                let sets =
+                    sets.map(|(key, figures)| (key.clone(), figures.devices.keys().copied().collect()));
+                let rows = rig.rows(&format!("{campaign}/overlap?by={by}&filter={filter}{}", asked.query));
+                check_rows(&rows, &sets.collect(), asked.weight);
+            }
         }
     }
-    check_frequency(rig, campaign, &figures(seen, "total", true));
+    check_frequency(rig, campaign, &figures(seen, "total", (true, asked)), asked);
 }
 
 fn check_delivery(rig: &Rig, campaign: &str, by: &str, filter: &str, expected: &BTreeMap<String, Figures>) {
@@ -196,16 +258,22 @@ fn check_delivery(rig: &Rig, campaign: &str, by: &str, filter: &str, expected: &
     }
 }
 
-fn check_frequency(rig: &Rig, campaign: &str, expected: &BTreeMap<String, Figures>) {
-    let rows = rig.rows(&format!("{campaign}/frequency"));
+fn check_frequency(rig: &Rig, campaign: &str, expected: &BTreeMap<String, Figures>, asked: Asked) {
+    let report = rig.report(&format!("{campaign}/frequency?by=total{}", asked.query));
+    let rows = report["rows"].as_array().expect("rows");
     let devices = &expected["total"].devices;
     assert_eq!(rows.len() as u64, *devices.values().max().expect("devices"));
     // Uncapped: the sum over all N of N+ is the identified impressions.
     let sum: u64 = rows.iter().map(|row| number(&row["n_plus"])).sum();
-    assert_eq!(sum, devices.values().sum::<u64>());
-    for row in &rows {
+    assert_eq!(sum, asked.weight * devices.values().sum::<u64>());
+    assert_eq!(number(&report["identified_impressions"]), sum);
+    for row in rows {
         let frequency = number(&row["frequency"]);
-        let exactly = devices.values().filter(|f| **f == frequency).count() as u64;
+        let exactly = asked.weight * devices.values().filter(|f| **f == frequency).count() as u64;
+        assert_eq!(row["exact"], asked.weight == 1);
+        assert!(
+            (number(&row["interval_low"])..=number(&row["interval_high"])).contains(&number(&row["n_plus"]))
+        );
         assert_eq!((number(&row["devices"]), number(&row["impressions"])), (exactly, exactly * frequency));
     }
 }

@@ -28,10 +28,14 @@ mod oracle;
 mod overlap;
 #[path = "../figures/rig.rs"]
 mod rig;
+#[path = "../figures/sampled.rs"]
+mod sampled;
 #[path = "../figures/sessions.rs"]
 mod sessions;
 #[path = "../figures/settling.rs"]
 mod settling;
+#[path = "../figures/stacks.rs"]
+mod stacks;
 #[path = "../figures/together.rs"]
 mod together;
 #[path = "../figures/traffic.rs"]

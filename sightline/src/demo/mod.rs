@@ -172,7 +172,7 @@ fn address(address: Option<std::net::SocketAddr>) -> anyhow::Result<String> {
 }
 
 fn question(kind: ReportKind, filter: Filter) -> Question<'static> {
-    Question { kind, campaign: CAMPAIGN, from: None, to: None, by: By::Total, filter }
+    Question { kind, campaign: CAMPAIGN, from: None, to: None, by: By::Total, filter, more: Vec::new() }
 }
 
 fn first_row(report: &Value) -> Option<&Value> {

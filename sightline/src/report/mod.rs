@@ -30,6 +30,8 @@ pub(crate) struct Question<'a> {
     pub(crate) by: By,
     /// Which impressions.
     pub(crate) filter: Filter,
+    /// Further parameters of the API, with their values.
+    pub(crate) more: Vec<(&'static str, &'a str)>,
 }
 
 impl Question<'_> {
@@ -38,13 +40,18 @@ impl Question<'_> {
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map(|v| v.get_name().to_owned()).unwrap_or_default()
         };
+        // An overlap has no total: it is one of media unless something else is asked for.
+        let by = if (self.kind, self.by) == (ReportKind::Overlap, By::Total) { By::Medium } else { self.by };
         let mut path = format!(
             "/v1/campaigns/{}/{}?by={}&filter={}&format={format}",
             utf8_percent_encode(self.campaign, NON_ALPHANUMERIC),
             self.kind.name(),
-            name(self.by.to_possible_value()),
+            name(by.to_possible_value()),
             name(self.filter.to_possible_value()),
         );
+        for (key, value) in &self.more {
+            let _ = write!(path, "&{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        }
         for (key, day) in [("from", self.from), ("to", self.to)] {
             if let Some(day) = day {
                 let _ = write!(path, "&{key}={day}");
@@ -78,6 +85,15 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         to: args.to,
         by: args.by,
         filter: args.filter,
+        more: [
+            ("precision", &args.precision),
+            ("audience", &args.audience),
+            ("members", &args.members),
+            ("stack", &args.stack),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect(),
     };
     let answer = ask(&client, &question, asked(args.format)?)?;
     if args.format == ReportFormat::Table {
@@ -119,13 +135,15 @@ fn why_nothing(client: &Client, question: &Question<'_>, report: &Value) -> Opti
         ReportKind::Reach | ReportKind::Frequency | ReportKind::Ids => {
             rows.iter().all(|row| count(row, "impressions") == 0)
         }
+        ReportKind::Overlap => rows.iter().all(|row| count(row, "reach") == 0),
         ReportKind::Delivery => rows.iter().all(|row| count(row, "gross_impressions") == 0),
         ReportKind::SetAside => false,
     };
     if !is_empty {
         return None;
     }
-    let delivery = Question { kind: ReportKind::Delivery, by: By::Total, ..question.clone() };
+    let delivery =
+        Question { kind: ReportKind::Delivery, by: By::Total, more: Vec::new(), ..question.clone() };
     // A hint that cannot be had is none: the report itself was printed.
     let delivery = fetch(client, &delivery).ok()?;
     let row = delivery.pointer("/rows/0").unwrap_or(&Value::Null);
@@ -319,6 +337,7 @@ mod tests {
             to: None,
             by: By::Day,
             filter: Filter::Gross,
+            more: Vec::new(),
         }
     }
 

@@ -45,7 +45,21 @@ const REACH: &[Column] = &[
     always("/reach", "reach"),
     always("/average_frequency", "frequency"),
     if_any("/cumulative_reach", "reach so far"),
+    if_any("/universe", "reach %").of("/reach_percent"),
+    if_any("/universe", "grp").of("/grp"),
+    if_any("/universe", "cost per point").of("/cost_per_point"),
 ];
+
+const MEMBERS: &[Column] = &[
+    always("/key", "in the order of the stack"),
+    always("/reach", "reach"),
+    always("/unique", "of no other"),
+    always("/incremental_reach", "adds"),
+    always("/stacked_reach", "reach so far"),
+];
+
+const PAIRS: &[Column] =
+    &[always("/key", "two of them"), always("/shared", "in both"), always("/reach", "in either")];
 
 /// gross − the removed = net, from left to right.
 const DELIVERY: &[Column] = &[
@@ -91,6 +105,8 @@ const DELIVERY: &[Column] = &[
     if_any("/conflicts", "conflicts"),
     if_any("/outdone_verdicts", "verdicts outdone"),
     if_any("/unresolved", "unresolved"),
+    if_any("/planned", "planned"),
+    if_any("/planned", "fulfilled").of("/fulfilment"),
 ];
 
 const IDS: &[Column] = &[
@@ -143,9 +159,24 @@ pub(super) fn print(
         ReportKind::Delivery => columns(DELIVERY, &rows, false, out),
         ReportKind::Frequency => frequency(&rows, out),
         ReportKind::Ids => ids(&rows, out),
+        ReportKind::Overlap => overlap(&rows, out),
         // It has no rows of a campaign; see `print_set_aside`.
         ReportKind::SetAside => Ok(()),
     }
+}
+
+/// Members in the order of the stack, and pairs of them.
+fn overlap(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
+    let of_kind = |kind: &str| -> Vec<&Value> {
+        rows.iter().copied().filter(|row| row.get("kind").is_some_and(|one| one == kind)).collect()
+    };
+    columns(MEMBERS, &of_kind("member"), false, out)?;
+    let pairs = of_kind("pair");
+    if !pairs.is_empty() {
+        writeln!(out)?;
+        columns(PAIRS, &pairs, false, out)?;
+    }
+    of_kind("all").into_iter().try_for_each(|row| writeln!(out, "\nall together: {}", at(row, "/reach")))
 }
 
 /// What ids were like. Of the rows with impressions the ones that send the fewest usable ids come first, and those below the bar are marked.
@@ -252,7 +283,19 @@ fn head(question: &Question<'_>, report: &Value, is_settled: bool, out: &mut dyn
     }
     let is_exact = report.pointer("/rows/0/exact").and_then(Value::as_bool).unwrap_or(true);
     if !is_exact {
-        writeln!(out, "estimated from a sample of devices")?;
+        let share = report.get("sample").and_then(Value::as_f64).filter(|share| *share > 0.0);
+        let share = share.map_or_else(String::new, |share| format!(", one in {:.0}", 1.0 / share));
+        writeln!(
+            out,
+            "estimated from a sample of devices{share}; --format json says how sure each figure is, --precision exact counts all"
+        )?;
+    }
+    let universe =
+        |name: &str| report.pointer(&format!("/universe/{name}")).map(text).filter(|t| !t.is_empty());
+    if let (Some(persons), Some(unit), Some(source), Some(date)) =
+        (universe("persons"), universe("unit"), universe("source"), universe("date"))
+    {
+        writeln!(out, "universe: {persons} {unit} ({source}, {date})")?;
     }
     let limit = |name: &str| report.pointer(&format!("/privacy/{name}")).and_then(Value::as_u64);
     if let (Some(k), Some(step)) = (limit("k"), limit("device_step")) {
@@ -364,8 +407,11 @@ fn frequency(rows: &[&Value], out: &mut dyn Write) -> io::Result<()> {
 fn at(row: &Value, path: &str) -> String {
     let value = row.pointer(path).unwrap_or(&Value::Null);
     let shown = match path {
-        "/id_coverage" | "/return_rate" | "/measured_rate" | "/viewable_rate" => {
+        "/id_coverage" | "/return_rate" | "/measured_rate" | "/viewable_rate" | "/fulfilment" => {
             value.as_f64().map_or_else(String::new, |v| format!("{:.1} %", v * 100.0))
+        }
+        "/reach_percent" | "/grp" | "/cost_per_point" => {
+            value.as_f64().map_or_else(String::new, |v| format!("{v:.2}"))
         }
         "/average_frequency" => value.as_f64().map_or_else(String::new, |v| format!("{v:.3}")),
         _ => text(value),
@@ -399,11 +445,33 @@ mod tests {
     use crate::cli::{By, Filter};
 
     fn printed(kind: ReportKind, report: &Value) -> String {
-        let question =
-            Question { kind, campaign: "demo", from: None, to: None, by: By::Total, filter: Filter::Net };
+        let question = Question {
+            kind,
+            campaign: "demo",
+            from: None,
+            to: None,
+            by: By::Total,
+            filter: Filter::Net,
+            more: Vec::new(),
+        };
         let mut out = Vec::new();
         print(&question, report, false, &mut out).expect("prints");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn an_overlap_shows_members_pairs_and_all() {
+        let report = json!({"sample": 0.015_625, "rows": [
+            {"key": "A", "kind": "member", "reach": 640, "unique": 128, "incremental_reach": 640, "stacked_reach": 640, "exact": false},
+            {"key": "B", "kind": "member", "reach": 576, "unique": null, "incremental_reach": 64, "stacked_reach": 704, "exact": false, "suppressed": true},
+            {"key": "A + B", "kind": "pair", "reach": 704, "shared": 512, "exact": false},
+            {"key": "all", "kind": "all", "reach": 704, "exact": false},
+        ]});
+        let text = printed(ReportKind::Overlap, &report);
+        for part in ["one in 64", "in the order of the stack", "A + B", "512", "all together: 704", LEFT_OUT]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
     }
 
     #[test]

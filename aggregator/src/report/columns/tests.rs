@@ -16,11 +16,15 @@ use serde_json::{Map, Value};
 
 use crate::form::Form;
 use crate::report::ids::IdsRow;
+use crate::report::overlap::{Ends, Masks, OverlapRow};
 use crate::report::rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows, Versions};
+use crate::report::sample::Sample;
 use crate::store::day_text;
 
 /// 2026-11-22.
 const MADE_MS: UnixMs = 1_795_305_600_000;
+/// Members of each overlap.
+const MEMBERS: usize = 3;
 /// What no cell of a spreadsheet may begin with.
 const FORMULAS: &str = "=+-@\t\r\n＝＋－＠";
 
@@ -119,6 +123,8 @@ fn delivery(draw: &mut Draw, key: String) -> DeliveryRow {
         *count = draw.maybe(Draw::count);
     }
     row.gap = draw.maybe(|draw| 1.0 - draw.number());
+    row.planned = draw.maybe(Draw::count);
+    row.fulfilment = draw.maybe(Draw::number);
     row.settled_until = draw.maybe(Draw::day);
     row
 }
@@ -128,15 +134,25 @@ fn reach(draw: &mut Draw, key: String, (by_day, levels): (bool, usize)) -> Reach
         key,
         impressions: draw.count(),
         identified_impressions: draw.count(),
+        identified_standard_error: draw.number(),
         id_coverage: draw.maybe(Draw::number),
         clicks: draw.count(),
         reach: draw.count(),
         average_frequency: draw.maybe(Draw::number),
+        frequency_standard_error: draw.number(),
         n_plus: draw.list(levels, Draw::count),
         exactly: draw.list(levels, Draw::count),
         standard_error: draw.list(levels, Draw::number),
+        interval_low: draw.list(levels, Draw::count),
+        interval_high: draw.list(levels, Draw::count),
         exact: draw.next().is_multiple_of(2),
         cumulative_reach: by_day.then(|| draw.count()),
+        cumulative_low: by_day.then(|| draw.count()),
+        cumulative_high: by_day.then(|| draw.count()),
+        universe: draw.maybe(Draw::count),
+        reach_percent: draw.maybe(Draw::number),
+        grp: draw.maybe(Draw::number),
+        cost_per_point: draw.maybe(Draw::number),
         settled_until: draw.maybe(Draw::day),
     }
 }
@@ -149,6 +165,40 @@ fn frequency(draw: &mut Draw, key: String) -> FrequencyRow {
         devices: draw.count(),
         n_plus: draw.count(),
         impressions: draw.count(),
+        standard_error: draw.number(),
+        interval_low: draw.count(),
+        interval_high: draw.count(),
+        exact: draw.next().is_multiple_of(2),
+        settled_until: draw.maybe(Draw::day),
+    }
+}
+
+fn ends(draw: &mut Draw) -> Ends {
+    Ends {
+        reach: draw.count(),
+        unique: draw.maybe(Draw::count),
+        stacked_reach: draw.maybe(Draw::count),
+        incremental_reach: draw.maybe(Draw::count),
+        shared: draw.maybe(Draw::count),
+    }
+}
+
+fn overlap(draw: &mut Draw, key: String) -> OverlapRow {
+    let members = (0..=draw.next() % MEMBERS as u64).map(|n| format!("{key}{n}")).collect();
+    OverlapRow {
+        key,
+        kind: "member",
+        members,
+        reach: draw.count(),
+        unique: draw.maybe(Draw::count),
+        stack_position: draw.maybe(Draw::count),
+        stacked_reach: draw.maybe(Draw::count),
+        incremental_reach: draw.maybe(Draw::count),
+        shared: draw.maybe(Draw::count),
+        standard_error: draw.number(),
+        interval_low: ends(draw),
+        interval_high: ends(draw),
+        exact: draw.next().is_multiple_of(2),
         settled_until: draw.maybe(Draw::day),
     }
 }
@@ -187,11 +237,12 @@ fn report(keys: &[String], by_day: bool, levels: usize, seed: u64) -> Report {
     let draw = &mut draw;
     let keys =
         keys.iter().map(|key| if by_day { draw.day() } else { key.clone() }).collect::<Vec<_>>().into_iter();
-    let (kind, rows) = match seed % 4 {
+    let (kind, rows) = match seed % 5 {
         0 => ("delivery", Rows::Delivery(keys.map(|key| delivery(draw, key)).collect())),
         1 => ("reach", Rows::Reach(keys.map(|key| reach(draw, key, (by_day, levels))).collect())),
         2 => ("frequency", Rows::Frequency(keys.map(|key| frequency(draw, key)).collect())),
-        _ => ("ids", Rows::Ids(keys.map(|key| ids(draw, key)).collect())),
+        3 => ("ids", Rows::Ids(keys.map(|key| ids(draw, key)).collect())),
+        _ => ("overlap", Rows::Overlap(keys.map(|key| overlap(draw, key)).collect())),
     };
     Report {
         campaign: "=demo".to_owned(),
@@ -205,10 +256,16 @@ fn report(keys: &[String], by_day: bool, levels: usize, seed: u64) -> Report {
         provisional_days: draw.list(3, Draw::day),
         key_changes: Vec::new(),
         identified_impressions: rows.identified_impressions(),
+        share: None,
+        universe: None,
+        universes: Vec::new(),
         region_libraries: None,
         versions: Versions { program: "1.2.3", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
         levels,
         sight: crate::view::Sight::exact(),
+        sample: Sample::ALL,
+        masks: (kind == "overlap")
+            .then(|| Masks::new((0..MEMBERS).map(|n| n.to_string()).collect(), Vec::new(), [])),
         devices: std::collections::BTreeMap::new(),
         compared: crate::report::reported::Behind::default(),
         rows,
@@ -226,6 +283,11 @@ fn flat(value: &Value) -> Vec<(String, Value)> {
         match value {
             Value::Object(fields) => {
                 out.extend(fields.iter().map(|(field, value)| (format!("{name}_{field}"), value.clone())));
+            }
+            // Elsewhere every row has a cell for each member that any of them has.
+            Value::Array(items) if name == "members" => {
+                let cell = |n: usize| items.get(n).cloned().unwrap_or(Value::Null);
+                out.extend((0..MEMBERS).map(|n| (format!("{name}_{}", n + 1), cell(n))));
             }
             Value::Array(items) => {
                 out.extend((1..).zip(items).map(|(n, value)| (format!("{name}_{n}"), value.clone())));
@@ -421,7 +483,8 @@ fn the_lists_have_every_field_of_their_rows() {
         (0, fields(&delivery(draw, key.clone()))),
         (1, fields(&reach(draw, key.clone(), (true, 3)))),
         (2, fields(&frequency(draw, key.clone()))),
-        (3, fields(&ids(draw, key))),
+        (3, fields(&ids(draw, key.clone()))),
+        (4, fields(&overlap(draw, key))),
     ] {
         let report = report(&["a".to_owned()], true, 3, seed);
         let json: Value = serde_json::from_slice(&bytes(&report, Form::Json)).expect("JSON");

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::report::overlap::Masks;
 use crate::report::rows::Versions;
 use crate::view::Sight;
 
@@ -45,15 +46,25 @@ impl Campaign {
             key,
             impressions: identified + without,
             identified_impressions: identified,
+            identified_standard_error: 0.0,
             id_coverage: ratio(identified, identified + without),
             clicks: 0,
             reach,
             average_frequency: ratio(identified, reach),
+            frequency_standard_error: 0.0,
             exactly: exactly(&n_plus),
             standard_error: vec![0.0; n_plus.len()],
+            interval_low: n_plus.clone(),
+            interval_high: n_plus.clone(),
             n_plus,
             exact: true,
             cumulative_reach: None,
+            cumulative_low: None,
+            cumulative_high: None,
+            universe: None,
+            reach_percent: None,
+            grp: None,
+            cost_per_point: None,
             settled_until: None,
         }
     }
@@ -84,6 +95,10 @@ impl Campaign {
                     devices: of(frequency) - of(frequency + 1),
                     n_plus: of(frequency),
                     impressions: (of(frequency) - of(frequency + 1)) * frequency,
+                    standard_error: 0.0,
+                    interval_low: of(frequency),
+                    interval_high: of(frequency),
+                    exact: true,
                     settled_until: None,
                 });
             }
@@ -105,10 +120,15 @@ fn report(rows: Rows, by: &'static str) -> Report {
         provisional_days: Vec::new(),
         key_changes: Vec::new(),
         identified_impressions: rows.identified_impressions(),
+        share: None,
+        universe: None,
+        universes: Vec::new(),
         region_libraries: None,
         versions: Versions { program: "1", catalog: String::new(), rules: String::new() },
         levels: LEVELS,
         sight: Sight::shaped(),
+        sample: Sample::ALL,
+        masks: None,
         devices: BTreeMap::new(),
         compared: Behind::default(),
         rows,
@@ -463,4 +483,78 @@ fn an_empty_report_says_nothing_is_there_and_not_that_it_is_small() {
 fn k_counts_as_the_next_multiple_of_the_step() {
     assert_eq!(Limits::new(45, 10), Limits { k: 50, step: 10 });
     assert_eq!(Limits::new(0, 0), Limits { k: 1, step: 1 });
+}
+
+/// Devices of each placement of a campaign, as an overlap of them.
+fn masks(campaign: &Campaign) -> Masks {
+    let mut of_device: BTreeMap<u64, u32> = BTreeMap::new();
+    for (device, _, placement) in campaign.hits.iter().filter(|(device, ..)| *device != 0) {
+        *of_device.entry(*device).or_insert(0) |= 1 << placement;
+    }
+    let names = (0..PLACEMENTS).map(|placement| format!("p{placement}")).collect();
+    Masks::new(names, Vec::new(), of_device.into_values().map(|mask| (mask, 1)))
+}
+
+fn overlap_of(campaign: &Campaign, sample: Sample, limits: Limits) -> Shaped {
+    let masks = masks(campaign);
+    let rows = Rows::Overlap(masks.rows(sample, None));
+    shape(Report { masks: Some(masks), sample, ..report(rows, "placement") }, limits)
+}
+
+/// Of three members with all their pairs every set of devices can be computed: those of one alone, of two and not the third, of all three.
+fn every_set(lines: &[Map<String, Value>]) -> Option<Vec<u64>> {
+    let reach = |key: &str| {
+        let line = lines.iter().find(|line| line["key"] == key)?;
+        // Nothing there and left out are the same to whoever computes: both come out as none.
+        Some(count(line, "reach").unwrap_or(0))
+    };
+    let [a, b, c] = [reach("p0")?, reach("p1")?, reach("p2")?];
+    let [ab, ac, bc, all] = [reach("p0 + p1")?, reach("p0 + p2")?, reach("p1 + p2")?, reach("all")?];
+    let everywhere = (all + a + b + c).checked_sub(ab + ac + bc)?;
+    let two = [a + b - ab - everywhere, a + c - ac - everywhere, b + c - bc - everywhere];
+    Some([vec![all - bc, all - ac, all - ab], two.to_vec(), vec![everywhere]].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_set_of_devices_that_an_overlap_tells_is_below_k(campaign in campaigns(), limits in limits(), weight in prop::sample::select(vec![1_u64, 1, 4])) {
+        let sample = Sample::one_in(weight);
+        let shaped = overlap_of(&campaign, sample, limits);
+        let (k, step) = (limits.k * weight, limits.step * weight);
+        let lines = rows_of(&shaped);
+        let names = ["reach", "unique", "stacked_reach", "incremental_reach", "shared"];
+        for line in &lines {
+            prop_assert_eq!(&line["rounded"], &Value::Bool(true));
+            for name in names {
+                let figure = count(line, name);
+                prop_assert!(figure.is_none_or(|devices| devices >= k && devices % step == 0), "{} of {:?}", name, line);
+                prop_assert_eq!(figure.is_none(), line["interval_low"][name].is_null());
+            }
+            let figures: Vec<u64> = names.iter().filter_map(|name| count(line, name)).collect();
+            for (one, other) in figures.iter().flat_map(|one| figures.iter().map(move |other| (*one, *other))) {
+                // A part and its whole: what lies between them is devices too.
+                prop_assert!(one == other || one.abs_diff(other) >= k, "{:?}", line);
+            }
+        }
+        let sets = every_set(&lines).expect("three members");
+        prop_assert!(sets.iter().all(|devices| *devices == 0 || (*devices >= k && devices % step == 0)), "{:?}", sets);
+        prop_assert_eq!(lines, rows_of(&overlap_of(&campaign, sample, limits)), "the same again");
+    }
+
+    /// A sample is shown where k devices of the sample stand behind it: there are more behind them.
+    #[test]
+    fn an_estimate_stands_on_k_devices_that_were_counted(campaign in campaigns(), limits in limits()) {
+        let sample = Sample::one_in(16);
+        let estimate = |row: ReachRow| ReachRow { n_plus: row.n_plus.iter().map(|n| n * 16).collect(), reach: row.reach * 16, exact: false, ..row };
+        let truth = campaign.by_placement();
+        let estimates = truth.iter().cloned().map(estimate).collect();
+        let shaped = shape(Report { sample, ..report(Rows::Reach(estimates), "placement") }, limits);
+        for (line, row) in rows_of(&shaped).iter().zip(&truth).filter(|(_, row)| row.impressions > 0) {
+            for (shown, counted) in list(line, "n_plus").into_iter().zip(&row.n_plus) {
+                prop_assert!(shown.is_none_or(|shown| shown % (16 * limits.step) == 0 && *counted >= limits.k), "{:?}", line);
+            }
+        }
+    }
 }
