@@ -46,6 +46,7 @@
 //! cost = 12000.00                   # optional: of this placement
 //! ```
 
+pub mod edit;
 mod landing;
 pub mod links;
 mod parse;
