@@ -228,6 +228,7 @@ fn main() {
         catalog: Catalog::parse(&campaigns.collect::<String>(), "catalog.toml")
             .expect("a catalog")
             .into_shared(),
+        catalog_text: None,
         tokens: Tokens {
             operator: Token::new(TOKEN),
             desk: desk::Desk::folder(&dir.path().join("desk")).expect("a desk"),

@@ -4,7 +4,12 @@
 //!
 //! | | |
 //! |---|---|
-//! | `GET /v1/campaigns` | the campaigns |
+//! | `GET /v1/campaigns`, `POST /v1/campaigns` | the campaigns; a new one |
+//! | `GET /v1/campaigns/{campaign}`, `PATCH`, `DELETE /v1/campaigns/{campaign}` | one as the catalog has it; changes it; takes it away |
+//! | `GET /v1/campaigns/{campaign}/placements`, `POST /v1/campaigns/{campaign}/placements` | its placements with their plans; a new one |
+//! | `POST /v1/campaigns/{campaign}/placements/import` | placements from a sheet, all or nothing (`dry_run`, `existing`, `version`) |
+//! | `GET /v1/campaigns/{campaign}/placements/{placement}`, `PATCH`, `DELETE /v1/campaigns/{campaign}/placements/{placement}` | one of them |
+//! | `GET /v1/placements-template` | an empty sheet (`format`, `language`) |
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids`, `…/overlap` | a report (`from`, `to`, `by`, `filter`, `format` and more) |
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
@@ -29,6 +34,7 @@
 
 mod access;
 mod books;
+mod campaigns;
 mod dashboard;
 mod links;
 mod me;
@@ -61,6 +67,7 @@ use tokio::sync::Semaphore;
 use self::access::Access;
 pub use self::links::LinkParts;
 use self::problem::{Problem, too_large};
+use crate::catalog_text::CatalogText;
 use crate::form::Form;
 use crate::report::{Kind, Refused, ReportError, Reporter, Request, day};
 use crate::settle::SettledDay;
@@ -94,6 +101,12 @@ pub(crate) struct Api {
     pub(crate) links: LinkParts,
     /// The time.
     pub(crate) clock: event::clock::Clock,
+    /// Where the catalog's text is kept, where it can be changed.
+    pub(crate) catalog_text: Option<Arc<dyn CatalogText>>,
+    /// One: the catalog is changed by one request at a time.
+    pub(crate) edits: Arc<Semaphore>,
+    /// Bodies that are held in memory at the same time.
+    pub(crate) bodies: Semaphore,
     /// Where every access is entered.
     pub(crate) audit: audit::Log,
     /// That a request came and how it was answered; nothing of what it asked for.
@@ -138,6 +151,9 @@ impl Api {
 
     async fn route(self: &Arc<Self>, head: &Parts, body: Incoming, who: &Who) -> Result<Answer, Problem> {
         let query = query(head.uri.query().unwrap_or(""))?;
+        if let Some(route) = campaigns::Route::of(&head.method, head.uri.path())? {
+            return self.campaign_route(route, (&head.headers, &query), body, who).await;
+        }
         let parts: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
             ["v1", "campaigns"] => {

@@ -21,6 +21,7 @@
 mod adopt;
 mod api;
 mod batch;
+mod catalog_text;
 mod changed;
 pub mod engine;
 mod form;
@@ -35,6 +36,7 @@ mod rules;
 mod server;
 mod settings;
 mod settle;
+mod sheet;
 mod statement;
 pub mod store;
 mod tokens;
@@ -62,6 +64,7 @@ use crate::tokens::Gate;
 use crate::work::Worker;
 
 pub use api::LinkParts;
+pub use catalog_text::{CatalogText, CatalogTextError};
 pub use loader::CURSOR;
 pub use rights::{COPY_BYTES_MAX, COPY_ROWS_MAX, Copied, Erased, Erasure, Rights, RightsError, Tombstone};
 pub use settings::{Settings, SettingsError};
@@ -70,6 +73,9 @@ pub use tokens::{Token, Tokens};
 
 /// The store's database where nothing else is said.
 pub const DATABASE: &str = "sightline";
+
+/// Bodies of requests that are held in memory at the same time, each of at most 8 MiB.
+const BODIES_MAX: usize = 4;
 
 /// Where events come from.
 pub enum Source {
@@ -85,6 +91,8 @@ pub struct Parts {
     pub source: Source,
     /// The catalog in force.
     pub catalog: catalog::Shared,
+    /// Where the catalog's text is kept; `None` where it cannot be changed through the API.
+    pub catalog_text: Option<Arc<dyn CatalogText>>,
     /// Who may read reports.
     pub tokens: Tokens,
     /// Where the report API listens.
@@ -204,6 +212,9 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     let api = Arc::new(Api {
         gate: Gate::new(parts.tokens, settings.token_rate()),
         links: parts.links,
+        catalog_text: parts.catalog_text,
+        edits: Arc::new(Semaphore::new(1)),
+        bodies: Semaphore::new(BODIES_MAX),
         audit: parts.audit,
         security: parts.security.recorder(),
         clock: parts.clock.clone(),

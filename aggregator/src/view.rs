@@ -52,6 +52,11 @@ impl View {
         matches!(self, Self::Operator)
     }
 
+    /// Whether it sees what a campaign costs, its universes, and whose it is: everybody who sees all of a campaign.
+    pub(crate) fn sees_costs(&self) -> bool {
+        !matches!(self, Self::Medium(_))
+    }
+
     /// How it sees a campaign; `None` if it does not. Who sees everything also sees what the catalog does not have.
     pub(crate) fn of(&self, catalog: &Catalog, campaign: &str) -> Option<Sight> {
         if self.is_of_the_house() {

@@ -41,6 +41,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
     let parts = Parts {
         source: Source::Lanes(vec![lane]),
         catalog: Catalog::parse(&campaign, "catalog.toml").expect("a catalog").into_shared(),
+        catalog_text: None,
         tokens: Tokens {
             operator: Token::new(TOKEN),
             desk: desk::Desk::folder(&dir.join("desk")).expect("a desk"),

@@ -190,6 +190,8 @@ fn what_is_refused_says_why() {
     assert!(why(set("p1", "name", None)).to_string().contains("`name` is missing"));
     assert!(why(set("p1", "nmae", text("x"))).to_string().contains("did you mean `name`?"));
     assert!(why(set("p1", "source", text("S2S"))).to_string().contains("c2s, s2s or ssai"));
+    let all_gone = why(set_campaign("placement", Some(Value::List(Vec::new()))));
+    assert!(all_gone.to_string().contains("one by one"), "{all_gone}");
     let broken = edit("[[campaign]]\n", &[], Profiles::built_in()).unwrap_err();
     assert!(matches!(&broken, EditError::Broken(error) if error.line == 1), "{broken}");
     let inline = "campaign = [{ id = \"demo\", name = \"D\", time_zone = \"UTC\" }]\n";

@@ -94,6 +94,11 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Reports, "tokens"),
     (Role::Reports, "media_numbers"),
     (Role::Reports, "me"),
+    (Role::Reports, "campaign"),
+    (Role::Reports, "placements"),
+    (Role::Reports, "placement"),
+    (Role::Reports, "placements_import"),
+    (Role::Reports, "placements_template"),
 ];
 
 /// A route, by its name and never by a path.

@@ -13,6 +13,7 @@
 mod admin;
 mod audit_tool;
 mod catalog_file;
+mod catalog_text;
 mod catalog_topic;
 mod cli;
 mod client;

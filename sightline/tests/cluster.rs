@@ -86,6 +86,48 @@ fn a_known_workload_makes_the_figures_of_standalone_one_by_one() {
     let refused = other.try_ask("POST", "/v1/settle").expect("it answers");
     assert_eq!(refused.status, 409, "{}", refused.text());
     tokens_hold_on_every_aggregator(settler, other);
+    a_campaign_is_set_up_on_the_settler_and_counts_on_every_node(&cluster, settler, other);
+}
+
+/// What is entered on the aggregator that settles is in force on all nodes, by way of the catalog's topic; nobody else takes it.
+fn a_campaign_is_set_up_on_the_settler_and_counts_on_every_node(
+    cluster: &Cluster,
+    settler: &Instance,
+    other: &Instance,
+) {
+    let ask = |node: &Instance, method: &str, target: &str, body: &str| {
+        let token = format!("Bearer {}", node.secret("operator.token"));
+        let mut connection = Connection::open(node.reports()).expect("it listens");
+        connection.request(method, target, &[("authorization", &token)], body.as_bytes()).expect("it answers")
+    };
+    let wanted = r#"{"id":"spring","name":"Spring","time_zone":"UTC"}"#;
+    let refused = ask(other, "POST", "/v1/campaigns", wanted);
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (409, &"not_settler".into()));
+    let made = ask(settler, "POST", "/v1/campaigns", wanted);
+    assert_eq!(made.status, 201, "{}\n{}", made.text(), settler.log_tail());
+    let sheet = "Placement ID,Placement name,Medium\nx1,First,One\nx2,Second,Two\n";
+    let imported = ask(settler, "POST", "/v1/campaigns/spring/placements/import", sheet);
+    assert_eq!(imported.status, 200, "{}\n{}", imported.text(), settler.log_tail());
+    let version = imported.json()["version"].clone();
+    let shown = ask(settler, "GET", "/v1/campaigns/spring", "").json();
+    assert_eq!((&shown["version"], shown["placements"].as_array().map(Vec::len)), (&version, Some(2)));
+    wait_for("the other aggregator has it", PATIENCE, || {
+        let answer = ask(other, "GET", "/v1/campaigns/spring", "");
+        answer.status == 200 && answer.json() == shown
+    });
+    for node in &cluster.ingest {
+        let debug = node.secret("debug.key");
+        wait_for("the tracker has it", PATIENCE, || {
+            let mut connection = Connection::open(node.tracker()).expect("connects");
+            let headers = [("x-sightline-debug", debug.as_str()), ("user-agent", APP)];
+            let answer = connection.get("/i?c=spring&p=x2", &headers).expect("answers");
+            answer.header("x-sightline-outcome") == Some("accepted")
+        });
+    }
+    // What was there before is there still, and what is changed has to be what was read.
+    assert_eq!(ask(settler, "GET", "/v1/campaigns/demo", "").status, 200);
+    let stale = ask(settler, "PATCH", "/v1/campaigns/spring?version=00000000", r#"{"name":"S"}"#);
+    assert_eq!(stale.status, 412, "{}", stale.text());
 }
 
 /// A token is made and revoked on the aggregator that settles, and opens all of them, and none of them five seconds later.

@@ -15,7 +15,7 @@ use hyper::{Method, StatusCode};
 use security_log::{Hit, Role};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Api, Problem, decode, query};
+use super::{Answer, Api, Problem, campaigns, decode, query};
 
 /// Parameters that say which figures were shown.
 const PARAMETERS: [&str; 21] = [
@@ -59,7 +59,9 @@ impl Access {
         let text = |part: &str| decode(part).unwrap_or_default();
         let campaign = |part: &str| format!("campaign {}", text(part));
         let mut parameters = Map::new();
+        let edited = campaigns::Route::of(method, path).ok().flatten();
         let (act, object) = match parts.as_slice() {
+            _ if let Some(route) = &edited => (route.done(), route.object()),
             ["v1", "campaigns"] => ("campaigns.read", "all campaigns".to_owned()),
             ["v1", "campaigns", of, "links"] => ("links.read", campaign(of)),
             ["v1", "campaigns", of, "media-numbers"] if method == Method::PUT => {
@@ -148,7 +150,9 @@ impl Api {
 /// Notes a request in the security log, by the name of its route.
 pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
     let parts: Vec<&str> = request.uri.path().trim_start_matches('/').split('/').collect();
+    let edited = campaigns::Route::of(&request.method, request.uri.path()).ok().flatten();
     let name = match parts.as_slice() {
+        _ if let Some(route) = &edited => route.name(),
         ["v1", "campaigns"] => "campaigns",
         ["v1", "campaigns", _, "links"] => "links",
         ["v1", "campaigns", _, "media-numbers"] => "media_numbers",
@@ -181,8 +185,13 @@ impl Api {
 }
 
 /// The value, cut where it is longer than an entry has room for.
-fn cut(value: &str) -> String {
-    let mut end = value.len().min(VALUE_BYTES_MAX);
+pub(super) fn cut(value: &str) -> String {
+    cut_to(value, VALUE_BYTES_MAX)
+}
+
+/// The value, cut to at most so many bytes.
+pub(super) fn cut_to(value: &str, bytes_max: usize) -> String {
+    let mut end = value.len().min(bytes_max);
     while !value.is_char_boundary(end) {
         end -= 1;
     }

@@ -7,6 +7,7 @@ use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::campaigns::NotChanged;
 use super::{Answer, json_answer};
 use crate::form::FormError;
 use crate::metrics;
@@ -40,6 +41,8 @@ pub(super) enum Problem {
     Form(FormError),
     Busy,
     Audit,
+    /// A change to the catalog that was not made.
+    NotChanged(NotChanged),
 }
 
 /// Why what people enter is not taken, or not shown.
@@ -97,6 +100,7 @@ impl Problem {
         };
         let more = match &self {
             Self::Entry(Entry::Sheet(wrong)) => serde_json::to_value(wrong).unwrap_or_default(),
+            Self::NotChanged(refused) => Value::Object(refused.more.clone()),
             _ => Value::Null,
         };
         let (status, code, message) = self.words();
@@ -155,6 +159,7 @@ impl Problem {
             }
             Self::Desk(error) => desk_words(&error),
             Self::Entry(entry) => entry.words(),
+            Self::NotChanged(refused) => (refused.code.status(), refused.code.name(), refused.message),
             Self::Behind => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "behind",
@@ -247,6 +252,7 @@ pub(super) fn too_large(error: StoreError, statement_bytes_max: u64) -> Problem 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::campaigns::Code;
 
     #[test]
     fn every_code_is_in_the_description() {
@@ -294,8 +300,11 @@ mod tests {
             let (_, code, _) = problem.words();
             assert!(described.contains(&code), "{code}");
         }
-        described.retain(|code| *code != "store_away");
-        assert_eq!(described.len(), 23, "every code above is another one");
+        for code in Code::ALL {
+            assert!(described.contains(&code.name()), "{}", code.name());
+        }
+        described.retain(|code| *code != "store_away" && Code::ALL.iter().all(|one| one.name() != *code));
+        assert_eq!(described.len(), 21, "every code above is another one");
     }
 
     #[test]

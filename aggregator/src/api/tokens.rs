@@ -132,7 +132,7 @@ impl Api {
     }
 
     /// One aggregator writes: of two that change one token at once the later would undo what the other did.
-    fn is_to_write(&self) -> Result<(), Problem> {
+    pub(super) fn is_to_write(&self) -> Result<(), Problem> {
         if self.worker.is_settler() { Ok(()) } else { Err(Problem::NotSettler) }
     }
 

@@ -14,8 +14,15 @@ pub(crate) struct CampaignRow {
     pub id: String,
     /// Name, empty if the catalog no longer has it.
     pub name: String,
+    /// Whose it is; not told to media.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertiser: Option<Option<String>>,
     /// Time zone.
     pub time_zone: String,
+    /// First day of its flight, if it has one.
+    pub starts: Option<String>,
+    /// Last day of it.
+    pub ends: Option<String>,
     /// Whether the catalog has it.
     pub in_catalog: bool,
     /// First day with data.
@@ -79,6 +86,9 @@ impl Reporter {
             Some(CampaignRow {
                 id: id.clone(),
                 name: known.map(|campaign| campaign.name.clone()).unwrap_or_default(),
+                advertiser: view.sees_costs().then(|| known.and_then(|campaign| campaign.advertiser.clone())),
+                starts: known.and_then(|campaign| campaign.starts).map(|day| day.to_string()),
+                ends: known.and_then(|campaign| campaign.ends).map(|day| day.to_string()),
                 time_zone: self.time_zone(id).name().to_owned(),
                 in_catalog: known.is_some(),
                 first_day: data.map(|data| day_text(data.first_day)),

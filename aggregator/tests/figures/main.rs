@@ -10,6 +10,7 @@ mod alone;
 mod api;
 mod aside;
 mod attack;
+mod campaigns;
 mod duplicates;
 mod erasing;
 mod forms;

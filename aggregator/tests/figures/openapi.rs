@@ -154,7 +154,7 @@ fn every_route_is_described_with_its_method() {
         let operations = description["paths"][path].as_object().expect("a map");
         let target =
             path.replace("{campaign}", "utc").replace("{placement}", "p1").replace("{token}", "none");
-        let (status, body) = rig.call("PATCH", &target);
+        let (status, body) = rig.call("PURGE", &target);
         assert!(status == 405 && body.contains("only "), "{path}: {status} {body}");
         let (_, words) = body.split_once("only ").expect("the methods");
         let (allowed, _) = words.split_once(" is allowed").expect("the methods");
@@ -278,6 +278,12 @@ fn real_answers_are_as_described() {
         }
         checked.insert(path);
     }
+    campaigns_are_as_described(&rig, &description);
+    checked.extend(
+        ["", "/placements", "/placements/import", "/placements/{placement}"]
+            .map(|of| format!("{campaign}{of}")),
+    );
+    checked.insert("/v1/placements-template".to_owned());
     tokens_are_as_described(&rig, &description);
     checked.extend(["/v1/tokens".to_owned(), "/v1/tokens/{token}".to_owned()]);
     let paths: BTreeSet<String> =
@@ -306,6 +312,63 @@ fn numbers_are_as_described(rig: &Rig, description: &Value) {
     let refused: Value = serde_json::from_str(&body).expect("JSON");
     assert!(status == 422 && refused["error"]["cell_count"] == 3, "{body}");
     check(description, at(description, "/components/schemas/Problem"), &refused, "refused");
+}
+
+/// Campaigns that are set up, changed and removed, and what is answered where that is refused.
+fn campaigns_are_as_described(rig: &Rig, description: &Value) {
+    let operator = format!("Bearer {TOKEN}");
+    let ask = |method: &str, target: &str, path: &str, body: &str, expected: u16| -> Value {
+        let (status, body) = rig.send_as(method, target, Some(&operator), body);
+        assert_eq!(status, expected, "{method} {target}: {body}");
+        let value = serde_json::from_str(&body).expect("JSON");
+        let responses = &description["paths"][path][method.to_lowercase()]["responses"];
+        let response = resolved(description, &responses[expected.to_string()]);
+        let place = format!("{method} {path} {expected}");
+        check(description, at(response, "/content/application~1json/schema"), &value, &place);
+        value
+    };
+    let (campaigns, campaign) = ("/v1/campaigns", "/v1/campaigns/{campaign}");
+    let (placements, placement) =
+        (format!("{campaign}/placements"), format!("{campaign}/placements/{{placement}}"));
+    let example = |of: &str| at(description, &format!("/components/schemas/{of}/example")).to_string();
+    let wanted = example("WantedCampaign");
+    ask("POST", campaigns, campaigns, &wanted, 201);
+    ask("POST", campaigns, campaigns, &wanted, 409);
+    let one = "/v1/campaigns/spring";
+    ask("POST", &format!("{one}/placements"), &placements, &example("WantedPlacement"), 201);
+    ask("POST", &format!("{one}/placements"), &placements, r#"{"id":"p 2","source":"x"}"#, 422);
+    let sheet = "Placement ID,Placement name,Medium\np2,Two,News\n";
+    let (import, path) = (format!("{one}/placements/import"), format!("{placements}/import"));
+    ask("POST", &import, &path, sheet, 200);
+    ask("POST", &import, &path, sheet, 422);
+    ask("POST", &format!("{import}?existing=replace"), &path, sheet, 428);
+    let version = ask("GET", one, campaign, "", 200)["version"].as_str().expect("a version").to_owned();
+    ask("GET", &format!("{one}/placements"), &placements, "", 200);
+    let second = format!("{one}/placements/p2");
+    ask("GET", &second, &placement, "", 200);
+    ask("PATCH", one, campaign, r#"{"name":"S"}"#, 428);
+    ask("PATCH", one, campaign, r#"{"name":"S","version":"00000000"}"#, 412);
+    let changed = ask("PATCH", one, campaign, &format!(r#"{{"name":"S","version":"{version}"}}"#), 200);
+    let version = changed["version"].as_str().expect("a version");
+    ask("PATCH", &second, &placement, &format!(r#"{{"state":"gone","version":"{version}"}}"#), 422);
+    let changed =
+        ask("PATCH", &second, &placement, &format!(r#"{{"state":"trial","version":"{version}"}}"#), 200);
+    let version = changed["version"].as_str().expect("a version");
+    let gone = ask("DELETE", &format!("{second}?version={version}"), &placement, "", 200);
+    ask(
+        "DELETE",
+        &format!("{one}?version={}", gone["version"].as_str().expect("a version")),
+        campaign,
+        "",
+        200,
+    );
+    let types = |target: &str| rig.headers(target)["content-type"].to_str().expect("a type").to_owned();
+    let described = at(description, "/paths/~1v1~1placements-template/get/responses/200/content");
+    for format in ["csv", "xlsx"] {
+        let found = types(&format!("/v1/placements-template?format={format}"));
+        let found = found.split(';').next().expect("a type");
+        assert!(described.get(found).is_some(), "{found}");
+    }
 }
 
 /// Tokens, and what one of a medium is shown of the same reports.

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use aggregator::engine::{Engine, find_library};
-use aggregator::{Handle, LinkParts, Parts, Settings, Source, StoreAt, Token, Tokens};
+use aggregator::{
+    CatalogText, CatalogTextError, Handle, LinkParts, Parts, Settings, Source, StoreAt, Token, Tokens,
+};
 use catalog::Catalog;
+use catalog::edit::Edited;
 use event::clock::Clock;
 use event::identifier::IdKind;
 use event::key::DeviceKey;
@@ -49,6 +52,29 @@ id = "p3"
 name = "Three"
 medium = "Medium A"
 "#;
+
+/// The catalog's text, in memory.
+pub(crate) struct Text {
+    text: Mutex<String>,
+    shared: catalog::Shared,
+}
+
+impl CatalogText for Text {
+    fn read(&self) -> Result<String, CatalogTextError> {
+        Ok(self.text.lock().expect("nobody panicked").clone())
+    }
+
+    fn replace(&self, before: u32, edited: Edited) -> Result<(), CatalogTextError> {
+        let mut text = self.text.lock().expect("nobody panicked");
+        let present = catalog::version_of(&text);
+        if present != before {
+            return Err(CatalogTextError::Changed { present });
+        }
+        *text = edited.text;
+        self.shared.store(Arc::new(edited.catalog));
+        Ok(())
+    }
+}
 
 /// One hit to be stored.
 #[derive(Clone, Debug)]
@@ -104,6 +130,8 @@ pub(crate) struct Rig {
     pub desk: desk::Desk,
     pub lane: Writer,
     pub catalog: catalog::Shared,
+    /// Its text, as the report API changes it.
+    pub catalog_text: Arc<Text>,
     pub clock: Clock,
     kafka: Option<kafka::Cluster>,
     pub database: String,
@@ -216,10 +244,15 @@ impl Rig {
         let desk = desk::Desk::folder(&dir.path().join("desk")).expect("a desk");
         // What runs at an interval is called for by the tests.
         let settings = Settings { settle_interval_seconds: 3600, batch_delay_ms_max: 20, ..settings };
+        let shared = Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared();
         let mut rig = Self {
             dir,
             lane,
-            catalog: Catalog::parse(catalog, "catalog.toml").expect("a catalog").into_shared(),
+            catalog_text: Arc::new(Text {
+                text: Mutex::new(catalog.to_owned()),
+                shared: Arc::clone(&shared),
+            }),
+            catalog: shared,
             clock,
             kafka,
             database,
@@ -246,6 +279,7 @@ impl Rig {
                 None => Source::Lanes(vec![self.lane.clone()]),
             },
             catalog: Arc::clone(&self.catalog),
+            catalog_text: Some(Arc::clone(&self.catalog_text) as Arc<dyn CatalogText>),
             tokens: Tokens { operator: Token::new(TOKEN), desk: self.desk.clone() },
             tombstones: self.tombstones.clone(),
             audit: self.audit.clone(),
@@ -284,6 +318,7 @@ impl Rig {
 
     pub(crate) fn set_catalog(&self, text: &str) {
         self.catalog.store(Arc::new(Catalog::parse(text, "catalog.toml").expect("a catalog")));
+        text.clone_into(&mut self.catalog_text.text.lock().expect("nobody panicked"));
     }
 
     /// Appends hits to the journal, durably.

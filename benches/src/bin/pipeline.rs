@@ -169,6 +169,7 @@ fn measure(options: &Options) -> Result<()> {
     let parts = Parts {
         source: Source::Kafka(cluster),
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
+        catalog_text: None,
         tokens: Tokens { operator: Token::new(TOKEN), desk: desk::Desk::folder(&dir.path().join("desk"))? },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.path().join("audit"))?,

@@ -11,6 +11,8 @@ pub(super) struct Document {
     tree: DocumentMut,
     /// Places of campaigns in the file, and of placements in their campaign.
     index: HashMap<String, (usize, HashMap<String, usize>)>,
+    /// Where in the text placements are added to a campaign that has got one: whatever belongs ahead of them was found then.
+    opened: HashMap<String, isize>,
     /// The text began with a byte order mark, which the tree does not keep.
     has_mark: bool,
     /// Lines end as on Windows. The tree knows line feeds only.
@@ -40,7 +42,13 @@ impl Document {
         if tree.to_string() != plain {
             return Err(EditError::NotEditable("part of it would not be kept as it is written"));
         }
-        let mut document = Self { tree, index: HashMap::new(), has_mark: bare.len() != text.len(), has_crlf };
+        let mut document = Self {
+            tree,
+            index: HashMap::new(),
+            opened: HashMap::new(),
+            has_mark: bare.len() != text.len(),
+            has_crlf,
+        };
         // So that a place is free behind each table.
         each_table(document.tree.as_table_mut(), &mut |table| {
             table.set_position(table.position().map(|at| at * 2));
@@ -63,6 +71,12 @@ impl Document {
 
     /// Makes one change.
     pub(super) fn apply(&mut self, change: &Change) -> Result<(), EditError> {
+        if let Change::AddCampaign(fields) | Change::SetCampaign { fields, .. } = change
+            && fields.iter().any(|(key, _)| key == "placement")
+        {
+            let problem = "`placement`: placements are added, changed and removed one by one";
+            return Err(EditError::Refused(problem.to_owned()));
+        }
         match change {
             Change::AddCampaign(fields) => self.add_campaign(fields),
             Change::SetCampaign { campaign, fields } => set(self.campaign(campaign)?.0, campaign, fields),
@@ -80,6 +94,7 @@ impl Document {
 
     fn make_index(&mut self) -> Result<(), EditError> {
         self.index.clear();
+        self.opened.clear();
         let Some(campaigns) = tables_mut(self.tree.as_table_mut(), "campaign")? else { return Ok(()) };
         for (at, campaign) in campaigns.iter_mut().enumerate() {
             let mut placements = HashMap::new();
@@ -138,10 +153,15 @@ impl Document {
             return Err(EditError::Exists { what: "placement", id });
         }
         placements.insert(id, placements.len());
-        let at = last_position(table) | 1;
         tables_mut(table, "placement")?;
-        // What stands between the campaign's last line and the next header belongs to the former down to the last blank line.
-        let above = self.take_above(at);
+        let (at, above) = if let Some(at) = self.opened.get(campaign) {
+            (*at, String::new())
+        } else {
+            let at = last_position(self.campaign(campaign)?.0) | 1;
+            self.opened.insert(campaign.to_owned(), at);
+            // What stands between the campaign's last line and the next header belongs to the former down to the last blank line.
+            (at, self.take_above(at))
+        };
         let mut new = table_of(fields, &format!("{above}\n"));
         new.set_position(Some(at));
         let (table, _) = self.campaign(campaign)?;

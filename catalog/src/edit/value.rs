@@ -39,6 +39,11 @@ impl Value {
         }
     }
 
+    /// Its text on one line.
+    pub fn written(&self) -> String {
+        self.one_line().to_string().trim().to_owned()
+    }
+
     /// As it is written, on one line but for a list of tables, which has a line for each.
     pub(super) fn to_toml(&self) -> toml_edit::Value {
         match self {

@@ -23,6 +23,7 @@ use super::rights::{Doer, Runner};
 use super::{Ground, Roles, Signals, Want, requests, upkeep};
 use crate::admin::{self, Desks, Part, Readiness};
 use crate::catalog_file::{Taken, Watch};
+use crate::catalog_text::{FileText, TopicText};
 use crate::catalog_topic::Following;
 use crate::cli::RoleArgs;
 use crate::config::ConfigError;
@@ -461,6 +462,7 @@ fn start_aggregator(
     let parts = aggregator::Parts {
         source,
         catalog: ground.catalog.clone(),
+        catalog_text: Some(catalog_text(ground)),
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token), desk },
         audit: ground.audit.clone(),
         security: ground.security.clone(),
@@ -483,6 +485,18 @@ fn start_aggregator(
     started
         .map_err(|_| anyhow!("the aggregator panicked while it started"))?
         .context("cannot start the aggregator")
+}
+
+/// Where campaigns that are set up over the API are written.
+fn catalog_text(ground: &Ground) -> Arc<dyn aggregator::CatalogText> {
+    let taken = Taken { shared: ground.catalog.clone(), audit: ground.audit.clone() };
+    match &ground.cluster {
+        None => Arc::new(FileText::new(ground.config.catalog_path(), taken)),
+        Some(cluster) => {
+            let profiles = Arc::clone(&ground.grammars.profiles);
+            Arc::new(TopicText::new(cluster.clone(), profiles, ground.catalog.clone()))
+        }
+    }
 }
 
 fn tombstone((devices, until_ms): (Vec<event::key::DeviceKey>, i64)) -> aggregator::Tombstone {

@@ -1,0 +1,155 @@
+//! Placements from a sheet, all or nothing; and the empty sheet to begin with.
+
+use catalog::Catalog;
+use catalog::edit::Change;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use super::super::problem::Problem;
+use super::super::{Answer, Api, bad, body};
+use super::change::{Asked, Wanted};
+use super::refusal::{Code, refusal, refusal_with};
+use crate::sheet::placements::{self, Around, Draft};
+use crate::sheet::template::{self, Language};
+use crate::sheet::{self, SheetError};
+
+/// Most bytes of ids that the audit log is told.
+const ENTERED_BYTES_MAX: usize = 4 << 10;
+
+/// How a sheet is imported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Everything but the change itself is done.
+    pub(super) dry_run: bool,
+    /// Placements that are there already get the sheet's values.
+    pub(super) replaces: bool,
+}
+
+impl Options {
+    pub(super) fn parse(query: &[(String, String)]) -> Result<Self, Problem> {
+        let mut options = Self::default();
+        for (name, value) in query {
+            match (name.as_str(), value.as_str()) {
+                ("dry_run", "true" | "false") => options.dry_run = value == "true",
+                ("existing", "refuse" | "replace") => options.replaces = value == "replace",
+                ("version", _) => {}
+                _ => {
+                    return Err(bad(
+                        "the parameters are dry_run (true, false), existing (refuse, replace) and version",
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+impl Api {
+    /// What a sheet changes.
+    pub(super) fn import(&self, asked: &Asked, id: &str, catalog: &Catalog) -> Result<Wanted, Problem> {
+        let campaign = catalog.campaigns.get(id).ok_or(Problem::UnknownCampaign)?;
+        let grid = sheet::read(&asked.sheet).map_err(|error| unreadable(&error))?;
+        let around = Around {
+            campaign,
+            profiles: &self.links.profiles,
+            dialects: &self.links.dialects,
+            replaces: asked.import.replaces,
+        };
+        let reading = placements::read(&grid, &around);
+        if reading.error_count > 0 {
+            let message = match reading.error_count {
+                1 => "one cell is wrong; nothing was imported".to_owned(),
+                count => format!("{count} cells are wrong; nothing was imported"),
+            };
+            let more = Map::from_iter([
+                ("cells".to_owned(), json!(reading.errors)),
+                ("cell_count".to_owned(), reading.error_count.into()),
+                ("ignored_columns".to_owned(), reading.ignored.into()),
+            ]);
+            return Err(refusal_with(Code::Sheet, message, more));
+        }
+        if reading.drafts.is_empty() {
+            return Err(refusal(Code::Sheet, "the sheet has a header and no placement below it"));
+        }
+        let ids = |exist: bool| -> Vec<&str> {
+            reading
+                .drafts
+                .iter()
+                .filter(|draft| draft.exists == exist)
+                .map(|draft| draft.id.as_str())
+                .collect()
+        };
+        let (added, changed) = (ids(false), ids(true));
+        let said = Map::from_iter([
+            ("dry_run".to_owned(), asked.import.dry_run.into()),
+            ("added".to_owned(), json!(added)),
+            ("changed".to_owned(), json!(changed)),
+            ("ignored_columns".to_owned(), json!(reading.ignored)),
+        ]);
+        let details = Map::from_iter([
+            ("added".to_owned(), Value::from(added.len())),
+            ("changed".to_owned(), Value::from(changed.len())),
+            ("placements".to_owned(), Value::from(some_of(&reading.drafts))),
+        ]);
+        let change = |draft: &Draft| {
+            let (campaign, fields) = (id.to_owned(), draft.fields.clone());
+            if draft.exists {
+                Change::SetPlacement { campaign, placement: draft.id.clone(), fields }
+            } else {
+                Change::AddPlacement { campaign, fields }
+            }
+        };
+        Ok(Wanted { changes: reading.drafts.iter().map(change).collect(), details, said })
+    }
+}
+
+/// The empty sheet.
+pub(super) fn template(query: &[(String, String)]) -> Result<Answer, Problem> {
+    let (mut language, mut is_csv) = (Language::English, false);
+    for (name, value) in query {
+        match (name.as_str(), value.as_str()) {
+            ("language", "en") => language = Language::English,
+            ("language", "zh") => language = Language::Chinese,
+            ("format", "csv") => is_csv = true,
+            ("format", "xlsx") => is_csv = false,
+            _ => return Err(bad("the parameters are format (xlsx, csv) and language (en, zh)")),
+        }
+    }
+    let (media_type, name, bytes) = if is_csv {
+        ("text/csv; charset=utf-8; header=present", "placements.csv", template::csv(language))
+    } else {
+        let made = template::xlsx(language).map_err(|error| {
+            tracing::error!(%error, "the template cannot be made");
+            Problem::Busy
+        })?;
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "placements.xlsx", made)
+    };
+    let mut answer = body(StatusCode::OK, media_type, bytes);
+    let disposition = format!("attachment; filename=\"{name}\"");
+    answer
+        .headers_mut()
+        .insert(CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a plain name"));
+    Ok(answer)
+}
+
+fn unreadable(error: &SheetError) -> Problem {
+    let code = if matches!(error, SheetError::TooLarge(_)) { Code::TooLarge } else { Code::Sheet };
+    refusal(code, format!("{error}; nothing was imported"))
+}
+
+/// The first ids, as far as an entry has room for them.
+fn some_of(drafts: &[Draft]) -> String {
+    let mut text = String::new();
+    for draft in drafts {
+        if text.len() + draft.id.len() + 2 > ENTERED_BYTES_MAX {
+            text.push_str(", …");
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&draft.id);
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! Campaigns over the API: what each role is shown of one, and that only the operator changes it.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, TOKEN};
+
+const CATALOG: &str = r#"
+[[campaign]]
+id = "ours"
+name = "Ours"
+time_zone = "UTC"
+advertiser = "acme"
+starts = 2026-11-01
+ends = 2026-12-31
+landing_hosts = ["www.example.com"]
+currency = "CNY"
+cost = 120000.50
+universe = [{ region = "all", persons = 5000000, source = "Panel of a secret firm", date = 2026-01-01 }]
+creative = [{ id = "cr1", name = "Spring" }]
+[campaign.alerts]
+silent_hours = 6
+[[campaign.placement]]
+id = "p1"
+name = "One"
+medium = "Medium A"
+cost = 70000
+plan = [{ from = 2026-11-01, to = 2026-11-10, impressions = 1000 }]
+[[campaign.placement]]
+id = "p2"
+name = "Two"
+medium = "Medium B"
+cost = 50000
+plan = [{ from = 2026-11-01, to = 2026-11-10, impressions = 777777 }]
+[[campaign]]
+id = "theirs"
+name = "Theirs"
+time_zone = "UTC"
+advertiser = "globex"
+[[campaign.placement]]
+id = "p3"
+name = "Three"
+medium = "Medium B"
+"#;
+
+fn bearer(rig: &Rig, wanted: &Value) -> String {
+    let operator = format!("Bearer {TOKEN}");
+    let (status, body) = rig.send_as("POST", "/v1/tokens", Some(&operator), &wanted.to_string());
+    assert_eq!(status, 201, "{body}");
+    let made: Value = serde_json::from_str(&body).expect("JSON");
+    format!("Bearer {}", made["token"].as_str().expect("a token"))
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[test]
+fn each_role_is_shown_its_own_of_a_campaign() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    let auditor = bearer(&rig, &json!({"name": "A", "role": "auditor"}));
+    let acme = bearer(&rig, &json!({"name": "A", "role": "advertiser", "advertisers": ["acme"]}));
+    let medium = bearer(&rig, &json!({"name": "A", "role": "medium", "media": ["Medium A"]}));
+    let get = |path: &str, bearer: &str| {
+        let (status, body) = rig.call_as("GET", path, Some(bearer));
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<Value>(&body).expect("JSON")
+    };
+    let ours = "/v1/campaigns/ours";
+    let whole = rig.get(ours);
+    assert_eq!(
+        (
+            &whole["cost"],
+            &whole["currency"],
+            &whole["universes"][0]["persons"],
+            &whole["alerts"]["silent_hours"]
+        ),
+        (&json!(120_000.5), &json!("CNY"), &json!(5_000_000), &json!(6))
+    );
+    assert_eq!((&whole["starts"], &whole["creatives"][0]["name"]), (&json!("2026-11-01"), &json!("Spring")));
+    assert_eq!(whole["placements"][1]["plan"][0]["impressions"], 777_777);
+    assert_eq!(get(ours, &auditor), whole);
+
+    // All but the version, which changes with what is not theirs.
+    let mut but_version = whole.clone();
+    let version = but_version.as_object_mut().and_then(|all| all.remove("version"));
+    assert!(version.is_some_and(|version| version.as_str().is_some_and(|text| text.len() == 8)));
+    assert_eq!(get(ours, &acme), but_version);
+
+    let seen = get(ours, &medium);
+    let not_told = ["version", "advertiser", "cost", "currency", "universes"];
+    let expected: Vec<&str> = keys(&whole).into_iter().filter(|key| !not_told.contains(key)).collect();
+    assert_eq!(keys(&seen), expected);
+    let mut first = whole["placements"][0].clone();
+    first.as_object_mut().and_then(|all| all.remove("cost")).expect("a cost");
+    assert_eq!(seen["placements"], json!([first]));
+    assert_eq!(get(&format!("{ours}/placements"), &medium), json!({ "placements": [first] }));
+    assert_eq!(get(&format!("{ours}/placements/p1"), &medium), first);
+    let listed = get("/v1/campaigns", &medium);
+    assert!(listed["campaigns"][0].get("advertiser").is_none(), "{listed}");
+    assert_eq!(get("/v1/campaigns", &acme)["campaigns"][0]["advertiser"], "acme");
+    let text = format!("{seen}{listed}");
+    for hidden in ["acme", "120000", "70000", "Panel", "Medium B", "777777", "p2", "theirs"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
+
+    // What is not theirs is answered like what nobody has.
+    for (bearer, hidden, missing) in [
+        (&medium, "/v1/campaigns/theirs", "/v1/campaigns/none"),
+        (&acme, "/v1/campaigns/theirs", "/v1/campaigns/none"),
+        (&medium, "/v1/campaigns/theirs/placements", "/v1/campaigns/none/placements"),
+        (&medium, "/v1/campaigns/theirs/placements/p3", "/v1/campaigns/none/placements/p3"),
+        (&medium, "/v1/campaigns/ours/placements/p2", "/v1/campaigns/ours/placements/none"),
+    ] {
+        let of = |path: &str| rig.call_as("GET", path, Some(bearer));
+        assert_eq!(of(hidden), of(missing), "{hidden}");
+        assert_eq!(of(hidden).0, 404);
+    }
+}
+
+#[test]
+fn only_the_operator_changes_a_campaign_and_the_audit_log_says_who_did() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    let before = rig.catalog.load().version;
+    let body = r#"{"id":"n","name":"N","time_zone":"UTC","medium":"M"}"#;
+    let changes = [
+        ("POST", "/v1/campaigns"),
+        ("PATCH", "/v1/campaigns/{c}"),
+        ("DELETE", "/v1/campaigns/{c}"),
+        ("POST", "/v1/campaigns/{c}/placements"),
+        ("POST", "/v1/campaigns/{c}/placements/import"),
+        ("PATCH", "/v1/campaigns/{c}/placements/p1"),
+        ("DELETE", "/v1/campaigns/{c}/placements/p1"),
+    ];
+    for wanted in [
+        json!({"name": "A", "role": "auditor"}),
+        json!({"name": "A", "role": "advertiser", "advertisers": ["acme"]}),
+        json!({"name": "A", "role": "medium", "media": ["Medium A"]}),
+    ] {
+        let bearer = bearer(&rig, &wanted);
+        for (method, path) in changes {
+            let of = |campaign: &str| {
+                let target = format!("{}?version={before:08x}", path.replace("{c}", campaign));
+                rig.send_as(method, &target, Some(&bearer), body)
+            };
+            assert_eq!(of("ours").0, 403, "{wanted} {method} {path}");
+            assert_eq!(of("ours"), of("none"), "{wanted} {method} {path}");
+        }
+    }
+    assert_eq!(rig.catalog.load().version, before);
+
+    let other = bearer(&rig, &json!({"name": "Second", "role": "operator"}));
+    let plan = r#"{"plan":[{"from":"2026-11-01","to":"2026-11-02","impressions":5}]}"#;
+    let target = format!("/v1/campaigns/ours/placements/p1?version={before:08x}");
+    let (status, answer) = rig.send_as("PATCH", &target, Some(&other), plan);
+    assert_eq!(status, 200, "{answer}");
+    let audited = rig.audited();
+    let entry = audited.lines().find(|line| line.contains("\"placement.change\"")).expect("it is entered");
+    for said in [" Second", "campaign ours placement p1", "impressions = 5", &format!("{before:08x}")] {
+        assert!(entry.contains(said), "{said}: {entry}");
+    }
+}
+
+#[test]
+fn nothing_is_changed_that_cannot_be_entered_in_the_audit_log() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    rig.audit.close();
+    let (status, body) = rig.send_as(
+        "POST",
+        "/v1/campaigns",
+        Some(&format!("Bearer {TOKEN}")),
+        r#"{"id":"n","name":"N","time_zone":"UTC"}"#,
+    );
+    assert_eq!(status, 503, "{body}");
+    assert!(!rig.catalog.load().campaigns.contains_key("n"));
+}
