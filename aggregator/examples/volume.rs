@@ -229,6 +229,7 @@ fn main() {
             .expect("a catalog")
             .into_shared(),
         catalog_text: None,
+        alerts: aggregator::Alerts::default(),
         tokens: Tokens {
             operator: Token::new(TOKEN),
             desk: desk::Desk::folder(&dir.path().join("desk")).expect("a desk"),

@@ -14,6 +14,7 @@
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/campaigns/{campaign}/media-numbers`, `PUT /v1/campaigns/{campaign}/media-numbers` | what media say that they delivered (`medium`, `version`); takes it (`existing`, `dry_run`) |
+//! | `GET /v1/alerts` | what somebody has to be told (`campaign`) |
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/tokens`, `POST /v1/tokens` | who has a token; makes one |
 //! | `GET /v1/tokens/{token}`, `DELETE /v1/tokens/{token}` | one of them; revokes it |
@@ -33,6 +34,7 @@
 //! Must never: run a statement on the runtime's own thread, or show the engine's words to a caller.
 
 mod access;
+mod alerts;
 mod books;
 mod campaigns;
 mod dashboard;
@@ -178,6 +180,10 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 none(&query)?;
                 Ok(self.me(who))
+            }
+            ["v1", "alerts"] => {
+                only(&head.method, &Method::GET)?;
+                self.alerts(&query, who)
             }
             ["v1", "tokens", rest @ ..] => self.tokens(head, rest, body, who).await,
             ["v1", "set-aside"] => {

@@ -19,6 +19,7 @@
 //! * A day is up to date if and only if none of its marks is open and their state is the one that its figures were published with.
 
 mod adopt;
+mod alerts;
 mod api;
 mod batch;
 mod catalog_text;
@@ -52,6 +53,7 @@ use journal::Writer;
 use security_log::SecurityLog;
 use tokio::sync::{Semaphore, watch};
 
+use crate::alerts::Watch;
 use crate::api::Api;
 use crate::loader::{Loader, Progress};
 use crate::numbers::Numbers;
@@ -63,6 +65,7 @@ use crate::store::Store;
 use crate::tokens::Gate;
 use crate::work::Worker;
 
+pub use alerts::{AlertSettings, Alerts, Webhook, WebhookError};
 pub use api::LinkParts;
 pub use catalog_text::{CatalogText, CatalogTextError};
 pub use loader::CURSOR;
@@ -106,6 +109,8 @@ pub struct Parts {
     /// Devices that are erased, as far as others remember it: at a start with an empty store what comes again from the journal must not bring
     /// them back. The store has its own memory of what was erased in it.
     pub tombstones: Vec<Tombstone>,
+    /// How alerts are looked for and told.
+    pub alerts: Alerts,
     /// Where it is noted that a request came and how it was answered.
     pub security: SecurityLog,
     /// Where every access to reports is entered.
@@ -120,6 +125,9 @@ pub enum Error {
     /// Operator: a setting is out of its range.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Operator: where alerts are to be told cannot be used.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Operator or machine: the engine or its data.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -159,9 +167,8 @@ pub struct Handle {
     progress: Arc<Progress>,
     worker: Arc<Worker>,
     stop_server: watch::Sender<bool>,
-    server: JoinHandle<()>,
-    loader: JoinHandle<()>,
-    background: JoinHandle<()>,
+    watch: Arc<Watch>,
+    threads: Vec<JoinHandle<()>>,
     rights: Rights,
 }
 
@@ -188,19 +195,16 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         },
         parts.source,
     )?;
-    let settler = Settler::open(
-        settle::Parts {
-            store: Arc::clone(&store),
-            catalog: Arc::clone(&parts.catalog),
-            rules: Arc::clone(&rules),
-            clock: parts.clock.clone(),
-            tombstones: Arc::clone(&tombstones),
-            is_alone,
-        },
-        settings,
-    )?;
-    let worker =
-        Arc::new(Worker::new(settler, Arc::clone(&progress), settings.settle_interval(), others_load));
+    let settled = settle::Parts {
+        store: Arc::clone(&store),
+        catalog: Arc::clone(&parts.catalog),
+        rules: Arc::clone(&rules),
+        clock: parts.clock.clone(),
+        tombstones: Arc::clone(&tombstones),
+        is_alone,
+    };
+    let (settler, interval) = (Settler::open(settled, settings)?, settings.settle_interval());
+    let worker = Arc::new(Worker::new(settler, Arc::clone(&progress), interval, others_load));
     let rights = Rights::new(rights::Parts {
         store: Arc::clone(&store),
         worker: Arc::clone(&worker),
@@ -209,6 +213,8 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         tombstones,
     });
     let reporter = reporter(settings, (store, parts.catalog, rules), (&parts.clock, &parts.tokens.desk));
+    let (told, desk) = (parts.alerts, parts.tokens.desk.clone());
+    let watch = Arc::new(Watch::new(told, desk, Arc::clone(&reporter), Arc::clone(&worker))?);
     let api = Arc::new(Api {
         gate: Gate::new(parts.tokens, settings.token_rate()),
         links: parts.links,
@@ -226,18 +232,24 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
     });
     let (address, tls_address) = (parts.listeners.plain.local_addr()?, parts.listeners.tls_address()?);
     let (stop_server, stopping) = watch::channel(false);
-    let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let server = named("reports").spawn(move || {
-        if let Err(error) = server::serve(parts.listeners, api, stopping) {
-            tracing::error!(%error, "the report API cannot run");
-        }
-    })?;
-    let loader = named("loader").spawn(move || loader.run())?;
-    let background = named("settle").spawn({
-        let worker = Arc::clone(&worker);
-        move || worker.run()
-    })?;
-    Ok(Handle { address, tls_address, progress, worker, stop_server, server, loader, background, rights })
+    let (listeners, settling, watching) = (parts.listeners, Arc::clone(&worker), Arc::clone(&watch));
+    let threads = vec![
+        spawn("reports", move || serve(listeners, api, stopping))?,
+        spawn("loader", move || loader.run())?,
+        spawn("settle", move || settling.run())?,
+        spawn("alerts", move || watching.run())?,
+    ];
+    Ok(Handle { address, tls_address, progress, worker, stop_server, watch, threads, rights })
+}
+
+fn serve(listeners: tls::Listeners, api: Arc<Api>, stopping: watch::Receiver<bool>) {
+    if let Err(error) = server::serve(listeners, api, stopping) {
+        tracing::error!(%error, "the report API cannot run");
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 fn reporter(
@@ -286,6 +298,11 @@ impl Handle {
         self.rights.clone()
     }
 
+    /// Looks for alerts now, as is done at an interval. Blocks for as long as the store needs.
+    pub fn look_for_alerts(&self) {
+        self.watch.look();
+    }
+
     /// Whether the work goes on.
     pub fn readiness(&self) -> Readiness {
         self.progress.failing().map_or(Readiness::Ready, Readiness::Degraded)
@@ -293,7 +310,7 @@ impl Handle {
 
     /// Whether every thread is there. If one has ended by itself, only a new start helps.
     pub fn is_running(&self) -> bool {
-        [&self.server, &self.loader, &self.background].iter().all(|thread| !thread.is_finished())
+        self.threads.iter().all(|thread| !thread.is_finished())
     }
 
     /// Ends: answers what is asked, stores what was read, finishes the settle step in hand. Blocks until then. What is left in the journal comes
@@ -301,8 +318,9 @@ impl Handle {
     pub fn stop(self) {
         let _ = self.stop_server.send(true);
         self.worker.stop();
+        self.watch.stop();
         self.progress.stop();
-        for thread in [self.server, self.loader, self.background] {
+        for thread in self.threads {
             // A panic was reported by its own message; the others are still to be ended.
             let _ = thread.join();
         }

@@ -1,6 +1,10 @@
 //! The aggregator's metrics, declared once: names, labels, help. Fed where the thing happens, through the functions below.
 
+use std::collections::BTreeMap;
+
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+use crate::alerts::judge::Kind;
 
 /// Counters: name and help.
 const COUNTERS: [(&str, &str); 17] = [
@@ -56,9 +60,15 @@ const GAUGES: [(&str, &str); 7] = [
 const DEAD_LETTERS: &str = "aggregator_dead_letters_total";
 const REASONS: [&str; 2] = ["unknown_version", "corrupt"];
 
+/// Alerts that are open, by kind.
+const ALERTS: &str = "aggregator_alerts_open_count";
+/// Messages about alerts, by what became of one try.
+const ALERT_MESSAGES: &str = "aggregator_alert_messages_total";
+const ALERT_OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
+
 /// Every metric, for the list that dashboards are made from.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    COUNTERS.iter().chain(&GAUGES).map(|(name, _)| *name).chain([DEAD_LETTERS])
+    COUNTERS.iter().chain(&GAUGES).map(|(name, _)| *name).chain([DEAD_LETTERS, ALERTS, ALERT_MESSAGES])
 }
 
 /// Declares them, at zero.
@@ -73,6 +83,12 @@ pub(crate) fn declare() {
     );
     for reason in REASONS {
         counter!(DEAD_LETTERS, "reason" => reason).absolute(0);
+    }
+    describe_gauge!(ALERTS, "Alerts that are open, on the aggregator that settles");
+    alerts_open(&BTreeMap::new());
+    describe_counter!(ALERT_MESSAGES, "Tries to tell the webhook that an alert opened or resolved");
+    for outcome in ALERT_OUTCOMES {
+        counter!(ALERT_MESSAGES, "outcome" => outcome).absolute(0);
     }
     for (name, help) in GAUGES {
         describe_gauge!(name, help);
@@ -125,6 +141,19 @@ pub(crate) fn is_settler(is_settler: bool) {
 /// One more, for one of the reasons.
 pub(crate) fn dead_letters(reason: &'static str) {
     counter!(DEAD_LETTERS, "reason" => reason).increment(1);
+}
+
+/// How many alerts of each kind are open.
+pub(crate) fn alerts_open(open: &BTreeMap<Kind, usize>) {
+    for kind in Kind::ALL {
+        let count = open.get(&kind).copied().unwrap_or(0);
+        gauge!(ALERTS, "kind" => kind.name()).set(count as f64);
+    }
+}
+
+/// One more message, with one of the outcomes.
+pub(crate) fn alert_messages(outcome: &'static str) {
+    counter!(ALERT_MESSAGES, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn settle_seconds(seconds: f64) {

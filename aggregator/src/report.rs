@@ -23,6 +23,7 @@ mod request;
 mod rows;
 mod sample;
 mod universe;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

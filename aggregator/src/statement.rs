@@ -171,6 +171,8 @@ statements! { "sql", STATEMENTS,
     REPORT_IDS = "report_ids",
     /// Delivery report.
     REPORT_DELIVERY = "report_delivery",
+    /// When placements had their newest hits.
+    LAST_HITS = "last_hits",
     /// Unresolved hits of a campaign.
     REPORT_UNRESOLVED = "report_unresolved",
     /// Histogram of frequencies by key.

@@ -112,6 +112,11 @@ impl Gate {
         }
     }
 
+    /// Where tokens and the like are kept.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.tokens.desk
+    }
+
     /// Who sends this token, if it is one in force.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ fn start(dir: &Path, lane: Writer) -> aggregator::Handle {
         source: Source::Lanes(vec![lane]),
         catalog: Catalog::parse(&campaign, "catalog.toml").expect("a catalog").into_shared(),
         catalog_text: None,
+        alerts: aggregator::Alerts::default(),
         tokens: Tokens {
             operator: Token::new(TOKEN),
             desk: desk::Desk::folder(&dir.join("desk")).expect("a desk"),

@@ -16,10 +16,10 @@
 //! currency = "CNY"                  # of every `cost`; needed where there is one
 //! cost = 120000.00                  # optional: of the whole campaign
 //! [campaign.alerts]                 # optional: when somebody is to be told
-//! id_coverage_min = 0.9             # share of impressions with a usable id
-//! gap_max = 0.05                    # share by which a medium's number may differ from ours
-//! over_delivery_max = 0.1           # share above the plan
-//! silent_hours = 6                  # hours without a hit
+//! id_coverage_min = 0.9             # share of impressions with a usable id; nothing is held against it without this
+//! gap_max = 0.05                    # share by which a medium's number may differ from ours; 0.1 without this
+//! over_delivery_max = 0.1           # share above the plan; so without this
+//! silent_hours = 6                  # hours without a hit; 12 without this
 //! [[campaign.universe]]             # optional, once for each region and audience: what reach is a share of
 //! region = "all"                    # optional: a code as reports name it, such as CN-31
 //! audience = "all"                  # optional

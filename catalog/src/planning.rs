@@ -120,7 +120,8 @@ pub struct Creative {
     pub name: String,
 }
 
-/// When somebody is to be told about a campaign. Nothing is held against what is `None`.
+/// When somebody is to be told about a campaign. The aggregator has limits of its own for what is `None`, but for the coverage of ids, which is held
+/// against nothing then.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Alerts {
     /// Least share of impressions with a usable id, 0 to 1.

@@ -1,5 +1,10 @@
 //! Changes of the catalog's text: what is named changes, every other byte stays, and what is refused changes nothing.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+#![allow(
+    clippy::format_collect,
+    clippy::unnecessary_wraps,
+    reason = "short texts, and values as fields take them"
+)]
 
 use catalog::edit::{Change, EditError, Edited, Fields, Value, check_campaign, check_placement, edit};
 use catalog::{Catalog, Planned};

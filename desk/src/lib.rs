@@ -59,12 +59,15 @@ pub enum Kind {
     Numbers,
     /// Closed periods of campaigns.
     Closings,
+    /// Alerts that are open or to be told, by campaign.
+    Alerts,
     /// What is longer than a document, in parts. See [`Desk::put_parts`].
     Parts,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Tokens, Self::TokenUses, Self::Numbers, Self::Closings, Self::Parts];
+    const ALL: [Self; 6] =
+        [Self::Tokens, Self::TokenUses, Self::Numbers, Self::Closings, Self::Alerts, Self::Parts];
 
     /// Its folder, and what its keys begin with. Stands in files and records: never changed.
     fn name(self) -> &'static str {
@@ -74,6 +77,7 @@ impl Kind {
             Self::Numbers => "numbers",
             Self::Closings => "closings",
             Self::Parts => "parts",
+            Self::Alerts => "alerts",
         }
     }
 

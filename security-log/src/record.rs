@@ -99,6 +99,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Reports, "placement"),
     (Role::Reports, "placements_import"),
     (Role::Reports, "placements_template"),
+    (Role::Reports, "alerts"),
 ];
 
 /// A route, by its name and never by a path.

@@ -312,7 +312,12 @@ fn a_sheet_is_imported_whole_or_not_at_all() {
     let imports: Vec<_> = entries.iter().filter(|entry| entry["act"] == "placements.import").collect();
     assert_eq!(imports.len(), 2);
     assert_eq!(imports[0]["details"]["placements"], "x1, x2");
+}
 
+#[test]
+fn the_template_is_a_sheet_without_a_placement() {
+    let desk = Desk::open();
+    let import = "/v1/campaigns/demo/placements/import";
     for (format, start) in [("xlsx", &b"PK"[..]), ("csv", "\u{feff}点位ID".as_bytes())] {
         let template =
             desk.send("GET", &format!("/v1/placements-template?language=zh&format={format}"), None, b"");

@@ -83,6 +83,7 @@ impl Access {
             }
             ["v1", "tokens", id] => ("tokens.read", format!("token {}", cut(&text(id)))),
             ["v1", "me"] => ("token.seen", "own token".to_owned()),
+            ["v1", "alerts"] => ("alerts.read", "alerts".to_owned()),
             ["v1", "books"] => ("books.read", "all campaigns".to_owned()),
             ["v1", "settle"] => ("figures.settled", "figures".to_owned()),
             _ => ("api.unknown", String::new()),
@@ -159,6 +160,7 @@ pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
         ["v1", "campaigns", _, _] => "report",
         ["v1", "campaigns", _, "placements", _, "hits"] => "hits",
         ["v1", "set-aside"] => "set_aside",
+        ["v1", "alerts"] => "alerts",
         ["v1", "books"] => "books",
         ["v1", "settle"] => "settle",
         ["openapi.yaml"] => "description",

@@ -14,9 +14,9 @@ pub(crate) struct CampaignRow {
     pub id: String,
     /// Name, empty if the catalog no longer has it.
     pub name: String,
-    /// Whose it is; not told to media.
+    /// Whose it is, or null; not there for media.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advertiser: Option<Option<String>>,
+    pub advertiser: Option<serde_json::Value>,
     /// Time zone.
     pub time_zone: String,
     /// First day of its flight, if it has one.
@@ -86,7 +86,9 @@ impl Reporter {
             Some(CampaignRow {
                 id: id.clone(),
                 name: known.map(|campaign| campaign.name.clone()).unwrap_or_default(),
-                advertiser: view.sees_costs().then(|| known.and_then(|campaign| campaign.advertiser.clone())),
+                advertiser: view
+                    .sees_costs()
+                    .then(|| known.and_then(|campaign| campaign.advertiser.clone()).into()),
                 starts: known.and_then(|campaign| campaign.starts).map(|day| day.to_string()),
                 ends: known.and_then(|campaign| campaign.ends).map(|day| day.to_string()),
                 time_zone: self.time_zone(id).name().to_owned(),

@@ -89,7 +89,7 @@ impl Limits {
     }
 
     /// Whether this many devices are too few to be shown.
-    fn is_small(self, devices: u64) -> bool {
+    pub(crate) fn is_small(self, devices: u64) -> bool {
         devices < self.k
     }
 }

@@ -164,18 +164,14 @@ impl Reader<'_> {
             )
         };
         let forming = match cell(id_at) {
-            Some(value) => match cells::text(value) {
-                Some(id) => self.forming_of(&id, row),
-                None => {
-                    self.error(
-                        row,
-                        Some(id_at),
-                        &cells::shown(value),
-                        "an id is text: 1 to 64 characters of A-Z a-z 0-9 . _ -",
-                    );
+            Some(value) => {
+                let Some(id) = cells::text(value) else {
+                    let message = "an id is text: 1 to 64 characters of A-Z a-z 0-9 . _ -";
+                    self.error(row, Some(id_at), &cells::shown(value), message);
                     return None;
-                }
-            },
+                };
+                self.forming_of(&id, row)
+            }
             // Cells that are merged over several rows have their value in the first.
             None if filled.iter().all(|(_, heading)| is_plan(heading)) && last.is_some() => last?,
             None => {

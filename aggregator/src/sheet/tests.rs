@@ -1,4 +1,5 @@
 //! Sheets as people send them: what comes out, and what is said of what is wrong.
+#![allow(clippy::format_collect, clippy::many_single_char_names, reason = "short texts of tests")]
 
 use std::io::{Cursor, Write as _};
 

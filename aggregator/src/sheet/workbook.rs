@@ -81,21 +81,20 @@ fn value(data: &DataRef<'_>) -> Result<Option<Cell>, SheetError> {
         DataRef::Empty => None,
         DataRef::Int(number) => Some(Cell::Number(*number as f64)),
         DataRef::Float(number) => Some(Cell::Number(*number)),
-        DataRef::String(text) => cell_text(text)?,
-        DataRef::SharedString(text) => cell_text(text)?,
         DataRef::Bool(flag) => Some(Cell::Flag(*flag)),
         DataRef::DateTime(moment) if moment.is_datetime() => {
             let (year, month, day, ..) = moment.to_ymd_hms_milli();
-            let date = NaiveDate::from_ymd_opt(i32::from(year), month.into(), day.into());
+            let found = NaiveDate::from_ymd_opt(i32::from(year), month.into(), day.into());
             // Day 0 and the day that Excel invented are numbers in the clothes of a date.
-            Some(date.map_or(Cell::Number(moment.as_f64()), Cell::Date))
+            Some(found.map_or(Cell::Number(moment.as_f64()), Cell::Date))
         }
         DataRef::DateTime(duration) => Some(Cell::Number(duration.as_f64())),
         DataRef::DateTimeIso(text) => {
-            let date = text.get(..10).and_then(|day| day.parse().ok());
-            date.map(Cell::Date).map_or_else(|| cell_text(text), |date| Ok(Some(date)))?
+            let found: Option<NaiveDate> = text.get(..10).and_then(|day| day.parse().ok());
+            found.map(Cell::Date).map_or_else(|| cell_text(text), |day| Ok(Some(day)))?
         }
-        DataRef::DurationIso(text) => cell_text(text)?,
+        DataRef::String(text) | DataRef::DurationIso(text) => cell_text(text)?,
+        DataRef::SharedString(text) => cell_text(text)?,
         DataRef::Error(error) => Some(Cell::Failed(error.to_string())),
     })
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "seeds are printed")]
 
 mod access;
+mod alerts;
 mod alone;
 mod api;
 mod aside;

@@ -233,11 +233,10 @@ fn real_answers_are_as_described() {
     }));
     hits.push(Hit { placement: "nobody's", ..hit(yesterday) });
     rig.push(&hits);
-    rig.push_books(1, 0, {
-        let mut outcomes = [0; Outcome::COUNT];
-        outcomes[0] = 1;
-        outcomes
-    });
+    let mut outcomes = [0; Outcome::COUNT];
+    outcomes[0] = 1;
+    rig.push_books(1, 0, outcomes);
+    strangers(&rig);
     let description = description();
     let schema = |path: &str, method: &str| {
         let operation = &description["paths"][path][method];
@@ -260,6 +259,7 @@ fn real_answers_are_as_described() {
         (format!("{campaign}/links"), &["", "?sign=true&dialect=all"], "/links"),
         (format!("{campaign}/media-numbers"), &["", "?medium=Medium+A"], "/media"),
         (format!("{campaign}/placements/{{placement}}/hits"), &[""], ""),
+        ("/v1/alerts".to_owned(), &["", "?campaign=utc"], "/alerts"),
         ("/v1/set-aside".to_owned(), &[""], "/devices"),
         ("/v1/books".to_owned(), &[""], "/journals"),
         ("/v1/me".to_owned(), &[""], ""),
@@ -283,9 +283,8 @@ fn real_answers_are_as_described() {
         ["", "/placements", "/placements/import", "/placements/{placement}"]
             .map(|of| format!("{campaign}{of}")),
     );
-    checked.insert("/v1/placements-template".to_owned());
     tokens_are_as_described(&rig, &description);
-    checked.extend(["/v1/tokens".to_owned(), "/v1/tokens/{token}".to_owned()]);
+    checked.extend(["placements-template", "tokens", "tokens/{token}"].map(|path| format!("/v1/{path}")));
     let paths: BTreeSet<String> =
         at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
     assert_eq!(checked, paths);
@@ -312,6 +311,13 @@ fn numbers_are_as_described(rig: &Rig, description: &Value) {
     let refused: Value = serde_json::from_str(&body).expect("JSON");
     assert!(status == 422 && refused["error"]["cell_count"] == 3, "{body}");
     check(description, at(description, "/components/schemas/Problem"), &refused, "refused");
+}
+
+/// As many hits of an unknown placement as open an alert.
+fn strangers(rig: &Rig) {
+    rig.push(&(0..10).map(|n| Hit { placement: "nobody's", ..hit(NOON_MS - n) }).collect::<Vec<_>>());
+    rig.load();
+    rig.look_for_alerts();
 }
 
 /// Campaigns that are set up, changed and removed, and what is answered where that is refused.

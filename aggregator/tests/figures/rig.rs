@@ -7,10 +7,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use aggregator::engine::{Engine, find_library};
 use aggregator::{
-    CatalogText, CatalogTextError, Handle, LinkParts, Parts, Settings, Source, StoreAt, Token, Tokens,
+    Alerts, CatalogText, CatalogTextError, Handle, LinkParts, Parts, Settings, Source, StoreAt, Token,
+    Tokens, Webhook,
 };
 use catalog::Catalog;
 use catalog::edit::Edited;
@@ -139,6 +141,8 @@ pub(crate) struct Rig {
     /// The tracker's address and the keys by which links are made, from the next start on.
     pub public_url: Option<String>,
     pub link_keys: Arc<LinkKeys>,
+    /// Where alerts are told, from the next start on.
+    pub webhook: Option<Webhook>,
     /// What is erased, as others remember it at the next start.
     pub tombstones: Vec<aggregator::Tombstone>,
     handle: Option<Handle>,
@@ -259,6 +263,7 @@ impl Rig {
             settings,
             public_url: None,
             link_keys: Arc::default(),
+            webhook: None,
             tombstones: Vec::new(),
             audit,
             desk,
@@ -279,6 +284,7 @@ impl Rig {
                 None => Source::Lanes(vec![self.lane.clone()]),
             },
             catalog: Arc::clone(&self.catalog),
+            alerts: Alerts { interval: Duration::from_hours(1), webhook: self.webhook.clone() },
             catalog_text: Some(Arc::clone(&self.catalog_text) as Arc<dyn CatalogText>),
             tokens: Tokens { operator: Token::new(TOKEN), desk: self.desk.clone() },
             tombstones: self.tombstones.clone(),
@@ -314,6 +320,12 @@ impl Rig {
     #[allow(dead_code, reason = "not for every binary of tests")]
     pub(crate) fn rights(&self) -> aggregator::Rights {
         self.handle.as_ref().expect("it runs").rights()
+    }
+
+    /// Looks for alerts, as is done at an interval.
+    #[allow(dead_code, reason = "not for every binary of tests")]
+    pub(crate) fn look_for_alerts(&self) {
+        self.handle.as_ref().expect("it runs").look_for_alerts();
     }
 
     pub(crate) fn set_catalog(&self, text: &str) {

@@ -170,6 +170,7 @@ fn measure(options: &Options) -> Result<()> {
         source: Source::Kafka(cluster),
         catalog: Catalog::parse("", "catalog.toml")?.into_shared(),
         catalog_text: None,
+        alerts: aggregator::Alerts::default(),
         tokens: Tokens { operator: Token::new(TOKEN), desk: desk::Desk::folder(&dir.path().join("desk"))? },
         tombstones: Vec::new(),
         audit: audit::Log::scratch(&dir.path().join("audit"))?,

@@ -189,7 +189,7 @@ impl Document {
         if let Some(next) = self.next_behind(at) {
             let prefix = prefix_of(next);
             let (mine, theirs) = prefix.split_at(end_of_above(&prefix));
-            above = mine.to_owned();
+            mine.clone_into(&mut above);
             next.decor_mut().set_prefix(theirs);
         } else {
             above.push_str(&raw(self.tree.trailing().as_str()));

@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) opt_out: opt_out::Settings,
     /// The report API.
     pub(crate) reports: aggregator::Settings,
+    /// Alerts and where they are told.
+    pub(crate) alerts: aggregator::AlertSettings,
     /// The event store.
     pub(crate) store: aggregator::StoreSettings,
     /// Kafka: empty brokers mean that the journal is read directly.
@@ -76,6 +78,7 @@ impl Default for Config {
             journal: Journal::default(),
             opt_out: opt_out::Settings::default(),
             reports: aggregator::Settings::default(),
+            alerts: aggregator::AlertSettings::default(),
             store: aggregator::StoreSettings::default(),
             kafka: kafka::Settings::default(),
             audit: audit::Settings::default(),
@@ -115,6 +118,10 @@ impl Config {
             .reports
             .check()
             .map_err(|error| refused(of("reports", error.key), format!("[reports] {error}")))?;
+        config
+            .alerts
+            .check()
+            .map_err(|error| refused(of("alerts", error.key), format!("[alerts] {error}")))?;
         let audit = config.audit.check();
         audit.map_err(|(key, message)| refused(of("audit", key), format!("[audit] {message}")))?;
         let security = config.security_log.check();

@@ -6,6 +6,7 @@
 //! Two values of the configuration decide what stands behind the roles: with `[kafka] brokers` the journal goes to Kafka, and opt-outs and catalog
 //! come from there; with `[store] servers` the events go to ClickHouse servers in place of the engine inside. Each works without the other.
 
+mod alerts;
 mod certificates;
 mod deletions;
 mod ground;

@@ -463,6 +463,7 @@ fn start_aggregator(
         source,
         catalog: ground.catalog.clone(),
         catalog_text: Some(catalog_text(ground)),
+        alerts: super::alerts::alerts(&ground.config)?,
         tokens: aggregator::Tokens { operator: aggregator::Token::new(&ground.operator_token), desk },
         audit: ground.audit.clone(),
         security: ground.security.clone(),

@@ -143,12 +143,12 @@ impl Api {
         }
         let profiles = &self.links.profiles;
         let catalog = Catalog::parse_with(&text, "catalog", profiles)
-            .map_err(|error| refused(EditError::Broken(error)))?;
+            .map_err(|error| refused(&EditError::Broken(error)))?;
         let mut wanted = match &asked.route {
             Route::Import(campaign) => self.import(asked, campaign, &catalog)?,
             _ => self.wanted(asked, &catalog)?,
         };
-        let edited = edit(&text, &wanted.changes, profiles).map_err(refused)?;
+        let edited = edit(&text, &wanted.changes, profiles).map_err(|error| refused(&error))?;
         let after = edited.catalog.version;
         if !asked.import.dry_run && after != before {
             wanted.details.insert("before".to_owned(), format!("{before:08x}").into());
@@ -192,7 +192,8 @@ impl Api {
             && asked.route.ids().0.is_some()
             && self.links.dialects.get(dialect).is_none()
         {
-            let known: Vec<&str> = self.links.dialects.tables().iter().map(|table| table.name()).collect();
+            let known: Vec<&str> =
+                self.links.dialects.tables().iter().map(event::dialect::Table::name).collect();
             wrong.push(("dialect".to_owned(), format!("`dialect` is one of {}", known.join(", "))));
         }
         if !wrong.is_empty() {
@@ -325,7 +326,7 @@ fn not_kept(error: CatalogTextError) -> Problem {
     }
 }
 
-fn refused(error: EditError) -> Problem {
+fn refused(error: &EditError) -> Problem {
     let message = error.to_string();
     match error {
         EditError::UnknownCampaign => Problem::UnknownCampaign,

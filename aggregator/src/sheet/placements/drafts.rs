@@ -103,7 +103,8 @@ impl Reader<'_> {
         if let Some((Value::Text(name), source)) = forming.values.get(&Column::Dialect)
             && self.around.dialects.get(name).is_none()
         {
-            let known: Vec<&str> = self.around.dialects.tables().iter().map(|table| table.name()).collect();
+            let known: Vec<&str> =
+                self.around.dialects.tables().iter().map(event::dialect::Table::name).collect();
             let (row, value, at) = (source.row, source.value.clone(), self.place_of(Column::Dialect));
             self.error(row, at, &value, format!("allowed is one of {}", known.join(", ")));
             is_right = false;

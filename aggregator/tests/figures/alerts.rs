@@ -1,0 +1,334 @@
+//! Alerts: what is wrong with a campaign opens one, once, whatever restarts; who is told of it, and how the webhook is.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use aggregator::{Settings, Webhook};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
+
+/// Longest wait for a message: after failures it is tried again after seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+const CATALOG: &str = r#"
+[[campaign]]
+id = "ours"
+name = "Ours"
+time_zone = "UTC"
+advertiser = "acme"
+alerts = { silent_hours = 6, id_coverage_min = 0.9 }
+[[campaign.placement]]
+id = "silent"
+name = "Silent"
+medium = "Medium A"
+plan = [{ from = 2026-11-20, to = 2026-11-20, impressions = 1000000 }]
+[[campaign.placement]]
+id = "over"
+name = "Over"
+medium = "Medium B"
+plan = [{ from = 2026-11-19, to = 2026-11-20, impressions = 50 }]
+[[campaign.placement]]
+id = "poor"
+name = "Poor"
+medium = "Medium A"
+[[campaign.placement]]
+id = "few"
+name = "Few"
+medium = "Medium B"
+[[campaign]]
+id = "theirs"
+name = "Theirs"
+time_zone = "UTC"
+advertiser = "globex"
+[[campaign.placement]]
+id = "p1"
+name = "One"
+medium = "Medium C"
+plan = [{ from = 2026-11-01, to = 2026-11-20, impressions = 50 }]
+"#;
+
+/// A message as the webhook's receiver gets it.
+#[derive(Debug)]
+struct Told {
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Told {
+    fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str()).expect("the header")
+    }
+
+    /// Holds the signature against the standard's.
+    fn is_signed(&self) {
+        let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+        state.update(format!("{}.", self.header("x-sightline-timestamp")).as_bytes());
+        state.update(&self.body);
+        let mut expected = "v1=".to_owned();
+        for byte in state.finalize().into_bytes() {
+            write!(expected, "{byte:02x}").expect("a text takes it");
+        }
+        assert_eq!(self.header("x-sightline-signature"), expected);
+        assert_eq!(
+            (self.path.as_str(), self.header("content-type")),
+            ("/hook?from=sightline", "application/json")
+        );
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+/// A receiver that answers with these, one after the other, and then always with 204. Ends with the process.
+fn receiver(answers: Vec<String>) -> (String, Receiver<Told>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook?from=sightline", listener.local_addr().expect("bound"));
+    let (sender, told) = channel();
+    std::thread::spawn(move || {
+        let mut answers = answers.into_iter();
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+            let mut line = || {
+                let mut line = String::new();
+                reader.read_line(&mut line).expect("a line");
+                line.trim_end().to_owned()
+            };
+            let path = line().split(' ').nth(1).expect("a path").to_owned();
+            let mut headers = Vec::new();
+            loop {
+                let header = line();
+                let Some((name, value)) = header.split_once(": ") else { break };
+                headers.push((name.to_lowercase(), value.to_owned()));
+            }
+            let length = headers.iter().find(|(name, _)| name == "content-length");
+            let length = length.map_or(0, |(_, value)| value.parse().expect("a number"));
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("the body");
+            let answer = answers.next().unwrap_or_else(|| "204 No Content\r\n".to_owned());
+            write!(stream, "HTTP/1.1 {answer}connection: close\r\n\r\n").expect("answered");
+            if sender.send(Told { path, headers, body }).is_err() {
+                break;
+            }
+        }
+    });
+    (url, told)
+}
+
+fn rig(webhook: Option<String>) -> Rig {
+    let mut rig = Rig::with(CATALOG, Settings::default());
+    rig.webhook = webhook.map(|url| Webhook { url, secret: SECRET.to_owned() });
+    rig.restart(|_| {});
+    rig
+}
+
+/// Impressions of today, each of another device where there are so many.
+fn impressions(placement: &'static str, count: u64, identified: u64, devices: u64) -> Vec<Hit> {
+    let one = |n: u64| Hit {
+        campaign: "ours",
+        placement,
+        device: (n < identified).then_some(1 + n % devices),
+        ..hit(NOON_MS - 60_000 + n as i64)
+    };
+    (0..count).map(one).collect()
+}
+
+/// Everything is wrong but the placement's gap, of which nothing is known here.
+fn everything_wrong() -> Vec<Hit> {
+    let mut hits = impressions("over", 111, 111, 60);
+    hits.extend(impressions("poor", 200, 100, 60));
+    hits.extend(impressions("few", 200, 100, 20));
+    hits.extend((0..12).map(|n| Hit { campaign: "ours", placement: "nobody's", ..hit(NOON_MS - n) }));
+    hits
+}
+
+fn alerts(rig: &Rig, bearer: &str) -> Vec<Value> {
+    let (status, body) = rig.call_as("GET", "/v1/alerts", Some(bearer));
+    assert_eq!(status, 200, "{body}");
+    let all: Value = serde_json::from_str(&body).expect("JSON");
+    all["alerts"].as_array().expect("a list").clone()
+}
+
+fn operator() -> String {
+    format!("Bearer {TOKEN}")
+}
+
+/// Kinds and placements, in order.
+fn kinds(alerts: &[Value]) -> Vec<(&str, Option<&str>)> {
+    let mut kinds: Vec<_> = alerts
+        .iter()
+        .map(|alert| (alert["kind"].as_str().expect("a kind"), alert["placement"].as_str()))
+        .collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+const ALL: [(&str, Option<&str>); 6] = [
+    ("id_coverage", Some("few")),
+    ("id_coverage", Some("poor")),
+    ("over_delivery", Some("over")),
+    ("stopped", Some("p1")),
+    ("stopped", Some("silent")),
+    ("unresolved", None),
+];
+
+#[test]
+fn what_is_wrong_is_told_once_signed_and_until_it_is_right_again() {
+    let (url, told) = receiver(Vec::new());
+    let mut rig = rig(Some(url));
+    rig.push(&everything_wrong());
+    rig.load();
+    rig.look_for_alerts();
+    let open = alerts(&rig, &operator());
+    assert_eq!(kinds(&open), ALL);
+    let of = |kind: &str, placement: &str| {
+        let found = open.iter().find(|alert| alert["kind"] == kind && alert["placement"] == placement);
+        found.expect("is open").clone()
+    };
+    for (kind, placement, value, limit) in [
+        ("stopped", "silent", 12.0, 6.0),
+        ("over_delivery", "over", 0.11, 0.1),
+        ("id_coverage", "poor", 0.5, 0.9),
+    ] {
+        let alert = of(kind, placement);
+        assert_eq!((&alert["campaign"], &alert["since"]), (&json!("ours"), &json!("2026-11-20T12:00:00Z")));
+        let near = |key: &str, to: f64| (alert[key].as_f64().expect("a number") - to).abs() < 1e-9;
+        assert!(near("value", value) && near("limit", limit), "{alert}");
+    }
+    assert_eq!(open.iter().find(|alert| alert["kind"] == "unresolved").expect("is open")["value"], 12.0);
+
+    let mut deliveries = Vec::new();
+    for _ in ALL {
+        let message = told.recv_timeout(PATIENCE).expect("a message");
+        message.is_signed();
+        let json = message.json();
+        assert_eq!(json["event"], "opened");
+        let id = json["alert"]["id"].as_str().expect("an id").to_owned();
+        assert_eq!(message.header("x-sightline-delivery"), format!("{id}-opened"));
+        assert!(
+            open.iter().any(|alert| alert["id"] == id.as_str() && alert["text"] == json["alert"]["text"])
+        );
+        deliveries.push(id);
+    }
+    deliveries.sort();
+    deliveries.dedup();
+    assert_eq!(deliveries.len(), ALL.len(), "each once");
+
+    // Neither another look nor a restart tells any of it again: the next message is that one of them ended.
+    rig.look_for_alerts();
+    rig.restart(|_| {});
+    rig.look_for_alerts();
+    assert_eq!(alerts(&rig, &operator()), open);
+    rig.push(&[Hit { campaign: "ours", placement: "silent", ..hit(NOON_MS) }]);
+    rig.load();
+    for _ in 0..3 {
+        assert_eq!(kinds(&alerts(&rig, &operator())), ALL, "not before three looks were clear");
+        rig.look_for_alerts();
+    }
+    let message = told.recv_timeout(PATIENCE).expect("a message").json();
+    assert_eq!((&message["event"], &message["alert"]["placement"]), (&json!("resolved"), &json!("silent")));
+    assert_eq!(message["alert"]["resolved"], "2026-11-20T12:00:00Z");
+    assert_eq!(kinds(&alerts(&rig, &operator())).len(), ALL.len() - 1);
+    // It stops anew: that is another alert.
+    rig.clock.advance_ms(6 * DAY_MS / 24);
+    rig.look_for_alerts();
+    for placement in ["over", "silent"] {
+        let message = told.recv_timeout(PATIENCE).expect("a message").json();
+        assert_eq!(
+            (&message["event"], &message["alert"]["placement"]),
+            (&json!("opened"), &json!(placement))
+        );
+        assert!(!deliveries.contains(&message["alert"]["id"].as_str().expect("an id").to_owned()));
+    }
+}
+
+#[test]
+fn a_webhook_that_fails_is_tried_again_and_one_that_leads_elsewhere_is_not_followed() {
+    let (elsewhere, led) = receiver(Vec::new());
+    let (url, told) = receiver(vec![
+        "500 Internal Server Error\r\n".to_owned(),
+        format!("307 Temporary Redirect\r\nlocation: {elsewhere}\r\n"),
+    ]);
+    let rig = rig(Some(url));
+    rig.push(&[Hit { campaign: "theirs", placement: "p1", ..hit(NOON_MS) }]);
+    rig.load();
+    rig.look_for_alerts();
+    let tries: Vec<Told> = (0..3).map(|_| told.recv_timeout(PATIENCE).expect("a try")).collect();
+    let deliveries: Vec<&str> = tries.iter().map(|told| told.header("x-sightline-delivery")).collect();
+    assert!(deliveries.iter().all(|one| *one == deliveries[0]), "{deliveries:?}");
+    assert_eq!(tries[0].json()["alert"]["placement"], "over");
+    assert!(led.try_recv().is_err(), "a redirect was followed");
+}
+
+#[test]
+fn each_role_is_told_of_its_own_and_no_figure_that_its_reports_would_not_show() {
+    let rig = rig(None);
+    rig.push(&everything_wrong());
+    rig.load();
+    rig.look_for_alerts();
+    assert_eq!(kinds(&alerts(&rig, &operator())), ALL);
+    let bearer = |wanted: Value| {
+        let (status, body) = rig.send_as("POST", "/v1/tokens", Some(&operator()), &wanted.to_string());
+        assert_eq!(status, 201, "{body}");
+        let made: Value = serde_json::from_str(&body).expect("JSON");
+        format!("Bearer {}", made["token"].as_str().expect("a token"))
+    };
+    let medium = |name: &str| bearer(json!({"name": name, "role": "medium", "media": [name]}));
+    let (first, second) = (medium("Medium A"), medium("Medium B"));
+    let acme = bearer(json!({"name": "A", "role": "advertiser", "advertisers": ["acme"]}));
+    let auditor = bearer(json!({"name": "A", "role": "auditor"}));
+    assert_eq!(alerts(&rig, &auditor), alerts(&rig, &operator()));
+    // Twenty devices are fewer than k.
+    let told = [
+        (&first, vec![("id_coverage", Some("poor")), ("stopped", Some("silent"))]),
+        (&second, vec![("over_delivery", Some("over"))]),
+        (
+            &acme,
+            vec![
+                ("id_coverage", Some("poor")),
+                ("over_delivery", Some("over")),
+                ("stopped", Some("silent")),
+                ("unresolved", None),
+            ],
+        ),
+    ];
+    for (bearer, expected) in told {
+        let found = alerts(&rig, bearer);
+        assert_eq!(kinds(&found), expected);
+        for alert in &found {
+            assert!(alert["value"].is_null(), "{alert}");
+            let whole = alerts(&rig, &operator()).into_iter().find(|one| one["id"] == alert["id"]);
+            assert_ne!(whole.expect("is open")["text"]["en"], alert["text"]["en"]);
+        }
+    }
+    // Of one campaign; what is not seen is answered like what nobody has.
+    let asked = |campaign: &str, bearer: &str| {
+        rig.call_as("GET", &format!("/v1/alerts?campaign={campaign}"), Some(bearer))
+    };
+    let (status, body) = asked("theirs", &operator());
+    assert!(status == 200 && body.contains("\"p1\"") && !body.contains("silent"), "{body}");
+    for bearer in [&first, &acme] {
+        assert_eq!(asked("theirs", bearer), asked("none", bearer));
+        assert_eq!(asked("none", bearer).0, 404);
+    }
+
+    // A campaign that leaves the catalog has nothing to be told of any more.
+    let text = CATALOG.replace("\"theirs\"", "\"others\"");
+    rig.set_catalog(&text);
+    for _ in 0..3 {
+        rig.look_for_alerts();
+    }
+    let campaigns: Vec<Value> =
+        alerts(&rig, &operator()).iter().map(|alert| alert["campaign"].clone()).collect();
+    assert!(!campaigns.contains(&json!("theirs")) && campaigns.contains(&json!("others")), "{campaigns:?}");
+}
