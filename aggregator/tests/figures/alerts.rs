@@ -332,3 +332,35 @@ fn each_role_is_told_of_its_own_and_no_figure_that_its_reports_would_not_show() 
         alerts(&rig, &operator()).iter().map(|alert| alert["campaign"].clone()).collect();
     assert!(!campaigns.contains(&json!("theirs")) && campaigns.contains(&json!("others")), "{campaigns:?}");
 }
+
+#[test]
+fn a_medium_that_says_more_than_was_counted_opens_a_gap_until_it_says_otherwise() {
+    let rig = rig(None);
+    let yesterday = |n| Hit { campaign: "ours", placement: "few", ..hit(NOON_MS - DAY_MS + n) };
+    rig.push(&(0..100).map(yesterday).collect::<Vec<_>>());
+    rig.load();
+    let says = |impressions: u32| {
+        let numbers =
+            json!({"rows": [{"placement": "few", "day": "2026-11-19", "impressions": impressions}]})
+                .to_string();
+        let target = "/v1/campaigns/ours/media-numbers";
+        let (status, body) = rig.send_as("PUT", target, Some(&operator()), &numbers);
+        assert_eq!(status, 200, "{body}");
+    };
+    let gaps = || -> Vec<Value> {
+        alerts(&rig, &operator()).into_iter().filter(|alert| alert["kind"] == "gap").collect()
+    };
+    says(111);
+    rig.look_for_alerts();
+    assert_eq!(gaps(), Vec::<Value>::new(), "a tenth is allowed, and this is less");
+    says(200);
+    rig.look_for_alerts();
+    let [gap] = &gaps()[..] else { panic!("{:?}", gaps()) };
+    assert_eq!((&gap["placement"], &gap["value"], &gap["limit"]), (&json!("few"), &json!(0.5), &json!(0.1)));
+    says(100);
+    for _ in 0..3 {
+        assert_eq!(gaps().len(), 1);
+        rig.look_for_alerts();
+    }
+    assert_eq!(gaps(), Vec::<Value>::new());
+}
