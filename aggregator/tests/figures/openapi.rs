@@ -218,9 +218,7 @@ fn real_answers_are_as_described() {
     let settings = aggregator::Settings { device_day_impressions_max: 3, ..aggregator::Settings::default() };
     let mut rig = Rig::with(CATALOG, settings);
     rig.public_url = Some("https://t.example.com".to_owned());
-    rig.link_keys = std::sync::Arc::new(
-        LinkKeys::from_texts([format!("sightline_link_{}", "0123456789abcdef".repeat(4))]).expect("a key"),
-    );
+    rig.link_keys = link_keys();
     rig.restart(|_| ());
     let yesterday = NOON_MS - DAY_MS;
     let mut hits: Vec<Hit> =
@@ -311,6 +309,11 @@ fn numbers_are_as_described(rig: &Rig, description: &Value) {
     let refused: Value = serde_json::from_str(&body).expect("JSON");
     assert!(status == 422 && refused["error"]["cell_count"] == 3, "{body}");
     check(description, at(description, "/components/schemas/Problem"), &refused, "refused");
+}
+
+fn link_keys() -> std::sync::Arc<LinkKeys> {
+    let key = format!("sightline_link_{}", "0123456789abcdef".repeat(4));
+    std::sync::Arc::new(LinkKeys::from_texts([key]).expect("a key"))
 }
 
 /// As many hits of an unknown placement as open an alert.
