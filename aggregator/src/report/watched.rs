@@ -79,6 +79,7 @@ impl Reporter {
         let mut days = self.days(&request)?;
         if request.counts_devices() {
             days.keys = self.keys(&request, &days)?;
+            days.sample = self.sample(&request, &days)?;
         }
         Ok(self.report_of(&request, &days)?.rows)
     }
