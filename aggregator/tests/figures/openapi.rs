@@ -221,14 +221,10 @@ fn real_answers_are_as_described() {
     rig.link_keys = link_keys();
     rig.restart(|_| ());
     let yesterday = NOON_MS - DAY_MS;
-    let mut hits: Vec<Hit> =
-        (0..5).map(|_| Hit { device: Some(1), flags: flag::ID_USABLE, ..hit(yesterday) }).collect();
-    hits.extend((2..9).map(|n| Hit {
-        device: Some(n),
-        creative: "k",
-        region: "CN-SH",
-        ..hit(yesterday - DAY_MS)
-    }));
+    let one = Hit { device: Some(1), flags: flag::ID_USABLE, ..hit(yesterday) };
+    let mut hits: Vec<Hit> = vec![one; 5];
+    let before = Hit { creative: "k", region: "CN-SH", ..hit(yesterday - DAY_MS) };
+    hits.extend((2..9).map(|n| Hit { device: Some(n), ..before.clone() }));
     hits.push(Hit { placement: "nobody's", ..hit(yesterday) });
     rig.push(&hits);
     let mut outcomes = [0; Outcome::COUNT];
