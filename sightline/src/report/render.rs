@@ -539,7 +539,7 @@ mod tests {
         let line = |key: &str| {
             text.lines().find(|line| line.trim_start().starts_with(key)).expect("a line").to_owned()
         };
-        assert_eq!(line("a ").matches('–').count(), 5, "no figure slips to another N: {text}");
+        assert_eq!(line("a ").matches('–').count(), 6, "no figure slips to another N: {text}");
         assert!(
             line("b ").matches('–').count() >= 6 && text.contains("4+") && !text.contains("5+"),
             "{text}"
