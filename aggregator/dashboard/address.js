@@ -39,6 +39,6 @@ export function change(values, quietly) {
 /** The parameters of a report that stand in the address. */
 export function range(query) {
   const kept = {};
-  for (const name of ['from', 'to', 'filter', 'audience', 'precision', 'state']) if (query.get(name)) kept[name] = query.get(name);
+  for (const name of ['from', 'to', 'filter', 'audience', 'precision', 'state', 'version']) if (query.get(name)) kept[name] = query.get(name);
   return kept;
 }

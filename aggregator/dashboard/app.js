@@ -87,7 +87,8 @@ async function draw(why) {
   if (!me) {
     put(app, header(), h('main', { id: 'main' }, skeleton(6)));
     try { me = await api.me(); } catch (error) {
-      if (turn === drawing && error.status !== 401) put(app, header(), h('main', { id: 'main' }, failure(error, () => draw())));
+      if (error.status === 401) leave(error);
+      else if (turn === drawing) put(app, header(), h('main', { id: 'main' }, failure(error, () => draw())));
       return;
     }
     if (turn !== drawing) return;

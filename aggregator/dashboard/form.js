@@ -134,7 +134,7 @@ export function dialog(title, content) {
   element.addEventListener('close', () => { element.remove(); before?.focus?.(); });
   document.body.append(element);
   element.showModal();
-  element.querySelector('form input, form select, form textarea, .form input, .form button')?.focus();
+  element.querySelector('.form input:enabled, .form select:enabled, .form textarea:enabled, .form button')?.focus();
   return element;
 }
 

@@ -12,6 +12,9 @@ export function figure(row, value, form = whole) {
   return form(value);
 }
 
+/** A difference, with its sign. */
+export const signed = value => (value === null || value === undefined ? '–' : value === 0 ? '0' : `${value > 0 ? '+' : '−'}${whole(Math.abs(value))}`);
+
 /** The two ends of an interval, where it is one. */
 export const interval = (low, high, form = whole) => (low === null || low === undefined || high === null || high === undefined || low === high ? '–' : `${form(low)} – ${form(high)}`);
 

@@ -4,7 +4,7 @@ import * as address from '../address.js';
 import { card, exports } from '../cards.js';
 import { h } from '../dom.js';
 import { fine, percent, t, two, whole } from '../i18n.js';
-import { estimate, figure, legend } from '../marks.js';
+import { estimate, figure, legend, signed } from '../marks.js';
 import { bar, table } from '../tables.js';
 import { known } from './delivery.js';
 
@@ -63,6 +63,7 @@ function columns({ by, names }, rows) {
     { id: 'key', label: t(`by.${by}`), of: row => names.of(by, row.key), show: name, class: 'name' },
     { id: 'impressions', label: t('figure.impressions'), number: true, of: row => (row.d || row.r).impressions, show: row => figure(row.d || row.r, (row.d || row.r).impressions) },
     ...known(rows, [
+      { ...from('d', 'adjustment', row => row.adjustment && row.adjustment.impressions), show: row => signed(row.d && row.d.adjustment ? row.d.adjustment.impressions : null) },
       from('d', 'planned', row => row.planned),
       { ...from('d', 'fulfilment', row => row.fulfilment, percent, fulfilment) },
       from('d', 'reported_impressions', row => row.reported_impressions),

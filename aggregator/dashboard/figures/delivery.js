@@ -3,7 +3,7 @@
 import { behind, card, exports } from '../cards.js';
 import { h } from '../dom.js';
 import { dayShort, fine, percent, t, whole } from '../i18n.js';
-import { figure, legend } from '../marks.js';
+import { figure, legend, signed } from '../marks.js';
 import { plot } from '../plots.js';
 import { table } from '../tables.js';
 
@@ -26,6 +26,7 @@ export function columns(first) {
 export const known = (rows, list) => list.filter(column => rows.some(row => column.of(row) !== null && column.of(row) !== undefined));
 
 const planColumns = () => [
+  { id: 'adjustment', label: t('figure.adjustment'), of: row => row.adjustment && row.adjustment.impressions, show: row => signed(row.adjustment && row.adjustment.impressions), number: true },
   { id: 'planned', label: t('figure.planned'), of: row => row.planned, show: row => figure(row, row.planned), number: true },
   { id: 'fulfilment', label: t('figure.fulfilment'), of: row => row.fulfilment, show: row => figure(row, row.fulfilment, percent), number: true },
   { id: 'reported_impressions', label: t('figure.reported_impressions'), of: row => row.reported_impressions, show: row => figure(row, row.reported_impressions), number: true },

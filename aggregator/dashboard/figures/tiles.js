@@ -3,8 +3,11 @@
 import { skeleton, failure } from '../cards.js';
 import { h, put } from '../dom.js';
 import { fine, one, percent, t, two, whole } from '../i18n.js';
-import { estimate, figure } from '../marks.js';
+import { estimate, figure, signed } from '../marks.js';
 import { bar } from '../tables.js';
+
+/** Figures whose adjustment is told at the top. */
+const SHOWN = ['impressions', 'gross_impressions', 'net_impressions', 'clicks', 'gross_clicks', 'net_clicks', 'reach', 'identified_impressions'];
 
 /** A figure with its name and a line below. */
 function tile(name, value, below, hint) {
@@ -46,15 +49,22 @@ function shown(delivery, reach, { currency }) {
     tile('viewable_rate', figure(d, d.viewable_rate, percent), t('below.measured', { rate: d.measured_rate === null ? '–' : percent(d.measured_rate) })));
   if (d.gap !== undefined && d.gap !== null) all.push(tile('gap', percent(d.gap), t('below.reported', { count: whole(d.reported_impressions) })));
   if (d.unresolved) all.push(tile('unresolved', whole(d.unresolved), t('below.unresolved')));
-  const moved = [delivery, reach].map(report => report.adjustment).find(Boolean);
-  return [all, moved && adjustment(moved)];
+  return [all, delivery.closed && adjustment([d.adjustment, r && r.adjustment], delivery.adjustment || {})];
 }
 
 const figureText = value => (value === null || value === undefined ? '–' : whole(value));
 
-/** What changed since the period was closed: present less closed. */
-function adjustment(moved) {
-  const shownOf = ([name, value]) => (typeof value === 'number' && value !== 0 ? h('li', {}, `${t(`figure.${name}`)}: ${value > 0 ? '+' : '−'}${whole(Math.abs(value))}`) : null);
-  const items = Object.entries(moved).map(shownOf).filter(Boolean);
-  return h('div', { class: 'adjustment', data: { adjustment: 'yes' } }, h('b', {}, t('closed.adjustment')), items.length ? h('ul', {}, items) : h('span', {}, t('closed.no_adjustment')));
+/** What changed since the period was closed: figures of now less the closed ones, and why. */
+function adjustment(rows, why) {
+  const moved = new Map();
+  rows.filter(Boolean).forEach(row => Object.entries(row).forEach(([name, value]) => { if (SHOWN.includes(name) && typeof value === 'number' && value !== 0) moved.set(name, value); }));
+  const shown = [...moved].map(([name, value]) => h('li', {}, `${t(`figure.${name}`)} `, h('b', {}, signed(value))));
+  const reasons = [
+    why.late_hits ? t('closed.late', { count: whole(why.late_hits) }) : null,
+    why.erased_hits ? t('closed.erased', { count: whole(why.erased_hits) }) : null,
+    why.double_click_seconds ? t('closed.double_click', why.double_click_seconds) : null,
+    why.rules ? t('closed.rules') : null, why.catalog ? t('closed.catalog') : null, why.devices_expired ? t('closed.expired') : null,
+  ].filter(Boolean);
+  return h('div', { class: 'adjustment', data: { adjustment: 'yes' } }, h('b', {}, t('closed.adjustment')), shown.length ? h('ul', {}, shown) : h('span', {}, t('closed.no_adjustment')),
+    reasons.length > 0 && h('span', { class: 'soft' }, reasons.join(' · ')));
 }

@@ -19,9 +19,9 @@ function closings({ id, me, closings: got }) {
   const rows = got.closings || [];
   const columns = [
     { id: 'version', label: t('closing.version'), of: row => row.version, number: true },
-    { id: 'period', label: t('closing.period'), of: row => row.from, show: row => h('a', { href: address.to(['c', id], { from: row.from, to: row.to }) }, `${row.from} – ${row.to}`) },
+    { id: 'period', label: t('closing.period'), of: row => row.from, show: row => h('span', {}, h('a', { href: address.to(['c', id], { from: row.from, to: row.to, version: row.newest ? '' : row.version }) }, `${row.from} – ${row.to}`), row.newest && h('span', { class: 'tag good' }, t('numbers.in_force'))) },
     { id: 'at', label: t('closing.at'), of: row => row.closed_at, show: row => moment(row.closed_at) },
-    { id: 'by', label: t('closing.by'), of: row => row.closed_by || row.by },
+    { id: 'by', label: t('closing.by'), of: row => row.closed_by },
     { id: 'note', label: t('closing.note'), of: row => row.note, class: 'wrap' },
   ];
   const submit = async (_, all) => { await api.change('POST', ['campaigns', id, 'closings'], { json: { from: all.from, to: all.to, note: all.note || '' } }); redraw(); };

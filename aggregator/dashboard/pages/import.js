@@ -62,7 +62,7 @@ export function problems(error) {
   const cells = error.error && error.error.cells;
   if (!cells || !cells.length) return failure(error);
   const columns = [
-    { id: 'row', label: t('import.row'), of: cell => cell.row, number: true },
+    { id: 'row', label: t('import.row'), of: cell => cell.row, show: cell => t('import.row_n', { n: cell.row }) },
     { id: 'column', label: t('import.column'), of: cell => cell.column, show: cell => h('span', {}, h('b', {}, cell.column), ' ', cell.header) },
     { id: 'value', label: t('import.value'), of: cell => cell.value, show: cell => (cell.value ? h('code', {}, cell.value) : h('span', { class: 'soft' }, t('import.blank'))), class: 'wrap' },
     { id: 'message', label: t('import.wrong'), of: cell => cell.message, class: 'wrap' },
@@ -70,7 +70,7 @@ export function problems(error) {
   const count = error.error.cell_count ?? cells.length;
   return [
     notice('bad', h('p', {}, t('import.refused', { count: whole(count) })), cells.length < count && h('p', {}, t('import.first', { count: cells.length }))),
-    table({ caption: t('import.wrong'), columns, rows: cells, sort: 'row' }),
+    h('div', { class: 'stack' }, table({ caption: t('import.wrong'), columns, rows: cells, sort: 'row' })),
   ];
 }
 

@@ -68,7 +68,7 @@ function bar(context, figure) {
   const problem = h('p', { class: 'problem', id: 'range-problem', role: 'alert' });
   const apply = () => {
     if (from.value && to.value && from.value > to.value) { put(problem, t('range.wrong')); from.setAttribute('aria-invalid', 'true'); return; }
-    address.change({ from: from.value, to: to.value });
+    address.change({ from: from.value, to: to.value, state: '', version: '' });
   };
   const presets = h('select', { id: 'preset', 'aria-label': t('range.preset') });
   const filter = value => h('button', {
@@ -106,7 +106,7 @@ function bar(context, figure) {
   };
   presets.addEventListener('change', () => {
     const { from: first, to: final, own } = presets.selectedOptions[0].dataset;
-    if (!own) address.change({ from: first, to: final });
+    if (!own) address.change({ from: first, to: final, state: '', version: '' });
   });
   return { element, fill, figure };
 }
@@ -127,7 +127,7 @@ function presentSwitch(query) {
   const isPresent = query.get('state') === 'present';
   return h('div', { class: 'field closed-switch' }, icon('lock'),
     h('span', {}, t(isPresent ? 'closed.shows_present' : 'closed.shows_closed')),
-    plain(t(isPresent ? 'closed.show_closed' : 'closed.show_present'), () => address.change({ state: isPresent ? '' : 'present' }), { class: 'quiet', id: 'closed-state' }));
+    plain(t(isPresent ? 'closed.show_closed' : 'closed.show_present'), () => address.change({ state: isPresent ? '' : 'present', version: '' }), { class: 'quiet', id: 'closed-state' }));
 }
 
 /** Figures of a sample, or of every device. */

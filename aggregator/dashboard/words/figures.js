@@ -142,4 +142,11 @@ export default {
   'precision.exact': ['Every device is counted.', '已逐台设备计数。'],
   'precision.use_exact': ['Count every device (slower)', '逐台精确计数（较慢）'],
   'precision.use_auto': ['Estimate from a sample again', '恢复抽样估计'],
+  'figure.adjustment': ['Adjustment', '调整'],
+  'closed.late': ['{count} hits came late', '{count} 次迟到上报'],
+  'closed.erased': ['{count} hits erased', '{count} 次上报已删除'],
+  'closed.double_click': ['double-click window {closed} s, now {present} s', '重复点击窗口由 {closed} 秒改为 {present} 秒'],
+  'closed.rules': ['lists of robots or limits changed', '机器人名单或规则有更新'],
+  'closed.catalog': ['the catalog changed', '目录有更新'],
+  'closed.expired': ['devices are no longer kept', '设备数据已过保存期'],
 };

@@ -1,0 +1,160 @@
+//! What is changed in the dashboard: tokens made, shown once and revoked; a campaign and its placements edited, with mistakes at their fields; media's own
+//! numbers handed in, with mistakes at their rows, and the gap shown.
+
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+
+use serde_json::json;
+
+use support::dashboard::{
+    PATIENCE, address, cells, come, fill, nothing_was_refused, open, press, said, send, sign_in,
+    wait_for_figures, wait_to_read,
+};
+use support::webdriver::Browser;
+use support::{Instance, Options, wait_for};
+
+const CATALOG: &str = r#"
+# Kept by hand too.
+[[campaign]]
+id = "shop"
+name = "Spring"
+time_zone = "UTC"
+advertiser = "acme"
+[[campaign.placement]]
+id = "p1"
+name = "First"
+medium = "One"
+"#;
+
+fn start() -> (Instance, Browser) {
+    let instance = Instance::start(Options { catalog: CATALOG.to_owned(), ..Options::default() });
+    let mut browser = come("en-US");
+    browser.open(&address(&instance, ""));
+    sign_in(&mut browser, &instance.secret("operator.token"));
+    (instance, browser)
+}
+
+fn wait_until_gone(browser: &mut Browser, selector: &str) {
+    wait_for(&format!("{selector} is gone"), PATIENCE, || browser.find_all(selector).is_empty());
+}
+
+/// Types over what stands in a field.
+fn over(browser: &mut Browser, selector: &str, text: &str) {
+    browser.run(&format!("document.querySelector('{selector}').value = ''"));
+    fill(browser, selector, text);
+}
+
+#[test]
+fn a_token_is_made_shown_once_and_revoked() {
+    let (instance, mut browser) = start();
+    open(&mut browser, &instance, "#/tokens");
+    press(&mut browser, "#new-token");
+    fill(&mut browser, "dialog [data-key=name] input", "ACME, Ms Li");
+    // Without a scope it is refused, and says where.
+    press(&mut browser, "dialog .form .main");
+    wait_for("the refusal", PATIENCE, || {
+        !browser.find_all("dialog .notice.bad, dialog [aria-invalid]").is_empty()
+    });
+    fill(&mut browser, "dialog [data-key=scope] textarea", "acme");
+    press(&mut browser, "dialog .form .main");
+    wait_for("the token", PATIENCE, || !browser.find_all("#made-token").is_empty());
+    let token = said(&mut browser, "document.querySelector('#made-token').value");
+    assert!(token.starts_with("sightline_advertiser_"), "{token}");
+    press(&mut browser, "#close-token");
+    wait_until_gone(&mut browser, "dialog");
+    wait_to_read(&mut browser, "ACME, Ms Li");
+    assert!(!browser.source().contains(&token), "it is shown once");
+    // Another browser is let in by it, until it is revoked.
+    let mut other = come("en-US");
+    other.open(&address(&instance, ""));
+    sign_in(&mut other, &token);
+    press(&mut browser, "[data-revoke]");
+    press(&mut browser, "dialog .danger");
+    wait_until_gone(&mut browser, "dialog");
+    wait_to_read(&mut browser, "revoked");
+    other.open("about:blank");
+    other.open(&address(&instance, "#/c/shop"));
+    wait_to_read(&mut other, "Sign in to Sightline");
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
+fn campaigns_and_placements_are_edited_with_mistakes_at_their_fields() {
+    let (instance, mut browser) = start();
+    open(&mut browser, &instance, "#/c/shop/setup");
+    press(&mut browser, "#edit-campaign");
+    over(&mut browser, "dialog [data-key=time_zone] input", "Asia/Shangai");
+    press(&mut browser, "dialog .form .main");
+    wait_for("the refusal", PATIENCE, || !browser.find_all("dialog .notice.bad").is_empty());
+    assert!(browser.text().contains("Asia/Shangai"), "it says what is wrong");
+    over(&mut browser, "dialog [data-key=time_zone] input", "Asia/Shanghai");
+    over(&mut browser, "dialog [data-key=name] input", "Spring 春季");
+    press(&mut browser, "dialog .form .main");
+    wait_until_gone(&mut browser, "dialog");
+    wait_to_read(&mut browser, "Spring 春季");
+    press(&mut browser, "#new-placement");
+    fill(&mut browser, "dialog [data-key=id] input", "p2");
+    fill(&mut browser, "dialog [data-key=name] input", "Second");
+    fill(&mut browser, "dialog [data-key=medium] input", "Two");
+    press(&mut browser, "dialog .form .main");
+    wait_until_gone(&mut browser, "dialog");
+    wait_for("both placements", PATIENCE, || cells(&mut browser, "placements").len() == 2);
+    press(&mut browser, "[data-edit=p2]");
+    fill(&mut browser, "dialog [data-key=landing_page] input", "https://elsewhere.example.net/");
+    press(&mut browser, "dialog .form .main");
+    wait_for("the mistake at its field", PATIENCE, || {
+        !browser.find_all("dialog [data-key=landing_page] [aria-invalid]").is_empty()
+    });
+    over(&mut browser, "dialog [data-key=landing_page] input", "");
+    over(&mut browser, "dialog [data-key=name] input", "Second, larger");
+    press(&mut browser, "dialog .form .main");
+    wait_until_gone(&mut browser, "dialog");
+    wait_to_read(&mut browser, "Second, larger");
+    let text = fs::read_to_string(instance.root().join("catalog.toml")).expect("the catalog");
+    assert!(
+        text.contains("# Kept by hand too.")
+            && text.contains("Second, larger")
+            && text.contains("Asia/Shanghai"),
+        "{text}"
+    );
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
+fn media_s_numbers_are_handed_in_and_the_gap_is_shown() {
+    let (instance, mut browser) = start();
+    send(&instance, "shop", "p1", 80, None);
+    instance.settle();
+    let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let sheet = |name: &str, impressions: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, format!("placement,day,impressions,clicks\np1,{today},{impressions},0\n"))
+            .expect("written");
+        path.to_str().expect("a path").to_owned()
+    };
+    open(&mut browser, &instance, "#/c/shop/closings");
+    fill(&mut browser, "#numbers-file", &sheet("wrong.csv", "many"));
+    wait_for("the row that is wrong", PATIENCE, || !browser.find_all("#numbers-result tbody tr").is_empty());
+    assert_eq!(
+        said(&mut browser, "document.querySelector('#numbers-result tbody tr').children[0].textContent"),
+        "Row 2"
+    );
+    fill(&mut browser, "#numbers-file", &sheet("right.csv", "100"));
+    wait_to_read(&mut browser, "1 rows of One");
+    press(&mut browser, "#numbers-take");
+    wait_to_read(&mut browser, "in force");
+    open(&mut browser, &instance, "#/c/shop");
+    wait_for_figures(&mut browser);
+    assert_eq!(
+        said(&mut browser, "document.querySelector('[data-tile=gap] .value').textContent"),
+        "20.0%",
+        "80 against 100"
+    );
+    let report = instance.report("shop/delivery", "");
+    assert_eq!(report["rows"][0]["gap"], json!(0.2));
+    nothing_was_refused(&mut browser);
+}
