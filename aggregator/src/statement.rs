@@ -417,6 +417,19 @@ mod tests {
             }
         }
         assert!(CAMPAIGN_DAYS.sql().matches("{limited:UInt8}").count() == 2);
+        // Each file for itself too: where days are computed from their events, one limit more would hide one too few.
+        let parts =
+            PARTS.iter().filter(|part| part.file.ends_with("_now") || part.file.ends_with("_settled"));
+        let reports = STATEMENTS.iter().filter(|statement| statement.file.starts_with("report_"));
+        let mut limited = Vec::new();
+        for file in parts.chain(reports) {
+            let count = |what: &str| file.text.lines().filter(|line| line.trim().ends_with(what)).count();
+            let tables = ["FROM deliveries", "FROM device_days", "FROM id_days", "FROM events", "{{judged}}"];
+            let read: usize = tables.into_iter().map(count).sum();
+            assert_eq!(file.text.matches("{{seen}}").count(), read, "{}", file.file);
+            limited.extend((read > 0).then_some(file.file));
+        }
+        assert_eq!(limited.len(), 9, "{limited:?}");
     }
 
     #[test]

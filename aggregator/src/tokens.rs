@@ -50,6 +50,8 @@ impl Token {
     }
 
     fn is_hash(&self, sent: &[u8; 32]) -> bool {
+        #[cfg(test)]
+        tests::COMPARED.set(tests::COMPARED.get() + 1);
         self.0.ct_eq(sent).into()
     }
 }
@@ -262,10 +264,17 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::record::Scope;
     use super::*;
 
     const NOW: UnixMs = 1_795_176_000_000;
+
+    std::thread_local! {
+        /// How often a hash was compared with another.
+        pub(super) static COMPARED: Cell<u32> = const { Cell::new(0) };
+    }
 
     fn gate() -> (tempfile::TempDir, Gate) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -311,6 +320,28 @@ mod tests {
             std::fs::read_to_string(dir.path().join(format!("tokens/{}.json", record.id))).expect("kept");
         let secret = token.rsplit('_').next().expect("a secret");
         assert!(!kept.contains(secret) && !kept.contains(&secret[..16]), "{kept}");
+    }
+
+    #[test]
+    fn an_id_that_nobody_has_is_compared_as_often_as_any_and_opens_nothing() {
+        let (_dir, mut gate) = gate();
+        let (token, record) = made(&gate, None);
+        let (revoked, of_revoked) = made(&gate, None);
+        gate.put(&Record { revoked_ms: Some(NOW), ..of_revoked }).expect("revoked");
+        let wrong = token.replace(&token[token.len() - 8..], "00000000");
+        let unknown = token.replace(&record.id, "0123456789abcdef");
+        let compared = [wrong.as_str(), &unknown, &revoked, "anything"].map(|sent| {
+            COMPARED.set(0);
+            assert_eq!(gate.admit(Some(sent), NOW).err(), Some(Refusal::Unknown), "{sent}");
+            COMPARED.get()
+        });
+        assert_eq!(compared, [2; 4], "with the operator's, and with one other");
+        // Were it even the token that stands in for those that nobody has.
+        let scope = Scope::Auditor;
+        let wanted = Wanted { name: "Nobody".to_owned(), scope, expires_ms: None };
+        let (token, record) = draw(wanted, "operator", NOW).expect("drawn");
+        gate.nobody = record.write();
+        assert_eq!(gate.admit(Some(&token), NOW).err(), Some(Refusal::Unknown));
     }
 
     #[test]

@@ -313,6 +313,7 @@ mod tests {
 
     #[test]
     fn a_node_that_does_not_see_the_end_stops_answering_within_the_lease() {
+        assert_eq!(LEASE, Duration::from_secs(5), "what REPORTS.md says of a token that is revoked");
         let now = Instant::now();
         let state = |current: Option<Instant>| State { current, ..State::default() };
         assert!(state(None).behind(now).is_some());
