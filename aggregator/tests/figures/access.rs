@@ -286,17 +286,12 @@ fn a_medium_sees_its_placements_alone() {
     let rig = rig();
     rig.push(&seen("ours", "p1", 1, 300, 2));
     rig.push(&seen("ours", "p3", 201, 200, 1));
-    // The other medium: more devices, another day, another creative, region and platform.
-    let others: Vec<Hit> = seen("ours", "p2", 1, 900, 3)
-        .into_iter()
-        .map(|hit| Hit {
-            creative: "other",
-            region: "CN-44",
-            platform: Platform::Tv,
-            time_ms: hit.time_ms - DAY_MS,
-            ..hit
-        })
-        .collect();
+    // The other medium, on the same day and on one more: more devices, under another key, and another creative, region and platform.
+    let others = seen("ours", "p2", 1, 900, 3).into_iter();
+    let others =
+        others.map(|hit| Hit { creative: "other", region: "CN-44", platform: Platform::Tv, epoch: 2, ..hit });
+    let others: Vec<Hit> =
+        others.flat_map(|hit| [Hit { time_ms: hit.time_ms - DAY_MS, ..hit.clone() }, hit]).collect();
     rig.push(&others);
     rig.settle();
     let (a, b) = (medium(&rig, "Medium A"), medium(&rig, "Medium B"));
@@ -321,7 +316,9 @@ fn a_medium_sees_its_placements_alone() {
                 continue;
             }
             let text = report(kind, by).to_string();
-            for foreign in ["p2", "Medium B", "other", "CN-44", "\"tv\"", "2026-11-17", "trial"] {
+            for foreign in
+                ["p2", "Medium B", "other", "CN-44", "\"tv\"", "2026-11-17", "trial", "key_changes"]
+            {
                 assert!(!text.contains(foreign), "{kind} by {by} tells {foreign}: {text}");
             }
             let rows = report(kind, by)["rows"].as_array().expect("rows").clone();
@@ -342,7 +339,7 @@ fn a_medium_sees_its_placements_alone() {
     );
     assert!(links["left_out"].to_string().contains("operator"), "{links}");
     let other = get(&rig, "/v1/campaigns/ours/reach", &b);
-    assert_eq!((&other["rows"][0]["reach"], &other["rows"][0]["impressions"]), (&900.into(), &2700.into()));
+    assert_eq!((&other["rows"][0]["reach"], &other["rows"][0]["impressions"]), (&900.into(), &5400.into()));
 }
 
 /// Only days that were settled after their end, and no further than the first that was not.
