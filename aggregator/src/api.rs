@@ -15,6 +15,7 @@
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/campaigns/{campaign}/media-numbers`, `PUT /v1/campaigns/{campaign}/media-numbers` | what media say that they delivered (`medium`, `version`); takes it (`existing`, `dry_run`) |
 //! | `GET /v1/alerts` | what somebody has to be told (`campaign`) |
+//! | `GET /v1/campaigns/{campaign}/closings`, `POST /v1/campaigns/{campaign}/closings` | periods whose figures stay as they are; closes one |
 //! | `GET /v1/set-aside` | devices that are set aside (`from`, `to`) |
 //! | `GET /v1/tokens`, `POST /v1/tokens` | who has a token; makes one |
 //! | `GET /v1/tokens/{token}`, `DELETE /v1/tokens/{token}` | one of them; revokes it |
@@ -37,6 +38,7 @@ mod access;
 mod alerts;
 mod books;
 mod campaigns;
+mod closings;
 mod dashboard;
 mod links;
 mod me;
@@ -172,6 +174,10 @@ impl Api {
                 let campaign = decode(campaign)?;
                 self.media_numbers(head, (&campaign, &query), body, who).await
             }
+            ["v1", "campaigns", campaign, "closings"] => {
+                let campaign = decode(campaign)?;
+                self.closings(head, (&campaign, &query), body, who).await
+            }
             ["v1", "campaigns", campaign, rest @ ..] => {
                 let campaign = decode(campaign)?;
                 self.of_campaign(head, (&campaign, rest), &query, who).await
@@ -279,15 +285,8 @@ impl Api {
 
     async fn report(self: &Arc<Self>, request: Request) -> Result<Answer, Problem> {
         self.blocking(&self.reports, move |api| {
-            let report = api.reporter.report(&request).map_err(|error| match error {
-                ReportError::UnknownCampaign => Problem::UnknownCampaign,
-                error @ ReportError::DevicesExpired { .. } => {
-                    Problem::Refused(Refused::NotOffered(error.to_string()))
-                }
-                ReportError::Refused(refused) => Problem::Refused(refused),
-                ReportError::Store(error) => too_large(error, api.statement_bytes_max),
-                ReportError::Numbers(error) => numbers::unread(&error),
-            })?;
+            let report = api.reporter.report(&request);
+            let report = report.map_err(|error| report_problem(error, api.statement_bytes_max))?;
             let bytes = report.write(request.form, api.clock.now_ms()).map_err(Problem::from)?;
             Ok(file(request.form, bytes, |extension| report.file_name(extension)))
         })
@@ -321,6 +320,20 @@ impl Api {
             done
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(Problem::Busy))
+    }
+}
+
+/// Why there is no report.
+fn report_problem(error: ReportError, statement_bytes_max: u64) -> Problem {
+    match error {
+        ReportError::UnknownCampaign => Problem::UnknownCampaign,
+        error @ (ReportError::DevicesExpired { .. } | ReportError::NotClosed) => {
+            Problem::Refused(Refused::NotOffered(error.to_string()))
+        }
+        ReportError::Refused(refused) => Problem::Refused(refused),
+        ReportError::Store(error) => too_large(error, statement_bytes_max),
+        ReportError::Numbers(error) => numbers::unread(&error),
+        ReportError::Closings(error) => closings::problem(error),
     }
 }
 

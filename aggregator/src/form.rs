@@ -45,6 +45,8 @@ pub(crate) enum Type {
     Count,
     /// A part of a whole; 1 is all of it.
     Rate,
+    /// A difference of two whole numbers.
+    Change,
     /// Any other number.
     Number,
     /// Yes or no.
@@ -82,6 +84,8 @@ pub(crate) enum Cell<'a> {
     Day(&'a str),
     /// Of [`Type::Count`].
     Count(u64),
+    /// Of [`Type::Change`].
+    Change(i64),
     /// Of [`Type::Rate`] and [`Type::Number`].
     Number(f64),
     /// Of [`Type::Flag`].
@@ -220,6 +224,7 @@ impl Serialize for Cell<'_> {
         match self {
             Self::Text(text) | Self::Day(text) => serializer.serialize_str(text),
             Self::Count(count) => serializer.serialize_u64(*count),
+            Self::Change(change) => serializer.serialize_i64(*change),
             Self::Number(number) => serializer.serialize_f64(*number),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Nothing => serializer.serialize_none(),

@@ -9,7 +9,7 @@
 //! 3. [`report`] answers from settled figures, and from events where there are none yet, and makes of it what the token that asked ([`tokens`]) may see
 //!    ([`view`]); [`api`] writes the answer, in the forms of [`form`].
 //!
-//! [`numbers`] keeps what media say that they delivered, beside it. [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
+//! [`numbers`] keeps what media say that they delivered, beside it; [`closings`] keeps figures of periods that were closed. [`pairs`] ties devices over a change of keys for as long as the two overlap. [`rights`] erases a device from all of it and copies what is stored of one. [`adopt`] turns unresolved hits into events when the catalog was mended, and marks days whose rules changed. [`work`] runs all of this in the
 //! background. [`store`] is the database as this crate sees it; [`engine`] is the one file that calls it.
 //!
 //! # What holds
@@ -24,6 +24,7 @@ mod api;
 mod batch;
 mod catalog_text;
 mod changed;
+mod closings;
 pub mod engine;
 mod form;
 mod judge;
@@ -55,6 +56,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::alerts::Watch;
 use crate::api::Api;
+use crate::closings::Closings;
 use crate::loader::{Loader, Progress};
 use crate::numbers::Numbers;
 use crate::report::Reporter;
@@ -266,6 +268,7 @@ fn reporter(
         limits: report::Limits::new(settings.k, settings.device_step),
         numbers: Numbers::new(desk.clone()),
         sampling: settings.sampling(),
+        closings: Closings::new(desk.clone()),
     })
 }
 

@@ -296,7 +296,7 @@ fn unpack(bytes: &[u8]) -> Option<Cells> {
 }
 
 /// The first bytes of a name's SHA-256, as hexadecimal digits: an id of the desk, whatever the name holds.
-fn hash(name: &str, bytes: usize) -> String {
+pub(crate) fn hash(name: &str, bytes: usize) -> String {
     let hash = Sha256::digest(name.as_bytes());
     crate::tokens::hex(hash.get(..bytes).unwrap_or_default())
 }

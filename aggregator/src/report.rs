@@ -8,8 +8,10 @@
 //! Identities that hold in every row: gross = net + the removed; the sum of `exactly` is 1+; N+ does not grow with N; the sum over all N of N+ is
 //! the identified impressions; cumulative reach does not fall.
 
+mod adjustment;
 mod campaigns;
 mod cells;
+mod closed;
 mod columns;
 mod ids;
 mod keys;
@@ -42,6 +44,7 @@ use self::sample::Sample;
 use crate::adopt::UNRESOLVED_MS;
 use crate::batch::BUCKETS;
 use crate::changed::{self, DayMarks};
+use crate::closings::{ClosingError, Closings};
 use crate::judge::{self, Aside, Question};
 use crate::numbers::{Numbers, NumbersError};
 use crate::rules::Rules;
@@ -50,6 +53,7 @@ use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 use crate::view::Sight;
 
+pub(crate) use closed::{CloseError, Wanted, moment};
 pub(crate) use privacy::{Limits, Shaped};
 pub(crate) use request::{By, Filter, Kind, Refused, Request, day};
 pub(crate) use sample::Sampling;
@@ -89,6 +93,14 @@ pub(crate) enum ReportError {
     /// Media's own numbers.
     #[error(transparent)]
     Numbers(#[from] NumbersError),
+    /// Closed periods.
+    #[error(transparent)]
+    Closings(#[from] ClosingError),
+    /// Caller: a version of a closing that there is not.
+    #[error(
+        "no closing of exactly these days has this version: GET /v1/campaigns/{{campaign}}/closings lists them"
+    )]
+    NotClosed,
 }
 
 /// Answers reports.
@@ -104,6 +116,8 @@ pub(crate) struct Reporter {
     pub(crate) numbers: Numbers,
     /// When devices are estimated from a sample.
     pub(crate) sampling: Sampling,
+    /// Closed periods.
+    pub(crate) closings: Closings,
 }
 
 /// The days of a report and where each is answered from.
@@ -151,6 +165,14 @@ impl Reporter {
     /// # Errors
     /// An unknown campaign, or the store's.
     pub(crate) fn report(&self, request: &Request) -> Result<Shaped, ReportError> {
+        match self.closed(request)? {
+            Some(closed) => Ok(closed),
+            None => Ok(privacy::shape(self.present(request)?, self.limits)),
+        }
+    }
+
+    /// A report by what is stored now.
+    fn present(&self, request: &Request) -> Result<Report, ReportError> {
         let mut tries = 0;
         loop {
             let (started, before) = (Instant::now(), changed::now(&self.store, Work::Report)?);
@@ -165,7 +187,7 @@ impl Reporter {
             let from_events = if request.is_settled() { &days.live } else { &days.with_events };
             let is_last = tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX;
             if is_last || (self.stood_still(&before, from_events)? && self.pairs_stood_still(&days.keys)?) {
-                return Ok(privacy::shape(report, self.limits));
+                return Ok(report);
             }
         }
     }
@@ -213,12 +235,14 @@ impl Reporter {
             identified_impressions: rows.identified_impressions(),
             share: request.kind.is_of_devices().then(|| json!(days.sample.share())),
             universe,
-            universes: self.universes(request),
+            universes: self.universes(request).iter().map(|universe| json!(universe)).collect(),
             region_libraries: match request.by {
                 By::Region => Some(self.region_libraries(&request.campaign, days)?),
                 _ => None,
             },
             versions: self.versions(),
+            closed: closed::ClosedBy::Nothing,
+            adjustment: None,
             levels: request.levels,
             sample: days.sample,
             masks,
@@ -248,7 +272,7 @@ impl Reporter {
 
     fn versions(&self) -> Versions {
         Versions {
-            program: env!("CARGO_PKG_VERSION"),
+            program: env!("CARGO_PKG_VERSION").into(),
             catalog: format!("{:08x}", self.catalog.load().version),
             rules: format!("{:016x}", self.rules.version),
         }

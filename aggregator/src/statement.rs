@@ -173,6 +173,8 @@ statements! { "sql", STATEMENTS,
     REPORT_DELIVERY = "report_delivery",
     /// When placements had their newest hits.
     LAST_HITS = "last_hits",
+    /// What came to a closed period since.
+    CLOSED_SINCE = "closed_since",
     /// Unresolved hits of a campaign.
     REPORT_UNRESOLVED = "report_unresolved",
     /// Histogram of frequencies by key.

@@ -100,14 +100,24 @@ impl Sight {
         self.only.as_ref().is_none_or(|only| only.contains(&placement.id))
     }
 
-    #[cfg(test)]
+    /// The whole campaign, as it was counted.
     pub(crate) fn exact() -> Self {
-        Self { is_exact: true, only: None }
+        Self::counted(None)
     }
 
-    #[cfg(test)]
+    /// The whole campaign, or some placements alone, as they were counted.
+    pub(crate) fn counted(only: Option<Vec<String>>) -> Self {
+        Self { is_exact: true, only }
+    }
+
+    /// The whole campaign, shaped.
     pub(crate) fn shaped() -> Self {
         Self { is_exact: false, only: None }
+    }
+
+    /// Some placements, shaped.
+    pub(crate) fn of_placements(only: Vec<String>) -> Self {
+        Self { is_exact: false, only: Some(only) }
     }
 }
 

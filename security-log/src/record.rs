@@ -100,6 +100,7 @@ const ROUTES: &[(Role, &str)] = &[
     (Role::Reports, "placements_import"),
     (Role::Reports, "placements_template"),
     (Role::Reports, "alerts"),
+    (Role::Reports, "closings"),
 ];
 
 /// A route, by its name and never by a path.

@@ -126,6 +126,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  sightline settle\n  \
         sightline settle --day 2026-11-20")]
     Settle(SettleArgs),
+    /// Close a period of a campaign: its figures stay as they are, and what changes later stands beside them.
+    #[command(
+        after_help = "Example:\n  sightline close --campaign demo --from 2026-11-01 --to 2026-11-30 --note 'as agreed'\n\n\
+        Every day has to be over and settled (`sightline settle`). Reports of exactly these days\n\
+        are answered from it. Closing them again makes another version and needs a note."
+    )]
+    Close(CloseArgs),
     /// Look into a journal that no process is writing.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -447,6 +454,29 @@ pub(crate) struct SettleArgs {
     /// Only this day, whether it is marked as changed or not.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub(crate) day: Option<chrono::NaiveDate>,
+    /// Which instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    /// File with the operator token; by default the data folder's `keys/operator.token`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Arguments of `close`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CloseArgs {
+    /// Which campaign.
+    #[arg(long, value_name = "ID")]
+    pub(crate) campaign: String,
+    /// First day, in the campaign's time zone.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub(crate) from: chrono::NaiveDate,
+    /// Last day, in the campaign's time zone.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub(crate) to: chrono::NaiveDate,
+    /// Why, in at most 200 bytes; needed where these days are closed already.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
     /// Which instance.
     #[command(flatten)]
     pub(crate) instance: InstanceArgs,

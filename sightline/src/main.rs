@@ -17,6 +17,7 @@ mod catalog_text;
 mod catalog_topic;
 mod cli;
 mod client;
+mod close;
 mod config;
 mod data_dir;
 mod demo;
@@ -114,6 +115,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
         Command::SdkConfig(args) => sdk_config::run(args, out).map(|()| true),
         Command::Report(args) => report::run(args, out).map(|()| true),
         Command::Settle(args) => report::run_settle(args, out).map(|()| true),
+        Command::Close(args) => close::run(args, out).map(|()| true),
         Command::Requests(command) => requests::run(command, out),
         Command::Tokens(command) => tokens::run(command, out).map(|()| true),
         Command::Demo(args) => demo::run(args, out),

@@ -114,7 +114,8 @@ fn client(args: &TokensArgs) -> anyhow::Result<Client> {
     Ok(client.with_bearer(report_token(&data, args.token_file.as_deref())?))
 }
 
-fn read(client: &Client, answer: io::Result<Answer>) -> anyhow::Result<Value> {
+/// What the instance answered.
+pub(crate) fn read(client: &Client, answer: io::Result<Answer>) -> anyhow::Result<Value> {
     let answer = answer.map_err(|error| unreachable(client, &error))?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if !matches!(answer.status, 200 | 201) {

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Api, Problem, campaigns, decode, query};
 
 /// Parameters that say which figures were shown.
-const PARAMETERS: [&str; 21] = [
+const PARAMETERS: [&str; 22] = [
     "bom",
     "from",
     "to",
@@ -40,6 +40,7 @@ const PARAMETERS: [&str; 21] = [
     "version",
     "existing",
     "dry_run",
+    "state",
 ];
 /// Most bytes of a parameter's value in an entry; what is longer is cut.
 const VALUE_BYTES_MAX: usize = 128;
@@ -68,6 +69,8 @@ impl Access {
                 ("numbers.given", campaign(of))
             }
             ["v1", "campaigns", of, "media-numbers"] => ("numbers.read", campaign(of)),
+            ["v1", "campaigns", of, "closings"] if method == Method::POST => ("period.closed", campaign(of)),
+            ["v1", "campaigns", of, "closings"] => ("closings.read", campaign(of)),
             ["v1", "campaigns", of, report] => {
                 parameters.insert("report".to_owned(), cut(&text(report)).into());
                 ("report.read", campaign(of))
@@ -157,6 +160,7 @@ pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
         ["v1", "campaigns"] => "campaigns",
         ["v1", "campaigns", _, "links"] => "links",
         ["v1", "campaigns", _, "media-numbers"] => "media_numbers",
+        ["v1", "campaigns", _, "closings"] => "closings",
         ["v1", "campaigns", _, _] => "report",
         ["v1", "campaigns", _, "placements", _, "hits"] => "hits",
         ["v1", "set-aside"] => "set_aside",

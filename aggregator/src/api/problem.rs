@@ -49,6 +49,7 @@ pub(super) enum Problem {
 pub(super) enum Entry {
     Unread,
     Full(String),
+    NotSettled(String),
     Sheet(Box<Wrong>),
     TooLong(usize),
 }
@@ -61,6 +62,7 @@ impl Entry {
                 "desk_unread",
                 "what people entered cannot be read at present; the log says why".to_owned(),
             ),
+            Self::NotSettled(message) => (StatusCode::CONFLICT, "not_settled", message),
             Self::Full(message) => (StatusCode::UNPROCESSABLE_ENTITY, "full", message),
             Self::Sheet(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, "sheet", wrong.message),
             Self::TooLong(max) => (
@@ -282,6 +284,7 @@ mod tests {
             Problem::Desk(desk::Error::Id),
             Problem::Entry(Entry::Unread),
             Problem::Entry(Entry::Full(String::new())),
+            Problem::Entry(Entry::NotSettled(String::new())),
             Problem::Entry(Entry::Sheet(Box::default())),
             Problem::Entry(Entry::TooLong(1)),
             Problem::NotFound(""),
@@ -304,7 +307,7 @@ mod tests {
             assert!(described.contains(&code.name()), "{}", code.name());
         }
         described.retain(|code| *code != "store_away" && Code::ALL.iter().all(|one| one.name() != *code));
-        assert_eq!(described.len(), 21, "every code above is another one");
+        assert_eq!(described.len(), 22, "every code above is another one");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::{Answer, Api, bad, decode, json_answer, may_change, none, of_the_house, query};
+pub(super) use crate::report::moment;
 use crate::tokens::{self, Record, Wanted, Who};
 
 /// Most bytes of a body.
@@ -183,7 +184,7 @@ fn said(record: &Record) -> Value {
 }
 
 /// The body of a request.
-async fn read(body: Incoming) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(body: Incoming) -> Result<Vec<u8>, Problem> {
     let read = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_BYTES_MAX).collect()).await;
     match read {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
@@ -194,10 +195,4 @@ async fn read(body: Incoming) -> Result<Vec<u8>, Problem> {
 fn behind(error: &desk::Error) -> Problem {
     tracing::error!(%error, "tokens cannot be listed");
     Problem::TokensUnknown
-}
-
-/// A moment as answers say it.
-pub(super) fn moment(at_ms: i64) -> String {
-    let time = chrono::DateTime::from_timestamp_millis(at_ms);
-    time.map_or_else(String::new, |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }

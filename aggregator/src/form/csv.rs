@@ -30,6 +30,7 @@ fn value(cell: &Cell<'_>) -> String {
     match cell {
         Cell::Text(text) | Cell::Day(text) => field(text),
         Cell::Count(count) => count.to_string(),
+        Cell::Change(change) => change.to_string(),
         Cell::Number(number) => format!("{number:?}"),
         Cell::Flag(flag) => flag.to_string(),
         Cell::Nothing => String::new(),

@@ -48,7 +48,7 @@ fn field(column: &Column) -> Result<Arc<Schema>> {
     let (physical, logical) = match column.kind {
         Type::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
         Type::Day => (Physical::INT32, Some(LogicalType::Date)),
-        Type::Count => (Physical::INT64, None),
+        Type::Count | Type::Change => (Physical::INT64, None),
         Type::Rate | Type::Number => (Physical::DOUBLE, None),
         Type::Flag => (Physical::BOOLEAN, None),
     };
@@ -80,6 +80,7 @@ fn put<'a>(out: &mut ColumnWriter<'_>, column: &Column, cells: impl Iterator<Ite
         ColumnWriter::Int64ColumnWriter(out) => {
             let (values, levels) = split(column, cells, |cell| match cell {
                 Cell::Count(count) => i64::try_from(count).ok(),
+                Cell::Change(change) => Some(change),
                 _ => None,
             })?;
             out.write_batch(&values, Some(&levels), None)?;

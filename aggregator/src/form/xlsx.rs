@@ -23,6 +23,7 @@ struct Formats {
     header: Format,
     day: Format,
     count: Format,
+    change: Format,
     rate: Format,
     number: Format,
     quoted: Format,
@@ -99,6 +100,7 @@ impl Formats {
             header: Format::new().set_bold().set_align(FormatAlign::Left),
             day: Format::new().set_num_format("yyyy-mm-dd").set_align(FormatAlign::Left),
             count: Format::new().set_num_format("#,##0"),
+            change: Format::new().set_num_format("+#,##0;-#,##0;0"),
             rate: Format::new().set_num_format("0.00%"),
             number: Format::new().set_num_format("#,##0.00"),
             quoted: Format::new().set_quote_prefix(),
@@ -130,6 +132,9 @@ impl Formats {
             // More of them than 2^53 would be rounded: spreadsheets have no other numbers.
             Cell::Count(count) => {
                 sheet.write_number_with_format(line, at, count as f64, &self.count)?;
+            }
+            Cell::Change(change) => {
+                sheet.write_number_with_format(line, at, change as f64, &self.change)?;
             }
             Cell::Number(number) => {
                 let format = if kind == Type::Rate { &self.rate } else { &self.number };

@@ -42,7 +42,8 @@ pub(super) struct IdCellRow {
 }
 
 /// One row of a report of ids. Everything counts impressions in the report's filter.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct IdsRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -77,11 +78,13 @@ pub(crate) struct IdsRow {
 }
 
 /// Impressions by kind of id: an object with every kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, u64>", into = "BTreeMap<String, u64>")]
 pub(crate) struct Kinds([u64; IdKind::ALL.len()]);
 
 /// Impressions on devices of which an SDK says so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct DeviceRisks {
     /// Rooted.
     pub root: u64,
@@ -121,6 +124,19 @@ pub(crate) struct SetAsidePlacement {
     pub medium: String,
     /// Impressions.
     pub impressions: u64,
+}
+
+/// By name, so that a kind that is added later finds its place.
+impl From<BTreeMap<String, u64>> for Kinds {
+    fn from(by_name: BTreeMap<String, u64>) -> Self {
+        Self(IdKind::ALL.map(|kind| by_name.get(kind.name()).copied().unwrap_or(0)))
+    }
+}
+
+impl From<Kinds> for BTreeMap<String, u64> {
+    fn from(kinds: Kinds) -> Self {
+        kinds.iter().map(|(kind, hits)| (kind.to_owned(), hits)).collect()
+    }
 }
 
 impl Kinds {

@@ -14,7 +14,7 @@ use crate::statement;
 use crate::store::{StoreError, Value, Work, day_text};
 
 /// Whether devices before and behind a change of keys are tied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Matched {
     /// Those that came back during the overlap.
@@ -26,14 +26,14 @@ pub(crate) enum Matched {
 }
 
 /// A change of the device keys within the range.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyChange {
     /// The first day of the range with devices under the later key, `YYYY-MM-DD`.
     pub day: String,
     /// Whether a device on both sides counts once.
     pub matched: Matched,
     /// Where it does: the first day, in UTC, on which it will count twice in a report over both.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
 }
 

@@ -35,6 +35,7 @@ use std::collections::BTreeSet;
 use event::clock::UnixMs;
 use serde_json::json;
 
+use super::adjustment;
 use super::cells::{exactly, ratio};
 use super::ids::IdsRow;
 use super::reported::Behind;
@@ -84,6 +85,11 @@ impl Limits {
         Self { k: self.k.saturating_mul(sample.weight()), step: self.step.saturating_mul(sample.weight()) }
     }
 
+    /// Whether this many hits, being some, are fewer than may be told.
+    pub(super) fn is_few(self, hits: u64) -> bool {
+        (1..self.k).contains(&hits)
+    }
+
     fn round(self, count: u64) -> u64 {
         count - count % self.step
     }
@@ -100,6 +106,8 @@ pub(crate) struct Shaped {
     /// What is left out, row by row.
     hidden: Vec<Hidden>,
     limits: Option<Limits>,
+    /// Of a closed period: what the same report is now.
+    present: Option<Box<Shaped>>,
 }
 
 /// What is left out of a row.
@@ -134,7 +142,7 @@ impl Hidden {
 pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
     if report.sight.is_exact() {
         let hidden = vec![Hidden::default(); report.rows.len()];
-        return Shaped { report, hidden, limits: None };
+        return Shaped { report, hidden, limits: None, present: None };
     }
     let limits = limits.of_sample(report.sample);
     let devices = std::mem::take(&mut report.devices);
@@ -166,7 +174,7 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
         }
         Rows::Delivery(_) | Rows::Reach(_) | Rows::Ids(_) | Rows::Overlap(_) => 0,
     });
-    Shaped { report, hidden, limits: Some(limits) }
+    Shaped { report, hidden, limits: Some(limits), present: None }
 }
 
 impl Shaped {
@@ -176,6 +184,11 @@ impl Shaped {
     /// See [`FormError`].
     pub(crate) fn write(&self, form: Form, made_ms: UnixMs) -> Result<Vec<u8>, FormError> {
         self.table().write(form, made_ms)
+    }
+
+    /// With what the same report is now, beside a closed one.
+    pub(super) fn beside(self, present: Option<Self>) -> Self {
+        Self { present: present.map(Box::new), ..self }
     }
 
     /// A name for its file.
@@ -204,6 +217,10 @@ impl Shaped {
         }
         let mark = |name| Column { place: Place::Alone(name), kind: Type::Flag, may_be_empty: false };
         table.columns.extend([mark("suppressed"), mark("rounded")]);
+        if self.report.adjustment.is_some() {
+            let present = self.present.as_ref().map(|present| present.table());
+            adjustment::add(&mut table, present, self.limits.map(|limits| limits.k));
+        }
         table
     }
 }
@@ -436,7 +453,8 @@ fn compared(rows: &[DeliveryRow], hidden: &mut [Hidden], (behind, limits): (&Beh
     }
 }
 
-fn is_empty(row: &DeliveryRow) -> bool {
+/// Whether nothing of ours was counted in a row.
+pub(super) fn is_empty(row: &DeliveryRow) -> bool {
     *row == DeliveryRow {
         key: row.key.clone(),
         unresolved: row.unresolved,

@@ -12,7 +12,7 @@ use crate::statement;
 use crate::store::{Work, day_text};
 
 /// A library as reports name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct RegionLibrary {
     /// Its type as it says itself.
     pub name: String,

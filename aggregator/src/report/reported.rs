@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use event::stage::Stage;
+use serde::{Deserialize, Serialize};
 
 use super::cells::{CellRow, Histogram, counts, key_text};
 use super::request::{By, Filter, Request};
@@ -16,11 +17,11 @@ use crate::statement;
 use crate::store::day_text;
 
 /// What stands behind the compared part of each row, by key.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Behind(BTreeMap<String, Part>);
 
 /// A row's compared part, and its rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     /// Most devices, and hits without one, on one placement and day that is compared.
     pub(super) compared: u64,

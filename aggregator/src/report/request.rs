@@ -64,6 +64,16 @@ pub(crate) enum By {
     PlacementDay,
 }
 
+/// Which figures of a period that is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Those that it was closed with.
+    #[default]
+    Closed,
+    /// Those of now.
+    Present,
+}
+
 /// Which hits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -102,6 +112,10 @@ pub(crate) struct Request {
     pub members: Option<String>,
     /// Of an overlap: the members at which the stack begins, likewise.
     pub stack: Option<String>,
+    /// Whether a closed period is answered from its closing.
+    pub state: State,
+    /// Of which closing of exactly these days; the newest if absent.
+    pub version: Option<u64>,
 }
 
 /// Why a request is refused.
@@ -128,6 +142,11 @@ impl By {
         (Self::IdKind, "id_kind"),
         (Self::PlacementDay, "placement_day"),
     ];
+
+    /// What a kind of report is broken down by.
+    pub(crate) fn of(kind: Kind) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().map(|(by, _)| by).filter(move |by| by.is_of(kind))
+    }
 
     /// Whether reports of this kind are broken down by it.
     fn is_of(self, kind: Kind) -> bool {
@@ -186,14 +205,38 @@ impl Kind {
     /// The parameters that it may be asked with.
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::Delivery | Self::Ids => &["from", "to", "by", "filter", "format", "levels", "bom"],
-            Self::Reach => {
-                &["from", "to", "by", "filter", "format", "levels", "bom", "precision", "audience"]
+            Self::Delivery | Self::Ids => {
+                &["from", "to", "by", "filter", "format", "state", "version", "levels", "bom"]
             }
-            Self::Frequency => &["from", "to", "by", "filter", "format", "levels", "bom", "precision"],
-            Self::Overlap => {
-                &["from", "to", "by", "filter", "format", "bom", "precision", "members", "stack"]
+            Self::Reach => &[
+                "from",
+                "to",
+                "by",
+                "filter",
+                "format",
+                "state",
+                "version",
+                "levels",
+                "bom",
+                "precision",
+                "audience",
+            ],
+            Self::Frequency => {
+                &["from", "to", "by", "filter", "format", "state", "version", "levels", "bom", "precision"]
             }
+            Self::Overlap => &[
+                "from",
+                "to",
+                "by",
+                "filter",
+                "format",
+                "state",
+                "version",
+                "bom",
+                "precision",
+                "members",
+                "stack",
+            ],
         }
     }
 
@@ -239,6 +282,8 @@ impl Request {
             audience: ALL.to_owned(),
             members: None,
             stack: None,
+            state: State::default(),
+            version: None,
         };
         let mut seen: Vec<&str> = Vec::new();
         let mut mark = None;
@@ -265,6 +310,8 @@ impl Request {
                 "audience" => request.audience.clone_from(value),
                 "members" => request.members = Some(value.clone()),
                 "stack" => request.stack = Some(value.clone()),
+                "state" => request.state = state(value)?,
+                "version" => request.version = Some(version(value)?),
                 _ => {}
             }
         }
@@ -345,6 +392,22 @@ fn bom(value: &str) -> Result<bool, Refused> {
     }
 }
 
+fn state(value: &str) -> Result<State, Refused> {
+    match value {
+        "closed" => Ok(State::Closed),
+        "present" => Ok(State::Present),
+        _ => Err(Refused::Bad("state must be one of closed, present".to_owned())),
+    }
+}
+
+fn version(value: &str) -> Result<u64, Refused> {
+    value
+        .parse()
+        .ok()
+        .filter(|version| *version > 0)
+        .ok_or_else(|| Refused::Bad("version must be a number from 1".to_owned()))
+}
+
 fn levels(value: &str) -> Result<usize, Refused> {
     value
         .parse()
@@ -387,6 +450,8 @@ mod tests {
             ("filter", "x", "gross"),
             ("format", "xml", "parquet"),
             ("bom", "true", "csv"),
+            ("state", "open", "present"),
+            ("version", "0", "from 1"),
             ("levels", "0", "80"),
             ("levels", "81", "80"),
             ("precision", "roughly", "sampled"),

@@ -1,10 +1,13 @@
 //! The rows of the reports, and a finished report as the table that is written ([`crate::form`]) by the columns of [`super::columns`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::adjustment::Since;
+use super::closed::ClosedBy;
 use super::columns::{Row, Shape};
 use super::ids::IdsRow;
 use super::keys::KeyChange;
@@ -12,7 +15,6 @@ use super::overlap::{Masks, OverlapRow};
 use super::regions::RegionLibrary;
 use super::reported::Behind;
 use super::sample::Sample;
-use super::universe::UniverseSaid;
 use crate::form::Table;
 use crate::view::Sight;
 
@@ -52,12 +54,18 @@ pub(crate) struct Report {
     pub universe: Option<Value>,
     /// Of a reach report by region: the same of each region that has one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub universes: Vec<UniverseSaid>,
+    pub universes: Vec<Value>,
     /// Of a report by region: the libraries that say what region an address is of. None: every region is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region_libraries: Option<Vec<RegionLibrary>>,
     /// What the figures were made by.
     pub versions: Versions,
+    /// Of a period that is closed: which closing it is answered from.
+    #[serde(skip_serializing_if = "ClosedBy::is_nothing")]
+    pub closed: ClosedBy,
+    /// Why a closed period's figures would be other ones now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjustment: Option<Since>,
     /// Frequencies listed one by one.
     #[serde(skip)]
     pub levels: usize,
@@ -85,7 +93,7 @@ pub(crate) struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Versions {
     /// Of the program.
-    pub program: &'static str,
+    pub program: Cow<'static, str>,
     /// Of the catalog in force: the first 32 bits of its text's SHA-256, as hexadecimal digits.
     pub catalog: String,
     /// Of the lists and limits that judge validity, likewise.
@@ -93,7 +101,8 @@ pub(crate) struct Versions {
 }
 
 /// Rows of one kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Rows {
     /// Of a delivery report.
     Delivery(Vec<DeliveryRow>),
@@ -104,11 +113,13 @@ pub(crate) enum Rows {
     /// Of a report of ids.
     Ids(Vec<IdsRow>),
     /// Of an overlap.
+    #[serde(skip)]
     Overlap(Vec<OverlapRow>),
 }
 
 /// Hits of one kind by what became of them. gross = net + the removed ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Removed {
     /// Repeats of an earlier hit of the same view.
     pub duplicate: u64,
@@ -123,7 +134,8 @@ pub(crate) struct Removed {
 }
 
 /// Hits by stage, in the report's filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Stages {
     /// Ads downloaded.
     pub tracked: u64,
@@ -149,7 +161,8 @@ pub(crate) struct Stages {
 
 /// Impressions by the privacy signal that withheld their device key, in the report's filter. One that came with two stands under both. On days that an
 /// earlier program settled they are 0 until the day is settled again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Signals {
     /// `Sec-GPC: 1`, or the same in a GPP string.
     pub gpc: u64,
@@ -166,7 +179,8 @@ pub(crate) struct Signals {
 }
 
 /// One row of a delivery report.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct DeliveryRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -235,7 +249,8 @@ pub(crate) struct DeliveryRow {
 }
 
 /// One row of a reach report.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ReachRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -286,7 +301,8 @@ pub(crate) struct ReachRow {
 }
 
 /// One row of a frequency report.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct FrequencyRow {
     /// Day, placement …; `total`.
     pub key: String,
@@ -407,7 +423,13 @@ mod tests {
             universe: None,
             universes: Vec::new(),
             region_libraries: None,
-            versions: Versions { program: "1", catalog: "0000002a".to_owned(), rules: "07".to_owned() },
+            closed: ClosedBy::Nothing,
+            adjustment: None,
+            versions: Versions {
+                program: "1".into(),
+                catalog: "0000002a".to_owned(),
+                rules: "07".to_owned(),
+            },
             levels: 2,
             sight: Sight::exact(),
             sample: Sample::ALL,

@@ -12,6 +12,7 @@ mod api;
 mod aside;
 mod attack;
 mod campaigns;
+mod closings;
 mod duplicates;
 mod erasing;
 mod forms;

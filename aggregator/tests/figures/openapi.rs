@@ -279,9 +279,38 @@ fn real_answers_are_as_described() {
     );
     tokens_are_as_described(&rig, &description);
     checked.extend(["placements-template", "tokens", "tokens/{token}"].map(|path| format!("/v1/{path}")));
+    closings_are_as_described(&rig, &description);
+    checked.insert(format!("{campaign}/closings"));
     let paths: BTreeSet<String> =
         at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
     assert_eq!(checked, paths);
+}
+
+/// A closing, the list of them, and every report of a closed period.
+fn closings_are_as_described(rig: &Rig, description: &Value) {
+    let path = "/v1/campaigns/{campaign}/closings";
+    let answered = |path: &str, method: &str, status: u16| {
+        let operation = &description["paths"][path][method];
+        at(operation, &format!("/responses/{status}/content/application~1json/schema")).clone()
+    };
+    let range = r#"{"from":"2026-11-18","to":"2026-11-19","note":"x"}"#;
+    let target = "/v1/campaigns/utc/closings";
+    let (status, body) = rig.send_as("POST", target, Some(&format!("Bearer {TOKEN}")), range);
+    assert_eq!(status, 201, "{body}");
+    let closed: Value = serde_json::from_str(&body).expect("JSON");
+    check(description, &answered(path, "post", 201), &closed, "closed");
+    let list = rig.get(target);
+    assert_eq!(list["closings"].as_array().map(Vec::len), Some(1));
+    check(description, &answered(path, "get", 200), &list, "closings");
+    rig.set_catalog(&CATALOG.replace("time_zone = \"UTC\"", "time_zone = \"UTC\"\ndouble_click_seconds = 7"));
+    for kind in ["delivery", "reach", "frequency", "ids"] {
+        let report = rig.report(&format!("utc/{kind}?from=2026-11-18&to=2026-11-19&by=placement"));
+        assert_eq!(report["closed"]["version"], 1, "{report}");
+        assert_eq!(report["adjustment"]["double_click_seconds"]["present"], 7, "{report}");
+        assert!(report["rows"][0]["adjustment"]["impressions"].is_i64(), "{report}");
+        let schema = answered(&format!("/v1/campaigns/{{campaign}}/{kind}"), "get", 200);
+        check(description, &schema, &report, kind);
+    }
 }
 
 /// What is given of media's own numbers, and refused.

@@ -10,6 +10,8 @@ mod access;
 mod api;
 #[path = "../figures/aside.rs"]
 mod aside;
+#[path = "../figures/closings.rs"]
+mod closings;
 #[path = "../figures/duplicates.rs"]
 mod duplicates;
 mod erased_elsewhere;
