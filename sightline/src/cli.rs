@@ -129,8 +129,9 @@ pub(crate) enum Command {
     /// Close a period of a campaign: its figures stay as they are, and what changes later stands beside them.
     #[command(
         after_help = "Example:\n  sightline close --campaign demo --from 2026-11-01 --to 2026-11-30 --note 'as agreed'\n\n\
-        Every day has to be over and settled (`sightline settle`). Reports of exactly these days\n\
-        are answered from it. Closing them again makes another version and needs a note."
+        Every day has to be over and settled (`sightline settle`). Reports of exactly\n\
+        these days are answered from it. Closing them again makes another version and\n\
+        needs a note."
     )]
     Close(CloseArgs),
     /// Look into a journal that no process is writing.
