@@ -93,6 +93,8 @@ statements! { "sql", STATEMENTS,
     REPORT_EPOCHS = "report_epochs",
     /// Devices by frequency, while two keys overlap.
     REPORT_FREQUENCY_PAIRED = "report_frequency_paired",
+    /// The same over all: one histogram.
+    REPORT_FREQUENCY_TOTAL_PAIRED = "report_frequency_total_paired",
     /// The same from events.
     REPORT_FREQUENCY_EVENTS_PAIRED = "report_frequency_events_paired",
     /// Devices by the day of their first impression, while two keys overlap.
@@ -179,6 +181,8 @@ statements! { "sql", STATEMENTS,
     REPORT_UNRESOLVED = "report_unresolved",
     /// Histogram of frequencies by key.
     REPORT_FREQUENCY = "report_frequency",
+    /// The same over all: one histogram.
+    REPORT_FREQUENCY_TOTAL = "report_frequency_total",
     /// Devices by the day on which they were reached first.
     REPORT_FIRST_DAYS = "report_first_days",
     /// Histogram of frequencies by creative, region, platform or hour, from events.

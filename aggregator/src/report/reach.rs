@@ -165,6 +165,8 @@ impl Reporter {
         let stages = [Stage::Impression, Stage::Click];
         let is_paired = !days.keys.overlaps.is_empty();
         let (statement, live): (Statement, &[u16]) = match (request.by.is_settled_by_device(), is_paired) {
+            (true, false) if request.by == By::Total => (statement::REPORT_FREQUENCY_TOTAL, &days.live),
+            (true, true) if request.by == By::Total => (statement::REPORT_FREQUENCY_TOTAL_PAIRED, &days.live),
             (true, false) => (statement::REPORT_FREQUENCY, &days.live),
             (true, true) => (statement::REPORT_FREQUENCY_PAIRED, &days.live),
             (false, false) => (statement::REPORT_FREQUENCY_EVENTS, &days.with_events),
