@@ -42,3 +42,11 @@ export function range(query) {
   for (const name of ['from', 'to', 'filter', 'audience', 'precision', 'state', 'version']) if (query.get(name)) kept[name] = query.get(name);
   return kept;
 }
+
+/** Parameters that only some reports know; the others refuse them. */
+const ONLY_OF = { audience: ['reach'], precision: ['reach', 'frequency', 'overlap'] };
+
+/** What of them a report is asked with. */
+export function known(report, query) {
+  return Object.fromEntries(Object.entries(query).filter(([name]) => !ONLY_OF[name] || ONLY_OF[name].includes(report)));
+}

@@ -1,6 +1,7 @@
 // A card: a figure with its title, its exports, its plot and its table; a grey shape while it is asked for, and words where it is not answered.
 
 import * as api from './api.js';
+import { known } from './address.js';
 import { button, h, icon, put, unique } from './dom.js';
 import { has, t } from './i18n.js';
 
@@ -50,7 +51,7 @@ export function download(label, parts, query, name, properties) {
 export function exports(reports) {
   const groups = reports.map(one => h('div', { class: 'export' },
     h('span', {}, one.label),
-    ['xlsx', 'csv', 'parquet'].map(format => download(format.toUpperCase(), ['campaigns', one.campaign, one.report], { ...one.query, format }, `${one.report}.${format}`, {
+    ['xlsx', 'csv', 'parquet'].map(format => download(format.toUpperCase(), ['campaigns', one.campaign, one.report], { ...known(one.report, one.query), format }, `${one.report}.${format}`, {
       class: 'quiet', data: { export: `${one.report}.${format}` }, 'aria-label': t('export.as', { what: one.label, format: format.toUpperCase() }),
     }))));
   return menu(t('export'), 'down', groups);

@@ -239,13 +239,17 @@ impl Api {
             ["links"] => {
                 only(&head.method, &Method::GET)?;
                 let request = links::Request::parse(campaign.to_owned(), query)?;
-                let now_ms = self.clock.now_ms();
-                let list = self.make_links(&request, &sight()?, now_ms)?;
-                if request.form == Form::Json {
-                    return Ok(json_answer(StatusCode::OK, &list));
-                }
-                let bytes = list.write(&request, now_ms).map_err(Problem::from)?;
-                Ok(file(request.form, bytes, |extension| request.file_name(extension)))
+                let (sight, may_sign) = (sight()?, who.view.may_change());
+                self.blocking(&self.reports, move |api| {
+                    let now_ms = api.clock.now_ms();
+                    let list = api.make_links(&request, (&sight, may_sign), now_ms)?;
+                    if request.form == Form::Json {
+                        return Ok(json_answer(StatusCode::OK, &list));
+                    }
+                    let bytes = list.write(&request, now_ms).map_err(Problem::from)?;
+                    Ok(file(request.form, bytes, |extension| request.file_name(extension)))
+                })
+                .await
             }
             ["placements", placement, "hits"] => {
                 only(&head.method, &Method::GET)?;

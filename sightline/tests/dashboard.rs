@@ -226,6 +226,16 @@ fn figures_on_the_screen_are_those_of_the_api_and_a_view_can_be_sent() {
         browser.open(&url);
         wait_for_figures(&mut browser);
     }
+    // What only reports of devices know is asked of them alone.
+    browser.open("about:blank");
+    browser.open(&format!("{url}&audience=all&precision=exact"));
+    wait_for_figures(&mut browser);
+    assert_eq!(tile(&mut browser, "impressions"), 422);
+    assert_eq!(said(&mut browser, "document.querySelectorAll('.notice.bad').length"), "0");
+    assert!(!cells(&mut browser, "levels").is_empty() && !cells(&mut browser, "breakdown").is_empty());
+    browser.open("about:blank");
+    browser.open(&url);
+    wait_for_figures(&mut browser);
     press(&mut browser, "#language");
     wait_to_read(&mut browser, "每日投放");
     wait_for_figures(&mut browser);

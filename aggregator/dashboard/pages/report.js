@@ -16,8 +16,8 @@ import { alertText } from './campaigns.js';
 
 export function reportPage(context) {
   const query = address.range(context.query);
-  const ask = (report, more, options) => api.get(['campaigns', context.id, report], { ...query, ...more }, options);
-  const maybe = (report, more) => api.maybe(['campaigns', context.id, report], { ...query, ...more });
+  const ask = (report, more, options) => api.get(['campaigns', context.id, report], { ...address.known(report, query), ...more }, options);
+  const maybe = (report, more) => api.maybe(['campaigns', context.id, report], { ...address.known(report, query), ...more });
   const figure = { ...context, range: query, ask, maybe, levels: context.query.get('levels') || '10', by: context.query.get('by') || 'placement' };
   const status = h('ul', { class: 'standing', 'aria-label': t('standing') });
   const note = h('p', { class: 'versions' });

@@ -129,7 +129,12 @@ impl Api {
     ///
     /// # Errors
     /// No such campaign or dialect, no address to make them with, or no key to sign them with.
-    pub(super) fn make_links(&self, request: &Request, sight: &Sight, now_ms: i64) -> Result<List, Problem> {
+    pub(super) fn make_links(
+        &self,
+        request: &Request,
+        (sight, may_sign): (&Sight, bool),
+        now_ms: UnixMs,
+    ) -> Result<List, Problem> {
         let parts = &self.links;
         let base = request.base.as_deref().or(parts.base.as_deref()).ok_or_else(|| {
             bad("the tracker's public address is not configured (public_url): say it with base=https://HOST")
@@ -150,8 +155,8 @@ impl Api {
         placements.sort_by(|a, b| a.id.cmp(&b.id));
         let mut list = List::default();
         for placement in placements {
-            // Until when a signed link is good is the operator's to say, not whoever's it binds.
-            if !sight.is_exact() && (request.sign || placement.signed_links) {
+            // Until when a signed link is good is the operator's to say, not whoever's it binds, nor an auditor's.
+            if !may_sign && (request.sign || placement.signed_links) {
                 list.left_out
                     .push(format!("placement {}: signed links are handed out by the operator", placement.id));
                 continue;

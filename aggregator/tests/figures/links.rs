@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use calamine::{Reader, Xlsx};
 use event::link::LinkKeys;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::access::token;
 use crate::rig::{CATALOG, NOON_MS, Rig, TOKEN};
 
 const PATH: &str = "/v1/campaigns/utc/links";
@@ -149,6 +150,21 @@ fn a_signature_and_its_end_are_put_where_they_are_asked_for() {
     let none = Rig::with(&catalog(), aggregator::Settings::default());
     let (status, body) = none.call("GET", &format!("{PATH}?base={BASE}"));
     assert!(status == 422 && body.contains("[links] key_files") && !body.contains("/i?"), "{status} {body}");
+}
+
+#[test]
+fn only_the_operator_is_handed_signed_links() {
+    let rig = rig();
+    let (_, auditor) = token(&rig, &json!({"name": "Audit", "role": "auditor"}));
+    for (query, is_any) in [("", true), ("?sign=true&days=30", false)] {
+        let (status, body) = rig.call_as("GET", &format!("{PATH}{query}"), Some(&auditor));
+        assert!(status == 200 && body.contains("handed out by the operator"), "{status} {body}");
+        assert!(!body.contains("sig="), "{body}");
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        let is_empty = answer["links"].as_array().expect("a list").is_empty();
+        assert_eq!(!is_empty, is_any, "what is not signed is handed out: {body}");
+    }
+    assert!(links(&rig, "?sign=true").iter().all(|link| text(link, "url").contains("sig=")));
 }
 
 #[test]
