@@ -77,6 +77,11 @@ pub(crate) fn token(rig: &Rig, wanted: &Value) -> (String, String) {
     (text("id"), format!("Bearer {}", text("token")))
 }
 
+/// The header that a token made like this is sent with.
+pub(crate) fn bearer(rig: &Rig, wanted: &Value) -> String {
+    token(rig, wanted).1
+}
+
 fn advertiser(rig: &Rig) -> String {
     token(rig, &json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]})).1
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::access::bearer;
 use crate::rig::{Rig, TOKEN};
 
 const CATALOG: &str = r#"
@@ -41,14 +42,6 @@ id = "p3"
 name = "Three"
 medium = "Medium B"
 "#;
-
-fn bearer(rig: &Rig, wanted: &Value) -> String {
-    let operator = format!("Bearer {TOKEN}");
-    let (status, body) = rig.send_as("POST", "/v1/tokens", Some(&operator), &wanted.to_string());
-    assert_eq!(status, 201, "{body}");
-    let made: Value = serde_json::from_str(&body).expect("JSON");
-    format!("Bearer {}", made["token"].as_str().expect("a token"))
-}
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()

@@ -5,6 +5,7 @@ use event::key::DeviceKey;
 use event::stage::Stage;
 use serde_json::{Value, json};
 
+use crate::access::bearer;
 use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
 
 const CATALOG: &str = r#"
@@ -45,14 +46,6 @@ fn rig() -> Rig {
         ..aggregator::Settings::default()
     };
     Rig::with(CATALOG, settings)
-}
-
-fn token(rig: &Rig, wanted: &Value) -> String {
-    let (status, body) =
-        rig.send_as("POST", "/v1/tokens", Some(&format!("Bearer {TOKEN}")), &wanted.to_string());
-    assert_eq!(status, 201, "{body}");
-    let made: Value = serde_json::from_str(&body).expect("JSON");
-    format!("Bearer {}", made["token"].as_str().expect("a token"))
 }
 
 /// On a day before today: `devices` devices from `first` on, each `times` on a placement, and clicks of some.
@@ -288,11 +281,11 @@ fn each_role_is_shown_closed_figures_as_it_may_see_them() {
     let rig = rig();
     rig.push(&all_traffic());
     rig.settle();
-    let acme = token(&rig, &json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
-    let other = token(&rig, &json!({"name": "Other", "role": "advertiser", "advertisers": ["globex"]}));
-    let auditor = token(&rig, &json!({"name": "Audit", "role": "auditor"}));
-    let a = token(&rig, &json!({"name": "A", "role": "medium", "media": ["Medium A"]}));
-    let both = token(&rig, &json!({"name": "AB", "role": "medium", "media": ["Medium A", "Medium B"]}));
+    let acme = bearer(&rig, &json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
+    let other = bearer(&rig, &json!({"name": "Other", "role": "advertiser", "advertisers": ["globex"]}));
+    let auditor = bearer(&rig, &json!({"name": "Audit", "role": "auditor"}));
+    let a = bearer(&rig, &json!({"name": "A", "role": "medium", "media": ["Medium A"]}));
+    let both = bearer(&rig, &json!({"name": "AB", "role": "medium", "media": ["Medium A", "Medium B"]}));
     let body = json!({"from": "2026-11-17", "to": "2026-11-18", "note": "between us"});
     for (who, expected) in [(&acme, 403), (&auditor, 403), (&a, 403), (&other, 404)] {
         assert_eq!(close_as(&rig, who, &body).0, expected);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::access::bearer;
 use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
 
 const CATALOG: &str = r#"
@@ -44,20 +45,12 @@ fn rig() -> Rig {
     Rig::with(CATALOG, settings)
 }
 
-fn token(rig: &Rig, wanted: &Value) -> String {
-    let (status, body) =
-        rig.send_as("POST", "/v1/tokens", Some(&format!("Bearer {TOKEN}")), &wanted.to_string());
-    assert_eq!(status, 201, "{body}");
-    let made: Value = serde_json::from_str(&body).expect("JSON");
-    format!("Bearer {}", made["token"].as_str().expect("a token"))
-}
-
 fn medium(rig: &Rig, name: &str) -> String {
-    token(rig, &json!({"name": name, "role": "medium", "media": [name]}))
+    bearer(rig, &json!({"name": name, "role": "medium", "media": [name]}))
 }
 
 fn advertiser(rig: &Rig, name: &str) -> String {
-    token(rig, &json!({"name": name, "role": "advertiser", "advertisers": [name]}))
+    bearer(rig, &json!({"name": name, "role": "advertiser", "advertisers": [name]}))
 }
 
 fn give(rig: &Rig, body: &str) -> Value {
@@ -214,7 +207,7 @@ fn who_may_give_and_see_which_numbers() {
     let rig = rig();
     let (a, b) = (medium(&rig, "Medium A"), medium(&rig, "Medium B"));
     let (acme, globex) = (advertiser(&rig, "acme"), advertiser(&rig, "globex"));
-    let auditor = token(&rig, &json!({"name": "Audit", "role": "auditor"}));
+    let auditor = bearer(&rig, &json!({"name": "Audit", "role": "auditor"}));
     let row = "placement,day,impressions\np1,2026-11-18,5\n";
     put(&rig, PATH, Some(&a), row, 200);
     for (who, expected) in [(&acme, 403), (&auditor, 403), (&globex, 404)] {
