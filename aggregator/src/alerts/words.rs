@@ -56,7 +56,7 @@ pub(crate) fn words(kept: &Kept, campaign: Option<&Campaign>, tells_value: bool)
                 is(format!(": {}", percent(kept.value)))
             ),
             format!(
-                "点位 {zh_name} 昨日至今的曝光中，带有可用设备号的不足 {share}{}。",
+                "点位 {zh_name} 昨日至今的曝光中，带有有效设备号的不足 {share}{}。",
                 is(format!("，目前为 {}", percent(kept.value)))
             ),
         ),
@@ -66,7 +66,7 @@ pub(crate) fn words(kept: &Kept, campaign: Option<&Campaign>, tells_value: bool)
                 is(format!(": by {}", percent(kept.value)))
             ),
             format!(
-                "点位 {zh_name} 的媒体数据与我方数据相差超过 {share}{}。",
+                "点位 {zh_name} 的媒体后台数据与我方数据相差超过 {share}{}。",
                 is(format!("，目前相差 {}", percent(kept.value)))
             ),
         ),
