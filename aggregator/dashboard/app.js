@@ -8,6 +8,7 @@ import * as i18n from './i18n.js';
 import { t } from './i18n.js';
 import * as plots from './plots.js';
 import * as store from './store.js';
+import * as theme from './theme.js';
 import { booksPage } from './pages/books.js';
 import { campaignPage } from './pages/campaign.js';
 import { campaignsPage } from './pages/campaigns.js';
@@ -28,13 +29,6 @@ function page({ parts, query }) {
   return campaignsPage(me, query);
 }
 
-function theme(name) {
-  if (name) document.documentElement.dataset.theme = name;
-  else delete document.documentElement.dataset.theme;
-}
-
-const isDark = () => (document.documentElement.dataset.theme || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
-
 /** Language and look: on every page, before sign-in too. */
 function switches() {
   const other = i18n.now() === 'zh' ? 'en' : 'zh';
@@ -42,10 +36,11 @@ function switches() {
     type: 'button', class: 'quiet', id: 'language', lang: other === 'zh' ? 'zh-CN' : 'en-GB',
     on: { click: () => { store.setChoice('language', other); i18n.set(other); draw('language'); } },
   }, other === 'zh' ? '中文' : 'English');
+  const next = theme.isDark() ? 'light' : 'dark';
   const look = h('button', {
-    type: 'button', class: 'quiet', id: 'theme', 'aria-label': t(isDark() ? 'theme.light' : 'theme.dark'), title: t(isDark() ? 'theme.light' : 'theme.dark'),
-    on: { click: () => { const next = isDark() ? 'light' : 'dark'; store.setChoice('theme', next); theme(next); plots.again(); document.querySelector('.switches').replaceWith(switches()); document.getElementById('theme').focus(); } },
-  }, icon(isDark() ? 'light' : 'dark'));
+    type: 'button', class: 'quiet', id: 'theme', 'aria-label': t(`theme.${next}`), title: t(`theme.${next}`),
+    on: { click: () => { theme.choose(next); document.getElementById('theme').focus(); } },
+  }, icon(next));
   return h('div', { class: 'switches' }, language, look);
 }
 
@@ -114,8 +109,7 @@ async function enter(token, isForLong) {
 
 api.on.signedOut = refused => { if (me) leave(refused); };
 i18n.begin();
-theme(store.choice('theme'));
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { if (!store.choice('theme')) { plots.again(); document.querySelector('.switches')?.replaceWith(switches()); } });
+theme.begin(() => { plots.again(); document.querySelector('.switches')?.replaceWith(switches()); });
 let path = address.here().parts.join('/');
 addEventListener('hashchange', () => {
   const next = address.here().parts.join('/');

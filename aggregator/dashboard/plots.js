@@ -2,6 +2,7 @@
 
 import { h } from './dom.js';
 import { short, whole } from './i18n.js';
+import * as theme from './theme.js';
 
 /** Width of a plot on paper, pixels: what A4 has between its margins. */
 const PAPER_WIDTH = 640;
@@ -10,7 +11,7 @@ const LABEL_PIXELS = 46;
 const drawn = new Set();
 let onPaper = false;
 
-const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const style = theme.colour;
 const colour = number => style(`--plot-${number}`);
 
 /** Stripes: what may still change. */
@@ -147,16 +148,5 @@ export function again() {
 }
 
 // Paper is light, and as wide as it is.
-let look = null;
-addEventListener('beforeprint', () => {
-  look = document.documentElement.dataset.theme || '';
-  document.documentElement.dataset.theme = 'light';
-  onPaper = true;
-  again();
-});
-addEventListener('afterprint', () => {
-  if (look) document.documentElement.dataset.theme = look;
-  else delete document.documentElement.dataset.theme;
-  onPaper = false;
-  again();
-});
+addEventListener('beforeprint', () => { onPaper = true; theme.onPaper(true); });
+addEventListener('afterprint', () => { onPaper = false; theme.onPaper(false); });

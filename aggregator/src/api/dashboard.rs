@@ -89,6 +89,7 @@ sources! {
     "store.js": SCRIPT,
     "style.css": STYLE,
     "tables.js": SCRIPT,
+    "theme.js": SCRIPT,
     "vendor/uplot.LICENSE.txt": PLAIN,
     "vendor/uplot.css": STYLE,
     "vendor/uplot.js": SCRIPT,
