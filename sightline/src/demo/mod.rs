@@ -288,6 +288,7 @@ fn addresses(text: &mut String, shop: &Shop, stays: bool) -> anyhow::Result<()> 
         "\na beacon of your own, with a browser's agent (net leaves out curl's own):\n  \
          curl -sD- -o /dev/null -A '{BROWSER}' '{tracker}/i?c={CAMPAIGN}&p=p1&rid=my-first&cookie=my-browser'\n\
          the URLs to hand to media:\n  {program} links --data {data}\n\
+         the dashboard, to sign in with the token in {data}/keys/operator.token:\n  {reports}/\n\
          the opt-out page:\n  {opt_out}/opt-out\n\
          the reports (again, with the beacon above in them):\n  {program} report reach --campaign {CAMPAIGN} --settle --data {data}\n  \
          curl -H \"Authorization: Bearer $(cat {data}/keys/operator.token)\" '{reports}/v1/campaigns/{CAMPAIGN}/reach'\n",

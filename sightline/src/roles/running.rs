@@ -224,7 +224,7 @@ impl Running {
         let shown = [
             ("tracker", self.instance.tracker, "/i?c=CAMPAIGN&p=PLACEMENT   URLs for media: sightline links"),
             ("opt-out", self.instance.opt_out, "/opt-out"),
-            ("reports", self.instance.reports, "/v1/campaigns"),
+            ("reports", self.instance.reports, "/   dashboard; its API is under /v1"),
             ("admin", self.instance.admin, "/ready  /metrics"),
         ];
         let secure = [self.instance.tracker_tls, self.instance.opt_out_tls, self.instance.reports_tls, None];
