@@ -1,0 +1,104 @@
+//! How the statements of reports are asked: their values, and in which portions.
+
+use std::collections::BTreeMap;
+
+use event::stage::Stage;
+use serde::de::DeserializeOwned;
+
+use super::days::Days;
+use super::request::{Filter, Request};
+use super::{Reporter, sample};
+use crate::batch::BUCKETS;
+use crate::judge::{self, Aside, Question};
+use crate::settle::PORTION_HITS;
+use crate::statement::Statement;
+use crate::store::{StoreError, Value, Values, Work};
+use crate::view::Sight;
+
+/// Frequencies told apart when counting; above, devices stand in one last class.
+const FREQUENCY_MAX: u64 = 10_000;
+
+impl Reporter {
+    /// Values of the statements that read settled figures and events side by side.
+    pub(super) fn values(
+        &self,
+        request: &Request,
+        days: &Days,
+        live: &[u16],
+        stages: &[Stage],
+    ) -> Result<Values, StoreError> {
+        let catalog = self.catalog.load_full();
+        let aside = Aside { published: &days.published, days: &days.live, hits: days.live_hits };
+        let question = Question { days: live, campaign: &request.campaign, stages, aside };
+        let mut values = judge::values(&self.store, Work::Report, &self.rules, &catalog, &question)?;
+        let placements = catalog.campaigns.get(&request.campaign).map(|campaign| {
+            campaign.placements.values().map(|p| (p.id.clone(), p.medium.clone())).collect::<BTreeMap<_, _>>()
+        });
+        let (ids, media) = placements.unwrap_or_default().into_iter().unzip();
+        values.extend([
+            judge::buckets(0, BUCKETS),
+            ("published", Value::Generations(days.published.clone())),
+            ("overlaps", Value::Days(days.keys.overlaps.clone())),
+            ("placements", Value::Texts(ids)),
+            ("media", Value::Texts(media)),
+            ("by", Value::Text(request.by.name().to_owned())),
+            ("net", Value::Number(u64::from(request.filter == Filter::Net))),
+            ("frequency_max", Value::Number(FREQUENCY_MAX)),
+        ]);
+        values.extend(seen(&request.sight));
+        values.extend(sample::values(days.sample, !days.keys.overlaps.is_empty()));
+        Ok(values)
+    }
+
+    /// Rows of figures; `live` are the days that have to be computed from events.
+    pub(super) fn figures<Row: DeserializeOwned>(
+        &self,
+        statement: Statement,
+        live: &[u16],
+        values: &Values,
+    ) -> Result<Vec<Row>, StoreError> {
+        if live.is_empty() {
+            self.store.rows_settled(statement, values)
+        } else {
+            self.store.rows(Work::Report, statement, values)
+        }
+    }
+
+    /// Counts by key and class; a key and class may come more than once.
+    pub(super) fn cells<Row: DeserializeOwned>(
+        &self,
+        statement: Statement,
+        request: &Request,
+        days: &Days,
+        stages: &[Stage],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut values = self.values(request, days, &days.live, stages)?;
+        // In portions, so that memory does not grow with the events.
+        let portion = (PORTION_HITS * BUCKETS / days.live_hits.max(1)).clamp(1, BUCKETS);
+        let mut cells = Vec::new();
+        let mut first = 0;
+        while first < BUCKETS {
+            set(&mut values, judge::buckets(first, portion));
+            cells.extend(self.figures(statement, &days.live, &values)?);
+            if days.live.is_empty() {
+                break;
+            }
+            // The settled figures are in the first portion's answer.
+            set(&mut values, ("published", Value::Generations(Vec::new())));
+            first += portion;
+        }
+        Ok(cells)
+    }
+}
+
+/// The values of `seen.sql`.
+pub(super) fn seen(sight: &Sight) -> Values {
+    let only = sight.only().unwrap_or_default().to_vec();
+    vec![("limited", Value::Number(u64::from(sight.only().is_some()))), ("only", Value::Texts(only))]
+}
+
+/// Gives a bound value another value.
+pub(super) fn set(values: &mut Values, (name, value): (&'static str, Value)) {
+    values.retain(|(old, _)| *old != name);
+    values.push((name, value));
+}
