@@ -1,11 +1,15 @@
 //! The catalog's file: what is read from it, and that each mistake is refused with its line and with what would be right.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
+mod mistakes;
+
 use catalog::{Catalog, PlacementState, limit};
 use chrono::NaiveDate;
 use event::profile::Remap;
 use event::record::SourceKind;
 use proptest::prelude::*;
+
+use mistakes::{Mistake, refused};
 
 const TEXT: &str = r#"# a catalog
 [[campaign]]
@@ -78,17 +82,7 @@ fn the_version_is_of_the_text() {
     assert_ne!(version(TEXT), version(&format!("{TEXT}\n")));
 }
 
-/// The message for the text with the first `from` replaced by `to`.
-fn refused(from: &str, to: &str) -> String {
-    assert!(TEXT.contains(from), "{from}");
-    match Catalog::parse(&TEXT.replacen(from, to, 1), "catalog.toml") {
-        Ok(_) => "accepted".into(),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// A text in the catalog, what stands there instead, and what the refusal says.
-const MISTAKES: &[(&str, &str, &str)] = &[
+const MISTAKES: &[Mistake] = &[
     ("name = \"Demo", "naem = \"Demo", "catalog.toml:4: unknown key `naem`; did you mean `name`?"),
     ("medium =", "media =", "catalog.toml:13: unknown key `media`"),
     ("source =", "zzz =", "catalog.toml:14: unknown key `zzz` Allowed here: id, name, medium"),
@@ -181,20 +175,13 @@ id = \"bare\"",
 
 #[test]
 fn each_mistake_is_refused_with_line_and_remedy() {
-    for (from, to, says) in MISTAKES {
-        let message = refused(from, to);
-        assert!(
-            message.starts_with("catalog.toml:") && message.contains(says),
-            "{message:?}\nshould say {says:?}"
-        );
-        assert!(!message.contains('\n'), "{message:?}");
-    }
+    mistakes::are_told(TEXT, MISTAKES);
 }
 
 #[test]
 fn a_missing_key_names_the_line_of_its_table() {
     assert!(
-        refused("medium = \"Example Video\"\nsource", "source")
+        refused(TEXT, "medium = \"Example Video\"\nsource", "source")
             .starts_with("catalog.toml:10: `medium` is missing here")
     );
 }
@@ -202,7 +189,7 @@ fn a_missing_key_names_the_line_of_its_table() {
 #[test]
 fn lists_have_limits() {
     let hosts: Vec<String> = (0..=limit::LANDING_HOSTS_MAX).map(|n| format!("\"h{n}.example\"")).collect();
-    let message = refused("[\"shop.example.net\"]", &format!("[{}]", hosts.join(",")));
+    let message = refused(TEXT, "[\"shop.example.net\"]", &format!("[{}]", hosts.join(",")));
     assert!(message.contains("`landing_hosts` has more than 1000 hosts"), "{message}");
 }
 

@@ -1,8 +1,12 @@
 //! What a campaign is planned with: each key is read, and each mistake refused with its line and with what would be right.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
+mod mistakes;
+
 use catalog::{ALL, Alerts, Catalog, Creative, Money, Planned, UniverseUnit};
 use chrono::NaiveDate;
+
+use mistakes::Mistake;
 
 const TEXT: &str = r#"[[campaign]]
 id = "demo"
@@ -95,8 +99,7 @@ fn reads_every_key() {
     assert!(bare.universe.is_empty() && bare.creatives.is_empty() && bare.alerts == Alerts::default());
 }
 
-/// A text in the catalog, what stands there instead, and what the refusal says.
-const MISTAKES: &[(&str, &str, &str)] = &[
+const MISTAKES: &[Mistake] = &[
     ("\"acme\"", "\"ac me\"", "catalog.toml:7: an advertiser's id has 1 to 64 characters"),
     ("120000.50", "120000.505", "catalog.toml:8: `cost`: an amount is a number from 0 to 10000000000"),
     ("120000.50", "-1", "catalog.toml:8: `cost`: an amount"),
@@ -170,15 +173,5 @@ const MISTAKES: &[(&str, &str, &str)] = &[
 
 #[test]
 fn each_mistake_is_refused_with_line_and_remedy() {
-    for (from, to, says) in MISTAKES {
-        assert!(TEXT.contains(from), "{from}");
-        let message = match Catalog::parse(&TEXT.replacen(from, to, 1), "catalog.toml") {
-            Ok(_) => "accepted".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        assert!(
-            message.starts_with("catalog.toml:") && message.contains(says),
-            "{message:?}\nshould say {says:?}"
-        );
-    }
+    mistakes::are_told(TEXT, MISTAKES);
 }
