@@ -55,7 +55,7 @@ impl Reporter {
         Ok(rows.into_iter().map(finish).collect())
     }
 
-    fn unresolved(&self, request: &Request, days: &Days) -> Result<Vec<(String, u64)>, StoreError> {
+    pub(super) fn unresolved(&self, request: &Request, days: &Days) -> Result<Vec<(String, u64)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             placement: String,
