@@ -10,6 +10,9 @@ pub trait CatalogText: Send + Sync {
     /// It cannot be read at present.
     fn read(&self) -> Result<String, CatalogTextError>;
 
+    /// Longest text that can be kept, bytes.
+    fn bytes_max(&self) -> usize;
+
     /// Replaces the text if its version is still `before`, durably, and puts the new catalog in force here. Nobody else of this process replaces it
     /// meanwhile.
     ///

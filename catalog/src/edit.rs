@@ -17,7 +17,7 @@ use self::document::Document;
 pub use self::value::{Fields, Value, field};
 use crate::{Catalog, Error};
 
-/// Longest text that is edited, bytes: a tree of it is held in memory. Larger ones are edited as files.
+/// Longest text that is edited, and that comes out of an edit, bytes: a tree of it is held in memory. Larger ones are edited as files.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
 
 /// One change.
@@ -116,7 +116,17 @@ pub fn edit(text: &str, changes: &[Change], profiles: &Profiles) -> Result<Edite
         document.apply(change)?;
     }
     let text = document.into_text();
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(EditError::Refused(too_long(text.len(), TEXT_BYTES_MAX)));
+    }
     let catalog =
         Catalog::parse_with(&text, "catalog", profiles).map_err(|error| EditError::Refused(error.problem))?;
     Ok(Edited { text, catalog })
+}
+
+/// What is said of a change that would make the catalog's text too long.
+pub fn too_long(bytes: usize, bytes_max: usize) -> String {
+    format!(
+        "the catalog would have {bytes} bytes, and at most {bytes_max} can be kept here: remove campaigns that are over, or write fewer ranges into plans"
+    )
 }

@@ -6,7 +6,9 @@
     reason = "short texts, and values as fields take them"
 )]
 
-use catalog::edit::{Change, EditError, Edited, Fields, Value, check_campaign, check_placement, edit};
+use catalog::edit::{
+    Change, EditError, Edited, Fields, TEXT_BYTES_MAX, Value, check_campaign, check_placement, edit,
+};
 use catalog::{Catalog, Planned};
 use event::profile::Profiles;
 use proptest::prelude::*;
@@ -203,6 +205,22 @@ fn what_is_refused_says_why() {
     assert!(matches!(change(inline, add("demo", placement("n"))), Err(EditError::NotEditable(_))));
     let inline = format!("{}placement = []\n", &TEXT[..TEXT.find("# ends").unwrap()]);
     assert!(matches!(change(&inline, add("demo", placement("n"))), Err(EditError::NotEditable(_))));
+}
+
+#[test]
+fn no_edit_makes_a_text_that_is_too_long_to_be_edited_again() {
+    let of = |bytes: usize| format!("#{}\n{TEXT}", "x".repeat(bytes - TEXT.len() - 2));
+    let fits = change(&of(TEXT_BYTES_MAX - 1_000), add("demo", placement("n"))).unwrap();
+    assert!(fits.text.len() < TEXT_BYTES_MAX && fits.text.len() > TEXT_BYTES_MAX - 1_000);
+    let full = of(TEXT_BYTES_MAX);
+    let refused = change(&full, add("demo", placement("n"))).unwrap_err();
+    assert!(matches!(&refused, EditError::Refused(why) if why.contains("at most 16777216")), "{refused}");
+    let remove = Change::RemoveCampaign { campaign: "other".into() };
+    assert!(change(&full, remove).unwrap().text.len() < TEXT_BYTES_MAX, "what makes room is done");
+    assert!(matches!(
+        change(&of(TEXT_BYTES_MAX + 1), add("demo", placement("n"))),
+        Err(EditError::NotEditable(_))
+    ));
 }
 
 #[test]

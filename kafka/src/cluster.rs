@@ -17,6 +17,8 @@ use crate::settings::Settings;
 
 /// Longest message that is sent, bytes: a frame of 512 KiB with room to spare, and a large catalog.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// What a record has besides its value, at most: key, headers, and what the log writes around them.
+const AROUND_BYTES_MAX: usize = 16 << 10;
 /// Longest wait for the brokers when topics are made.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait until a broker knows the properties of topics that were just made, and the pause between two looks.
@@ -123,6 +125,11 @@ impl Cluster {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Longest value that a message of a registry's topic takes, bytes.
+    pub fn value_bytes_max(&self) -> usize {
+        MESSAGE_BYTES_MAX.min(self.settings().buffer_bytes_max).saturating_sub(AROUND_BYTES_MAX)
     }
 
     /// The whole name of a topic.

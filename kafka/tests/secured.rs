@@ -219,6 +219,7 @@ fn each_role_has_the_rights_of_the_page_and_needs_no_others() {
         assert_eq!(read(cluster, Topic::Catalog).expect("everybody follows the catalog"), 1);
     }
     send(&aggregator, Topic::Desk).expect("an aggregator keeps the desk");
+    send(&aggregator, Topic::Catalog).expect("an aggregator changes the catalog");
     assert_eq!(read(&aggregator, Topic::Desk).expect("and follows it"), 1);
     for cluster in [&ingest, &opt_out] {
         assert_eq!(read(cluster, Topic::OptOuts).expect("the registry is followed"), 1);
@@ -232,6 +233,7 @@ fn each_role_has_the_rights_of_the_page_and_needs_no_others() {
     none(send(&ingest, Topic::OptOuts));
     none(send(&ingest, Topic::Catalog));
     none(send(&opt_out, Topic::Events));
+    none(send(&opt_out, Topic::Catalog));
     none(send(&aggregator, Topic::Events));
     none(send(&aggregator, Topic::OptOuts));
     none(send(&operator, Topic::OptOuts));

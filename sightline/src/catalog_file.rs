@@ -11,7 +11,7 @@ use catalog::{Catalog, Shared};
 use event::profile::Profiles;
 use serde_json::json;
 
-use crate::config::{ConfigError, read_text};
+use crate::config::{ConfigError, read_text_up_to};
 use crate::data_dir::write_durably;
 use crate::metrics;
 
@@ -26,7 +26,15 @@ const EXAMPLE: &str = include_str!("catalog_example.toml");
 /// # Errors
 /// File, line, what is wrong and what is allowed.
 pub(crate) fn read(path: &Path, profiles: &Profiles) -> Result<Catalog, ConfigError> {
-    parse(&read_text(path)?, path, profiles)
+    parse(&text(path)?, path, profiles)
+}
+
+/// The text of the catalog at `path`, as long as a catalog may be: whatever the program may write it has to be able to read at its next start.
+///
+/// # Errors
+/// It cannot be read, is longer, or no text.
+pub(crate) fn text(path: &Path) -> Result<String, ConfigError> {
+    read_text_up_to(path, catalog::limit::FILE_BYTES_MAX as u64)
 }
 
 /// Checks the text of a catalog that was read from `path`.
@@ -164,6 +172,28 @@ mod tests {
         std::fs::write(&path, ONE).expect("written");
         assert!(!write_example_if_missing(&path).expect("left alone"));
         assert!(read(&path, Profiles::built_in()).expect("is right").campaigns.contains_key("a"));
+    }
+
+    #[test]
+    fn a_catalog_is_read_as_long_as_one_may_be() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("catalog.toml");
+        let long = format!("{ONE}#{}\n", "x".repeat(17 << 20));
+        std::fs::write(&path, &long).expect("written");
+        let shared = read(&path, Profiles::built_in()).expect("is right").into_shared();
+        assert!(shared.load().campaigns.contains_key("a"), "a start reads what an edit may write and more");
+        assert!(crate::catalog_topic::kept(&path, Profiles::built_in()).is_some(), "what was kept too");
+
+        std::fs::write(&path, long.replace("\"a\"", "\"b\"")).expect("written");
+        let audit = audit::Log::scratch(&dir.path().join("audit")).expect("a log");
+        let taken = Taken { shared: shared.clone(), audit };
+        Watch::new(path.clone(), taken, Arc::clone(Profiles::built_in())).look();
+        assert!(shared.load().campaigns.contains_key("b"), "and a change of it is taken");
+
+        let file = std::fs::File::create(&path).expect("made");
+        file.set_len(catalog::limit::FILE_BYTES_MAX as u64 + 1).expect("longer");
+        let error = read(&path, Profiles::built_in()).expect_err("is too long").to_string();
+        assert!(error.contains("at most 67108864"), "{error}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aggregator::{CatalogText, CatalogTextError};
-use catalog::edit::Edited;
+use catalog::edit::{Edited, TEXT_BYTES_MAX};
 use catalog::{Shared, version_of};
 use event::profile::Profiles;
 use kafka::Cluster;
@@ -47,6 +47,10 @@ impl CatalogText for FileText {
     fn read(&self) -> Result<String, CatalogTextError> {
         fs::read_to_string(&self.path)
             .map_err(|error| CatalogTextError::Away(format!("{}: {error}", self.path.display())))
+    }
+
+    fn bytes_max(&self) -> usize {
+        TEXT_BYTES_MAX
     }
 
     fn replace(&self, before: u32, Edited { text, catalog }: Edited) -> Result<(), CatalogTextError> {
@@ -98,6 +102,10 @@ impl CatalogText for TopicText {
         let newest = catalog_topic::in_force(&self.cluster, &self.profiles)
             .map_err(|error| CatalogTextError::Away(format!("{error:#}")))?;
         Ok(newest.map(|(_, text)| text).unwrap_or_default())
+    }
+
+    fn bytes_max(&self) -> usize {
+        catalog_topic::text_bytes_max(&self.cluster)
     }
 
     fn replace(&self, before: u32, Edited { text, catalog }: Edited) -> Result<(), CatalogTextError> {

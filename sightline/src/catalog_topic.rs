@@ -16,8 +16,7 @@ use catalog::Catalog;
 use event::profile::Profiles;
 use kafka::{Cluster, Error, Follower, Message, Topic};
 
-use crate::catalog_file::Taken;
-use crate::config::read_text;
+use crate::catalog_file::{self, Taken};
 use crate::data_dir::write_durably;
 use crate::metrics;
 
@@ -72,7 +71,7 @@ impl State {
 
 /// The catalog that was taken last, or an empty one.
 pub(crate) fn kept(path: &Path, profiles: &Profiles) -> Option<Catalog> {
-    let text = read_text(path).ok()?;
+    let text = catalog_file::text(path).ok()?;
     match Catalog::parse_with(&text, &path.display().to_string(), profiles) {
         Ok(catalog) => Some(catalog),
         Err(error) => {
@@ -286,6 +285,11 @@ fn read<'m>(message: &'m Message, profiles: &Profiles) -> anyhow::Result<(Catalo
     Ok((catalog, text))
 }
 
+/// Longest catalog that a record takes, bytes.
+pub(crate) fn text_bytes_max(cluster: &Cluster) -> usize {
+    cluster.value_bytes_max().saturating_sub(write("").len())
+}
+
 fn key(catalog: &Catalog) -> Vec<u8> {
     format!("{:08x}", catalog.version).into_bytes()
 }
@@ -333,13 +337,17 @@ pub(crate) enum Published {
 /// Puts a checked catalog in force on every node.
 ///
 /// # Errors
-/// Kafka; the catalog before it stays in force.
+/// Kafka, or the catalog is longer than a record; the catalog before it stays in force.
 pub(crate) fn publish(
     cluster: &Cluster,
     catalog: &Catalog,
     text: &str,
     profiles: &Profiles,
 ) -> anyhow::Result<Published> {
+    let (bytes, bytes_max) = (text.len(), text_bytes_max(cluster));
+    if bytes > bytes_max {
+        bail!("the catalog has {bytes} bytes, and at most {bytes_max} go into a record of the topic");
+    }
     // A record that cannot be read must not keep a right one from coming after it.
     let is_newest = |message: &Message| {
         read(message, profiles).is_ok_and(|(newest, _)| newest.version == catalog.version)

@@ -134,8 +134,10 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<bool> {
 
 /// Checks a configuration, the key files that it names and, if it is there, the catalog. A catalog is checked as one.
 fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    if is_catalog(&config::read_text(file)?) {
-        let catalog = catalog_file::read(file, Profiles::built_in())?;
+    // It may be either, and a catalog may be longer than a configuration, which is read again as one.
+    let text = catalog_file::text(file)?;
+    if is_catalog(&text) {
+        let catalog = catalog_file::parse(&text, file, Profiles::built_in())?;
         check_dialects(file, &catalog, Dialects::built_in())?;
         writeln!(out, "{}: a catalog, and right, {}", file.display(), contents(&catalog))?;
         return Ok(());
@@ -223,7 +225,7 @@ fn cluster(config: &Path) -> anyhow::Result<(kafka::Cluster, Grammars)> {
 /// Puts a catalog in force on every node of a cluster.
 fn publish(file: &Path, config: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     // Read once: what was checked is what is sent, and the file may be a pipe.
-    let text = config::read_text(file)?;
+    let text = catalog_file::text(file)?;
     let (cluster, grammars) = cluster(config)?;
     let catalog = catalog_file::parse(&text, file, &grammars.profiles)?;
     let version = catalog.version;

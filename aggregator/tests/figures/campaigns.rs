@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access::bearer;
-use crate::rig::{Rig, TOKEN};
+use crate::rig::{CATALOG_BYTES_MAX, Rig, TOKEN};
 
 const CATALOG: &str = r#"
 [[campaign]]
@@ -165,4 +165,28 @@ fn nothing_is_changed_that_cannot_be_entered_in_the_audit_log() {
     );
     assert_eq!(status, 503, "{body}");
     assert!(!rig.catalog.load().campaigns.contains_key("n"));
+}
+
+#[test]
+fn a_change_that_makes_the_catalog_longer_than_can_be_kept_changes_nothing() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    let before = rig.catalog.load().version;
+    let bearer = format!("Bearer {TOKEN}");
+    let hosts: Vec<String> = (0..900).map(|n| format!("{n}.{}.example.com", "x".repeat(60))).collect();
+    for n in 0..4 {
+        let body = json!({"id": format!("n{n}"), "name": "N", "medium": "M", "landing_hosts": hosts});
+        let target = "/v1/campaigns/ours/placements";
+        let (status, answer) = rig.send_as("POST", target, Some(&bearer), &body.to_string());
+        if n < 3 {
+            assert_eq!(status, 201, "{answer}");
+        } else {
+            let answer: Value = serde_json::from_str(&answer).expect("JSON");
+            assert_eq!((status, &answer["error"]["code"]), (422, &json!("refused")), "{answer}");
+            let said = answer["error"]["message"].as_str().unwrap_or_default();
+            assert!(said.contains(&format!("at most {CATALOG_BYTES_MAX} can be kept")), "{said}");
+        }
+    }
+    let catalog = rig.catalog.load();
+    assert!(catalog.version != before && !catalog.campaigns["ours"].placements.contains_key("n3"));
+    assert!(!rig.audited().contains("\"n3\""), "and nothing is entered as begun");
 }

@@ -55,6 +55,9 @@ name = "Three"
 medium = "Medium A"
 "#;
 
+/// Longest catalog that the rig keeps, bytes.
+pub(crate) const CATALOG_BYTES_MAX: usize = 256 << 10;
+
 /// The catalog's text, in memory.
 pub(crate) struct Text {
     text: Mutex<String>,
@@ -64,6 +67,10 @@ pub(crate) struct Text {
 impl CatalogText for Text {
     fn read(&self) -> Result<String, CatalogTextError> {
         Ok(self.text.lock().expect("nobody panicked").clone())
+    }
+
+    fn bytes_max(&self) -> usize {
+        CATALOG_BYTES_MAX
     }
 
     fn replace(&self, before: u32, edited: Edited) -> Result<(), CatalogTextError> {

@@ -18,8 +18,8 @@ pub(crate) use sections::{Admin, Journal, Links, Regions};
 
 use crate::data_dir::DataDir;
 
-/// Largest configuration or catalog file, bytes: ten thousand placements fit.
-pub(crate) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest configuration file, bytes.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -237,16 +237,18 @@ impl Config {
     }
 }
 
-/// The text of a configuration or catalog file.
+/// The text of a configuration file, or of a grammar.
 pub(crate) fn read_text(file: &Path) -> Result<String, ConfigError> {
+    read_text_up_to(file, FILE_BYTES_MAX)
+}
+
+/// The text of a file of at most so many bytes.
+pub(crate) fn read_text_up_to(file: &Path, bytes_max: u64) -> Result<String, ConfigError> {
     let size = std::fs::metadata(file)
         .map_err(|e| ConfigError::in_file(file, format!("cannot be read: {e}")))?
         .len();
-    if size > FILE_BYTES_MAX {
-        return Err(ConfigError::in_file(
-            file,
-            format!("has {size} bytes; at most {FILE_BYTES_MAX} are read"),
-        ));
+    if size > bytes_max {
+        return Err(ConfigError::in_file(file, format!("has {size} bytes; at most {bytes_max} are read")));
     }
     let bytes =
         std::fs::read(file).map_err(|e| ConfigError::in_file(file, format!("cannot be read: {e}")))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use audit::Entry;
 use bytes::Bytes;
 use catalog::edit::{
-    Change, EditError, Fields, Value as Field, check_campaign, check_placement, edit, field,
+    Change, EditError, Fields, Value as Field, check_campaign, check_placement, edit, field, too_long,
 };
 use catalog::{Catalog, version_of};
 use hyper::StatusCode;
@@ -149,6 +149,10 @@ impl Api {
             _ => self.wanted(asked, &catalog)?,
         };
         let edited = edit(&text, &wanted.changes, profiles).map_err(|error| refused(&error))?;
+        let (bytes, bytes_max) = (edited.text.len(), kept.bytes_max());
+        if bytes > bytes_max {
+            return Err(refused(&EditError::Refused(too_long(bytes, bytes_max))));
+        }
         let after = edited.catalog.version;
         if !asked.import.dry_run && after != before {
             wanted.details.insert("before".to_owned(), format!("{before:08x}").into());
