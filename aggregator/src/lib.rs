@@ -42,6 +42,7 @@ mod sheet;
 mod statement;
 pub mod store;
 mod tokens;
+mod told;
 mod view;
 mod work;
 

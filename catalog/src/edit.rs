@@ -119,8 +119,8 @@ pub fn edit(text: &str, changes: &[Change], profiles: &Profiles) -> Result<Edite
     if text.len() > TEXT_BYTES_MAX {
         return Err(EditError::Refused(too_long(text.len(), TEXT_BYTES_MAX)));
     }
-    let catalog =
-        Catalog::parse_with(&text, "catalog", profiles).map_err(|error| EditError::Refused(error.problem))?;
+    let catalog = Catalog::parse_with(&text, "catalog", profiles)
+        .map_err(|error| EditError::Refused(error.problem.words))?;
     Ok(Edited { text, catalog })
 }
 

@@ -49,6 +49,7 @@
 pub mod edit;
 mod landing;
 pub mod links;
+mod mistake;
 mod parse;
 mod planning;
 
@@ -60,6 +61,7 @@ use event::profile::{Profile, Profiles, Remap};
 use event::record::SourceKind;
 
 pub use landing::{Landing, host_of};
+pub use mistake::Mistake;
 pub use parse::{Error, limit, version_of};
 pub use planning::{ALL, Alerts, Creative, Money, MoneyError, Planned, Universe, UniverseUnit};
 

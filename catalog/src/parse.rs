@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use self::table::{Table, wrong};
-use crate::Catalog;
+use crate::{Catalog, Mistake};
 
 /// How large a catalog may be.
 pub mod limit {
@@ -62,7 +62,7 @@ pub struct Error {
     /// Line from 1.
     pub line: usize,
     /// What is wrong and what is allowed.
-    pub problem: String,
+    pub problem: Mistake,
 }
 
 const CATALOG_KEYS: &[&str] = &["campaign"];
@@ -70,7 +70,7 @@ const CATALOG_KEYS: &[&str] = &["campaign"];
 /// What is wrong, and where in the text.
 struct Wrong {
     at: usize,
-    problem: String,
+    problem: Mistake,
 }
 
 type Checked<T> = Result<T, Wrong>;
@@ -118,7 +118,7 @@ fn not_toml(text: &str, error: &toml::de::Error) -> Wrong {
         let words: String = words.chars().take(WORDS_CHARS_MAX).collect();
         problem = format!("{problem}: `{words}`");
     }
-    Wrong { at: span.start, problem }
+    Wrong { at: span.start, problem: problem.into() }
 }
 
 /// The known name that a person most likely meant: at most a third of its letters mistyped.

@@ -251,7 +251,10 @@ fn every_key_at_fault_is_named_at_once() {
     keys.sort_unstable();
     assert_eq!(keys, ["cost", "id", "landing_page", "medium", "name", "source"], "{found:?}");
     let says = |key: &str| &found.iter().find(|error| error.key == key).unwrap().problem;
-    assert!(says("landing_page").contains("add \"evil.example\" to `landing_hosts`"));
+    assert!(says("landing_page").words.contains("add \"evil.example\" to `landing_hosts`"));
+    // Whoever words it in another language has the code and the values.
+    assert_eq!(says("landing_page").code, "host_unregistered");
+    assert_eq!(says("landing_page").values, [("host", "evil.example".to_owned())]);
     assert!(check_placement(demo, &placement("n"), Profiles::built_in()).is_empty());
     let found = check_campaign(&fields(&[("id", "a"), ("time_zone", "Asia/Shangai")]), Profiles::built_in());
     let keys: Vec<&str> = found.iter().map(|error| error.key.as_str()).collect();

@@ -162,7 +162,9 @@ fn row(closing: &Closing, list: &[Closing], view: &View) -> Row {
 fn refused(error: CloseError, statement_bytes_max: u64) -> Problem {
     match error {
         CloseError::NotSettled { .. } | CloseError::Changing => {
-            Problem::Entry(Refusal::NotSettled(error.to_string()))
+            let message = error.to_string();
+            let days = if let CloseError::NotSettled { days } = error { days } else { Vec::new() };
+            Problem::Entry(Refusal::NotSettled { message, days })
         }
         CloseError::Report(error) => report_problem(error, statement_bytes_max),
         CloseError::Closing(error) => problem(error),

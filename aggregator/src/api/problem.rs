@@ -15,6 +15,7 @@ use crate::numbers::read::WrongCell;
 use crate::report::Refused;
 use crate::store::{REPORT_SECONDS_MAX, StoreError};
 use crate::tokens::Refusal;
+use crate::told::Told;
 
 /// The engine's code for a statement that would take more memory than it may.
 const MEMORY_LIMIT_EXCEEDED: u32 = 241;
@@ -30,6 +31,11 @@ pub(super) enum Problem {
     NotFound(&'static str),
     Method(&'static str),
     Refused(Refused),
+    /// What is entered is wrong at one key, or as a whole.
+    Field {
+        key: &'static str,
+        mistake: Told,
+    },
     UnknownCampaign,
     UnknownPlacement,
     UnknownToken,
@@ -49,7 +55,11 @@ pub(super) enum Problem {
 pub(super) enum Entry {
     Unread,
     Full(String),
-    NotSettled(String),
+    /// Which days, where that is why.
+    NotSettled {
+        message: String,
+        days: Vec<String>,
+    },
     Sheet(Box<Wrong>),
     TooLong(usize),
 }
@@ -62,7 +72,7 @@ impl Entry {
                 "desk_unread",
                 "what people entered cannot be read at present; the log says why".to_owned(),
             ),
-            Self::NotSettled(message) => (StatusCode::CONFLICT, "not_settled", message),
+            Self::NotSettled { message, .. } => (StatusCode::CONFLICT, "not_settled", message),
             Self::Full(message) => (StatusCode::UNPROCESSABLE_ENTITY, "full", message),
             Self::Sheet(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, "sheet", wrong.message),
             Self::TooLong(max) => (
@@ -103,6 +113,12 @@ impl Problem {
         let more = match &self {
             Self::Entry(Entry::Sheet(wrong)) => serde_json::to_value(wrong).unwrap_or_default(),
             Self::NotChanged(refused) => Value::Object(refused.more.clone()),
+            Self::Field { key, mistake } => {
+                let mut wrong = serde_json::to_value(mistake).unwrap_or_default();
+                wrong["key"] = (*key).into();
+                json!({ "fields": [wrong] })
+            }
+            Self::Entry(Entry::NotSettled { days, .. }) => json!({ "days": days }),
             _ => Value::Null,
         };
         let (status, code, message) = self.words();
@@ -147,6 +163,7 @@ impl Problem {
                 format!("only {allowed} is allowed here"),
             ),
             Self::Refused(Refused::Bad(message)) => (StatusCode::BAD_REQUEST, "bad_parameter", message),
+            Self::Field { mistake, .. } => (StatusCode::BAD_REQUEST, "bad_parameter", mistake.message),
             Self::Refused(Refused::NotOffered(message)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "not_offered", message)
             }
@@ -284,7 +301,8 @@ mod tests {
             Problem::Desk(desk::Error::Id),
             Problem::Entry(Entry::Unread),
             Problem::Entry(Entry::Full(String::new())),
-            Problem::Entry(Entry::NotSettled(String::new())),
+            Problem::Entry(Entry::NotSettled { message: String::new(), days: Vec::new() }),
+            Problem::Field { key: "", mistake: Told::default() },
             Problem::Entry(Entry::Sheet(Box::default())),
             Problem::Entry(Entry::TooLong(1)),
             Problem::NotFound(""),

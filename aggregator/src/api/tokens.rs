@@ -92,7 +92,8 @@ impl Api {
 
     async fn make(self: &Arc<Self>, body: &[u8], who: &Who) -> Result<Answer, Problem> {
         let now_ms = self.clock.now_ms();
-        let wanted = Wanted::read(body, now_ms).map_err(|wrong| bad(&wrong.0))?;
+        let wanted = Wanted::read(body, now_ms)
+            .map_err(|wrong| Problem::Field { key: wrong.key, mistake: wrong.mistake.into() })?;
         let (token, record) = tokens::draw(wanted, &who.actor, now_ms).map_err(|error| {
             tracing::error!(%error, "the system's random source failed");
             Problem::Busy

@@ -11,13 +11,14 @@
 
 use std::collections::BTreeMap;
 
-use catalog::Campaign;
+use catalog::{Campaign, Mistake, mistake};
 use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Cells, Said};
 use crate::store::{day_number, day_text};
+use crate::told::Told;
 use crate::view::Sight;
 
 /// Most bytes of an upload.
@@ -103,7 +104,8 @@ pub(crate) struct WrongCell {
     /// What stands in the cell, shortened.
     pub(crate) value: String,
     /// What is wrong and what is allowed.
-    pub(crate) message: String,
+    #[serde(flatten)]
+    pub(crate) mistake: Told,
 }
 
 /// What an upload says.
@@ -264,8 +266,11 @@ impl Reader<'_> {
             match column(header) {
                 None => self.reading.ignored.push(shown(header)),
                 Some(column) if self.used.iter().any(|used| used.column == column) => {
-                    let message = "another column says the same: rename the one that is not to be read";
-                    self.wrong_at(*row, Some((at, header)), header, message.to_owned());
+                    let mistake = mistake!(
+                        "column_twice",
+                        "another column says the same: rename the one that is not to be read"
+                    );
+                    self.wrong_at(*row, Some((at, header)), header, mistake);
                 }
                 Some(column) => self.used.push(Used { column, at, header: header.clone() }),
             }
@@ -274,7 +279,7 @@ impl Reader<'_> {
         if values.len() > ROWS_MAX { Err(Unreadable::TooLarge) } else { Ok(values) }
     }
 
-    fn wrong_at(&mut self, row: usize, at: Option<(usize, &str)>, value: &str, message: String) {
+    fn wrong_at(&mut self, row: usize, at: Option<(usize, &str)>, value: &str, mistake: Mistake) {
         self.reading.wrong_count += 1;
         if self.reading.wrong.len() < WRONG_MAX {
             let letters = at.filter(|_| self.is_sheet).map(|(at, _)| letters(at)).unwrap_or_default();
@@ -283,15 +288,15 @@ impl Reader<'_> {
                 column: letters,
                 header: at.map(|(_, header)| shown(header)).unwrap_or_default(),
                 value: shown(value),
-                message,
+                mistake: mistake.into(),
             });
         }
     }
 
-    fn wrong(&mut self, row: usize, column: Column, value: &str, message: impl Into<String>) {
+    fn wrong(&mut self, row: usize, column: Column, value: &str, mistake: Mistake) {
         let used = self.used.iter().find(|used| used.column == column);
         let at = used.map(|used| (used.at, used.header.clone()));
-        self.wrong_at(row, at.as_ref().map(|(at, header)| (*at, header.as_str())), value, message.into());
+        self.wrong_at(row, at.as_ref().map(|(at, header)| (*at, header.as_str())), value, mistake);
     }
 
     fn row(&mut self, row: usize, cells: &[String]) {
@@ -316,8 +321,8 @@ impl Reader<'_> {
         };
         let cell = (placement.to_owned(), on);
         if let Some(other) = self.rows_by_cell.get(&cell) {
-            let message = format!("row {other} is about the same placement and day");
-            return self.wrong(row, Column::Day, day, message);
+            let mistake = mistake!("number_twice", "row {other} is about the same placement and day", other);
+            return self.wrong(row, Column::Day, day, mistake);
         }
         self.rows_by_cell.insert(cell.clone(), row);
         self.reading.media.entry(medium).or_default().insert(cell, Said { impressions, clicks });
@@ -329,26 +334,33 @@ impl Reader<'_> {
         let medium =
             placement.filter(|placement| self.around.sight.sees(placement)).map(|p| p.medium.clone());
         if medium.is_none() {
-            let message = if id.is_empty() {
-                "missing; allowed is the id of a placement of this campaign"
+            let mistake = if id.is_empty() {
+                mistake!("cell_missing", "missing; allowed is the id of a placement of this campaign")
             } else {
-                "no placement of that id is known; allowed is the id of a placement of this campaign"
+                mistake!(
+                    "number_placement",
+                    "no placement of that id is known; allowed is the id of a placement of this campaign"
+                )
             };
-            self.wrong(row, Column::Placement, id, message);
+            self.wrong(row, Column::Placement, id, mistake);
         }
         medium
     }
 
     fn day(&mut self, row: usize, text: &str) -> Option<u16> {
-        const ALLOWED: &str = "allowed is a day such as 2026-11-01";
-        let missing = if text.is_empty() { "missing; " } else { "" };
         let Some(day) = day_of(text) else {
-            self.wrong(row, Column::Day, text, format!("{missing}{ALLOWED}"));
+            let mistake = if text.is_empty() {
+                mistake!("cell_missing", "missing; allowed is a day such as 2026-11-01")
+            } else {
+                mistake!("number_day", "allowed is a day such as 2026-11-01")
+            };
+            self.wrong(row, Column::Day, text, mistake);
             return None;
         };
         if day > self.around.today {
             let today = day_text(self.around.today);
-            self.wrong(row, Column::Day, text, format!("this day has not begun; today is {today} there"));
+            let mistake = mistake!("number_ahead", "this day has not begun; today is {today} there", today);
+            self.wrong(row, Column::Day, text, mistake);
             return None;
         }
         Some(day)
@@ -357,9 +369,13 @@ impl Reader<'_> {
     fn count(&mut self, row: usize, column: Column, text: &str) -> Option<u64> {
         let count = count_of(text).filter(|count| *count <= COUNT_MAX);
         if count.is_none() {
-            let missing = if text.is_empty() { "missing; " } else { "" };
-            let message = format!("{missing}allowed is a whole number from 0 to {COUNT_MAX}");
-            self.wrong(row, column, text, message);
+            let max = COUNT_MAX;
+            let mistake = if text.is_empty() {
+                mistake!("cell_missing", "missing; allowed is a whole number from 0 to {max}", max)
+            } else {
+                mistake!("number_count", "allowed is a whole number from 0 to {max}", max)
+            };
+            self.wrong(row, column, text, mistake);
         }
         count
     }
@@ -455,7 +471,7 @@ medium = "B"
         Ok(reading
             .wrong
             .iter()
-            .map(|w| format!("{}{} {}: {}", w.column, w.row, w.value, w.message))
+            .map(|w| format!("{}{} {}: {}", w.column, w.row, w.value, w.mistake.message))
             .collect())
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct CampaignRow {
     pub first_day: Option<String>,
     /// Last day with data.
     pub last_day: Option<String>,
+    /// Impressions planned for the whole flight of the placements that are seen, null where nothing is planned.
+    pub planned: Option<u64>,
     /// Its placements.
     pub placements: Vec<PlacementRow>,
 }
@@ -70,10 +72,12 @@ impl Reporter {
             let sight = view.of(&catalog, id)?;
             let known = catalog.campaigns.get(id);
             let data = stored.iter().find(|row| row.campaign == *id && sight.is_exact());
-            let mut placements: Vec<PlacementRow> = known
-                .iter()
-                .flat_map(|campaign| campaign.placements.values())
-                .filter(|placement| sight.sees(placement))
+            let seen = || {
+                let all = known.iter().flat_map(|campaign| campaign.placements.values());
+                all.filter(|placement| sight.sees(placement))
+            };
+            let planned = seen().flat_map(|placement| &placement.plan);
+            let mut placements: Vec<PlacementRow> = seen()
                 .map(|placement| PlacementRow {
                     id: placement.id.clone(),
                     name: placement.name.clone(),
@@ -95,6 +99,9 @@ impl Reporter {
                 in_catalog: known.is_some(),
                 first_day: data.map(|data| day_text(data.first_day)),
                 last_day: data.map(|data| day_text(data.last_day)),
+                planned: planned
+                    .map(|range| range.days().saturating_mul(range.impressions))
+                    .reduce(u64::saturating_add),
                 placements,
             })
         };

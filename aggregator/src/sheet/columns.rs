@@ -1,6 +1,7 @@
 //! Which column holds what: header names in Chinese and English, as agencies write them.
 
 use catalog::edit::Value;
+use catalog::{Mistake, mistake};
 
 use super::Cell;
 
@@ -223,15 +224,21 @@ fn is_within_one(a: &str, b: &str) -> bool {
 }
 
 /// What a column's cells have to be like, for whoever filled one in wrongly.
-pub(super) fn allowed(column: Column) -> &'static str {
+pub(super) fn allowed(column: Column) -> Mistake {
     match column {
-        Column::Source => "c2s (or 客户端), s2s (or 服务端) or ssai",
-        Column::State => "live (or 正式) or trial (or 测试)",
-        Column::SignedLinks => "yes (or 是) or no (or 否)",
-        Column::From | Column::To => "a day such as 2026-11-01, 2026/11/1 or 2026年11月1日",
-        Column::Impressions => "a whole number of impressions a day, such as 100000",
-        Column::Cost => "an amount with at most two decimals, such as 12000.50",
-        _ => "text",
+        Column::Source => mistake!("cell_source", "allowed is c2s (or 客户端), s2s (or 服务端) or ssai"),
+        Column::State => mistake!("cell_state", "allowed is live (or 正式) or trial (or 测试)"),
+        Column::SignedLinks => mistake!("cell_flag", "allowed is yes (or 是) or no (or 否)"),
+        Column::From | Column::To => {
+            mistake!("cell_day", "allowed is a day such as 2026-11-01, 2026/11/1 or 2026年11月1日")
+        }
+        Column::Impressions => {
+            mistake!("cell_impressions", "allowed is a whole number of impressions a day, such as 100000")
+        }
+        Column::Cost => {
+            mistake!("cell_money", "allowed is an amount with at most two decimals, such as 12000.50")
+        }
+        _ => mistake!("cell_text", "allowed is text"),
     }
 }
 

@@ -5,8 +5,8 @@ mod header;
 
 use std::collections::HashMap;
 
-use catalog::Campaign;
 use catalog::edit::{Fields, Value};
+use catalog::{Campaign, Mistake, mistake};
 use chrono::NaiveDate;
 use event::dialect::Dialects;
 use event::profile::Profiles;
@@ -15,6 +15,7 @@ use serde::Serialize;
 pub(crate) use self::drafts::standing;
 use super::columns::{self, Column, Heading, allowed};
 use super::{Cell, Grid, cells, letters};
+use crate::told::Told;
 
 /// Most errors that are listed; behind them they are only counted.
 const ERRORS_MAX: usize = 200;
@@ -42,7 +43,8 @@ pub(crate) struct CellError {
     /// What stands in the cell, shortened; empty for an empty one.
     pub(crate) value: String,
     /// What is wrong and what is allowed.
-    pub(crate) message: String,
+    #[serde(flatten)]
+    pub(crate) mistake: Told,
 }
 
 /// What a sheet says.
@@ -126,7 +128,7 @@ pub(crate) fn read(grid: &Grid, around: &Around<'_>) -> Reading {
 }
 
 impl Reader<'_> {
-    fn error(&mut self, row: usize, at: Option<usize>, value: &str, message: impl Into<String>) {
+    fn error(&mut self, row: usize, at: Option<usize>, value: &str, mistake: impl Into<Mistake>) {
         self.reading.error_count += 1;
         if self.reading.errors.len() < ERRORS_MAX {
             let used = self.used.iter().find(|used| Some(used.at) == at);
@@ -135,7 +137,7 @@ impl Reader<'_> {
                 column: at.map(letters).unwrap_or_default(),
                 header: used.map(|used| used.header.clone()).unwrap_or_default(),
                 value: value.to_owned(),
-                message: message.into(),
+                mistake: mistake.into().into(),
             });
         }
     }
@@ -166,8 +168,13 @@ impl Reader<'_> {
         let forming = match cell(id_at) {
             Some(value) => {
                 let Some(id) = cells::text(value) else {
-                    let message = "an id is text: 1 to 64 characters of A-Z a-z 0-9 . _ -";
-                    self.error(row, Some(id_at), &cells::shown(value), message);
+                    let what = "placement";
+                    let mistake = mistake!(
+                        "id_form",
+                        "a {what}'s id is text: 1 to 64 characters of A-Z a-z 0-9 . _ -",
+                        what
+                    );
+                    self.error(row, Some(id_at), &cells::shown(value), mistake);
                     return None;
                 };
                 self.forming_of(&id, row)
@@ -175,7 +182,7 @@ impl Reader<'_> {
             // Cells that are merged over several rows have their value in the first.
             None if filled.iter().all(|(_, heading)| is_plan(heading)) && last.is_some() => last?,
             None => {
-                self.error(row, Some(id_at), "", "the placement's id is missing");
+                self.error(row, Some(id_at), "", mistake!("cell_missing", "the placement's id is missing"));
                 return None;
             }
         };
@@ -228,19 +235,20 @@ impl Reader<'_> {
         };
         let shown = cells::shown(cell);
         let Some(value) = value else {
-            let message = match cell {
-                Cell::Failed(_) => "the formula here has no value".to_owned(),
-                _ => format!("allowed is {}", allowed(column)),
+            let mistake = match cell {
+                Cell::Failed(_) => mistake!("cell_formula", "the formula here has no value"),
+                _ => allowed(column),
             };
-            return self.error(row, Some(at), &shown, message);
+            return self.error(row, Some(at), &shown, mistake);
         };
         let Some(forming) = self.forming.get_mut(forming) else { return };
         let before = forming.values.get(&column);
         let differs = before.filter(|(before, _)| *before != value).map(|(_, source)| source.row);
         match differs {
             Some(other) => {
-                let message = format!("row {other} says something else of the same placement");
-                self.error(row, Some(at), &shown, message);
+                let mistake =
+                    mistake!("cell_differs", "row {other} says something else of the same placement", other);
+                self.error(row, Some(at), &shown, mistake);
             }
             None if before.is_none() => {
                 forming.values.insert(column, (value, Source { row, value: shown }));
@@ -260,8 +268,7 @@ impl Reader<'_> {
             Some(0) => {}
             Some(impressions) => self.plan(forming, Range { from: day, to: day, impressions, row }, at),
             None => {
-                let message = format!("allowed is {}", allowed(Column::Impressions));
-                self.error(row, Some(at), &cells::shown(cell), message);
+                self.error(row, Some(at), &cells::shown(cell), allowed(Column::Impressions));
             }
         }
     }
@@ -270,12 +277,12 @@ impl Reader<'_> {
         let mut day = |column| -> Option<NaiveDate> {
             let at = self.place_of(column);
             let Some(cell) = planned.get(&column) else {
-                self.error(row, at, "", format!("missing; allowed is {}", allowed(column)));
+                self.error(row, at, "", missing(column));
                 return None;
             };
             let day = cells::day(cell);
             if day.is_none() {
-                self.error(row, at, &cells::shown(cell), format!("allowed is {}", allowed(column)));
+                self.error(row, at, &cells::shown(cell), allowed(column));
             }
             day
         };
@@ -284,18 +291,15 @@ impl Reader<'_> {
         let impressions = planned.get(&Column::Impressions);
         let Some(number) = impressions.and_then(|cell| cells::whole(cell)) else {
             let shown = impressions.map(|cell| cells::shown(cell)).unwrap_or_default();
-            let missing = if impressions.is_none() { "missing; " } else { "" };
-            return self.error(
-                row,
-                at,
-                &shown,
-                format!("{missing}allowed is {}", allowed(Column::Impressions)),
-            );
+            let column = Column::Impressions;
+            let mistake = if impressions.is_none() { missing(column) } else { allowed(column) };
+            return self.error(row, at, &shown, mistake);
         };
         let (Some(from), Some(to)) = (from, to) else { return };
         if to < from {
             let at = self.place_of(Column::To);
-            return self.error(row, at, &to.to_string(), format!("this is before the first day, {from}"));
+            let mistake = mistake!("cell_first", "this is before the first day, {from}", from);
+            return self.error(row, at, &to.to_string(), mistake);
         }
         let at = self.place_of(Column::From).unwrap_or_default();
         self.plan(forming, Range { from, to, impressions: number, row }, at);
@@ -313,13 +317,21 @@ impl Reader<'_> {
             },
         );
         if let Some(starts) = campaign.starts.filter(|starts| range.from < *starts) {
-            return self.error(row, Some(at), &value, format!("the campaign's first day is {starts}"));
+            let mistake = mistake!("cell_before", "the campaign's first day is {starts}", starts);
+            return self.error(row, Some(at), &value, mistake);
         }
         if let Some(ends) = campaign.ends.filter(|ends| range.to > *ends) {
-            return self.error(row, Some(at), &value, format!("the campaign's last day is {ends}"));
+            let mistake = mistake!("cell_behind", "the campaign's last day is {ends}", ends);
+            return self.error(row, Some(at), &value, mistake);
         }
         if let Some(forming) = self.forming.get_mut(forming) {
             forming.plan.push(range);
         }
     }
+}
+
+/// Nothing stands where something has to.
+fn missing(column: Column) -> Mistake {
+    let allowed = allowed(column);
+    mistake!("cell_missing", "missing; {allowed}", allowed)
 }

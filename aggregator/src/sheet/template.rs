@@ -109,8 +109,10 @@ fn note(known: &Known, language: Language) -> String {
         }
     };
     match language {
-        Language::English if allowed(known.column) == "text" => english.to_owned(),
-        Language::English => format!("{english} Allowed: {}", allowed(known.column)),
+        Language::English => match allowed(known.column).words.strip_prefix("allowed is ") {
+            None | Some("text") => english.to_owned(),
+            Some(allowed) => format!("{english} Allowed: {allowed}"),
+        },
         Language::Chinese => chinese.to_owned(),
     }
 }

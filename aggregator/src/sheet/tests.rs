@@ -63,7 +63,7 @@ fn assert_errors(errors: &[CellError], expected: &[(usize, &str, &str, &str)]) {
     for (error, (row, column, value, says)) in errors.iter().zip(expected) {
         let place = (error.row, error.column.as_str(), error.value.as_str());
         assert_eq!(place, (*row, *column, *value), "{error:?}");
-        assert!(error.message.contains(says), "{error:?} should say {says:?}");
+        assert!(error.mistake.message.contains(says), "{error:?} should say {says:?}");
     }
 }
 

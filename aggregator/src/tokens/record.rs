@@ -8,6 +8,7 @@
 //!
 //! A document of another form is none: whoever wrote it may have meant a revocation.
 
+use catalog::{Mistake, mistake};
 use event::clock::UnixMs;
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,15 @@ impl Scope {
     fn new(role: Role, names: Vec<String>) -> Result<Self, Wrong> {
         match role {
             Role::Operator | Role::Auditor if !names.is_empty() => {
-                Err(Wrong(format!("a token for the role {} has no scope: it sees everything", role.name())))
+                let role = role.name();
+                wrong(
+                    "role",
+                    mistake!(
+                        "token_scopeless",
+                        "a token for the role {role} has no scope: it sees everything",
+                        role
+                    ),
+                )
             }
             Role::Operator => Ok(Self::Operator),
             Role::Auditor => Ok(Self::Auditor),
@@ -110,18 +119,26 @@ impl Scope {
 
 fn checked(
     mut names: Vec<String>,
-    what: &str,
+    what: &'static str,
     is_right: impl Fn(&str) -> bool,
 ) -> Result<Vec<String>, Wrong> {
     names.sort();
     names.dedup();
     if !(1..=SCOPE_MAX).contains(&names.len()) {
-        return Err(Wrong(format!(
-            "this role needs 1 to {SCOPE_MAX} {what}: a token without them would see nothing"
-        )));
+        let max = SCOPE_MAX;
+        let words = mistake!(
+            "token_scope",
+            "this role needs 1 to {max} {what}: a token without them would see nothing",
+            max,
+            what
+        );
+        return wrong(what, words);
     }
     match names.iter().find(|name| !is_right(name)) {
-        Some(name) => Err(Wrong(format!("{name:?} is no name of {what} as the catalog has it"))),
+        Some(name) => wrong(
+            what,
+            mistake!("token_scope_name", "“{name}” is no name of {what} as the catalog has it", name, what),
+        ),
         None => Ok(names),
     }
 }
@@ -137,7 +154,15 @@ fn is_name(text: &str) -> bool {
 
 /// What is wrong with a wish for a token, in words for whoever wishes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wrong(pub(crate) String);
+pub(crate) struct Wrong {
+    /// Where it is wrong; empty where it is about all of it.
+    pub(crate) key: &'static str,
+    pub(crate) mistake: Mistake,
+}
+
+fn wrong<T>(key: &'static str, mistake: impl Into<Mistake>) -> Result<T, Wrong> {
+    Err(Wrong { key, mistake: mistake.into() })
+}
 
 /// What is wanted of a new token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,17 +191,22 @@ impl Wanted {
             expires_days: Option<i64>,
         }
         let asked: Asked = serde_json::from_slice(body).map_err(|error| {
-            Wrong(format!(
+            let words = format!(
                 "send {{\"name\":…,\"role\":…}} with advertisers, media or expires_days as JSON (line {}, column {})",
                 error.line(),
                 error.column()
-            ))
+            );
+            Wrong { key: "", mistake: words.into() }
         })?;
         if !is_name(&asked.name) {
-            return Err(Wrong(format!("name has 1 to {NAME_BYTES_MAX} bytes, and no blanks around it")));
+            let max = NAME_BYTES_MAX;
+            return wrong(
+                "name",
+                mistake!("token_name", "name has 1 to {max} bytes, and no blanks around it", max),
+            );
         }
         let Some(role) = Role::from_name(&asked.role) else {
-            return Err(Wrong("role must be one of operator, auditor, advertiser, medium".to_owned()));
+            return wrong("role", "role must be one of operator, auditor, advertiser, medium");
         };
         let is_of_other = match role {
             Role::Advertiser => !asked.media.is_empty(),
@@ -184,14 +214,17 @@ impl Wanted {
             Role::Operator | Role::Auditor => false,
         };
         if is_of_other {
-            return Err(Wrong("a token has advertisers or media, as its role says, and not both".to_owned()));
+            return wrong("role", "a token has advertisers or media, as its role says, and not both");
         }
         let mut names = asked.advertisers;
         names.extend(asked.media);
         let expires_ms = match asked.expires_days {
             None => None,
             Some(days @ 1..=EXPIRES_DAYS_MAX) => Some(now_ms + days * DAY_MS),
-            Some(_) => return Err(Wrong(format!("expires_days must be 1 to {EXPIRES_DAYS_MAX}"))),
+            Some(_) => {
+                let max = EXPIRES_DAYS_MAX;
+                return wrong("expires_days", mistake!("token_days", "expires_days must be 1 to {max}", max));
+            }
         };
         Ok(Self { name: asked.name, scope: Scope::new(role, names)?, expires_ms })
     }
@@ -321,7 +354,7 @@ mod tests {
     use super::*;
 
     fn wanted(body: &str) -> Result<Wanted, String> {
-        Wanted::read(body.as_bytes(), 1000).map_err(|wrong| wrong.0)
+        Wanted::read(body.as_bytes(), 1000).map_err(|wrong| wrong.mistake.words)
     }
 
     #[test]

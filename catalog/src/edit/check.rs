@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use event::profile::Profiles;
 
 use super::value::{Fields, Value, field};
-use crate::{Campaign, Catalog};
+use crate::{Campaign, Catalog, Mistake, mistake};
 
 /// A key at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct FieldError {
     /// The key, as the catalog names it.
     pub key: String,
     /// What is wrong and what is allowed.
-    pub problem: String,
+    pub problem: Mistake,
 }
 
 /// Keys that stand in for a wrong one, so that the others are looked at too.
@@ -59,7 +59,10 @@ fn check(ahead: &str, fields: &Fields, stand_in: &[(&str, &str)], profiles: &Pro
     }
     for (key, value) in stand_in {
         if field(fields, key).is_none() {
-            errors.push(FieldError { key: (*key).to_owned(), problem: format!("`{key}` is missing") });
+            errors.push(FieldError {
+                key: (*key).to_owned(),
+                problem: mistake!("missing", "`{key}` is missing", key),
+            });
             lines.push((key, format!("{key} = \"{value}\"\n")));
         }
     }

@@ -8,7 +8,7 @@ use event::profile::Profiles;
 use super::table::{Table, wrong};
 use super::{Checked, Wrong, limit, nearest, placement};
 use crate::planning::{ALL, Alerts, Creative, Universe, UniverseUnit};
-use crate::{Campaign, day_start_ms};
+use crate::{Campaign, day_start_ms, mistake};
 
 const CAMPAIGN_KEYS: &[&str] = &[
     "id",
@@ -41,7 +41,8 @@ pub(super) fn read(table: &Table<'_>, profiles: &Profiles) -> Checked<Campaign> 
     if let (Some(starts), Some(ends)) = (starts, ends)
         && ends < starts
     {
-        return wrong(table.at_key("ends"), format!("`ends` ({ends}) is before `starts` ({starts})"));
+        let problem = mistake!("ends_first", "`ends` ({ends}) is before `starts` ({starts})", ends, starts);
+        return wrong(table.at_key("ends"), problem);
     }
     let start_ms = starts.and_then(|date| day_start_ms(time_zone, date));
     let landing_hosts = table.hosts("landing_hosts")?;
@@ -84,8 +85,16 @@ fn read_time_zone(table: &Table<'_>) -> Checked<chrono_tz::Tz> {
     let (name, at) = table.required("time_zone", "time_zone = \"Asia/Shanghai\"")?;
     name.parse().map_err(|_| {
         let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let hint = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Wrong { at, problem: format!("time zone `{name}` is not in the IANA time zone database{hint}") }
+        let problem = match nearest(name, known) {
+            Some(near) => mistake!(
+                "time_zone_near",
+                "time zone `{name}` is not in the IANA time zone database; did you mean `{near}`?",
+                name,
+                near
+            ),
+            None => mistake!("time_zone", "time zone `{name}` is not in the IANA time zone database", name),
+        };
+        Wrong { at, problem }
     })
 }
 
@@ -94,7 +103,7 @@ fn read_advertiser(table: &Table<'_>) -> Checked<Option<String>> {
     if event::hit::is_catalog_id(id.as_bytes()) {
         return Ok(Some(id.to_owned()));
     }
-    wrong(at, "an advertiser's id has 1 to 64 characters of A-Z a-z 0-9 . _ -")
+    wrong(at, mistake!("advertiser_form", "an advertiser's id has 1 to 64 characters of A-Z a-z 0-9 . _ -"))
 }
 
 fn read_currency(table: &Table<'_>) -> Checked<Option<String>> {
@@ -102,7 +111,7 @@ fn read_currency(table: &Table<'_>) -> Checked<Option<String>> {
     if code.len() == CURRENCY_BYTES && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(Some(code.to_owned()));
     }
-    wrong(at, "`currency` is a code of three capital letters, such as \"CNY\"")
+    wrong(at, mistake!("currency_form", "`currency` is a code of three capital letters, such as \"CNY\""))
 }
 
 fn read_universe(table: &Table<'_>) -> Checked<Vec<Universe>> {
@@ -127,9 +136,12 @@ fn read_universe(table: &Table<'_>) -> Checked<Vec<Universe>> {
             date: table.required_date("date")?,
         };
         if !seen.insert((universe.region.clone(), universe.audience.clone())) {
-            let problem = format!(
-                "there is another universe of region `{}` and audience `{}`",
-                universe.region, universe.audience
+            let (region, audience) = (&universe.region, &universe.audience);
+            let problem = mistake!(
+                "universe_twice",
+                "there is another universe of region `{region}` and audience `{audience}`",
+                region,
+                audience
             );
             return wrong(table.at, problem);
         }
@@ -142,7 +154,10 @@ fn read_region(table: &Table<'_>) -> Checked<String> {
     match table.text("region")? {
         None => Ok(ALL.to_owned()),
         Some((region, _)) if event::hit::is_catalog_id(region.as_bytes()) => Ok(region.to_owned()),
-        Some((_, at)) => wrong(at, "`region` is a code as reports name it, such as \"CN-31\", or \"all\""),
+        Some((_, at)) => wrong(
+            at,
+            mistake!("region_form", "`region` is a code as reports name it, such as \"CN-31\", or \"all\""),
+        ),
     }
 }
 
@@ -154,10 +169,15 @@ fn read_creatives(table: &Table<'_>) -> Checked<Vec<Creative>> {
         let (id, at) = table.required("id", "id = \"…\"")?;
         if id.is_empty() || id.len() > limit::CREATIVE_BYTES_MAX || id.chars().any(char::is_control) {
             let max = limit::CREATIVE_BYTES_MAX;
-            return wrong(at, format!("a creative's id has 1 to {max} bytes and no control character"));
+            let problem = mistake!(
+                "creative_form",
+                "a creative's id has 1 to {max} bytes and no control character",
+                max
+            );
+            return wrong(at, problem);
         }
         if !seen.insert(id) {
-            return wrong(at, format!("creative `{id}` stands twice"));
+            return wrong(at, mistake!("creative_twice", "creative `{id}` stands twice", id));
         }
         all.push(Creative { id: id.to_owned(), name: table.name("name")? });
     }

@@ -9,7 +9,7 @@ use event::record::SourceKind;
 use super::table::{Table, wrong};
 use super::{Checked, limit, nearest};
 use crate::planning::Planned;
-use crate::{Placement, PlacementState, landing};
+use crate::{Placement, PlacementState, landing, mistake};
 
 const PLACEMENT_KEYS: &[&str] = &[
     "id",
@@ -88,7 +88,9 @@ fn read_dialect(table: &Table<'_>) -> Checked<Option<String>> {
     let is_name =
         |name: &str| name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     if name.is_empty() || name.len() > limit::DIALECT_BYTES_MAX || !is_name(name) {
-        return wrong(at, format!("`{name}` is no name of a dialect, such as native or admaster"));
+        let problem =
+            mistake!("dialect_form", "`{name}` is no name of a dialect, such as native or admaster", name);
+        return wrong(at, problem);
     }
     Ok(Some(name.to_owned()))
 }
@@ -98,22 +100,37 @@ fn read_profile(table: &Table<'_>, profiles: &Profiles) -> Checked<Option<Arc<Pr
     if let Some(profile) = profiles.get(name) {
         return Ok(Some(Arc::clone(profile)));
     }
-    let known: Vec<&str> = profiles.iter().map(|profile| profile.name()).collect();
-    let hint = nearest(name, known.iter().copied())
-        .map_or_else(|| ".".to_owned(), |near| format!("; did you mean `{near}`?"));
-    wrong(at, format!("there is no profile of a medium `{name}`{hint} There are: {}", known.join(", ")))
+    let names: Vec<&str> = profiles.iter().map(|profile| profile.name()).collect();
+    let known = names.join(", ");
+    let problem = match nearest(name, names.iter().copied()) {
+        Some(near) => mistake!(
+            "profile_near",
+            "there is no profile of a medium `{name}`; did you mean `{near}`? There are: {known}",
+            name,
+            near,
+            known
+        ),
+        None => {
+            mistake!("profile", "there is no profile of a medium `{name}`. There are: {known}", name, known)
+        }
+    };
+    wrong(at, problem)
 }
 
 fn read_vast_tag(table: &Table<'_>) -> Checked<Option<String>> {
     let Some((tag, at)) = table.text("vast_tag")? else { return Ok(None) };
     if tag.len() > limit::VAST_TAG_BYTES_MAX {
-        return wrong(at, format!("`vast_tag` is longer than {} bytes", limit::VAST_TAG_BYTES_MAX));
+        let max = limit::VAST_TAG_BYTES_MAX;
+        return wrong(at, mistake!("too_long", "`vast_tag` is longer than {max} bytes", max));
     }
     match landing::host_of(tag.as_bytes()) {
         Some((url, _)) if !url.contains(char::is_whitespace) => Ok(Some(url.to_owned())),
         _ => wrong(
             at,
-            "`vast_tag` must be an http or https URL with a plain host name, for example \"https://ads.example.com/vast?id=7\"",
+            mistake!(
+                "url_form",
+                "`vast_tag` must be an http or https URL with a plain host name, for example \"https://ads.example.com/vast?id=7\""
+            ),
         ),
     }
 }
@@ -124,17 +141,24 @@ fn read_landing_page<'h>(
     registered: impl IntoIterator<Item = &'h String>,
 ) -> Checked<String> {
     if page.len() > limit::LANDING_PAGE_BYTES_MAX {
-        return wrong(at, format!("`landing_page` is longer than {} bytes", limit::LANDING_PAGE_BYTES_MAX));
+        let max = limit::LANDING_PAGE_BYTES_MAX;
+        return wrong(at, mistake!("too_long", "`landing_page` is longer than {max} bytes", max));
     }
     let Some((url, host)) = landing::host_of(page.as_bytes()) else {
         return wrong(
             at,
-            "`landing_page` must be an http or https URL with a plain host name, for example \"https://www.example.com/\"",
+            mistake!(
+                "url_form",
+                "`landing_page` must be an http or https URL with a plain host name, for example \"https://www.example.com/\""
+            ),
         );
     };
     if !landing::is_among(host, registered) {
-        let problem =
-            format!("the host of `landing_page` is not registered: add \"{host}\" to `landing_hosts`");
+        let problem = mistake!(
+            "host_unregistered",
+            "the host of `landing_page` is not registered: add \"{host}\" to `landing_hosts`",
+            host
+        );
         return wrong(at, problem);
     }
     Ok(url.to_owned())
@@ -152,20 +176,30 @@ fn read_plan(table: &Table<'_>, around: &Around<'_>) -> Checked<Vec<Planned>> {
         };
         let Planned { from, to, .. } = planned;
         if to < from {
-            return wrong(table.at_key("to"), format!("`to` ({to}) is before `from` ({from})"));
+            let problem = mistake!("to_first", "`to` ({to}) is before `from` ({from})", to, from);
+            return wrong(table.at_key("to"), problem);
         }
         if planned.days() > limit::PLAN_DAYS_MAX {
             let max = limit::PLAN_DAYS_MAX;
-            return wrong(table.at_key("to"), format!("{from} to {to} is more than {max} days"));
+            let problem = mistake!("range_long", "{from} to {to} is more than {max} days", from, to, max);
+            return wrong(table.at_key("to"), problem);
         }
         if let Some(starts) = around.starts.filter(|starts| from < *starts) {
-            let problem =
-                format!("the plan has {from}, which is before the campaign's first day (`starts`, {starts})");
+            let problem = mistake!(
+                "plan_before",
+                "the plan has {from}, which is before the campaign's first day (`starts`, {starts})",
+                from,
+                starts
+            );
             return wrong(table.at_key("from"), problem);
         }
         if let Some(ends) = around.ends.filter(|ends| to > *ends) {
-            let problem =
-                format!("the plan has {to}, which is behind the campaign's last day (`ends`, {ends})");
+            let problem = mistake!(
+                "plan_behind",
+                "the plan has {to}, which is behind the campaign's last day (`ends`, {ends})",
+                to,
+                ends
+            );
             return wrong(table.at_key("to"), problem);
         }
         plan.push(planned);
@@ -176,7 +210,7 @@ fn read_plan(table: &Table<'_>, around: &Around<'_>) -> Checked<Vec<Planned>> {
             let day = behind.from;
             return wrong(
                 table.at_key("plan"),
-                format!("two ranges of the plan have {day}: days may not overlap"),
+                mistake!("plan_twice", "two ranges of the plan have {day}: days may not overlap", day),
             );
         }
     }

@@ -10,6 +10,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::{Checked, Wrong, limit, nearest};
 use crate::landing;
 use crate::planning::{Money, MoneyError};
+use crate::{Mistake, mistake};
 
 /// A table of the file with the place where it begins.
 pub(super) struct Table<'t> {
@@ -38,12 +39,12 @@ impl<'t> Table<'t> {
         self.get(key).map_or(self.at, |value| value.span().start)
     }
 
-    pub(super) fn tables(&self, key: &str, count_max: usize) -> Checked<Vec<Table<'t>>> {
+    pub(super) fn tables(&self, key: &str, max: usize) -> Checked<Vec<Table<'t>>> {
         let Some(array) = self.array(key, &format!("write [[{key}]] before each one"))? else {
             return Ok(Vec::new());
         };
-        if array.len() > count_max {
-            return wrong(self.at_key(key), format!("more than {count_max} of `{key}`"));
+        if array.len() > max {
+            return wrong(self.at_key(key), mistake!("too_many", "more than {max} of `{key}`", key, max));
         }
         let tables = array.iter().map(|value| match value.get_ref() {
             DeValue::Table(entries) => Ok(Table { entries, at: value.span().start }),
@@ -71,7 +72,9 @@ impl<'t> Table<'t> {
     pub(super) fn required(&self, key: &str, example: &str) -> Checked<(&'t str, usize)> {
         match self.text(key)? {
             Some(found) => Ok(found),
-            None => wrong(self.at, format!("`{key}` is missing here: add {example}")),
+            None => {
+                wrong(self.at, mistake!("missing", "`{key}` is missing here: add {example}", key, example))
+            }
         }
     }
 
@@ -80,7 +83,7 @@ impl<'t> Table<'t> {
         if is_catalog_id(id.as_bytes()) {
             return Ok(id.to_owned());
         }
-        wrong(at, format!("a {what}'s id has 1 to 64 characters of A-Z a-z 0-9 . _ -"))
+        wrong(at, mistake!("id_form", "a {what}'s id has 1 to 64 characters of A-Z a-z 0-9 . _ -", what))
     }
 
     pub(super) fn name(&self, key: &str) -> Checked<String> {
@@ -88,7 +91,10 @@ impl<'t> Table<'t> {
         let name = name.trim();
         if name.is_empty() || name.len() > limit::NAME_BYTES_MAX || name.chars().any(char::is_control) {
             let max = limit::NAME_BYTES_MAX;
-            return wrong(at, format!("`{key}` has 1 to {max} bytes and no control character"));
+            return wrong(
+                at,
+                mistake!("name_form", "`{key}` has 1 to {max} bytes and no control character", key, max),
+            );
         }
         Ok(name.to_owned())
     }
@@ -116,7 +122,10 @@ impl<'t> Table<'t> {
         {
             return Ok(number);
         }
-        wrong(value.span().start, format!("`{key}` is a whole number of seconds from 0 to {max}"))
+        wrong(
+            value.span().start,
+            mistake!("seconds_range", "`{key}` is a whole number of seconds from 0 to {max}", key, max),
+        )
     }
 
     pub(super) fn flag(&self, key: &str) -> Checked<bool> {
@@ -148,7 +157,9 @@ impl<'t> Table<'t> {
     pub(super) fn required_date(&self, key: &str) -> Checked<NaiveDate> {
         match self.date(key)? {
             Some(date) => Ok(date),
-            None => wrong(self.at, format!("`{key}` is missing here: add {key} = 2026-11-01")),
+            None => {
+                wrong(self.at, mistake!("missing", "`{key}` is missing here: add {key} = 2026-11-01", key))
+            }
         }
     }
 
@@ -156,7 +167,7 @@ impl<'t> Table<'t> {
     pub(super) fn whole(&self, key: &str, range: RangeInclusive<u64>) -> Checked<u64> {
         let (min, max) = (range.start(), range.end());
         let Some(value) = self.get(key) else {
-            return wrong(self.at, format!("`{key}` is missing here: add {key} = …"));
+            return wrong(self.at, mistake!("missing", "`{key}` is missing here: add {key} = …", key));
         };
         if let DeValue::Integer(number) = value.get_ref()
             && let Ok(number) = u64::from_str_radix(number.as_str(), number.radix())
@@ -164,7 +175,10 @@ impl<'t> Table<'t> {
         {
             return Ok(number);
         }
-        wrong(value.span().start, format!("`{key}` is a whole number from {min} to {max}"))
+        wrong(
+            value.span().start,
+            mistake!("whole_range", "`{key}` is a whole number from {min} to {max}", key, min, max),
+        )
     }
 
     /// A share from 0 to `max`, 1 being the whole.
@@ -181,7 +195,12 @@ impl<'t> Table<'t> {
             Some(number) => Ok(Some(number)),
             None => wrong(
                 value.span().start,
-                format!("`{key}` is a share from 0 to {max}, such as {key} = 0.1 for one tenth"),
+                mistake!(
+                    "share_range",
+                    "`{key}` is a share from 0 to {max}, such as {key} = 0.1 for one tenth",
+                    key,
+                    max
+                ),
             ),
         }
     }
@@ -196,10 +215,14 @@ impl<'t> Table<'t> {
             _ => None,
         };
         match amount {
-            None => wrong(at, format!("`cost`: {MoneyError}")),
-            Some(_) if !has_currency => {
-                wrong(at, "`cost` needs a currency: add currency = \"CNY\" to the campaign")
-            }
+            None => wrong(at, money_form()),
+            Some(_) if !has_currency => wrong(
+                at,
+                mistake!(
+                    "currency_missing",
+                    "`cost` needs a currency: add currency = \"CNY\" to the campaign"
+                ),
+            ),
             Some(amount) => Ok(Some(amount)),
         }
     }
@@ -209,8 +232,11 @@ impl<'t> Table<'t> {
             return Ok(Vec::new());
         };
         if array.len() > limit::LANDING_HOSTS_MAX {
-            let problem = format!("`{key}` has more than {} hosts", limit::LANDING_HOSTS_MAX);
-            return wrong(self.at_key(key), problem);
+            let max = limit::LANDING_HOSTS_MAX;
+            return wrong(
+                self.at_key(key),
+                mistake!("too_many", "`{key}` has more than {max} hosts", key, max),
+            );
         }
         let hosts = array.iter().map(|value| match value.get_ref() {
             DeValue::String(host) => read_host(host, value.span().start),
@@ -220,7 +246,13 @@ impl<'t> Table<'t> {
     }
 }
 
-pub(super) fn wrong<T>(at: usize, problem: impl Into<String>) -> Checked<T> {
+/// What no amount of money is.
+pub(crate) fn money_form() -> Mistake {
+    let form = MoneyError;
+    mistake!("money_form", "`cost`: {form}", form)
+}
+
+pub(super) fn wrong<T>(at: usize, problem: impl Into<Mistake>) -> Checked<T> {
     Err(Wrong { at, problem: problem.into() })
 }
 
@@ -232,19 +264,31 @@ fn is_not<T>(span: Range<usize>, key: &str, value: &DeValue<'_>, expected: &str)
 fn read_host(host: &str, at: usize) -> Checked<String> {
     let bare = host.strip_prefix('.').unwrap_or(host);
     let problem = if host.contains("://") || host.contains('/') {
-        "a host stands without scheme and path"
+        mistake!("host_bare", "landing host `{host}`: a host stands without scheme and path", host)
     } else if host.starts_with('*') {
-        "for every host below one write a leading dot, `.example.com`"
+        mistake!(
+            "host_star",
+            "landing host `{host}`: for every host below one write a leading dot, `.example.com`",
+            host
+        )
     } else if !host.is_ascii() {
-        "write a name beyond ASCII in its `xn--` form"
+        mistake!("host_ascii", "landing host `{host}`: write a name beyond ASCII in its `xn--` form", host)
     } else if bare.contains(':') && !bare.starts_with('[') {
-        "a host stands without port; every port of it is allowed"
+        mistake!(
+            "host_port",
+            "landing host `{host}`: a host stands without port; every port of it is allowed",
+            host
+        )
     } else if !landing::is_host(bare) {
-        "that is no host name"
+        mistake!("host_form", "landing host `{host}`: that is no host name", host)
     } else if host.starts_with('.') && (!bare.contains('.') || bare.parse::<std::net::Ipv4Addr>().is_ok()) {
-        "a leading dot must stand before a name of at least two labels, `.example.com`"
+        mistake!(
+            "host_dot",
+            "landing host `{host}`: a leading dot must stand before a name of at least two labels, `.example.com`",
+            host
+        )
     } else {
         return Ok(host.to_ascii_lowercase());
     };
-    wrong(at, format!("landing host `{host}`: {problem}"))
+    wrong(at, problem)
 }

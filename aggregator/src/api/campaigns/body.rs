@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::Money;
 use catalog::edit::{Fields, Value as Field};
+use catalog::{Mistake, Money, MoneyError, mistake};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::problem::Problem;
 use super::super::{Api, bad};
 use super::refusal::{Code, refusal, refusal_with};
+use crate::told::Told;
 
 /// Longest body of JSON, bytes.
 pub(super) const JSON_BYTES_MAX: usize = 1 << 20;
@@ -82,29 +84,41 @@ pub(super) fn read(bytes: &[u8], is_placement: bool) -> Result<Said, Problem> {
     Ok(said)
 }
 
+/// A key with what is wrong there.
+#[derive(Serialize)]
+struct WrongField {
+    key: String,
+    #[serde(flatten)]
+    mistake: Told,
+}
+
 /// A refusal that names each wrong key.
-pub(super) fn wrong_fields(wrong: Vec<(String, String)>) -> Problem {
+pub(super) fn wrong_fields(wrong: Vec<(String, Mistake)>) -> Problem {
     let message = match wrong.as_slice() {
-        [(_, problem)] => problem.clone(),
+        [(_, problem)] => problem.words.clone(),
         several => format!("{} keys have wrong values", several.len()),
     };
     let list: Vec<Value> =
-        wrong.into_iter().map(|(key, problem)| json!({ "key": key, "message": problem })).collect();
+        wrong.into_iter().map(|(key, mistake)| json!(WrongField { key, mistake: mistake.into() })).collect();
     let message = format!("{message}; nothing was changed");
     refusal_with(Code::Refused, message, Map::from_iter([("fields".to_owned(), list.into())]))
 }
 
 /// A value of JSON as one of the catalog; `None` for `null`. Whether it is allowed there the catalog's reader says.
-fn field(key: &str, value: &Value) -> Result<Option<Field>, String> {
+fn field(key: &str, value: &Value) -> Result<Option<Field>, Mistake> {
     Ok(Some(match value {
         Value::Null => return Ok(None),
         Value::Bool(flag) => Field::Flag(*flag),
         Value::String(text) if DAYS.contains(&key) => {
-            Field::Date(text.parse().map_err(|_| format!("`{key}` is a day such as \"2026-11-01\""))?)
+            let day = text
+                .parse()
+                .map_err(|_| mistake!("day_form", "`{key}` is a day such as \"2026-11-01\"", key));
+            Field::Date(day?)
         }
         Value::Number(_) | Value::String(_) if key == "cost" => {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let money: Money = text.parse().map_err(|error| format!("`cost`: {error}"))?;
+            let money: Money =
+                text.parse().map_err(|form: MoneyError| mistake!("money_form", "`cost`: {form}", form))?;
             Field::Decimal(money.to_string())
         }
         Value::String(text) => Field::Text(text.clone()),
@@ -115,7 +129,7 @@ fn field(key: &str, value: &Value) -> Result<Option<Field>, String> {
         Value::Array(values) => {
             let values = values.iter().map(|value| field("", value)).collect::<Result<Vec<_>, _>>()?;
             if values.iter().any(Option::is_none) {
-                return Err(format!("`{key}` has null in its list"));
+                return Err(format!("`{key}` has null in its list").into());
             }
             Field::List(values.into_iter().flatten().collect())
         }

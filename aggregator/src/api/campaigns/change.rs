@@ -7,7 +7,7 @@ use bytes::Bytes;
 use catalog::edit::{
     Change, EditError, Fields, Value as Field, check_campaign, check_placement, edit, field, too_long,
 };
-use catalog::{Catalog, version_of};
+use catalog::{Catalog, Mistake, mistake, version_of};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -182,7 +182,7 @@ impl Api {
             _ => None,
         };
         let profiles = &self.links.profiles;
-        let mut wrong: Vec<(String, String)> = Vec::new();
+        let mut wrong: Vec<(String, Mistake)> = Vec::new();
         let errors = match (&asked.route, campaign) {
             (Route::Add, _) => check_campaign(&fields, profiles),
             (Route::AddPlacement(_), Some(campaign)) => check_placement(campaign, &fields, profiles),
@@ -198,7 +198,8 @@ impl Api {
         {
             let known: Vec<&str> =
                 self.links.dialects.tables().iter().map(event::dialect::Table::name).collect();
-            wrong.push(("dialect".to_owned(), format!("`dialect` is one of {}", known.join(", "))));
+            let known = known.join(", ");
+            wrong.push(("dialect".to_owned(), mistake!("dialect", "`dialect` is one of {known}", known)));
         }
         if !wrong.is_empty() {
             return Err(wrong_fields(wrong));
@@ -337,7 +338,7 @@ fn refused(error: &EditError) -> Problem {
         EditError::UnknownPlacement => Problem::UnknownPlacement,
         EditError::Exists { .. } => refusal(Code::Exists, message),
         EditError::Broken(_) | EditError::NotEditable(_) => refusal(Code::NotEditable, message),
-        EditError::IdStays => wrong_fields(vec![("id".to_owned(), message)]),
+        EditError::IdStays => wrong_fields(vec![("id".to_owned(), message.into())]),
         EditError::Refused(_) => refusal(Code::Refused, format!("{message}; nothing was changed")),
     }
 }

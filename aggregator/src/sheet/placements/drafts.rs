@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use catalog::Placement;
 use catalog::edit::{Fields, Value, check_placement};
+use catalog::{Placement, mistake};
 
 use super::super::columns::{self, Column, Heading};
 use super::{Draft, Forming, Range, Reader, Source};
@@ -16,8 +16,11 @@ impl Reader<'_> {
             let exists = self.around.campaign.placements.get(&forming.id);
             if exists.is_some() && !self.around.replaces {
                 let at = self.place_of(Column::Id);
-                let message = "the campaign has this placement already: leave the row out, or import with existing=replace to change it";
-                self.error(forming.row, at, &forming.id, message);
+                let mistake = mistake!(
+                    "placement_exists",
+                    "the campaign has this placement already: leave the row out, or import with existing=replace to change it"
+                );
+                self.error(forming.row, at, &forming.id, mistake);
                 continue;
             }
             let Some(plan) = self.joined(&forming) else { continue };
@@ -45,7 +48,12 @@ impl Reader<'_> {
         for (column, name) in [(Column::Name, "Placement name (点位名称)"), (Column::Medium, "Medium (媒体)")]
         {
             if self.place_of(column).is_none() {
-                self.error(row, None, "", format!("new placements need the column {name}"));
+                self.error(
+                    row,
+                    None,
+                    "",
+                    mistake!("column_missing", "new placements need the column {name}", name),
+                );
             }
         }
     }
@@ -60,11 +68,14 @@ impl Reader<'_> {
         for range in plan {
             match joined.last_mut() {
                 Some(last) if range.from <= last.to => {
-                    let message = format!(
-                        "{} is planned in row {} too: a day may stand in one range only",
-                        range.from, last.row
+                    let (day, other) = (range.from, last.row);
+                    let mistake = mistake!(
+                        "cell_planned_twice",
+                        "{day} is planned in row {other} too: a day may stand in one range only",
+                        day,
+                        other
                     );
-                    self.error(range.row, at, &format!("{} to {}", range.from, range.to), message);
+                    self.error(range.row, at, &format!("{} to {}", range.from, range.to), mistake);
                     return None;
                 }
                 Some(last)
@@ -96,7 +107,7 @@ impl Reader<'_> {
             let source =
                 column.and_then(|column| forming.values.get(&column)).map(|(_, source)| source.clone());
             let Source { row, value } = source.unwrap_or(Source { row: forming.row, value: String::new() });
-            if told.insert((row, at, error.problem.clone())) {
+            if told.insert((row, at, error.problem.words.clone())) {
                 self.error(row, at, &value, error.problem);
             }
         }
@@ -105,8 +116,9 @@ impl Reader<'_> {
         {
             let known: Vec<&str> =
                 self.around.dialects.tables().iter().map(event::dialect::Table::name).collect();
+            let known = known.join(", ");
             let (row, value, at) = (source.row, source.value.clone(), self.place_of(Column::Dialect));
-            self.error(row, at, &value, format!("allowed is one of {}", known.join(", ")));
+            self.error(row, at, &value, mistake!("dialect", "allowed is one of {known}", known));
             is_right = false;
         }
         is_right

@@ -1,5 +1,7 @@
 //! The header of a sheet: found below titles, over one row or two, its columns named.
 
+use catalog::mistake;
+
 use super::super::columns::{self, Column, Heading};
 use super::super::{Cell, Grid, cells};
 use super::{Reader, Used};
@@ -20,8 +22,12 @@ impl Reader<'_> {
         let found = grid.rows.iter().take(HEADER_ROW_MAX).position(|(_, cells)| is_header(cells));
         let Some((at, (row, top))) = found.and_then(|at| Some((at, grid.rows.get(at)?))) else {
             let row = grid.rows.first().map_or(1, |(row, _)| *row);
-            self.error(row, None, "", "there is no header row: one of the first rows has to name the columns, with \
-                Placement ID (点位ID), Placement name (点位名称) and Medium (媒体) among them, as the template does");
+            let mistake = mistake!(
+                "header_missing",
+                "there is no header row: one of the first rows has to name the columns, with Placement ID (点位ID), Placement name (点位名称) \
+                 and Medium (媒体) among them, as the template does"
+            );
+            self.error(row, None, "", mistake);
             return None;
         };
         let below = grid.rows.get(at + 1).filter(|(below, cells)| *below == row + 1 && is_second(top, cells));
@@ -49,7 +55,7 @@ impl Reader<'_> {
                             row,
                             Some(at),
                             &header,
-                            format!("no column is called this; did you mean {near}?"),
+                            mistake!("column_near", "no column is called this; did you mean {near}?", near),
                         );
                     }
                     None => self.reading.ignored.push(header),
@@ -61,7 +67,10 @@ impl Reader<'_> {
                     row,
                     Some(at),
                     &header,
-                    "another column says the same: rename the one that is not to be read",
+                    mistake!(
+                        "column_twice",
+                        "another column says the same: rename the one that is not to be read"
+                    ),
                 );
                 continue;
             }
@@ -71,8 +80,11 @@ impl Reader<'_> {
         let planned = [Column::From, Column::To, Column::Impressions].map(|column| self.place_of(column));
         match planned {
             [_, _, Some(at)] if has_days => {
-                let message = "the plan is either in a column for each day, or in From, To and Impressions per day: leave one out";
-                self.error(row, Some(at), "", message);
+                let mistake = mistake!(
+                    "plan_in_two_ways",
+                    "the plan is either in a column for each day, or in From, To and Impressions per day: leave one out"
+                );
+                self.error(row, Some(at), "", mistake);
             }
             // Where each day has a column, first and last day say nothing new.
             [_, _, None] if has_days => {
@@ -86,8 +98,11 @@ impl Reader<'_> {
             [None, None, None] | [Some(_), Some(_), Some(_)] => {}
             _ => {
                 let at = planned.into_iter().flatten().next();
-                let message = "a plan needs the three columns From (开始日期), To (结束日期) and Impressions per day (每日曝光)";
-                self.error(row, at, "", message);
+                let mistake = mistake!(
+                    "plan_columns",
+                    "a plan needs the three columns From (开始日期), To (结束日期) and Impressions per day (每日曝光)"
+                );
+                self.error(row, at, "", mistake);
             }
         }
     }
