@@ -49,7 +49,7 @@ export function path(parts, query) {
   return `v1/${parts.map(encodeURIComponent).join('/')}${text ? `?${text}` : ''}`;
 }
 
-async function send(method, target, { body, headers, signal } = {}) {
+async function send(method, target, { body, headers, signal, hasty } = {}) {
   const asked = generation;
   for (let tries = 1; ; tries += 1) {
     const token = store.token();
@@ -67,18 +67,18 @@ async function send(method, target, { body, headers, signal } = {}) {
     const said = await answer.json().catch(() => ({}));
     const refused = new Refused(answer.status, said.error || {});
     if (answer.status === 401 && asked === generation && token === store.token()) on.signedOut(refused);
-    const again = answer.status === 429 || (answer.status === 503 && method === 'GET');
+    const again = answer.status === 429 || (answer.status === 503 && method === 'GET' && !hasty);
     if (!again || tries === TRIES_MAX) throw refused;
     await pause(Math.min(Number(answer.headers.get('retry-after')) || tries, WAIT_SECONDS_MAX));
   }
 }
 
-/** What stands at a path, as JSON. `fresh`: asked now, whatever was answered before. */
-export function get(parts, query, { fresh } = {}) {
+/** What stands at a path, as JSON. `fresh`: asked now, whatever was answered before; `hasty`: not waited for where it cannot be said at present. */
+export function get(parts, query, { fresh, hasty } = {}) {
   const target = path(parts, query);
   const held = answers.get(target);
   if (held && !fresh && Date.now() - held.at < KEPT_MS) return held.answer;
-  const answer = turn(() => send('GET', target)).then(got => got.json());
+  const answer = turn(() => send('GET', target, { hasty })).then(got => got.json());
   const entry = { at: Date.now(), answer };
   answers.set(target, entry);
   answer.catch(() => { if (answers.get(target) === entry) answers.delete(target); });
@@ -90,6 +90,17 @@ export function maybe(parts, query, options) {
   return get(parts, query, options).catch(error => {
     if ([403, 404, 405, 501].includes(error.status)) return null;
     throw error;
+  });
+}
+
+/**
+ * The same for what a page can do without: null, and the refusal among `missing`, where it cannot be said at present.
+ */
+export function part(parts, query, missing) {
+  return maybe(parts, query, { hasty: true }).catch(error => {
+    if (error.status === 401) throw error;
+    missing.push(error);
+    return null;
   });
 }
 

@@ -4,6 +4,7 @@ import * as address from './address.js';
 import * as api from './api.js';
 import { failure, skeleton } from './cards.js';
 import { button, h, icon, put } from './dom.js';
+import * as focus from './focus.js';
 import * as i18n from './i18n.js';
 import { t } from './i18n.js';
 import * as plots from './plots.js';
@@ -39,7 +40,7 @@ function switches() {
   const next = theme.isDark() ? 'light' : 'dark';
   const look = h('button', {
     type: 'button', class: 'quiet', id: 'theme', 'aria-label': t(`theme.${next}`), title: t(`theme.${next}`),
-    on: { click: () => { theme.choose(next); document.getElementById('theme').focus(); } },
+    on: { click: () => theme.choose(next) },
   }, icon(next));
   return h('div', { class: 'switches' }, language, look);
 }
@@ -73,6 +74,8 @@ function leave(refused) {
 /** Draws all of it. `why`: what made it so, if it was not the address. */
 async function draw(why) {
   const turn = ++drawing;
+  const marked = focus.mark();
+  i18n.inZone(undefined);
   if (!store.token()) {
     document.title = `${t('sign_in')} · Sightline`;
     put(app, header(), signIn(why, enter));
@@ -91,9 +94,9 @@ async function draw(why) {
   const { title, content } = page(address.here());
   document.title = `${title} · Sightline`;
   const main = h('main', { id: 'main', tabindex: -1 }, content);
-  put(app, header(), main, h('footer', { class: 'foot' }, t('foot')));
-  if (why === 'language') document.getElementById('language').focus();
-  else if (why === 'address') main.focus({ preventScroll: true });
+  put(app, header(), main, h('footer', { class: 'foot', id: 'foot' }, t('foot.reader', { zone: i18n.clockZone() })));
+  if (why === 'address') main.focus({ preventScroll: true });
+  else focus.back(marked);
 }
 
 /** With a token that was typed: null, or why it does not open anything. */
@@ -109,7 +112,7 @@ async function enter(token, isForLong) {
 
 api.on.signedOut = refused => { if (me) leave(refused); };
 i18n.begin();
-theme.begin(() => { plots.again(); document.querySelector('.switches')?.replaceWith(switches()); });
+theme.begin(() => { plots.again(); focus.staying(() => document.querySelector('.switches')?.replaceWith(switches())); });
 let path = address.here().parts.join('/');
 addEventListener('hashchange', () => {
   const next = address.here().parts.join('/');

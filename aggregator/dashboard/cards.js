@@ -8,7 +8,7 @@ import { has, t } from './i18n.js';
 /** What to tell of a refusal, in the reader's language where there are words, with what the server says. */
 export function reason(error) {
   const key = `error.${error.code}`;
-  if (has(key)) return error.message && ['bad_parameter', 'not_offered', 'refused', 'exists'].includes(error.code) ? `${t(key)} ${error.message}` : t(key);
+  if (has(key)) return error.message && ['bad_parameter', 'not_offered', 'refused', 'exists', 'sheet'].includes(error.code) ? `${t(key)} ${error.message}` : t(key);
   return error.message || t('error.unknown');
 }
 
@@ -17,6 +17,10 @@ export function failure(error, again) {
   if (!(error instanceof api.Refused)) console.error(error);
   return h('div', { class: 'notice bad', role: 'alert' }, icon('alert'), h('div', {}, h('p', {}, reason(error)), again && button(t('try_again'), again)));
 }
+
+/** What cannot be said at present; the rest of the page stands without it. */
+export const lacking = (missing, again) => missing.length > 0 && h('div', { class: 'notice no-print', role: 'status', id: 'lacking' }, icon('alert'),
+  h('div', {}, h('p', {}, t('part.missing')), [...new Set(missing.map(reason))].map(text => h('p', { class: 'soft' }, text)), button(t('try_again'), again, { id: 'lacking-again' })));
 
 export const notice = (kind, ...children) => h('div', { class: `notice ${kind}`, role: kind === 'bad' ? 'alert' : 'status' }, icon(kind === 'done' ? 'done' : 'alert'), h('div', {}, children));
 
@@ -96,6 +100,10 @@ export function card({ id, title, note, tools, more, load, show, wide, lines = 5
   begin();
   return one;
 }
+
+// Paper shows what stands behind plots: nobody can open it there.
+addEventListener('beforeprint', () => document.querySelectorAll('details.behind:not(.no-print, [open])').forEach(one => { one.open = true; one.dataset.forPaper = 'yes'; }));
+addEventListener('afterprint', () => document.querySelectorAll('details[data-for-paper]').forEach(one => { one.open = false; delete one.dataset.forPaper; }));
 
 /** Figures behind a plot, shown when wanted (and on paper). */
 export function behind(content, isOpen) {

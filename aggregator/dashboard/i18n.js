@@ -4,12 +4,14 @@ import * as store from './store.js';
 import figures from './words/figures.js';
 import names from './words/names.js';
 import pages from './words/pages.js';
+import wrong from './words/wrong.js';
 
 /** Of each key: the words in each language, in this order. */
-const WORDS = { ...pages, ...figures, ...names };
+const WORDS = { ...pages, ...figures, ...names, ...wrong };
 const LANGUAGES = ['en', 'zh'];
 let language = 'en';
 let forms = {};
+let zone;
 
 /** Takes the language that was chosen, or else that of the browser. */
 export function begin() {
@@ -30,7 +32,6 @@ export function set(name) {
     one: number({ minimumFractionDigits: 1, maximumFractionDigits: 1 }),
     percent: number({ style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 }),
     fine: number({ style: 'percent', minimumFractionDigits: 2, maximumFractionDigits: 2 }),
-    clock: new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }),
     names: new Intl.Collator(tag, { numeric: true }),
   };
 }
@@ -60,15 +61,21 @@ export const one = with_('one');
 export const percent = with_('percent');
 export const fine = with_('fine');
 
-/** A moment on the reader's clock, written as days are everywhere here: `2026-11-22 19:57`. */
-export function moment(text) {
-  if (!text) return '–';
-  const at = new Date(text);
-  const two_ = number => String(number).padStart(2, '0');
-  return `${at.getFullYear()}-${two_(at.getMonth() + 1)}-${two_(at.getDate())} ${two_(at.getHours())}:${two_(at.getMinutes())}`;
-}
+/** By which clock moments are told: a campaign's time zone, or else that of the reader. */
+export const inZone = name => { zone = name; };
+export const clockZone = () => zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-export const clock = at => forms.clock.format(at);
+// Swedish writes days and times as they are written everywhere here.
+const told = (at, options) => new Intl.DateTimeFormat('sv-SE', { timeZone: zone, ...options }).format(at);
+
+/** A moment: `2026-11-22 19:57`. */
+export const moment = text => (text ? told(new Date(text), { dateStyle: 'short', timeStyle: 'short' }) : '–');
+
+/** A moment of today, to the second. */
+export const clock = at => told(at, { timeStyle: 'medium' });
+
+/** The day that it is there, or in another time zone. */
+export const today = (timeZone = zone) => told(new Date(), { timeZone, dateStyle: 'short' });
 export const byName = (a, b) => forms.names.compare(a, b);
 
 /** `2026-11-05` as a plot's axis says it. */

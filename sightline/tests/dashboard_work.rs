@@ -58,7 +58,7 @@ fn a_token_is_made_shown_once_and_revoked() {
     wait_for("the refusal", PATIENCE, || {
         !browser.find_all("dialog .notice.bad, dialog [aria-invalid]").is_empty()
     });
-    fill(&mut browser, "dialog [data-key=scope] textarea", "acme");
+    fill(&mut browser, "dialog [data-key=advertisers] textarea", "acme");
     press(&mut browser, "dialog .form .main");
     wait_for("the token", PATIENCE, || !browser.find_all("#made-token").is_empty());
     let token = said(&mut browser, "document.querySelector('#made-token').value");

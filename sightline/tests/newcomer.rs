@@ -79,7 +79,7 @@ fn import(browser: &mut Browser, folder: &Path) {
     fs::write(&wrong, format!("{HEADER}{mistakes}")).expect("written");
 
     press(browser, "#import");
-    fill(browser, "#sheet", wrong.to_str().expect("a path"));
+    fill(browser, "#import-file", wrong.to_str().expect("a path"));
     wait_for("the wrong cells are shown", PATIENCE, || {
         browser.find_all("#import-result tbody tr").len() >= 2
     });
@@ -89,7 +89,7 @@ fn import(browser: &mut Browser, folder: &Path) {
     );
     assert!(told.split(',').all(|row| row == "Row 4"), "row by row, as the spreadsheet counts: {told}");
     assert!(browser.find_all("#import-take").is_empty(), "nothing to take");
-    fill(browser, "#sheet", right.to_str().expect("a path"));
+    fill(browser, "#import-file", right.to_str().expect("a path"));
     wait_to_read(browser, "10 new, 0 changed");
     press(browser, "#import-take");
     wait_to_read(browser, "Imported: 10 new");

@@ -25,6 +25,6 @@ function shown({ total, journals, records_set_aside: aside }) {
   return [
     notice(total.balanced ? 'done' : 'bad', h('p', {}, t(total.balanced ? 'books.balanced' : 'books.unbalanced', { received: whole(total.received), pending: whole(total.pending), journals: journals.length }))),
     aside > 0 && notice('bad', h('p', {}, t('books.aside', { count: whole(aside) }))),
-    h('div', { class: 'card flush' }, table({ caption: t('books'), columns, rows, sort: '-count', empty: t('books.none') })),
+    h('div', { class: 'card flush stack' }, table({ caption: t('books'), columns, rows, sort: '-count', empty: t('books.none') })),
   ];
 }

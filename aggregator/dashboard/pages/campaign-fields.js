@@ -26,6 +26,6 @@ export function campaignFields(isNew) {
       { key: 'source', label: t('universe.source') }, { key: 'date', label: t('universe.date'), kind: 'date' },
     ], money),
     rows('creatives', [{ key: 'id', label: t('creative.id') }, { key: 'name', label: t('creative.name') }], money),
-    of('alerts', 'limits', { group: watch, wide: true }),
+    of('alerts', 'limits', { group: watch, wide: true, hint: t('hint.alerts') }),
   ];
 }

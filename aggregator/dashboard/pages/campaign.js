@@ -2,8 +2,9 @@
 
 import * as address from '../address.js';
 import * as api from '../api.js';
-import { failure, skeleton } from '../cards.js';
+import { failure, lacking, skeleton } from '../cards.js';
 import { h, icon, put } from '../dom.js';
+import * as i18n from '../i18n.js';
 import { named, t } from '../i18n.js';
 import { closingsPage } from './closings.js';
 import { livePage } from './live.js';
@@ -21,16 +22,20 @@ export function campaignPage(me, [id, tab = 'report'], query) {
   const body = h('div', {}, skeleton(10));
   const load = async () => {
     try {
+      const missing = [];
+      const part = (parts, parameters) => api.part(parts, parameters, missing);
       const [{ campaigns }, full, closings, numbers, alerts] = await Promise.all([
-        api.get(['campaigns']), api.maybe(['campaigns', id]), api.maybe(['campaigns', id, 'closings']),
-        api.maybe(['campaigns', id, 'media-numbers']), api.maybe(['alerts'], { campaign: id }),
+        api.get(['campaigns']), part(['campaigns', id]), part(['campaigns', id, 'closings']), part(['campaigns', id, 'media-numbers']), part(['alerts'], { campaign: id }),
       ]);
+      if (!body.isConnected) return;
       const campaign = campaigns.find(one => one.id === id);
       if (!campaign) { put(body, unknown(id)); return; }
-      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers), alerts: alerts ? alerts.alerts : [], query, names: names(campaign) };
+      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers || missing.length), alerts: alerts ? alerts.alerts : [], query, names: names(campaign) };
       const open = TABS.find(([name]) => name === tab) || TABS[0];
       document.title = `${campaign.name || id} · ${t(`tab.${open[0]}`)} · Sightline`;
-      put(body, head(context, open[0]), open[1](context));
+      i18n.inZone(campaign.time_zone);
+      put(document.getElementById('foot'), t('foot.campaign', { zone: campaign.time_zone }));
+      put(body, head(context, open[0]), lacking(missing, () => { api.forget(); load(); }), open[1](context));
     } catch (error) { put(body, failure(error, load)); }
   };
   load();

@@ -2,14 +2,14 @@
 
 import * as address from '../address.js';
 import * as api from '../api.js';
-import { failure, skeleton } from '../cards.js';
+import { failure, lacking, skeleton } from '../cards.js';
 import { button, h, icon, put } from '../dom.js';
-import { byName, fine, named, now, percent, t, whole } from '../i18n.js';
+import { byName, fine, named, now, percent, t, today, whole } from '../i18n.js';
 import { figure } from '../marks.js';
 import { bar, table } from '../tables.js';
 
 const SEARCH_FROM = 8; // campaigns, from which on a search field helps
-const FIGURES_MAX = 60; // campaigns whose figures are asked for at once; more on request
+const FIGURES_MAX = 30; // campaigns whose figures are asked for at once; more on request
 
 /** Words of an alert in the reader's language. */
 export const alertText = alert => (alert.text && (alert.text[now()] || alert.text.en)) || named('alert', alert.kind);
@@ -22,8 +22,9 @@ export function campaignsPage(me) {
   ];
   const load = async () => {
     try {
-      const [{ campaigns }, alerts] = await Promise.all([api.get(['campaigns']), api.maybe(['alerts'])]);
-      put(body, campaigns.length ? list(me, campaigns, alerts ? alerts.alerts : []) : nothing(me));
+      const missing = [];
+      const [{ campaigns }, alerts] = await Promise.all([api.get(['campaigns']), api.part(['alerts'], {}, missing)]);
+      put(body, lacking(missing, () => { api.forget(); load(); }), campaigns.length ? list(me, campaigns, alerts ? alerts.alerts : []) : nothing(me));
     } catch (error) { put(body, failure(error, load)); }
   };
   load();
@@ -62,9 +63,9 @@ function list(me, campaigns, alerts) {
   };
   field.addEventListener('input', draw);
   draw();
-  figures(rows.slice(0, FIGURES_MAX), alerts);
+  figures(me, rows.slice(0, FIGURES_MAX), alerts);
   const rest = rows.slice(FIGURES_MAX);
-  const more = rest.length > 0 && button(t('campaigns.more', { count: rest.length }), () => { more.remove(); figures(rest, alerts); });
+  const more = rest.length > 0 && button(t('campaigns.more', { count: rest.length }), () => { more.remove(); figures(me, rest, alerts); });
   return [isCalm ? null : h('div', { class: 'search' }, field), h('div', { class: 'card flush stack' }, frame), more];
 }
 
@@ -76,7 +77,7 @@ function columns(me) {
     h('span', { class: 'soft' }, [campaign.id, campaign.advertiser].filter(Boolean).join(' · ')));
   return [
     { id: 'name', label: t('campaign'), of: ({ campaign }) => campaign.name || campaign.id, show: title, class: 'name' },
-    { id: 'plan', label: t('plan_and_delivery'), of: row => row.impressions, show: row => row.cells.plan, number: true },
+    { id: 'plan', label: t('plan_and_delivery'), hint: t('plan.to_date_hint'), of: row => row.impressions, show: row => row.cells.plan, number: true },
     { id: 'clicks', label: t('clicks'), of: row => row.clicks, show: row => row.cells.clicks, number: true },
     { id: 'coverage', label: t('id_coverage'), of: row => row.coverage, show: row => row.cells.coverage, number: true },
     { id: 'days', label: t('days'), of: row => row.first, show: row => row.cells.days },
@@ -84,27 +85,49 @@ function columns(me) {
   ];
 }
 
-/** Planned and delivered as a bar; without a plan the count alone. */
-export function planned(row) {
-  if (row.impressions === null) return figure(row, null);
-  if (!row.planned) return h('span', { class: 'two-lines right' }, whole(row.impressions), h('span', { class: 'soft' }, t('plan.none')));
-  const share = row.fulfilment ?? row.net_impressions / row.planned;
-  const kind = share > 1.05 ? 'over' : share < 0.9 ? 'under' : 'fine';
+/** Settled days held against the plan of the same days, as a bar; below, what is not settled yet, and how far the whole flight is. Without a plan the count alone. */
+function planned({ campaign }, total, settled) {
+  if (total.impressions === null) return figure(total, null);
+  const soft = (key, values) => h('span', { class: 'soft' }, t(key, values));
+  if (!settled || !settled.planned) return h('span', { class: 'two-lines right' }, whole(total.impressions), !campaign.planned && soft('plan.none'));
+  const share = settled.net_impressions / settled.planned;
+  const open = total.net_impressions - settled.net_impressions;
   return h('span', { class: 'two-lines right' },
-    h('span', {}, whole(row.net_impressions), h('span', { class: 'soft' }, ` / ${whole(row.planned)}`)),
-    bar(share, percent(share), kind));
+    h('span', {}, whole(settled.net_impressions), h('span', { class: 'soft' }, ` / ${whole(settled.planned)}`)),
+    bar(share, percent(share), share > 1.05 ? 'over' : share < 0.9 ? 'under' : 'fine'),
+    open > 0 && soft('plan.open', { count: whole(open) }),
+    campaign.planned > settled.planned && soft('plan.whole', { share: percent(total.net_impressions / campaign.planned), planned: whole(campaign.planned) }));
 }
 
-function figures(rows, alerts) {
+/** The days of a flight until now, or all with data: a day without a hit counts against the plan too. */
+function flight({ starts, ends, first_day: first, last_day: last, time_zone: zone, planned: plan }) {
+  const now_ = today(zone);
+  if (!plan || !starts || starts > now_) return {};
+  const end = ends && ends < now_ ? ends : now_;
+  return { from: first && first < starts ? first : starts, to: last && last > end ? last : end };
+}
+
+/** A campaign's row of all days until now, and that of the settled ones among them. */
+async function asked(me, campaign) {
+  const range = me.exact ? flight(campaign) : {};
+  const ask = query => api.get(['campaigns', campaign.id, 'delivery'], query);
+  const report = await ask(range);
+  const total = report.rows[0];
+  const isOpen = report.provisional_days.length > 0;
+  if (!isOpen || !total || !total.planned) return { report, total, settled: isOpen ? null : total };
+  const until = report.settled_until;
+  return { report, total, settled: until && until >= report.from ? (await ask({ from: report.from, to: until })).rows[0] : null };
+}
+
+function figures(me, rows, alerts) {
   rows.forEach(async row => {
     const { campaign, cells: cell } = row;
     cell.plan.setAttribute('aria-busy', 'true');
     try {
-      const report = await api.get(['campaigns', campaign.id, 'delivery']);
-      const total = report.rows[0];
+      const { report, total, settled } = await asked(me, campaign);
       if (total && report.from) {
         Object.assign(row, { impressions: total.impressions, clicks: total.clicks, coverage: total.id_coverage });
-        put(cell.plan, planned(total));
+        put(cell.plan, planned(row, total, settled));
         put(cell.clicks, h('span', { class: 'two-lines right' }, figure(total, total.clicks), total.impressions ? h('span', { class: 'soft' }, fine(total.clicks / total.impressions)) : null));
         put(cell.coverage, figure(total, total.id_coverage, percent));
       } else {

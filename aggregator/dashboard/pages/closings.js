@@ -3,53 +3,75 @@
 import * as address from '../address.js';
 import * as api from '../api.js';
 import { failure, notice, skeleton } from '../cards.js';
-import { button, h, icon, put } from '../dom.js';
-import { form } from '../form.js';
-import { moment, t, whole } from '../i18n.js';
+import { h, icon, put } from '../dom.js';
+import { staying } from '../focus.js';
+import { confirm, form } from '../form.js';
+import { days, moment, t, whole } from '../i18n.js';
 import { table } from '../tables.js';
-import { problems } from './import.js';
-
-const redraw = () => { api.forget(); dispatchEvent(new Event('hashchange')); };
+import { sheet } from './sheet.js';
 
 export function closingsPage(context) {
-  return h('div', { class: 'grid' }, context.closings && closings(context), numbers(context));
+  return h('div', { class: 'grid' }, listed(context, 'closings', closings), listed(context, 'numbers', numbers));
 }
 
-function closings({ id, me, closings: got }) {
-  const rows = got.closings || [];
+/** A card of what stands at a path; none where there is no such thing. `show(context, answer, load)` gives what stands in it. */
+function listed(context, name, show) {
+  const path = name === 'closings' ? 'closings' : 'media-numbers';
+  const body = h('div', { class: 'card-body' }, skeleton(3));
+  const element = h('section', { class: 'card wide', 'aria-label': t(name), data: { card: name } },
+    h('header', {}, h('div', {}, h('h2', {}, name === 'closings' && [icon('lock'), ' '], t(name)), h('p', { class: 'note' }, t(`${name}.note`)))), body);
+  const load = async () => {
+    try {
+      const got = await api.maybe(['campaigns', context.id, path], {}, { fresh: true });
+      if (!got) { element.remove(); return; }
+      staying(() => put(body, show(context, got, load)));
+    } catch (error) { put(body, failure(error, load)); }
+  };
+  load();
+  return element;
+}
+
+function closings({ id, me }, { closings: rows }, load) {
   const columns = [
-    { id: 'version', label: t('closing.version'), of: row => row.version, number: true },
     { id: 'period', label: t('closing.period'), of: row => row.from, show: row => h('span', {}, h('a', { href: address.to(['c', id], { from: row.from, to: row.to, version: row.newest ? '' : row.version }) }, `${row.from} – ${row.to}`), row.newest && h('span', { class: 'tag good' }, t('numbers.in_force'))) },
+    { id: 'version', label: t('closing.version'), of: row => row.version, number: true },
     { id: 'at', label: t('closing.at'), of: row => row.closed_at, show: row => moment(row.closed_at) },
     { id: 'by', label: t('closing.by'), of: row => row.closed_by },
     { id: 'note', label: t('closing.note'), of: row => row.note, class: 'wrap' },
   ];
-  const submit = async (_, all) => { await api.change('POST', ['campaigns', id, 'closings'], { json: { from: all.from, to: all.to, note: all.note || '' } }); redraw(); };
-  return h('section', { class: 'card wide', 'aria-label': t('closings'), data: { card: 'closings' } },
-    h('header', {}, h('div', {}, h('h2', {}, icon('lock'), ' ', t('closings')), h('p', { class: 'note' }, t('closings.note')))),
-    h('div', { class: 'card-body' },
-      table({ caption: t('closings'), columns, rows, sort: '-at', empty: t('closings.none') }),
-      me.may_change && h('details', { class: 'behind' }, h('summary', {}, t('closing.new')), form({
-        words: t('closing.make'), submit,
-        fields: [{ key: 'from', kind: 'date', label: t('range.from'), required: true }, { key: 'to', kind: 'date', label: t('range.to'), required: true }, { key: 'note', kind: 'text', label: t('closing.note'), wide: true, hint: t('closing.hint') }],
-      }))));
+  return [
+    h('div', { class: 'stack' }, table({ caption: t('closings'), columns, rows, sort: '-at', empty: t('closings.none') })),
+    me.may_change && h('details', { class: 'behind no-print', open: !rows.length }, h('summary', {}, t('closing.new')), closingForm(id, rows, load)),
+  ];
+}
+
+/** Asks once more before it closes: a closing stays. */
+function closingForm(id, rows, load) {
+  const earlier = ({ from, to }) => rows.filter(row => row.from === from && row.to === to).length;
+  const check = all => [
+    ...(all.from > all.to ? [{ key: 'from', message: t('range.wrong') }] : []),
+    ...(earlier(all) && !all.note ? [{ key: 'note', message: t('closing.note_needed') }] : []),
+  ];
+  const close = async ({ from, to, note }) => {
+    try { await api.change('POST', ['campaigns', id, 'closings'], { json: { from, to, note: note || '' } }); } catch (error) {
+      if (error.code === 'not_settled' && error.error.days) error.more = t('closing.days', { days: days(error.error.days) });
+      throw error;
+    }
+    load();
+  };
+  return form({
+    words: t('closing.make'), check,
+    submit: (_, all) => { confirm(t('closing.new'), t('closing.sure', { from: all.from, to: all.to, version: earlier(all) + 1 }), t('closing.make'), () => close(all), 'main'); },
+    fields: [
+      { key: 'from', kind: 'date', label: t('range.from'), required: true }, { key: 'to', kind: 'date', label: t('range.to'), required: true },
+      { key: 'note', kind: 'text', label: t('closing.note'), wide: true, hint: t('closing.hint') },
+    ],
+  });
 }
 
 /** Sheets of media: who gave what, when; and a place to hand in another. */
-function numbers({ id, me }) {
-  const body = h('div', { class: 'card-body' }, skeleton(3));
-  const element = h('section', { class: 'card wide', 'aria-label': t('numbers'), data: { card: 'numbers' } },
-    h('header', {}, h('div', {}, h('h2', {}, t('numbers')), h('p', { class: 'note' }, t('numbers.note')))), body);
-  const load = async () => {
-    try {
-      const got = await api.maybe(['campaigns', id, 'media-numbers'], {}, { fresh: true });
-      if (!got) { element.remove(); return; }
-      put(body, given(got.media), (me.may_change || me.role === 'medium') && form_);
-    } catch (error) { put(body, failure(error, load)); }
-  };
-  const form_ = upload(id, () => load());
-  load();
-  return element;
+function numbers(context, { media }, load) {
+  return [given(media), (context.me.may_change || context.me.role === 'medium') && upload(context, load)];
 }
 
 /** Each medium with its versions, the newest first. */
@@ -65,30 +87,19 @@ function given(media) {
     { id: 'by', label: t('numbers.by'), of: row => row.given_by },
     { id: 'at', label: t('numbers.at'), of: row => row.given, show: row => moment(row.given) },
   ];
-  return table({ caption: t('numbers'), columns, rows, sort: '-at', empty: t('numbers.none') });
+  return h('div', { class: 'stack' }, table({ caption: t('numbers'), columns, rows, sort: '-at', empty: t('numbers.none') }));
 }
 
-/** A sheet is looked through first, and taken when that is wanted. */
-function upload(id, load) {
-  const file = h('input', { type: 'file', id: 'numbers-file', accept: '.csv,text/csv' });
-  const result = h('div', { role: 'status', id: 'numbers-result' });
-  const send = isTrial => api.change('PUT', ['campaigns', id, 'media-numbers'], { file: new Blob([file.files[0]], { type: 'text/csv' }), query: { dry_run: isTrial ? 'true' : '' } });
-  const take = async () => {
-    try {
-      await send(false);
-      file.value = '';
-      put(result, notice('done', h('p', {}, t('numbers.done'))));
-      load();
-    } catch (error) { put(result, problems(error)); }
-  };
-  file.addEventListener('change', async () => {
-    if (!file.files.length) { put(result); return; }
-    put(result, h('p', { class: 'soft' }, t('import.looking')));
-    try {
-      const found = await send(true);
-      const media = found.media.map(one => one.medium).join(', ');
-      put(result, notice('done', h('p', {}, t('numbers.right', { rows: whole(found.rows), media }))), button(t('numbers.take'), take, { class: 'main', id: 'numbers-take' }));
-    } catch (error) { put(result, problems(error)); }
+function upload(context, load) {
+  // The card is drawn anew when they are taken: what was done is told there once more.
+  const told = context.numbersTaken ? notice('done', h('p', {}, t('numbers.done'))) : null;
+  context.numbersTaken = false;
+  const { field, result } = sheet({
+    id: 'numbers', label: t('numbers.upload'), hint: t('numbers.hint'), accept: '.csv,text/csv',
+    send: (file, isTrial) => api.change('PUT', ['campaigns', context.id, 'media-numbers'], { file: new Blob([file], { type: 'text/csv' }), query: { dry_run: isTrial ? 'true' : '' } }),
+    found: ({ rows, media }) => ({ words: t('numbers.right', { rows: whole(rows), media: media.map(one => one.medium).join(', ') }), facts: [], take: t('numbers.take') }),
+    done: () => { context.numbersTaken = true; load(); },
   });
-  return h('div', { class: 'form' }, h('div', { class: 'field' }, h('label', { for: 'numbers-file' }, t('numbers.upload')), file, h('p', { class: 'hint' }, t('numbers.hint'))), result);
+  put(result, told);
+  return h('div', { class: 'form no-print' }, field, result);
 }

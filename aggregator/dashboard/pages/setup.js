@@ -4,7 +4,9 @@ import * as api from '../api.js';
 import { download } from '../cards.js';
 import { button, h } from '../dom.js';
 import { confirm, dialog, form } from '../form.js';
+import { limitText } from '../fields.js';
 import { named, now, t, whole } from '../i18n.js';
+import { based, of } from '../present.js';
 import { table } from '../tables.js';
 import { campaignFields } from './campaign-fields.js';
 import { codes } from './codes.js';
@@ -37,30 +39,31 @@ export function newCampaignPage() {
 }
 
 /** What the catalog says of the campaign. */
-function settings({ id, full }, mayChange) {
+function settings(context, mayChange) {
+  const { id, full } = context;
   const facts = [
     ['time_zone', full.time_zone], ['advertiser', full.advertiser], ['flight', full.starts || full.ends ? `${full.starts || '…'} – ${full.ends || '…'}` : null],
     ['landing_hosts', (full.landing_hosts || []).join(', ')], ['double_click_seconds', t('seconds', { n: full.double_click_seconds ?? '–' })],
     ['cost', full.cost ? `${whole(full.cost)} ${full.currency || ''}` : null],
     ['universes', (full.universes || []).map(one => `${one.audience === 'all' && one.region === 'all' ? '' : `${one.region} / ${one.audience}: `}${whole(one.persons)} ${named('unit', one.unit)} (${one.source}, ${one.date})`).join('; ')],
     ['creatives', (full.creatives || []).map(one => one.name || one.id).join(', ')],
-    ['alerts', Object.entries(full.alerts || {}).filter(([, value]) => value !== null).map(([name, value]) => `${t(`alert_limit.${name}`)} ${value}`).join('; ')],
+    ['alerts', Object.entries(full.alerts || {}).filter(([, value]) => value !== null).map(([name, value]) => t('alert_limit.is', { name: t(`alert_limit.${name}`), value: limitText(name, value) })).join('; ')],
   ].filter(([, value]) => value);
   const edit = () => dialog(t('campaign.edit'), close => form({
-    fields: campaignFields(false), values: full, cancel: close,
+    fields: campaignFields(false), values: context.full, cancel: close,
     submit: async changed => {
-      if (Object.keys(changed).length) await api.change('PATCH', ['campaigns', id], { json: changed, version: full.version });
+      if (Object.keys(changed).length) await based(context, version => api.change('PATCH', ['campaigns', id], { json: changed, version }), present => of(present, changed));
       close();
       redraw();
     },
   }));
   return h('section', { class: 'card wide', 'aria-label': t('campaign.settings'), data: { card: 'settings' } },
-    h('header', {}, h('h2', {}, t('campaign.settings')), h('div', { class: 'card-tools no-print' }, mayChange && [button(t('edit'), edit, { id: 'edit-campaign' }), button(t('remove'), () => removeCampaign(id, full), { class: 'quiet', id: 'remove-campaign' })])),
+    h('header', {}, h('h2', {}, t('campaign.settings')), h('div', { class: 'card-tools no-print' }, mayChange && [button(t('edit'), edit, { id: 'edit-campaign' }), button(t('remove'), () => removeCampaign(context), { class: 'quiet', id: 'remove-campaign' })])),
     h('div', { class: 'card-body' }, h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', {}, t(`field.${name}`)), h('dd', {}, value)]))));
 }
 
-const removeCampaign = (id, full) => confirm(t('campaign.remove'), t('campaign.remove_sure', { name: full.name }), t('remove'), async () => {
-  await api.change('DELETE', ['campaigns', id], { version: full.version });
+const removeCampaign = context => confirm(t('campaign.remove'), t('campaign.remove_sure', { name: context.full.name }), t('remove'), async () => {
+  await based(context, version => api.change('DELETE', ['campaigns', context.id], { version }), ({ version, ...rest }) => rest);
   location.hash = '#/';
 });
 
@@ -85,7 +88,7 @@ function placements(context, mayChange) {
     columns.push({
       id: 'act', label: t('actions'), fixed: true, of: () => null, show: row => h('span', { class: 'row' },
         button(t('edit'), () => editPlacement(context, row), { class: 'quiet', 'aria-label': t('placement.edit_one', { name: row.name }), data: { edit: row.id } }),
-        button(t('remove'), () => confirm(t('placement.remove'), t('placement.remove_sure', { name: row.name }), t('remove'), async () => { await api.change('DELETE', ['campaigns', id, 'placements', row.id], { version: full.version }); redraw(); }), { class: 'quiet', 'aria-label': t('placement.remove_one', { name: row.name }) })),
+        button(t('remove'), () => confirm(t('placement.remove'), t('placement.remove_sure', { name: row.name }), t('remove'), async () => { await based(context, version => api.change('DELETE', ['campaigns', id, 'placements', row.id], { version }), present => present.placements.find(one => one.id === row.id)); redraw(); }), { class: 'quiet', 'aria-label': t('placement.remove_one', { name: row.name }) })),
     });
   }
   const tools = mayChange && [
@@ -93,20 +96,21 @@ function placements(context, mayChange) {
     button(t('import'), () => importDialog(context, redraw), { class: 'main', id: 'import' }),
     download(t('import.template'), ['placements-template'], { format: 'xlsx', language: now() }, 'placements.xlsx', { class: 'quiet', icon: 'down' }),
   ];
-  return h('section', { class: 'card wide flush', 'aria-label': t('placements'), data: { card: 'placements' } },
+  return h('section', { class: 'card wide flush stack', 'aria-label': t('placements'), data: { card: 'placements' } },
     h('header', {}, h('h2', {}, t('placements')), h('div', { class: 'card-tools no-print' }, tools)),
     rows.length ? table({ caption: t('placements'), columns, rows, sort: 'name' }) : h('p', { class: 'empty' }, t(mayChange ? 'placements.none_operator' : 'placements.none')));
 }
 
-function editPlacement({ id, full }, row) {
+function editPlacement(context, row) {
+  const { id, full } = context;
   dialog(t(row ? 'placement.edit' : 'placement.new'), close => form({
     fields: placementFields(full, !row), values: row || { source: 'c2s', state: 'live', plan: [] }, cancel: close, words: t(row ? 'save' : 'placement.make'),
     submit: async (changed, all) => {
       if (row) {
-        if (Object.keys(changed).length) await api.change('PATCH', ['campaigns', id, 'placements', row.id], { json: changed, version: full.version });
+        if (Object.keys(changed).length) await based(context, version => api.change('PATCH', ['campaigns', id, 'placements', row.id], { json: changed, version }), present => of(present.placements.find(one => one.id === row.id), changed));
       } else {
         const json = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && value !== false && !(Array.isArray(value) && !value.length)));
-        await api.change('POST', ['campaigns', id, 'placements'], { json, version: full.version });
+        await api.change('POST', ['campaigns', id, 'placements'], { json });
       }
       close();
       redraw();

@@ -3,6 +3,7 @@
 import * as api from '../api.js';
 import { failure, notice, skeleton } from '../cards.js';
 import { button, h, icon, put } from '../dom.js';
+import { staying } from '../focus.js';
 import { confirm, dialog, form } from '../form.js';
 import { moment, t } from '../i18n.js';
 import { table } from '../tables.js';
@@ -15,7 +16,7 @@ export function tokensPage(me) {
     try {
       const [{ tokens }, { campaigns }] = await Promise.all([api.get(['tokens'], {}, { fresh: true }), api.get(['campaigns'])]);
       put(tools, me.may_change && button(t('token.new'), () => make(campaigns, load), { icon: 'plus', class: 'main', id: 'new-token' }));
-      put(body, list(me, tokens, load));
+      staying(() => put(body, list(me, tokens, load)));
     } catch (error) { put(body, failure(error, load)); }
   };
   const tools = h('div', { class: 'page-tools' });
@@ -40,7 +41,7 @@ function list(me, tokens, load) {
         ? button(t('token.revoke'), () => confirm(t('token.revoke'), t('token.revoke_sure', { name: row.name }), t('token.revoke'), async () => { await api.change('DELETE', ['tokens', row.id]); load(); }), { class: 'quiet', data: { revoke: row.id }, 'aria-label': t('token.revoke_one', { name: row.name }) }) : ''),
     });
   }
-  return h('div', { class: 'card flush' }, table({ caption: t('tokens'), columns, rows: tokens, sort: '-made', empty: t('tokens.none') }));
+  return h('div', { class: 'card flush stack' }, table({ caption: t('tokens'), columns, rows: tokens, sort: '-made', empty: t('tokens.none') }));
 }
 
 function make(campaigns, load) {
@@ -51,14 +52,12 @@ function make(campaigns, load) {
     const fields = [
       { key: 'name', label: t('token.name'), hint: t('token.name_hint'), required: true },
       { key: 'role', kind: 'select', label: t('token.role'), options: ROLES.map(role => [role, `${t(`role.${role}`)}: ${t(`role.${role}_sees`)}`]) },
-      { key: 'scope', kind: 'lines', label: t('token.scope'), hint: scopeHint(advertisers, media), also: ['advertisers', 'media'] },
+      { key: 'advertisers', kind: 'lines', label: t('token.scope.advertisers'), hint: hint('token.advertisers', advertisers), when: all => all.role === 'advertiser' },
+      { key: 'media', kind: 'lines', label: t('token.scope.media'), hint: hint('token.media', media), when: all => all.role === 'medium' },
       { key: 'expires_days', kind: 'number', step: 1, label: t('token.days'), hint: t('token.days_hint') },
     ];
     const submit = async (_, all) => {
-      const json = { name: all.name, role: all.role, expires_days: all.expires_days };
-      if (all.role === 'advertiser') json.advertisers = all.scope;
-      if (all.role === 'medium') json.media = all.scope;
-      const made = await api.change('POST', ['tokens'], { json });
+      const made = await api.change('POST', ['tokens'], { json: all });
       put(frame, once(made, close));
       load();
     };
@@ -67,7 +66,7 @@ function make(campaigns, load) {
   });
 }
 
-const scopeHint = (advertisers, media) => [t('token.scope_hint'), advertisers.length ? h('span', { class: 'block' }, t('token.advertisers', { names: advertisers.join(', ') })) : '', media.length ? h('span', { class: 'block' }, t('token.media', { names: media.join(', ') })) : ''];
+const hint = (key, names) => [t('token.scope_hint'), names.length ? h('span', { class: 'block' }, t(key, { names: names.join(', ') })) : ''];
 
 /** The token, this once. */
 function once(made, close) {

@@ -1,10 +1,13 @@
 // Words of figures and of what they are: English, Chinese.
 
 export default {
-  'plan_and_delivery': ['Delivered / planned', '完成 / 计划'],
+  'plan_and_delivery': ['Delivered / planned to date', '截至目前 完成 / 计划'],
   'clicks': ['Clicks', '点击'],
   'id_coverage': ['Id coverage', '设备识别率'],
   'plan.none': ['no plan', '无计划'],
+  'plan.to_date_hint': ['Net impressions of settled days, held against the plan of the same days', '已定稿日期的过滤后曝光，对比相同日期的计划'],
+  'plan.whole': ['{share} of the flight’s {planned}', '占全程计划 {planned} 的 {share}'],
+  'plan.open': ['+{count} not settled', '另有未定稿 {count}'],
   'plan.range': ['{from} – {to}: {count} a day', '{from} – {to}：每日 {count}'],
   'plan.from': ['First day', '开始日期'],
   'plan.to': ['Last day', '结束日期'],

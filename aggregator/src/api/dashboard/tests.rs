@@ -180,7 +180,63 @@ fn what_the_api_names_has_words() {
     let stages = event::stage::Stage::ALL.into_iter().map(|stage| format!("stage.{}", stage.name()));
     let kinds = event::identifier::IdKind::ALL.into_iter().map(|kind| format!("id_kind.{}", kind.name()));
     let flags = crate::api::flag_names(u32::MAX).into_iter().map(|name| format!("flag.{name}"));
-    for key in outcomes.chain(stages).chain(kinds).chain(flags) {
+    let description: serde_json::Value = yaml_serde::from_str(crate::api::DESCRIPTION).expect("YAML");
+    let codes = description.pointer("/components/schemas/Problem/properties/error/properties/code/enum");
+    let codes = codes.and_then(serde_json::Value::as_array).expect("a list");
+    let errors = codes.iter().map(|code| format!("error.{}", code.as_str().expect("a text")));
+    for key in outcomes.chain(stages).chain(kinds).chain(flags).chain(errors) {
         assert!(is_known(&key), "{key}");
+    }
+}
+
+/// Every `mistake!(…)` of the sources below a folder: its code, and all that stands in it.
+fn mistakes(below: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(below).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let of_file = |path: PathBuf| {
+        if path.is_dir() {
+            return mistakes(&path);
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let calls = text.split("mistake!(").skip(1).filter_map(|rest| {
+            let rest = rest.trim_start().strip_prefix('"')?;
+            let (code, rest) = rest.split_once('"')?;
+            let is_code = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let words = rest.split(");").next().unwrap_or(rest);
+            is_code.then(|| (code.to_owned(), words.to_owned()))
+        });
+        calls.collect()
+    };
+    entries.flat_map(of_file).collect()
+}
+
+#[test]
+fn each_mistake_that_people_can_make_has_words_that_name_its_values() {
+    let words = words();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found: Vec<(String, String)> =
+        ["src", "../catalog/src"].iter().flat_map(|folder| mistakes(&root.join(folder))).collect();
+    assert!(found.len() > 60, "{} found", found.len());
+    for (code, call) in &found {
+        let key = format!("wrong.{code}");
+        let (_, english, chinese) =
+            words.iter().find(|(known, ..)| *known == key).unwrap_or_else(|| panic!("no words for {key}"));
+        for text in [english, chinese] {
+            for hole in text.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+                assert!(call.contains(hole), "{key} names {hole}, which the mistake does not tell: {call}");
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_of_alerts_are_shown_as_they_are_where_nothing_is_said() {
+    use crate::alerts::judge::default;
+    let fields = SOURCES.iter().find(|source| source.name == "fields.js").expect("is there").text;
+    for (name, unit, value) in [
+        ("gap_max", "share", default::GAP_MAX),
+        ("over_delivery_max", "share", default::OVER_DELIVERY_MAX),
+        ("silent_hours", "hours", f64::from(default::SILENT_HOURS)),
+    ] {
+        assert!(fields.contains(&format!("['{name}', '{unit}', {value}]")), "{name}");
     }
 }
