@@ -32,7 +32,7 @@ export function table({ caption, columns, rows, sort = null, mark, foot, empty }
     put(body, sorted.map(row => h('tr', { class: mark && mark(row) }, columns.map((column, at) => cell(column, row, at)))));
   };
   const heads = columns.map(column => {
-    const properties = { scope: 'col', class: column.number ? 'number' : null, title: column.hint };
+    const properties = { scope: 'col', class: column.number ? 'number' : column.class === 'no-print' ? column.class : null, title: column.hint };
     if (!sort || column.fixed) return h('th', properties, column.label);
     const click = () => {
       const first = column.number ? -1 : 1;

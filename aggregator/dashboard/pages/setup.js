@@ -86,7 +86,7 @@ function placements(context, mayChange) {
   }
   if (mayChange) {
     columns.push({
-      id: 'act', label: t('actions'), fixed: true, of: () => null, show: row => h('span', { class: 'row' },
+      id: 'act', label: t('actions'), class: 'no-print', fixed: true, of: () => null, show: row => h('span', { class: 'row' },
         button(t('edit'), () => editPlacement(context, row), { class: 'quiet', 'aria-label': t('placement.edit_one', { name: row.name }), data: { edit: row.id } }),
         button(t('remove'), () => confirm(t('placement.remove'), t('placement.remove_sure', { name: row.name }), t('remove'), async () => { await based(context, version => api.change('DELETE', ['campaigns', id, 'placements', row.id], { version }), present => present.placements.find(one => one.id === row.id)); redraw(); }), { class: 'quiet', 'aria-label': t('placement.remove_one', { name: row.name }) })),
     });

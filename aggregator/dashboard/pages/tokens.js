@@ -37,7 +37,7 @@ function list(me, tokens, load) {
   ];
   if (me.may_change) {
     columns.push({
-      id: 'act', label: t('actions'), fixed: true, of: () => null, show: row => (row.state === 'in_force'
+      id: 'act', label: t('actions'), class: 'no-print', fixed: true, of: () => null, show: row => (row.state === 'in_force'
         ? button(t('token.revoke'), () => confirm(t('token.revoke'), t('token.revoke_sure', { name: row.name }), t('token.revoke'), async () => { await api.change('DELETE', ['tokens', row.id]); load(); }), { class: 'quiet', data: { revoke: row.id }, 'aria-label': t('token.revoke_one', { name: row.name }) }) : ''),
     });
   }
