@@ -60,6 +60,6 @@ export function legend(report, rows) {
 }
 
 /** Figures by which they were made, for the foot of a page. */
-export const versions = report => t('mark.versions', { program: report.versions.program, catalog: report.versions.catalog, rules: report.versions.rules });
+export const versions = report => t('mark.versions', { program: report.versions.program, catalog: report.versions.catalog ?? '–', rules: report.versions.rules });
 
 export const rates = { percent, fine, two, whole };

@@ -166,8 +166,8 @@ impl Numbers {
         unpack(&bytes).ok_or_else(|| NumbersError::Form { campaign: campaign.to_owned() })
     }
 
-    /// What is in force on some days. Of two media that say something of one placement, which happens where it was given to another one in between, the
-    /// later word counts.
+    /// What is in force on some days, of those media and placements (in this order) that are heard. Of two media that say something of one placement,
+    /// which happens where it was given to another one in between, the later word counts.
     ///
     /// # Errors
     /// See [`NumbersError`].
@@ -175,17 +175,21 @@ impl Numbers {
         &self,
         campaign: &str,
         days: std::ops::RangeInclusive<u16>,
+        is_heard: impl Fn(&str, &str) -> bool,
     ) -> Result<Cells, NumbersError> {
         let media = self.media(campaign)?;
-        let mut newest: Vec<&Version> = media.iter().filter_map(|medium| medium.versions.last()).collect();
-        newest.sort_by_key(|version| (version.at_ms, version.number));
+        let mut newest: Vec<(&str, &Version)> =
+            media.iter().filter_map(|of| Some((of.medium.as_str(), of.versions.last()?))).collect();
+        newest.sort_by_key(|(_, version)| (version.at_ms, version.number));
         let mut cells = Cells::new();
-        for version in newest {
+        for (medium, version) in newest {
             let is_outside = version.last_day.is_none_or(|last| last < *days.start())
                 || version.first_day.is_none_or(|first| first > *days.end());
             if !is_outside {
                 let said = self.cells_of(campaign, version)?;
-                cells.extend(said.into_iter().filter(|((_, day), _)| days.contains(day)));
+                let is_wanted =
+                    |placement: &str, day: &u16| days.contains(day) && is_heard(medium, placement);
+                cells.extend(said.into_iter().filter(|((placement, day), _)| is_wanted(placement, day)));
             }
         }
         Ok(cells)
@@ -342,9 +346,9 @@ mod tests {
             assert_eq!((said.len(), version.rows), (version.number as usize, version.number as usize));
             assert_eq!(said[&("p1".to_owned(), 7)], Said { impressions: 100, clicks: Some(3) });
         }
-        let some = numbers.in_force("c.1", 8..=9).expect("known");
+        let some = numbers.in_force("c.1", 8..=9, |_, _| true).expect("known");
         assert_eq!(some, cells(&[("p1", 8, 8, None), ("p1", 9, 9, None)]));
-        assert!(numbers.in_force("c.1", 100..=200).expect("known").is_empty());
+        assert!(numbers.in_force("c.1", 100..=200, |_, _| true).expect("known").is_empty());
         assert!(numbers.media("c.2").expect("known").is_empty());
     }
 
@@ -355,7 +359,7 @@ mod tests {
         let (a, b) = (cells(&[("p1", 7, 1, None), ("p2", 7, 1, None)]), cells(&[("p1", 7, 2, None)]));
         numbers.give(&upload(&[("A", a), ("B", b)], 1)).expect("kept");
         numbers.give(&upload(&[("A", cells(&[("p1", 7, 3, None)]))], 2)).expect("kept");
-        let now = |numbers: &Numbers| numbers.in_force("c.1", 0..=u16::MAX).expect("known");
+        let now = |numbers: &Numbers| numbers.in_force("c.1", 0..=u16::MAX, |_, _| true).expect("known");
         assert_eq!(now(&numbers), cells(&[("p1", 7, 3, None), ("p2", 7, 1, None)]));
         let replaces = Upload { replaces: true, ..upload(&[("A", cells(&[("p3", 9, 5, None)]))], 3) };
         numbers.give(&replaces).expect("kept");

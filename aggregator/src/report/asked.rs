@@ -1,10 +1,12 @@
 //! How the statements of reports are asked: their values, and in which portions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use event::stage::Stage;
 use serde::de::DeserializeOwned;
 
+use super::cells::stored_key;
 use super::days::Days;
 use super::request::{Filter, Request};
 use super::{Reporter, sample};
@@ -32,7 +34,8 @@ impl Reporter {
         let question = Question { days: live, campaign: &request.campaign, stages, aside };
         let mut values = judge::values(&self.store, Work::Report, &self.rules, &catalog, &question)?;
         let placements = catalog.campaigns.get(&request.campaign).map(|campaign| {
-            campaign.placements.values().map(|p| (p.id.clone(), p.medium.clone())).collect::<BTreeMap<_, _>>()
+            let of = |p: &Arc<catalog::Placement>| (p.id.clone(), stored_key(&p.medium).to_owned());
+            campaign.placements.values().map(of).collect::<BTreeMap<_, _>>()
         });
         let (ids, media) = placements.unwrap_or_default().into_iter().unzip();
         values.extend([

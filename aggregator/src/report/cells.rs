@@ -164,6 +164,13 @@ pub(super) fn finish_delivery(row: &mut DeliveryRow) {
     row.viewable_rate = ratio(row.stages.viewable, row.measured);
 }
 
+/// The key that a name of the catalog's has in the store's answers. What is called as that is which is not known has its key too: under one name there is
+/// one row, which counts a device once and is shaped by all that it stands for. `report_key.sql` does the same with names out of events.
+pub(super) fn stored_key(name: &str) -> &str {
+    if name == UNKNOWN { "" } else { name }
+}
+
+/// The name of a key in answers.
 pub(super) fn key_text(by: By, key: String) -> String {
     match by {
         By::Total => "total".to_owned(),

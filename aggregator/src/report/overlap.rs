@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub(super) use self::masks::Masks;
-use super::cells::key_text;
+use super::cells::{key_text, stored_key};
 use super::reach::Totals;
 use super::request::{By, Refused, Request};
 use super::{Days, ReportError, Reporter};
@@ -112,9 +112,9 @@ impl Reporter {
         let seen = campaign.placements.values().filter(|placement| request.sight.sees(placement));
         match request.by {
             By::Placement => seen.map(|placement| (placement.id.clone(), placement.id.clone())).collect(),
-            By::Medium => {
-                seen.map(|placement| (placement.medium.clone(), placement.medium.clone())).collect()
-            }
+            By::Medium => seen
+                .map(|placement| (placement.medium.clone(), stored_key(&placement.medium).to_owned()))
+                .collect(),
             By::IdKind => {
                 IdKind::ALL.iter().map(|kind| (kind.name().to_owned(), (*kind as u8).to_string())).collect()
             }
@@ -140,7 +140,7 @@ impl Reporter {
             let placements =
                 catalog.campaigns.get(&request.campaign).map(|campaign| campaign.placements.values());
             let placements = placements.into_iter().flatten();
-            placements.map(|placement| (placement.id.clone(), bit(&placement.medium))).unzip()
+            placements.map(|placement| (placement.id.clone(), bit(stored_key(&placement.medium)))).unzip()
         } else {
             members.iter().map(|key| (key.clone(), bit(key))).unzip()
         };
@@ -169,7 +169,7 @@ impl Reporter {
 
 /// Where no members are named: those of the stack, and those with the most impressions.
 fn candidates(known: &Known, impressions: &Totals, stack: &[String]) -> Vec<String> {
-    let shown = |key: &String| impressions.get(key).map_or(0, |(impressions, _)| *impressions);
+    let shown = |key: &String| impressions.get(key).map_or(0, |hits| hits.impressions);
     let others = known.iter().filter(|(name, key)| shown(key) > 0 && !stack.contains(name));
     let mut others: Vec<(u64, &String)> = others.map(|(name, key)| (shown(key), name)).collect();
     others.sort_by_key(|(shown, name)| (Reverse(*shown), *name));

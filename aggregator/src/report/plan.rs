@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use catalog::Planned;
 
-use super::cells::ratio;
+use super::cells::{ratio, stored_key};
 use super::request::{By, Request};
 use super::rows::DeliveryRow;
 use super::{Days, Reporter};
@@ -30,7 +30,7 @@ impl Reporter {
                 match request.by {
                     By::Total => add(String::new(), count),
                     By::Placement => add(placement.id.clone(), count),
-                    By::Medium => add(placement.medium.clone(), count),
+                    By::Medium => add(stored_key(&placement.medium).to_owned(), count),
                     By::Day => (first..=last).for_each(|day| add(day_text(day), 1)),
                     By::Creative | By::Region | By::Platform | By::Hour | By::IdKind | By::PlacementDay => {}
                 }

@@ -17,6 +17,8 @@
 //!   Down and not to the nearest: so no count passes what it is a part of, and distances of k stay distances of k.
 //! * Counts of impressions by a property of the viewer (signals, kinds of id, devices at risk) are left out below k, with a second one of the same
 //!   group. What media say is their own word; ours beside it is shown unless it is a small part of its row, or all but a small one. Other counts of hits (clicks, stages, removed) stand exactly where their row does: they say what k or more devices did.
+//! * Standard errors that are no function of what is shown have two significant digits: more would give the devices of the sample away.
+//! * What is of others is not told: the catalog's version, and to media the universes.
 //! * Every row says `suppressed` where something was left out, and `rounded`.
 //!
 //! Which days are offered is decided where the report is computed: only those that were settled after their end ([`super`]).
@@ -28,6 +30,9 @@
 //!
 //! Must never: ask the store, or draw: equal reports have to come out equal, or asking often enough would give the figure.
 
+mod delivery;
+mod devices;
+mod ids;
 mod overlap;
 
 use std::collections::BTreeSet;
@@ -35,13 +40,10 @@ use std::collections::BTreeSet;
 use event::clock::UnixMs;
 use serde_json::json;
 
+pub(super) use self::delivery::is_empty;
 use super::adjustment;
-use super::cells::{exactly, ratio};
-use super::ids::IdsRow;
-use super::reported::Behind;
-use super::rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows};
+use super::rows::{Report, Rows};
 use super::sample::Sample;
-use super::universe::percent;
 use crate::form::{Cell, Column, Form, FormError, Place, Table, Type};
 
 /// What stays of a row that is left out: what it is keyed by, and what says so.
@@ -50,9 +52,6 @@ const KEPT: [&str; 8] =
 
 /// Names of whom an overlap is of, likewise.
 const MEMBERS: &str = "members_";
-
-/// Cumulative reach with what it may be off by.
-const CUMULATIVE: [&str; 3] = ["cumulative_reach", "cumulative_low", "cumulative_high"];
 
 /// The limits of what is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,18 +143,19 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
         let hidden = vec![Hidden::default(); report.rows.len()];
         return Shaped { report, hidden, limits: None, present: None };
     }
+    leave_out_what_is_of_others(&mut report);
     let limits = limits.of_sample(report.sample);
-    let devices = std::mem::take(&mut report.devices);
-    let of = |key: &str| devices.get(key).copied().unwrap_or(0);
+    let behind = std::mem::take(&mut report.devices);
+    let of = |key: &str| behind.get(key).copied().unwrap_or(0);
     let hidden = match &mut report.rows {
-        Rows::Reach(rows) => reach(rows, report.sample, limits),
-        Rows::Frequency(rows) => frequency(rows, report.sample, limits),
+        Rows::Reach(rows) => devices::reach(rows, report.sample, limits),
+        Rows::Frequency(rows) => devices::frequency(rows, report.sample, limits),
         Rows::Delivery(rows) => {
-            let mut hidden = delivery(rows, limits, of);
-            compared(rows, &mut hidden, (&report.compared, limits));
+            let mut hidden = delivery::delivery(rows, limits, of);
+            delivery::compared(rows, &mut hidden, (&report.compared, limits));
             hidden
         }
-        Rows::Ids(rows) => ids(rows, limits, of),
+        Rows::Ids(rows) => ids::ids(rows, limits, of),
         Rows::Overlap(rows) => {
             let until = report.settled_until.as_deref();
             let (shown, hidden) = match &report.masks {
@@ -175,6 +175,25 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
         Rows::Delivery(_) | Rows::Reach(_) | Rows::Ids(_) | Rows::Overlap(_) => 0,
     });
     Shaped { report, hidden, limits: Some(limits), present: None }
+}
+
+/// What of a report is not its reader's at all: the catalog's version, which every tenant's edits change, and to who sees some placements alone the
+/// universes, which are the advertiser's.
+fn leave_out_what_is_of_others(report: &mut Report) {
+    report.versions.catalog.clear();
+    if let Some(since) = &mut report.adjustment {
+        since.catalog = None;
+    }
+    if report.sight.only().is_none() {
+        return;
+    }
+    report.universe = report.universe.as_ref().map(|_| serde_json::Value::Null);
+    report.universes.clear();
+    if let Rows::Reach(rows) = &mut report.rows {
+        for row in rows {
+            (row.universe, row.reach_percent, row.grp, row.cost_per_point) = (None, None, None, None);
+        }
+    }
 }
 
 impl Shaped {
@@ -257,219 +276,6 @@ fn apart(counts: impl IntoIterator<Item = u64>, limits: Limits) -> Vec<bool> {
     counts.into_iter().map(is_shown).collect()
 }
 
-fn reach(rows: &mut [ReachRow], sample: Sample, limits: Limits) -> Vec<Hidden> {
-    let stands_for: Vec<Option<u64>> = rows
-        .iter()
-        .map(|row| {
-            let without_device = row.impressions.saturating_sub(row.identified_impressions);
-            (row.impressions > 0 || row.clicks > 0).then_some(row.reach + without_device)
-        })
-        .collect();
-    let mut hidden = small_rows(&stands_for, limits);
-    cumulative(rows, &mut hidden, (sample, limits));
-    for ((row, hidden), stands_for) in rows.iter_mut().zip(&mut hidden).zip(stands_for) {
-        if !hidden.all && stands_for.is_some() {
-            reach_row(row, hidden, (sample, limits));
-        }
-    }
-    hidden
-}
-
-fn reach_row(row: &mut ReachRow, hidden: &mut Hidden, (sample, limits): (Sample, Limits)) {
-    let shown = apart(row.n_plus.iter().copied(), limits);
-    let is_shown = |index: usize| shown.get(index).copied().unwrap_or(false);
-    for index in 0..row.n_plus.len() {
-        let number = index + 1;
-        if !is_shown(index) {
-            for name in ["n_plus", "standard_error", "interval_low", "interval_high"] {
-                hidden.hide(&[&format!("{name}_{number}")]);
-            }
-        }
-        let is_last = number == row.n_plus.len();
-        if !(is_shown(index) && (is_last || is_shown(index + 1))) {
-            hidden.hide(&[&format!("exactly_{number}")]);
-        }
-    }
-    if limits.is_small(row.reach) {
-        hidden.hide(&["reach", "reach_percent", "average_frequency", "frequency_standard_error"]);
-        hidden.hide(&["identified_impressions", "identified_standard_error", "id_coverage"]);
-    }
-    row.reach = limits.round(row.reach);
-    row.n_plus.iter_mut().for_each(|devices| *devices = limits.round(*devices));
-    row.exactly = exactly(&row.n_plus);
-    row.identified_impressions = limits.round(row.identified_impressions);
-    row.id_coverage = ratio(row.identified_impressions, row.impressions);
-    row.average_frequency = ratio(row.identified_impressions, row.reach);
-    row.reach_percent = percent(row.reach, row.universe);
-    let spread = sample.spread(&row.n_plus);
-    (row.standard_error, row.interval_low, row.interval_high) =
-        (spread.standard_error, spread.interval_low, spread.interval_high);
-}
-
-/// Cumulative reach by day. Of two days on which it is shown the difference is the devices that came in between, and what the days' own reach has
-/// more than that are those that came again: neither may be fewer than k.
-fn cumulative(rows: &mut [ReachRow], hidden: &mut [Hidden], (sample, limits): (Sample, Limits)) {
-    let (mut last, mut reach_since, mut is_known) = (0, 0, true);
-    let mut is_first = true;
-    for (row, hidden) in rows.iter_mut().zip(hidden) {
-        let Some(cumulative) = row.cumulative_reach else { continue };
-        if row.impressions == 0 && row.clicks == 0 {
-            hidden.hide(&CUMULATIVE);
-            continue;
-        }
-        reach_since += row.reach;
-        // What is left out cannot be added up.
-        is_known &= !hidden.all && !limits.is_small(row.reach);
-        let new = cumulative.saturating_sub(last);
-        let again = reach_since.saturating_sub(new);
-        // On the first day nobody can come again.
-        let tells_again = is_known && !is_first;
-        is_first = false;
-        if hidden.all || limits.is_small(new) || (tells_again && limits.is_small(again)) {
-            hidden.hide(&CUMULATIVE);
-        } else {
-            (last, reach_since, is_known) = (cumulative, 0, true);
-        }
-        let shown = limits.round(cumulative);
-        let (low, high) = sample.interval(shown);
-        (row.cumulative_reach, row.cumulative_low, row.cumulative_high) =
-            (Some(shown), Some(low), Some(high));
-    }
-}
-
-fn frequency(rows: &mut Vec<FrequencyRow>, sample: Sample, limits: Limits) -> Vec<Hidden> {
-    let mut groups: Vec<Vec<FrequencyRow>> = Vec::new();
-    for row in std::mem::take(rows) {
-        match groups.last_mut() {
-            Some(group) if group.first().is_some_and(|first| first.key == row.key) => group.push(row),
-            _ => groups.push(vec![row]),
-        }
-    }
-    let stands_for: Vec<_> = groups.iter().map(|group| group.first().map(|row| row.n_plus)).collect();
-    let mut all_hidden = Vec::new();
-    for (group, hidden) in groups.into_iter().zip(small_rows(&stands_for, limits)) {
-        if hidden.all {
-            // How often its most frequent device was reached is nobody's business either.
-            rows.extend(group.into_iter().next().map(|row| FrequencyRow { or_more: true, ..row }));
-            all_hidden.push(hidden);
-        } else {
-            frequency_group(group, (sample, limits), rows, &mut all_hidden);
-        }
-    }
-    all_hidden
-}
-
-/// The rows of one key down to the last N+ that is shown, which takes in all above it.
-fn frequency_group(
-    mut group: Vec<FrequencyRow>,
-    (sample, limits): (Sample, Limits),
-    rows: &mut Vec<FrequencyRow>,
-    all_hidden: &mut Vec<Hidden>,
-) {
-    let shown = apart(group.iter().map(|row| row.n_plus), limits);
-    let Some(last) = shown.iter().rposition(|is_shown| *is_shown) else { return };
-    let above: u64 = group.iter().skip(last).map(|row| row.impressions).sum();
-    group.truncate(last + 1);
-    let next: Vec<Option<u64>> =
-        (0..group.len()).map(|index| group.get(index + 1).map(|row| row.n_plus)).collect();
-    for ((index, mut row), next) in group.into_iter().enumerate().zip(next) {
-        let is_shown = |index: usize| shown.get(index).copied().unwrap_or(false);
-        let mut hidden = Hidden::default();
-        if !is_shown(index) {
-            hidden.hide(&["n_plus", "standard_error", "interval_low", "interval_high"]);
-        }
-        if !is_shown(index) || (index < last && !is_shown(index + 1)) {
-            hidden.hide(&["devices", "impressions"]);
-        }
-        row.n_plus = limits.round(row.n_plus);
-        row.standard_error = sample.standard_error(row.n_plus);
-        (row.interval_low, row.interval_high) = sample.interval(row.n_plus);
-        row.devices = row.n_plus.saturating_sub(next.map_or(0, |next| limits.round(next)));
-        row.impressions = row.devices * row.frequency as u64;
-        if index == last {
-            row.or_more = true;
-            row.impressions = limits.round(above).max(row.impressions);
-        }
-        rows.push(row);
-        all_hidden.push(hidden);
-    }
-}
-
-fn delivery(rows: &mut [DeliveryRow], limits: Limits, devices: impl Fn(&str) -> u64) -> Vec<Hidden> {
-    let stands_for: Vec<Option<u64>> = rows
-        .iter()
-        .map(|row| {
-            // What was removed is nobody's: robots, data centres, repeats of a hit that stands elsewhere.
-            let hits = match row.net_impressions {
-                0 => row.gross_impressions,
-                net => devices(&row.key) + net.saturating_sub(row.identified_impressions),
-            };
-            (!is_empty(row)).then_some(hits)
-        })
-        .collect();
-    let mut hidden = small_rows(&stands_for, limits);
-    for ((row, hidden), stands_for) in rows.iter_mut().zip(&mut hidden).zip(stands_for) {
-        if hidden.all || stands_for.is_none() {
-            continue;
-        }
-        if limits.is_small(devices(&row.key)) {
-            hidden.hide(&["identified_impressions", "id_coverage", "unidentified_impressions"]);
-        }
-        let signals = &row.signals;
-        let signals = [
-            ("signals_gpc", signals.gpc),
-            ("signals_dnt", signals.dnt),
-            ("signals_limit_ad_tracking", signals.limit_ad_tracking),
-            ("signals_no_consent", signals.no_consent),
-            ("signals_gpp", signals.gpp),
-            ("signals_child_directed", signals.child_directed),
-        ];
-        if small_cells(&signals, limits, hidden) || (1..limits.k).contains(&row.withheld_impressions) {
-            hidden.hide(&["withheld_impressions", "unidentified_impressions"]);
-        }
-        row.identified_impressions = limits.round(row.identified_impressions);
-        row.id_coverage = ratio(row.identified_impressions, row.impressions);
-        row.unidentified_impressions =
-            row.impressions.saturating_sub(row.identified_impressions + row.withheld_impressions);
-    }
-    hidden
-}
-
-/// What media say is their own word and stands where its row does. What of ours it is held against is a part of the row that a medium can choose by
-/// what it gives numbers for: it is shown if it is the whole row, or if k stand behind a placement's day within it and behind one of the rest.
-fn compared(rows: &[DeliveryRow], hidden: &mut [Hidden], (behind, limits): (&Behind, Limits)) {
-    for (row, hidden) in rows.iter().zip(hidden) {
-        let Some(impressions) = row.compared_impressions else { continue };
-        let part = behind.of(&row.key);
-        let is_whole =
-            impressions == row.impressions && row.compared_clicks.is_none_or(|clicks| clicks == row.clicks);
-        let is_small = limits.is_small(part.compared) || limits.is_small(part.rest);
-        if part.has_hits && !is_whole && is_small {
-            hidden.hide(&["compared_impressions", "gap"]);
-        }
-        if part.has_hits && ((is_small && !is_whole) || !part.clicks_everywhere) {
-            hidden.hide(&["compared_clicks"]);
-        }
-    }
-}
-
-/// Whether nothing of ours was counted in a row.
-pub(super) fn is_empty(row: &DeliveryRow) -> bool {
-    *row == DeliveryRow {
-        key: row.key.clone(),
-        unresolved: row.unresolved,
-        reported_impressions: row.reported_impressions,
-        reported_clicks: row.reported_clicks,
-        compared_impressions: row.compared_impressions,
-        compared_clicks: row.compared_clicks,
-        gap: row.gap,
-        planned: row.planned,
-        fulfilment: row.fulfilment,
-        settled_until: row.settled_until.clone(),
-        ..DeliveryRow::default()
-    }
-}
-
 /// Leaves out cells of fewer than k hits, and with them the smallest other one. Whether there was any.
 fn small_cells(cells: &[(&str, u64)], limits: Limits, hidden: &mut Hidden) -> bool {
     let (small, others): (Vec<_>, Vec<_>) =
@@ -484,58 +290,6 @@ fn small_cells(cells: &[(&str, u64)], limits: Limits, hidden: &mut Hidden) -> bo
         hidden.hide(&[cell]);
     }
     true
-}
-
-fn ids(rows: &mut [IdsRow], limits: Limits, devices: impl Fn(&str) -> u64) -> Vec<Hidden> {
-    let stands_for: Vec<Option<u64>> = rows
-        .iter()
-        .map(|row| {
-            let without_device = row.impressions.saturating_sub(row.identified);
-            (row.impressions > 0).then_some(devices(&row.key) + without_device)
-        })
-        .collect();
-    let mut hidden = small_rows(&stands_for, limits);
-    for ((row, hidden), stands_for) in rows.iter_mut().zip(&mut hidden).zip(stands_for) {
-        if hidden.all || stands_for.is_none() {
-            continue;
-        }
-        let kinds: Vec<(String, u64)> = row
-            .identified_by_kind
-            .iter()
-            .map(|(kind, hits)| (format!("identified_by_kind_{kind}"), hits))
-            .collect();
-        let kinds: Vec<(&str, u64)> = kinds.iter().map(|(cell, hits)| (cell.as_str(), *hits)).collect();
-        if limits.is_small(devices(&row.key)) {
-            hidden.hide(&["identified", "id_coverage", "usable", "return_rate", "absent", "sha_only"]);
-            for (cell, _) in &kinds {
-                hidden.hide(&[cell]);
-            }
-        }
-        small_cells(&kinds, limits, hidden);
-        let risks = &row.device_risks;
-        for (cell, hits) in [
-            ("device_risks_root", risks.root),
-            ("device_risks_emulator", risks.emulator),
-            ("device_risks_hook", risks.hook),
-            ("device_risks_adb", risks.adb),
-            ("sha_only", row.sha_only),
-            ("withheld", row.withheld),
-        ] {
-            // Who has the property, and who has not.
-            if hits > 0 && (limits.is_small(hits) || limits.is_small(row.impressions.saturating_sub(hits))) {
-                hidden.hide(&[cell]);
-            }
-        }
-        row.identified = limits.round(row.identified);
-        row.identified_by_kind.change(|hits| limits.round(hits));
-        let usable = limits.round(row.usable);
-        // The rest goes where no id was, so that the four still add up to the impressions.
-        row.absent += row.usable - usable;
-        row.usable = usable;
-        row.id_coverage = ratio(row.identified, row.impressions);
-        row.return_rate = ratio(row.usable, row.impressions);
-    }
-    hidden
 }
 
 #[cfg(test)]

@@ -13,8 +13,17 @@ use super::{Days, ReportError, Reporter};
 use crate::statement::{self, Statement};
 use crate::store::{StoreError, day_text};
 
-/// Impressions and clicks by key.
-pub(super) type Totals = BTreeMap<String, (u64, u64)>;
+/// Hits of a key, with and without a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hits {
+    pub(super) impressions: u64,
+    pub(super) clicks: u64,
+    /// Impressions without a device, every one of them counted.
+    pub(super) without_device: u64,
+}
+
+/// By key.
+pub(super) type Totals = BTreeMap<String, Hits>;
 
 /// Cumulative reach of a day behind days that had `before`. It is `read` by a statement of its own; where events or pairs came or went beside every try,
 /// that is of another moment than the day's `reach`, and whoever was reached on the day was reached until then all the same.
@@ -29,7 +38,7 @@ impl Reporter {
         if request.by == By::Total {
             totals.entry(String::new()).or_default();
         }
-        totals.retain(|_, (impressions, clicks)| request.by == By::Total || *impressions > 0 || *clicks > 0);
+        totals.retain(|_, hits| request.by == By::Total || hits.impressions > 0 || hits.clicks > 0);
         let mut cumulative =
             if request.by == By::Day { self.first_days(request, days)? } else { BTreeMap::new() };
         let mut sum = 0;
@@ -39,7 +48,8 @@ impl Reporter {
         }
         let none = Histogram::default();
         let mut until_now = 0;
-        let row = |(key, (impressions, clicks)): (String, (u64, u64))| {
+        let row = |(key, hits): (String, Hits)| {
+            let Hits { impressions, clicks, without_device } = hits;
             let histogram = histograms.get(&key).unwrap_or(&none);
             let identified = histogram.identified();
             let n_plus = histogram.n_plus(request.levels);
@@ -55,6 +65,7 @@ impl Reporter {
                 key: key_text(request.by, key),
                 impressions,
                 identified_impressions: identified,
+                without_device,
                 identified_standard_error: days.sample.standard_error_of_sum(histogram.squares(days.sample)),
                 id_coverage: ratio(identified, impressions),
                 clicks,
@@ -86,7 +97,7 @@ impl Reporter {
         Ok(rows)
     }
 
-    /// Impressions and clicks of every key, with and without a device.
+    /// Hits of every key.
     pub(super) fn totals(
         &self,
         request: &Request,
@@ -95,24 +106,31 @@ impl Reporter {
     ) -> Result<Totals, StoreError> {
         let stages = [Stage::Impression, Stage::Click];
         let mut totals = Totals::new();
-        let mut add = |key: String, impressions: u64, clicks: u64| {
+        let mut add = |key: String, hits: Hits| {
             let total = totals.entry(key).or_default();
-            total.0 += impressions;
-            total.1 += clicks;
+            total.impressions += hits.impressions;
+            total.clicks += hits.clicks;
+            total.without_device += hits.without_device;
         };
         if request.by == By::IdKind {
             let cells: Vec<IdCellRow> = self.cells(statement::REPORT_IDS, request, days, &stages)?;
             for cell in cells.iter().filter(|cell| cell.counts(request.filter)) {
-                add(cell.device_kind.to_string(), cell.impressions, cell.clicks);
+                let without_device = if cell.device_kind == 0 { cell.impressions } else { 0 };
+                let hits = Hits { impressions: cell.impressions, clicks: cell.clicks, without_device };
+                add(cell.device_kind.to_string(), hits);
             }
         } else if request.by.is_settled_by_device() {
             let cells: Vec<CellRow> = self.cells(statement::REPORT_DELIVERY, request, days, &stages)?;
             for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
-                add(cell.key.clone(), cell.impressions, cell.clicks);
+                let without_device = cell.impressions.saturating_sub(cell.identified);
+                let hits = Hits { impressions: cell.impressions, clicks: cell.clicks, without_device };
+                add(cell.key.clone(), hits);
             }
         } else {
             for (key, histogram) in histograms {
-                add(key.clone(), histogram.identified() + histogram.unidentified, histogram.clicks);
+                let without_device = histogram.unidentified;
+                let impressions = histogram.identified() + without_device;
+                add(key.clone(), Hits { impressions, clicks: histogram.clicks, without_device });
             }
         }
         Ok(totals)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
-use super::cells::{CellRow, Histogram, counts, key_text};
+use super::cells::{CellRow, Histogram, counts, key_text, stored_key};
 use super::request::{By, Filter, Request};
 use super::rows::DeliveryRow;
 use super::{Days, ReportError, Reporter};
@@ -77,7 +77,7 @@ impl Reporter {
         let key_of = |placement: &str, day: &str| match request.by {
             By::Day => day.to_owned(),
             By::Placement => placement.to_owned(),
-            By::Medium => media.get(placement).cloned().unwrap_or_default(),
+            By::Medium => media.get(placement).map_or("", |medium| stored_key(medium)).to_owned(),
             _ => String::new(),
         };
         for ((placement, day), said) in &said {
@@ -127,11 +127,15 @@ impl Reporter {
             _ if request.sight.is_exact() => (request.from.unwrap_or(0), request.to.unwrap_or(u16::MAX)),
             _ => return Ok(Cells::new()),
         };
-        let mut said = self.numbers.in_force(&request.campaign, from..=to)?;
-        if let Some(only) = request.sight.only() {
-            said.retain(|(placement, _), _| only.contains(placement));
-        }
-        Ok(said)
+        let Some(only) = request.sight.only() else {
+            return Ok(self.numbers.in_force(&request.campaign, from..=to, |_, _| true)?);
+        };
+        // What was said of a placement by whose it was before is nothing to whose it is.
+        let media = self.media(&request.campaign);
+        let is_its_own = |medium: &str, placement: &str| {
+            only.iter().any(|seen| seen == placement) && media.get(placement).is_some_and(|now| now == medium)
+        };
+        Ok(self.numbers.in_force(&request.campaign, from..=to, is_its_own)?)
     }
 
     /// The medium of each placement, by the catalog.

@@ -94,7 +94,9 @@ pub(crate) struct Report {
 pub(crate) struct Versions {
     /// Of the program.
     pub program: Cow<'static, str>,
-    /// Of the catalog in force: the first 32 bits of its text's SHA-256, as hexadecimal digits.
+    /// Of the catalog in force: the first 32 bits of its text's SHA-256, as hexadecimal digits. Empty, and not written, where a
+    /// report is shaped.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub catalog: String,
     /// Of the lists and limits that judge validity, likewise.
     pub rules: String,
@@ -258,6 +260,9 @@ pub(crate) struct ReachRow {
     pub impressions: u64,
     /// Impressions with a usable device id: those of the devices that were counted, so that N+ adds up to them. Estimated where these are.
     pub identified_impressions: u64,
+    /// Impressions without a device, counted even where devices are estimated: for shaping alone.
+    #[serde(skip)]
+    pub without_device: u64,
     /// Standard error of `identified_impressions`: 0 where they are counted.
     pub identified_standard_error: f64,
     /// identified / impressions; `None` without impressions.

@@ -3,6 +3,8 @@
 //! reach percent = reach / universe × 100; GRP = impressions / universe × 100, which is reach percent × average frequency / id coverage; CPRP = cost / GRP.
 //! Reach counts devices. Where the universe counts persons the percentage is one of devices to persons, and the report's head says so (`unit`).
 //!
+//! Media are shown none of it: universes and costs are the advertiser's ([`super::privacy`] leaves them out, closed or present).
+//!
 //! Must never: show a cost to a medium, or hold the cost of a whole campaign against part of its days.
 
 use catalog::{ALL, Campaign, Placement, Universe};
@@ -46,11 +48,19 @@ impl Reporter {
     /// The universe that the rows of a report are held against; by region that of all regions together.
     ///
     /// # Errors
-    /// An audience that the campaign has no universe for.
+    /// An audience that the campaign has no universe for, or any where they are not shown.
     pub(super) fn universe(&self, request: &Request) -> Result<Option<UniverseSaid>, ReportError> {
         let catalog = self.catalog.load();
         let Some(campaign) = catalog.campaigns.get(&request.campaign) else { return Ok(None) };
         let audience = &request.audience;
+        if audience != ALL && request.sight.only().is_some() {
+            // Whether there is one of that name is not told either.
+            return Err(Refused::NotOffered(
+                "audience is offered to who sees the whole campaign: its universes are the advertiser's"
+                    .to_owned(),
+            )
+            .into());
+        }
         if audience != ALL && !campaign.universe.iter().any(|universe| universe.audience == *audience) {
             let mut known: Vec<&str> =
                 campaign.universe.iter().map(|universe| universe.audience.as_str()).collect();

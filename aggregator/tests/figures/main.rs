@@ -30,6 +30,7 @@ mod sessions;
 mod settling;
 mod stacks;
 mod targets;
+mod tenants;
 mod together;
 mod traffic;
 mod trial;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::access::bearer;
 use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
 
 const CATALOG: &str = r#"
@@ -170,17 +171,10 @@ fn delivery_is_held_against_the_plan() {
 }
 
 #[test]
-fn a_medium_sees_its_plan_and_no_cost() {
+fn a_medium_sees_its_plan_and_neither_universe_nor_cost() {
     let rig = rig();
-    let token = |wanted: Value| -> String {
-        let (status, body) =
-            rig.send_as("POST", "/v1/tokens", Some(&format!("Bearer {TOKEN}")), &wanted.to_string());
-        assert_eq!(status, 201, "{body}");
-        let made: Value = serde_json::from_str(&body).expect("JSON");
-        format!("Bearer {}", made["token"].as_str().expect("a token"))
-    };
-    let medium = token(json!({"name": "A", "role": "medium", "media": ["Medium A"]}));
-    let advertiser = token(json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
+    let medium = bearer(&rig, &json!({"name": "A", "role": "medium", "media": ["Medium A"]}));
+    let advertiser = bearer(&rig, &json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
     let ask = |path: &str, bearer: &str| -> Value {
         let (status, body) = rig.call_as("GET", &format!("/v1/campaigns/utc/{path}"), Some(bearer));
         assert_eq!(status, 200, "{body}");
@@ -191,14 +185,40 @@ fn a_medium_sees_its_plan_and_no_cost() {
         (&delivery["rows"][0]["planned"], &delivery["rows"][0]["net_impressions"]),
         (&json!(200), &json!(300))
     );
-    for by in ["total", "placement", "medium"] {
-        let report = ask(&format!("reach?by={by}"), &medium);
-        assert!(
-            report["rows"].as_array().expect("rows").iter().all(|row| row["cost_per_point"].is_null()),
-            "{report}"
-        );
+    let range = "from=2026-11-18&to=2026-11-19";
+    for closed in [false, true] {
+        for by in ["total", "placement", "medium", "region", "day"] {
+            let report = ask(&format!("reach?by={by}&{range}"), &medium);
+            assert_eq!((&report["universe"], report.get("universes")), (&Value::Null, None), "{report}");
+            assert_eq!(report["closed"]["version"], if closed { json!(1) } else { Value::Null });
+            for row in report["rows"].as_array().expect("rows") {
+                for name in ["universe", "reach_percent", "grp", "cost_per_point"] {
+                    assert!(row[name].is_null(), "{name} by {by}: {row}");
+                }
+            }
+        }
+        let refused = |query: &str, bearer: &str| {
+            let (status, body) =
+                rig.call_as("GET", &format!("/v1/campaigns/utc/reach?{range}&{query}"), Some(bearer));
+            assert_eq!(status, 422, "{body}");
+            body
+        };
+        // One that there is and one that there is not.
+        let words = refused("audience=f25-35", &medium);
+        assert_eq!(words, refused("audience=m50", &medium));
+        assert!(!words.contains("f25-35"), "{words}");
+        assert!(refused("audience=m50", &advertiser).contains("all, f25-35"));
+        let report = ask(&format!("reach?{range}"), &advertiser);
+        let row = &report["rows"][0];
+        assert!(near(&row["cost_per_point"], 1000.0 / 17.5) && near(&row["reach_percent"], 5.0), "{row}");
+        assert_eq!(report["universe"]["persons"], 2000);
+        let by_region = ask(&format!("reach?by=region&{range}"), &advertiser);
+        assert_eq!(by_region["universes"][0]["region"], "CN-SH", "{by_region}");
+        let wanted = json!({"from": "2026-11-18", "to": "2026-11-19", "note": ""});
+        let operator = format!("Bearer {TOKEN}");
+        let (status, body) =
+            rig.send_as("POST", "/v1/campaigns/utc/closings", Some(&operator), &wanted.to_string());
+        assert!(closed || status == 201, "{body}");
     }
-    let row = ask("reach", &advertiser)["rows"][0].clone();
-    assert!(near(&row["cost_per_point"], 1000.0 / 17.5) && near(&row["reach_percent"], 5.0), "{row}");
     assert!(ask("overlap", &medium)["rows"].to_string().find("Medium B").is_none());
 }

@@ -8,8 +8,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::report::cells::{exactly, ratio};
+use crate::report::ids::IdsRow;
 use crate::report::overlap::Masks;
-use crate::report::rows::Versions;
+use crate::report::reported::Behind;
+use crate::report::rows::{DeliveryRow, FrequencyRow, ReachRow, Versions};
 use crate::view::Sight;
 
 /// Impressions by device, day and placement; device 0 is a hit without one.
@@ -46,6 +49,7 @@ impl Campaign {
             key,
             impressions: identified + without,
             identified_impressions: identified,
+            without_device: without,
             identified_standard_error: 0.0,
             id_coverage: ratio(identified, identified + without),
             clicks: 0,
@@ -549,7 +553,13 @@ proptest! {
     #[test]
     fn an_estimate_stands_on_k_devices_that_were_counted(campaign in campaigns(), limits in limits()) {
         let sample = Sample::one_in(16);
-        let estimate = |row: ReachRow| ReachRow { n_plus: row.n_plus.iter().map(|n| n * 16).collect(), reach: row.reach * 16, exact: false, ..row };
+        let estimate = |row: ReachRow| ReachRow {
+            n_plus: row.n_plus.iter().map(|n| n * 16).collect(),
+            reach: row.reach * 16,
+            without_device: row.impressions - row.identified_impressions,
+            exact: false,
+            ..row
+        };
         let truth = campaign.by_placement();
         let estimates = truth.iter().cloned().map(estimate).collect();
         let shaped = shape(Report { sample, ..report(Rows::Reach(estimates), "placement") }, limits);
@@ -559,4 +569,62 @@ proptest! {
             }
         }
     }
+}
+
+/// What a sample missed has devices all the same: their hits do not stand for themselves.
+#[test]
+fn hits_of_devices_that_a_sample_missed_are_not_taken_for_hits_without_one() {
+    let row = |key: &str, impressions: u64, (reach, without_device): (u64, u64)| ReachRow {
+        key: key.to_owned(),
+        impressions,
+        reach,
+        identified_impressions: reach * 3,
+        without_device,
+        n_plus: vec![reach],
+        ..ReachRow::default()
+    };
+    let sample = Sample::one_in(16);
+    // Thirty devices, of which the sample has none; many; nobody, but hits without a device.
+    let rows = vec![row("few", 2_000, (0, 0)), row("many", 9_000, (3_200, 0)), row("none", 900, (0, 900))];
+    let shaped = shape(Report { sample, ..report(Rows::Reach(rows), "placement") }, Limits::new(50, 10));
+    let shown: Vec<bool> = rows_of(&shaped).iter().map(|line| !line["impressions"].is_null()).collect();
+    assert_eq!(shown, [false, true, false], "and the smallest other one with it");
+    let rows = vec![row("many", 9_000, (3_200, 0)), row("none", 900, (0, 900))];
+    let shaped = shape(Report { sample, ..report(Rows::Reach(rows), "placement") }, Limits::new(50, 10));
+    assert!(rows_of(&shaped).iter().all(|line| !line["impressions"].is_null()));
+}
+
+#[test]
+fn what_an_estimate_may_be_off_by_does_not_give_its_sample_away() {
+    let row = ReachRow {
+        key: "a".to_owned(),
+        impressions: 9_000,
+        reach: 3_200,
+        identified_impressions: 8_000,
+        identified_standard_error: 387.298_334,
+        frequency_standard_error: 0.123_456,
+        n_plus: vec![3_200],
+        ..ReachRow::default()
+    };
+    let report = |row| Report { sample: Sample::one_in(16), ..report(Rows::Reach(vec![row]), "placement") };
+    let line = &rows_of(&shape(report(row), Limits::new(50, 10)))[0];
+    assert_eq!(
+        (&line["identified_standard_error"], &line["frequency_standard_error"]),
+        (&390.0.into(), &0.12.into())
+    );
+}
+
+#[test]
+fn few_known_by_other_forms_than_sha_are_not_told() {
+    let sha_of = |sha_only: u64| {
+        let row =
+            IdsRow { key: "a".to_owned(), impressions: 1000, identified: 873, sha_only, ..IdsRow::default() };
+        let devices = [("a".to_owned(), 600)].into();
+        let report = Report { devices, ..report(Rows::Ids(vec![row]), "placement") };
+        rows_of(&shape(report, Limits::new(50, 10)))[0]["sha_only"].clone()
+    };
+    assert_eq!(
+        [0, 49, 437, 823, 824, 873].map(sha_of),
+        [json!(0), Value::Null, json!(430), json!(820), Value::Null, json!(870)]
+    );
 }
