@@ -196,10 +196,7 @@ impl Node {
             if self.stopping() {
                 return Ok(());
             }
-            newest.extend(step(&mut follower)?);
-            if newest.len() > WRONG_MAX + 1 {
-                newest.pop_front();
-            }
+            hold(&mut newest, step(&mut follower)?);
         }
         while newest.pop_back().is_some_and(|message| !self.take(&message)) {}
         self.state.note(|seen| {
@@ -294,18 +291,35 @@ fn key(catalog: &Catalog) -> Vec<u8> {
     format!("{:08x}", catalog.version).into_bytes()
 }
 
-/// Text and version of the catalog in force, if one was published.
-///
-/// # Errors
-/// Kafka.
-pub(crate) fn in_force(cluster: &Cluster, profiles: &Profiles) -> anyhow::Result<Option<(u32, String)>> {
-    newest(cluster)?
-        .map(|message| read(&message, profiles).map(|(catalog, text)| (catalog.version, text.to_owned())))
-        .transpose()
+/// Of the newest records as many as may have to be looked at.
+fn hold(newest: &mut VecDeque<Message>, message: Option<Message>) {
+    newest.extend(message);
+    if newest.len() > WRONG_MAX + 1 {
+        newest.pop_front();
+    }
 }
 
-/// The record that was published last.
-fn newest(cluster: &Cluster) -> anyhow::Result<Option<Message>> {
+/// Text and version of the catalog in force, if one was published: as on a node, a wrong record leaves the one before it in force.
+///
+/// # Errors
+/// Kafka, or what is wrong with the newest record where none can be read.
+pub(crate) fn in_force(cluster: &Cluster, profiles: &Profiles) -> anyhow::Result<Option<(u32, String)>> {
+    newest_right(&newest(cluster)?, profiles)
+}
+
+fn newest_right(newest: &VecDeque<Message>, profiles: &Profiles) -> anyhow::Result<Option<(u32, String)>> {
+    let mut wrong = None;
+    for message in newest.iter().rev() {
+        match read(message, profiles) {
+            Ok((catalog, text)) => return Ok(Some((catalog.version, text.to_owned()))),
+            Err(error) => wrong = wrong.or(Some(error)),
+        }
+    }
+    wrong.map_or(Ok(None), Err)
+}
+
+/// The records that were published last, the newest behind.
+fn newest(cluster: &Cluster) -> anyhow::Result<VecDeque<Message>> {
     let until = Instant::now() + COMMAND;
     cluster.create_topics()?;
     let mut follower = cluster.follow(Topic::Catalog)?;
@@ -316,12 +330,12 @@ fn newest(cluster: &Cluster) -> anyhow::Result<Option<Message>> {
             other => break other?,
         }
     };
-    let mut newest = None;
+    let mut newest = VecDeque::new();
     while follower.position() < end {
         if Instant::now() > until {
             bail!("the catalog's topic was not read within {} s", COMMAND.as_secs());
         }
-        newest = step(&mut follower)?.or(newest);
+        hold(&mut newest, step(&mut follower)?);
     }
     Ok(newest)
 }
@@ -352,7 +366,7 @@ pub(crate) fn publish(
     let is_newest = |message: &Message| {
         read(message, profiles).is_ok_and(|(newest, _)| newest.version == catalog.version)
     };
-    if newest(cluster)?.as_ref().is_some_and(is_newest) {
+    if newest(cluster)?.back().is_some_and(is_newest) {
         return Ok(Published::Already);
     }
     let mut delivery = cluster
@@ -399,6 +413,25 @@ mod tests {
         assert!(why(b"", [&[9], ONE.as_bytes()].concat()).contains("form 9"));
         assert!(why(b"00000000", write(ONE)).contains("catalog publish"));
         assert!(why(b"", write("[[campaign]]\nid = 5\n")).contains("catalog:"));
+    }
+
+    #[test]
+    fn commands_look_behind_wrong_records_as_nodes_do() {
+        let one = Catalog::parse(ONE, "a").expect("is right");
+        let (right, wrong) = (message(&key(&one), write(ONE)), message(&key(&one), write("")));
+        let found = |records: &[&Message]| {
+            let mut newest = VecDeque::new();
+            records.iter().for_each(|record| hold(&mut newest, Some((*record).clone())));
+            newest_right(&newest, Profiles::built_in())
+        };
+        assert_eq!(found(&[]).ok(), Some(None));
+        let mut records = vec![&right];
+        for _ in 0..WRONG_MAX {
+            records.push(&wrong);
+            assert_eq!(found(&records).ok(), Some(Some((one.version, ONE.to_owned()))));
+        }
+        records.push(&wrong);
+        assert!(found(&records).is_err(), "as a node that starts would have none");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::{InstanceArgs, OutputFormat, day};
 
@@ -125,9 +125,11 @@ pub(crate) enum KeysCommand {
         and after the rotation counts as two devices in such a report, which says so.\n\
         Choose it longer than the campaigns that run. Who opted out stays opted out;\n\
         erasures and copies reach what is stored under sealed keys.")]
+    // One of the two has to be said: neither is a thing to happen by itself.
+    #[command(group = ArgGroup::new("ties").required(true).args(["overlap", "without_overlap"]))]
     Rotate {
         /// For how many days the two keys overlap, 1 to 90.
-        #[arg(long, value_name = "DAYS", value_parser = days, conflicts_with = "without_overlap")]
+        #[arg(long, value_name = "DAYS", value_parser = days)]
         overlap: Option<u16>,
         /// Say that devices before and after may count as two from now on.
         #[arg(long)]
