@@ -36,6 +36,7 @@
 
 mod access;
 mod alerts;
+mod answers;
 mod books;
 mod campaigns;
 mod closings;
@@ -44,6 +45,7 @@ mod links;
 mod me;
 mod numbers;
 mod problem;
+mod query;
 mod tokens;
 mod trial;
 
@@ -57,37 +59,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
-    HeaderValue, TRANSFER_ENCODING,
-};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use self::access::Access;
+use self::answers::{body, description, file, json_answer};
 pub use self::links::LinkParts;
 use self::problem::{Problem, too_large};
+use self::query::{bad, days, decode, none, query, settle_day};
 use crate::catalog_text::CatalogText;
 use crate::form::Form;
-use crate::report::{Kind, Refused, ReportError, Reporter, Request, day};
+use crate::report::{Kind, Refused, ReportError, Reporter, Request};
 use crate::settle::SettledDay;
-use crate::store::day_number;
 use crate::tokens::{Gate, Who};
 use crate::work::Worker;
 
 /// Longest a settle request waits for the journal to be in the store.
 const CATCH_UP_MAX: Duration = Duration::from_mins(10);
-/// Longest query string, bytes.
-const QUERY_BYTES_MAX: usize = 2048;
 
 /// Where the API is described.
 const DESCRIPTION_PATH: &str = "/openapi.yaml";
-/// The description.
-const DESCRIPTION: &str = include_str!("../openapi.yaml");
 
 /// Answers requests.
 pub(crate) struct Api {
@@ -365,100 +360,6 @@ fn only(method: &Method, allowed: &Method) -> Result<(), Problem> {
     }
 }
 
-fn none(query: &[(String, String)]) -> Result<(), Problem> {
-    if query.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::Refused(Refused::Bad("no parameters are known here".to_owned())))
-    }
-}
-
-/// `from` and `to`.
-fn days(query: &[(String, String)]) -> Result<(Option<u16>, Option<u16>), Problem> {
-    let (mut from, mut to) = (None, None);
-    for (name, value) in query {
-        let end = match name.as_str() {
-            "from" => &mut from,
-            "to" => &mut to,
-            _ => return Err(bad("the only parameters are from and to")),
-        };
-        if end.replace(day(name, value).map_err(Problem::Refused)?).is_some() {
-            return Err(bad("a parameter stands there twice"));
-        }
-    }
-    Ok((from, to))
-}
-
-fn bad(message: &str) -> Problem {
-    Problem::Refused(Refused::Bad(message.to_owned()))
-}
-
-fn settle_day(query: &[(String, String)]) -> Result<Option<u16>, Problem> {
-    let bad =
-        || Problem::Refused(Refused::Bad("the only parameter is day, such as day=2026-11-21".to_owned()));
-    match query {
-        [] => Ok(None),
-        [(name, value)] if name == "day" => {
-            let date = chrono::NaiveDate::parse_from_str(value, "%Y-%m-%d").map_err(|_| bad())?;
-            day_number(date).map(Some).ok_or_else(bad)
-        }
-        _ => Err(bad()),
-    }
-}
-
-/// Splits and decodes a query string. `+` is a blank.
-fn query(text: &str) -> Result<Vec<(String, String)>, Problem> {
-    if text.len() > QUERY_BYTES_MAX {
-        return Err(Problem::Refused(Refused::Bad(format!(
-            "the query is longer than {QUERY_BYTES_MAX} bytes"
-        ))));
-    }
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?))
-        })
-        .collect()
-}
-
-fn decode(text: &str) -> Result<String, Problem> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| Problem::Refused(Refused::Bad("an escape is not UTF-8".to_owned())))
-}
-
-/// Nothing of what is stored: no token is asked for, and no access entered.
-fn description(method: &Method) -> Answer {
-    match *method {
-        Method::GET => body(StatusCode::OK, "application/yaml", DESCRIPTION.into()),
-        Method::HEAD => body(StatusCode::OK, "application/yaml", Vec::new()),
-        _ => Problem::Method("GET, HEAD").answer(),
-    }
-}
-
-fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {
-    body(status, "application/json", serde_json::to_vec(value).expect("answers can always be written"))
-}
-
-/// A written table, under a name to be saved by where its form has files.
-fn file(form: Form, bytes: Vec<u8>, name: impl FnOnce(&str) -> String) -> Answer {
-    let mut answer = body(StatusCode::OK, form.media_type(), bytes);
-    if let Some(extension) = form.extension() {
-        let disposition = format!("attachment; filename=\"{}\"", name(extension));
-        let disposition = HeaderValue::from_str(&disposition).expect("a plain file name");
-        answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);
-    }
-    answer
-}
-
-fn body(status: StatusCode, media_type: &'static str, bytes: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(bytes)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -480,14 +381,5 @@ mod tests {
         ] {
             assert!(may_have_body(&headers(pairs)), "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn queries_are_split_before_they_are_decoded() {
-        let pairs = query("a=b%26c&d=1+2&&e").map_err(|_| ()).expect("a query");
-        let expected = [("a", "b&c"), ("d", "1 2"), ("e", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-        assert_eq!(pairs, expected);
-        assert!(query("a=%ff").is_err());
-        assert!(query(&"a".repeat(QUERY_BYTES_MAX + 1)).is_err());
     }
 }

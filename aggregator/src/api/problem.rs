@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_code_is_in_the_description() {
-        let description: Value = yaml_serde::from_str(crate::api::DESCRIPTION).expect("YAML");
+        let description: Value = yaml_serde::from_str(crate::api::answers::DESCRIPTION).expect("YAML");
         let pointer = "/components/schemas/Problem/properties/error/properties/code/enum";
         let mut described: Vec<&str> = description
             .pointer(pointer)
