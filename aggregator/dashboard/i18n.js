@@ -4,10 +4,11 @@ import * as store from './store.js';
 import figures from './words/figures.js';
 import names from './words/names.js';
 import pages from './words/pages.js';
+import report from './words/report.js';
 import wrong from './words/wrong.js';
 
 /** Of each key: the words in each language, in this order. */
-const WORDS = { ...pages, ...figures, ...names, ...wrong };
+const WORDS = { ...pages, ...figures, ...names, ...report, ...wrong };
 const LANGUAGES = ['en', 'zh'];
 let language = 'en';
 let forms = {};
@@ -33,6 +34,7 @@ export function set(name) {
     percent: number({ style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 }),
     fine: number({ style: 'percent', minimumFractionDigits: 2, maximumFractionDigits: 2 }),
     names: new Intl.Collator(tag, { numeric: true }),
+    regions: new Intl.DisplayNames(tag, { type: 'region' }),
   };
 }
 
@@ -76,6 +78,8 @@ export const clock = at => told(at, { timeStyle: 'medium' });
 
 /** The day that it is there, or in another time zone. */
 export const today = (timeZone = zone) => told(new Date(), { timeZone, dateStyle: 'short' });
+/** What a country is called, by its code of two letters. */
+export const regionName = code => forms.regions.of(code);
 export const byName = (a, b) => forms.names.compare(a, b);
 
 /** `2026-11-05` as a plot's axis says it. */

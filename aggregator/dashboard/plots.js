@@ -1,7 +1,7 @@
 // Plots, drawn by uPlot (vendor/uplot.js, MIT). Each stands in an element that says in words what it shows; its figures are in a table beside it.
 
 import { h } from './dom.js';
-import { short, whole } from './i18n.js';
+import { short, t, whole } from './i18n.js';
 import * as theme from './theme.js';
 
 /** Width of a plot on paper, pixels: what A4 has between its margins. */
@@ -32,7 +32,7 @@ function path(kind, isLast) {
   return kind === 'steps' ? stepped({ align: 1 }) : linear(isLast);
 }
 
-function line(one) {
+function line(one, leftOut) {
   const paint = colour(one.colour || 1);
   const isBars = one.kind === 'bars';
   return {
@@ -44,8 +44,16 @@ function line(one) {
     dash: one.dashed ? [6, 4] : undefined,
     points: { show: !isBars && (one.dots ?? true), size: 6, fill: paint, stroke: paint },
     spanGaps: Boolean(one.spans),
-    value: (u, value) => (value === null || value === undefined ? (u.cursor.idx === null || u.cursor.idx === undefined ? '' : '–') : (one.format || whole)(value)),
+    value: (u, value, _, at) => said(one, value, at, leftOut),
   };
+}
+
+/** What the legend says of the place that is pointed at. */
+function said(one, value, at, leftOut) {
+  if (at === null || at === undefined) return '';
+  const shown = one.said ? one.said[at] : value;
+  if (shown === null || shown === undefined) return leftOut?.[at] ? t('mark.left_out_short') : '–';
+  return (one.format || whole)(shown);
 }
 
 /** The sign of a series in the legend: full, striped, or a line. */
@@ -79,6 +87,34 @@ const whiskers = series => u => {
   });
 };
 
+/** Hatched boxes at the foot of places whose figure is left out: it is not nothing. */
+const boxes = ({ leftOut, labels }) => u => {
+  if (!leftOut?.some(Boolean)) return;
+  const { ctx } = u;
+  const scale = devicePixelRatio;
+  const place = Math.abs(u.valToPos(1, 'x', true) - u.valToPos(0, 'x', true));
+  const width = labels.length > 1 ? Math.min(place * 0.72, 44 * scale) : 44 * scale;
+  const height = 14 * scale;
+  const foot = u.valToPos(0, 'y', true);
+  ctx.save();
+  ctx.strokeStyle = style('--line-strong');
+  ctx.lineWidth = scale;
+  leftOut.forEach((is, at) => {
+    if (!is) return;
+    const left = Math.round(u.valToPos(at, 'x', true) - width / 2);
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(left, foot - height, width, height);
+    ctx.stroke();
+    ctx.clip();
+    ctx.beginPath();
+    for (let x = left - height; x < left + width; x += 5 * scale) { ctx.moveTo(x, foot); ctx.lineTo(x + height, foot - height); }
+    ctx.stroke();
+    ctx.restore();
+  });
+  ctx.restore();
+};
+
 const INCREMENTS = [1, 2, 5].flatMap(step => Array.from({ length: 13 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b);
 
 function options(one, width) {
@@ -105,8 +141,8 @@ function options(one, width) {
       { ...axis, grid: { show: false }, splits, values: (_, all) => all.map(at => labels[at] ?? ''), gap: 4, size: 30 },
       { ...axis, grid: { stroke: style('--line'), width: 1 }, values: (_, all) => all.map(format || short), incrs: increments || INCREMENTS, size, gap: 6 },
     ],
-    series: [{ label: one.key, value: (_, at) => (full || labels)[at] ?? '' }, ...series.map(line)],
-    hooks: { draw: [whiskers(series)], setCursor: [u => u.root.classList.toggle('pointed', typeof u.cursor.idx === 'number')] },
+    series: [{ label: one.key, value: (_, at) => (full || labels)[at] ?? '' }, ...series.map(each => line(each, one.leftOut))],
+    hooks: { draw: [whiskers(series), boxes(one)], setCursor: [u => u.root.classList.toggle('pointed', typeof u.cursor.idx === 'number')] },
   };
 }
 
@@ -123,11 +159,13 @@ function draw(entry) {
 /**
  * A plot over named places: days, hours, frequencies.
  *
- * `labels` (and `full`, longer) name the places, `key` what they are; `series` are `{label, values, kind: bars|line|steps, colour, striped, dashed, spans}`;
- * `words` says what it shows to those who do not see it.
+ * `labels` (and `full`, longer) name the places, `key` what they are; `series` are `{label, values, kind: bars|line|steps, colour, striped, dashed, spans}`,
+ * of which the legend says `said` where that is another list; `leftOut` says at which places a figure is left out; `words` says what it shows to those who
+ * do not see it.
  */
 export function plot(one) {
-  const host = h('div', { class: 'plot', role: 'img', 'aria-label': one.words });
+  const absent = (one.leftOut || []).filter(Boolean).length;
+  const host = h('div', { class: 'plot', role: 'img', 'aria-label': absent ? `${one.words} ${t('mark.places_left_out', { count: absent })}` : one.words });
   host.style.minHeight = `${(one.height || 230) + 22}px`;
   const entry = { host, one };
   drawn.add(entry);

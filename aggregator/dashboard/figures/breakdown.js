@@ -1,12 +1,14 @@
-// The campaign by one dimension: media, placements, creatives, regions, platforms, hours, kinds of id. Which one is in the address.
+// The campaign by one dimension: media, placements, creatives, regions, platforms, kinds of id. Which one is in the address.
 
 import * as address from '../address.js';
-import { card, exports } from '../cards.js';
+import { card, exports, failure } from '../cards.js';
 import { h } from '../dom.js';
 import { fine, percent, t, two, whole } from '../i18n.js';
-import { estimate, figure, legend, signed } from '../marks.js';
+import { change, estimate, figure, legend, whereRowStands } from '../marks.js';
 import { bar, table } from '../tables.js';
-import { known } from './delivery.js';
+import { known, planColumns, sinceTag } from './delivery.js';
+import { at, reachOf } from './reach.js';
+import { universeOf } from './tiles.js';
 
 const BY = ['placement', 'medium', 'creative', 'region', 'platform', 'id_kind'];
 const WITH_IDS = ['placement', 'medium', 'platform'];
@@ -24,61 +26,72 @@ function join(delivery, reach, ids) {
   add(delivery, 'd');
   add(reach, 'r');
   add(ids, 'i');
-  return [...rows.values()].map(row => ({ ...row, suppressed: [row.d, row.r].some(one => one && one.suppressed) }));
+  const flag = (row, name) => [row.d, row.r].some(one => one && one[name]);
+  return [...rows.values()].map(row => ({ ...row, suppressed: flag(row, 'suppressed'), exact: !row.r || row.r.exact, adjustment: flag(row, 'adjustment') ? { ...row.r?.adjustment, ...row.d?.adjustment } : null }));
+}
+
+/** Delivery, reach and ids of the rows. Where devices cannot be counted, what was delivered is shown all the same. */
+async function load({ ask, maybe, by }) {
+  const [delivery, reach, ids] = await Promise.allSettled([by === 'id_kind' ? null : ask('delivery', { by }), ask('reach', { by, levels: 3 }), WITH_IDS.includes(by) ? maybe('ids', { by }) : null]);
+  const first = by === 'id_kind' ? reach : delivery;
+  if (first.status === 'rejected') throw first.reason;
+  return { delivery: delivery.value, reach: reach.value, ids: ids.value, refused: reach.reason };
 }
 
 export function breakdown(context) {
-  const { ask, maybe, id, range, by } = context;
+  const { id, range, by } = context;
+  const of = report => ({ campaign: id, report, query: { ...range, by }, label: `${t(`report.${report}`)} · ${t(`by.${by}`)}` });
   return card({
     id: 'breakdown', title: t('breakdown'), note: by === 'id_kind' ? t('breakdown.id_kind') : t('breakdown.note'), wide: true, tools: dimension(by), lines: 8,
-    load: () => Promise.all([by === 'id_kind' ? null : ask('delivery', { by }), ask('reach', { by, levels: 3 }), WITH_IDS.includes(by) ? maybe('ids', { by }) : null]),
-    more: () => exports([
-      ...(by === 'id_kind' ? [] : [{ campaign: id, report: 'delivery', query: { ...range, by }, label: `${t('report.delivery')} · ${t(`by.${by}`)}` }]),
-      { campaign: id, report: 'reach', query: { ...range, by }, label: `${t('report.reach')} · ${t(`by.${by}`)}` },
-      ...(WITH_IDS.includes(by) ? [{ campaign: id, report: 'ids', query: { ...range, by }, label: `${t('report.ids')} · ${t(`by.${by}`)}` }] : []),
-    ]),
-    show: ([delivery, reach, ids]) => {
+    load: () => load(context),
+    more: () => exports([by !== 'id_kind' && of('delivery'), of('reach'), WITH_IDS.includes(by) && of('ids')].filter(Boolean)),
+    show: ({ delivery, reach, ids, refused }) => {
       const rows = join(delivery, reach, ids);
+      const universes = reach && reach.universes && reach.universes.length > 0;
       return [
+        refused && failure(refused),
         table({ caption: `${t('breakdown')}: ${t(`by.${by}`)}`, columns: columns(context, rows), rows, sort: '-impressions', empty: t('nothing.range') }),
-        legend(delivery || reach, rows),
+        legend({ ...delivery, ...reach }, rows),
+        universes && h('p', { class: 'legend' }, t('universe.of'), ' ', reach.universes.map(one => `${context.names.of('region', one.region)}: ${universeOf(one)}`).join(' ')),
       ];
     },
   });
 }
 
-const unlike = (row, part, of, form) => (row[part] ? figure(row[part], of(row[part]), form) : '–');
+/** What a row is called, with what is worth knowing of it. */
+function name({ by, names }, row) {
+  const one = by === 'placement' ? names.placements.get(row.key) : null;
+  const marks = [
+    one && one.source !== 'c2s' && h('span', { class: 'tag', title: t('source.hint') }, one.source), one && one.state === 'trial' && h('span', { class: 'tag' }, t('state.trial')),
+    row.d && row.d.unresolved > 0 && h('span', { class: 'tag bad' }, t('breakdown.unresolved', { hits: whole(row.d.unresolved) })), sinceTag(row.d || row.r),
+  ];
+  const called = names.of(by, row.key);
+  const below = [called !== row.key && ['placement', 'creative', 'region'].includes(by) && row.key, one && one.medium].filter(Boolean).join(' · ');
+  return h('span', { class: 'two-lines' }, h('span', {}, called, marks), below && h('span', { class: 'soft' }, below));
+}
 
-function columns({ by, names }, rows) {
-  const from = (part, id, of, form, show) => ({ id, label: t(`figure.${id}`), number: true, of: row => (row[part] ? of(row[part]) : null), show: row => (show ? show(row) : unlike(row, part, of, form)) });
-  const placement = key => names.placements.get(key);
-  const name = row => {
-    const one = by === 'placement' ? placement(row.key) : null;
-    const marks = [one && one.source !== 'c2s' && h('span', { class: 'tag', title: t('source.hint') }, one.source), one && one.state === 'trial' && h('span', { class: 'tag' }, t('state.trial')), row.d && row.d.unresolved > 0 && h('span', { class: 'tag bad' }, t('breakdown.unresolved', { hits: whole(row.d.unresolved) }))];
-    const below = by === 'placement' ? [row.key, one && one.medium].filter(Boolean).join(' · ') : null;
-    return h('span', { class: 'two-lines' }, h('span', {}, names.of(by, row.key), marks), below && h('span', { class: 'soft' }, below));
-  };
-  const fulfilment = row => (row.d && row.d.planned ? bar(row.d.fulfilment, figure(row.d, row.d.fulfilment, percent), row.d.fulfilment > 1.05 ? 'over' : row.d.fulfilment < 0.9 ? 'under' : 'fine') : '–');
+function columns(context, rows) {
+  const { by, names } = context;
+  // `part` is the report that a column is of; a row that it does not have has no figure there.
+  const from = (part, id, of, show) => ({ id, label: t(`figure.${id}`), number: true, of: row => (row[part] ? of(row[part]) : null), show: row => (row[part] ? show(row[part]) : '–') });
+  const plain = (part, id, of, form) => from(part, id, of, one => whereRowStands(one, of(one), form));
+  const base = row => row.d || row.r || row.i;
+  const [planned, , ...said] = planColumns(row => row.d);
+  const fulfilment = from('d', 'fulfilment', row => row.fulfilment, row => (row.planned ? bar(row.fulfilment, whereRowStands(row, row.fulfilment, percent), row.fulfilment > 1.05 ? 'over' : row.fulfilment < 0.9 ? 'under' : 'fine') : '–'));
   const all = [
-    { id: 'key', label: t(`by.${by}`), of: row => names.of(by, row.key), show: name, class: 'name' },
-    { id: 'impressions', label: t('figure.impressions'), number: true, of: row => (row.d || row.r).impressions, show: row => figure(row.d || row.r, (row.d || row.r).impressions) },
-    ...known(rows, [
-      { ...from('d', 'adjustment', row => row.adjustment && row.adjustment.impressions), show: row => signed(row.d && row.d.adjustment ? row.d.adjustment.impressions : null) },
-      from('d', 'planned', row => row.planned),
-      { ...from('d', 'fulfilment', row => row.fulfilment, percent, fulfilment) },
-      from('d', 'reported_impressions', row => row.reported_impressions),
-      from('d', 'gap', row => row.gap, percent),
-    ]),
-    { ...from('d', 'removed_share', row => (row.gross_impressions ? (row.gross_impressions - row.net_impressions) / row.gross_impressions : null), fine) },
-    from('d', 'clicks', row => row.clicks),
-    from('d', 'click_rate', row => (row.impressions ? row.clicks / row.impressions : null), fine),
-    { ...from('r', 'reach', row => row.reach), show: row => (row.r ? estimate(row.r, row.r.reach, row.r.standard_error && row.r.standard_error[0]) : '–') },
-    ...known(rows, [from('r', 'reach_percent', row => row.reach_percent, value => percent(value / 100)), from('r', 'grp', row => row.grp, two), from('r', 'cost_per_point', row => row.cost_per_point, two)]),
-    from('r', 'average_frequency', row => row.average_frequency, two),
-    { ...from('r', 'three_plus', row => row.n_plus[2]) },
-    { ...from('r', 'id_coverage', row => row.id_coverage, percent) },
-    ...known(rows, [from('i', 'return_rate', row => row.return_rate, percent)]),
-    from('d', 'viewable_rate', row => row.viewable_rate, percent),
+    { id: 'key', label: t(`by.${by}`), of: row => names.of(by, row.key), show: row => name(context, row), class: 'name' },
+    { id: 'impressions', label: t('figure.impressions'), number: true, of: row => base(row).impressions, show: row => [figure(base(row), base(row).impressions), change(base(row), 'impressions')] },
+    ...known(rows, [planned, fulfilment, ...said]),
+    ...known(rows, [from('r', 'reach', row => row.reach, reachOf.reach)]),
+    ...known(rows, [from('r', 'reach_percent', row => row.reach_percent, reachOf.percent), from('r', 'grp', row => row.grp, reachOf.grp), plain('r', 'cost_per_point', row => row.cost_per_point, two)]),
+    ...known(rows, [from('r', 'average_frequency', row => row.average_frequency, reachOf.frequency), from('r', 'three_plus', row => row.n_plus[2], row => estimate(row, row.n_plus[2], at(row, 2)))]),
+    plain('d', 'clicks', row => row.clicks),
+    plain('d', 'click_rate', row => (row.impressions ? row.clicks / row.impressions : null), fine),
+    // Delivery counts every device, where reach may have taken a sample.
+    { id: 'id_coverage', label: t('figure.id_coverage'), number: true, of: row => (row.d || row.r)?.id_coverage, show: row => (row.d ? figure(row.d, row.d.id_coverage, percent) : row.r ? reachOf.coverage(row.r) : '–') },
+    ...known(rows, [from('i', 'return_rate', row => row.return_rate, row => figure(row, row.return_rate, percent))]),
+    plain('d', 'viewable_rate', row => row.viewable_rate, percent),
+    plain('d', 'removed_share', row => (row.gross_impressions ? (row.gross_impressions - row.net_impressions) / row.gross_impressions : null), fine),
   ];
   return by === 'id_kind' ? all.filter(column => !['removed_share', 'clicks', 'click_rate', 'viewable_rate'].includes(column.id)) : all;
 }

@@ -3,14 +3,26 @@
 import * as address from '../address.js';
 import { behind, card, exports } from '../cards.js';
 import { h } from '../dom.js';
-import { dayShort, percent, t, two } from '../i18n.js';
-import { estimate, figure, interval, legend } from '../marks.js';
+import { percent, t, two } from '../i18n.js';
+import { change, ends, estimate, figure, interval, legend, whereRowStands } from '../marks.js';
 import { plot } from '../plots.js';
 import { table } from '../tables.js';
+import { calendar, dayColumn, dayMark } from './days.js';
+import { known, sinceTag } from './delivery.js';
 
 const LEVELS = [10, 20, 40, 80];
 
-const shareOf = row => (row.reach_percent === null || row.reach_percent === undefined ? null : row.reach_percent);
+/** Ends of the interval of an entry of N+, from 0. */
+export const at = (row, index) => [row.interval_low?.[index], row.interval_high?.[index]];
+
+/** Figures of a reach report that several cards show: each with what it may be off by. */
+export const reachOf = {
+  reach: row => [estimate(row, row.reach, at(row, 0)), change(row, 'reach')],
+  frequency: row => estimate(row, row.average_frequency, ends(row.average_frequency, row.frequency_standard_error), two),
+  coverage: row => estimate(row, row.id_coverage, row.impressions ? ends(row.id_coverage, row.identified_standard_error / row.impressions) : [], percent),
+  percent: row => estimate(row, row.reach_percent === null ? null : row.reach_percent / 100, row.universe ? at(row, 0).map(end => (end ?? null) === null ? null : end / row.universe) : [], percent),
+  grp: row => whereRowStands(row, row.grp, two),
+};
 
 export function reachCurve({ ask, id, range }) {
   return card({
@@ -20,24 +32,23 @@ export function reachCurve({ ask, id, range }) {
     show: report => {
       const { rows } = report;
       if (!rows.length) return h('p', { class: 'empty' }, t('nothing.range'));
-      const open = new Set(report.provisional_days);
-      const days = rows.map(row => row.key);
-      const key = { id: 'key', label: t('day'), of: row => row.key, show: row => [row.key, open.has(row.key) && h('span', { class: 'tag provisional' }, t('provisional'))] };
+      const { full, labels, open, of, leftOut } = calendar(report);
+      const key = dayColumn(open);
       const columns = [
-        key,
-        { id: 'reach', label: t('figure.reach'), of: row => row.reach, show: row => estimate(row, row.reach, row.standard_error && row.standard_error[0]), number: true },
-        { id: 'cumulative', label: t('figure.cumulative_reach'), of: row => row.cumulative_reach, show: row => figure(row, row.cumulative_reach), number: true },
-        { id: 'frequency', label: t('figure.average_frequency'), of: row => row.average_frequency, show: row => figure(row, row.average_frequency, two), number: true },
-        { id: 'coverage', label: t('figure.id_coverage'), of: row => row.id_coverage, show: row => figure(row, row.id_coverage, percent), number: true },
+        { ...key, show: row => [key.show(row), sinceTag(row)] },
+        { id: 'reach', label: t('figure.reach'), of: row => row.reach, show: reachOf.reach, number: true },
+        { id: 'cumulative', label: t('figure.cumulative_reach'), of: row => row.cumulative_reach, show: row => [estimate(row, row.cumulative_reach, [row.cumulative_low, row.cumulative_high]), change(row, 'cumulative_reach')], number: true },
+        { id: 'frequency', label: t('figure.average_frequency'), of: row => row.average_frequency, show: reachOf.frequency, number: true },
+        { id: 'coverage', label: t('figure.id_coverage'), of: row => row.id_coverage, show: reachOf.coverage, number: true },
       ];
-      const daily = isOpen => rows.map(row => (open.has(row.key) === isOpen ? row.reach : null));
+      const daily = isOpen => of((row, day) => (open.has(day) === isOpen ? row.reach : null));
       const series = [{ label: t('reach.of_day'), values: daily(false), kind: 'bars', colour: 3 }];
       if (open.size) series.push({ label: `${t('reach.of_day')}, ${t('provisional')}`, values: daily(true), kind: 'bars', colour: 3, striped: true });
-      series.push({ label: t('figure.cumulative_reach'), values: rows.map(row => row.cumulative_reach), kind: 'line', colour: 1, spans: true, low: rows.map(row => row.cumulative_low), high: rows.map(row => row.cumulative_high) });
+      series.push({ label: t('figure.cumulative_reach'), values: of(row => row.cumulative_reach), kind: 'line', colour: 1, spans: true, low: of(row => row.cumulative_low), high: of(row => row.cumulative_high) });
       return [
-        plot({ key: t('day'), labels: days.map(dayShort), full: days, series, words: t('reach.curve_words', { from: days[0], to: days[days.length - 1] }) }),
+        plot({ key: t('day'), labels, full, series, leftOut: leftOut(row => row.reach), words: t('reach.curve_words', { from: full[0], to: full[full.length - 1] }) }),
         legend(report, rows),
-        behind(table({ caption: t('reach.curve'), columns, rows, sort: 'key', mark: row => (open.has(row.key) ? 'provisional' : null) })),
+        behind(table({ caption: t('reach.curve'), columns, rows, sort: 'key', mark: dayMark(open) })),
       ];
     },
   });
@@ -61,11 +72,15 @@ export function frequencyCard({ ask, id, range, levels }) {
       const label = row => `${row.frequency}${row.or_more ? '+' : ''}`;
       const columns = [
         { id: 'frequency', label: t('frequency.n'), of: row => row.frequency, show: label },
-        { id: 'devices', label: t('figure.exactly'), of: row => row.devices, show: row => figure(row, row.devices), number: true },
-        { id: 'impressions', label: t('figure.impressions'), of: row => row.impressions, show: row => figure(row, row.impressions), number: true },
+        { id: 'devices', label: t('figure.exactly'), of: row => row.devices, show: row => [estimate(row, row.devices), change(row, 'devices')], number: true },
+        { id: 'n_plus', label: t('figure.n_plus'), of: row => row.n_plus, show: row => [estimate(row, row.n_plus, [row.interval_low, row.interval_high]), change(row, 'n_plus')], number: true },
+        { id: 'impressions', label: t('figure.impressions'), of: row => row.impressions, show: row => [estimate(row, row.impressions), change(row, 'impressions')], number: true },
       ];
       return [
-        plot({ key: t('frequency.n'), height: 320, labels: rows.map(label), labelPixels: 26, series: [{ label: t('figure.devices'), values: rows.map(row => row.devices), kind: 'bars' }], words: t('frequency.words', { n: label(rows[rows.length - 1]) }) }),
+        plot({
+          key: t('frequency.n'), height: 320, labels: rows.map(label), labelPixels: 26, series: [{ label: t('figure.devices'), values: rows.map(row => row.devices), kind: 'bars' }],
+          leftOut: rows.map(row => row.suppressed && row.devices === null), words: t('frequency.words', { n: label(rows[rows.length - 1]) }),
+        }),
         legend(report, rows),
         behind(table({ caption: t('frequency'), columns, rows })),
       ];
@@ -81,20 +96,20 @@ export function levelsCard({ ask, id, range, levels }) {
     show: report => {
       const row = report.rows[0];
       if (!row) return h('p', { class: 'empty' }, t('nothing.range'));
-      const rows = row.n_plus.map((count, at) => ({
-        n: at + 1, count, exactly: row.exactly[at], error: row.standard_error && row.standard_error[at], isLast: at === row.n_plus.length - 1, suppressed: row.suppressed,
-        low: row.interval_low && row.interval_low[at], high: row.interval_high && row.interval_high[at],
+      const last = row.n_plus.length - 1;
+      const rows = row.n_plus.map((count, index) => ({
+        n: index + 1, count, exactly: row.exactly[index], isLast: index === last, ends: at(row, index), suppressed: row.suppressed, exact: row.exact,
         share: count === null || !row.reach ? null : count / row.reach, universe: count === null || !row.universe ? null : count / row.universe,
       }));
       const columns = [
         { id: 'n', label: t('frequency.n'), of: one => one.n, show: one => `${one.n}+` },
-        { id: 'count', label: t('figure.n_plus'), of: one => one.count, show: one => estimate(one, one.count, one.error), number: true },
-        { id: 'share', label: t('n_plus.share'), of: one => one.share, show: one => figure(one, one.share, percent), number: true },
-        { id: 'exactly', label: t('figure.exactly'), of: one => one.exactly, show: one => [figure(one, one.exactly), one.isLast && one.exactly !== null && h('span', { class: 'soft' }, ` ${t('n_plus.or_more')}`)], number: true },
+        { id: 'count', label: t('figure.n_plus'), of: one => one.count, show: one => estimate(one, one.count, one.ends), number: true },
+        { id: 'share', label: t('n_plus.share'), of: one => one.share, show: one => (one.n === 1 ? figure(one, one.share, percent) : estimate(one, one.share, [], percent)), number: true },
+        ...known(rows, [{ id: 'universe', label: t('figure.reach_percent'), of: one => one.universe, show: one => estimate(one, one.universe, [], percent), number: true }]),
+        { id: 'exactly', label: t('figure.exactly'), of: one => one.exactly, show: one => [estimate(one, one.exactly), one.isLast && one.exactly !== null && h('span', { class: 'soft' }, ` ${t('n_plus.or_more')}`)], number: true },
       ];
-      if (row.exact === false) columns.splice(2, 0, { id: 'interval', label: t('interval'), of: one => one.low, show: one => interval(one.low, one.high), number: true });
-      if (shareOf(row) !== null) columns.splice(columns.length - 1, 0, { id: 'universe', label: t('figure.reach_percent'), of: one => one.universe, show: one => figure(one, one.universe, percent), number: true });
-      return [table({ caption: t('n_plus'), columns, rows }), legend(report, [row]), row.exact === false && h('p', { class: 'legend' }, t('mark.interval')), row.exact && h('p', { class: 'legend' }, t(report.privacy ? 'mark.counted_rounded' : 'mark.counted'))];
+      if (row.exact === false) columns.splice(2, 0, { id: 'interval', label: t('interval'), of: one => one.ends[0], show: one => interval(...one.ends), number: true });
+      return [table({ caption: t('n_plus'), columns, rows }), legend(report, [{ ...row, adjustment: null }]), row.exact && h('p', { class: 'legend' }, t(report.privacy ? 'mark.counted_rounded' : 'mark.counted'))];
     },
   });
 }

@@ -3,68 +3,102 @@
 import { skeleton, failure } from '../cards.js';
 import { h, put } from '../dom.js';
 import { fine, one, percent, t, two, whole } from '../i18n.js';
-import { estimate, figure, signed } from '../marks.js';
+import { change, estimate, figure, signed, whereRowStands } from '../marks.js';
 import { bar } from '../tables.js';
+import { at, reachOf } from './reach.js';
 
-/** Figures whose adjustment is told at the top. */
-const SHOWN = ['impressions', 'gross_impressions', 'net_impressions', 'clicks', 'gross_clicks', 'net_clicks', 'reach', 'identified_impressions'];
+/** Figures whose adjustment is told at the top: those of the delivery report, and those of the reach report. */
+const ADJUSTED = [['gross_impressions', 'net_impressions', 'gross_clicks', 'net_clicks'], ['reach', 'identified_impressions']];
 
 /** A figure with its name and a line below. */
 function tile(name, value, below, hint) {
   return h('div', { class: 'tile', data: { tile: name }, title: hint }, h('dt', {}, t(`figure.${name}`)), h('dd', { class: 'value' }, value), h('dd', { class: 'below' }, below));
 }
 
-export function tiles({ ask, me, full }) {
-  const list = h('dl', { class: 'tiles' }, skeleton(3));
-  const element = h('section', { class: 'card wide flush', 'aria-label': t('figures'), data: { card: 'tiles' } }, list);
+export function tiles({ ask, full }) {
+  const list = h('dl', { class: 'tiles' });
+  const foot = h('div', { class: 'tiles-foot' });
+  const element = h('section', { class: 'card wide flush', 'aria-label': t('figures'), data: { card: 'tiles' } }, list, foot);
+  // Where devices cannot be counted, what was delivered is shown all the same.
   const load = async () => {
-    try {
-      const [delivery, reach] = await Promise.all([ask('delivery'), ask('reach')]);
-      put(list, shown(delivery, reach, { me, currency: full && full.currency }));
-    } catch (error) { put(list, failure(error, load)); }
+    put(list);
+    put(foot, skeleton(3));
+    element.setAttribute('aria-busy', 'true');
+    const [delivery, reach] = await Promise.allSettled([ask('delivery'), ask('reach')]);
+    element.removeAttribute('aria-busy');
+    if (delivery.status === 'rejected') { put(foot, failure(delivery.reason, load)); return; }
+    const [report, devices] = [delivery.value, reach.value];
+    const [d, r] = [report.rows[0], devices && devices.rows[0]];
+    if (!d) { put(foot, h('p', { class: 'empty' }, t('nothing.range'))); return; }
+    put(list, [hits(d, report), r && people(r, full), quality(d)]);
+    put(foot, !devices && failure(reach.reason, load), devices && universeWords(devices), adjustment(report, devices));
   };
   load();
   return element;
 }
 
-function shown(delivery, reach, { currency }) {
-  const [d, r] = [delivery.rows[0], reach.rows[0]];
-  if (!d) return h('p', { class: 'empty' }, t('nothing.range'));
+function hits(d, report) {
   const removed = d.gross_impressions - d.net_impressions;
-  const isNet = delivery.filter === 'net';
-  const all = [
-    tile('impressions', figure(d, d.impressions), d.gross_impressions === null ? '' : isNet
-      ? t('below.gross', { gross: whole(d.gross_impressions), share: fine(d.gross_impressions ? removed / d.gross_impressions : 0) })
-      : t('below.net', { net: whole(d.net_impressions) })),
-  ];
-  if (d.planned) all.push(tile('fulfilment', figure(d, d.fulfilment, percent), [bar(d.fulfilment, '', d.fulfilment > 1.05 ? 'over' : d.fulfilment < 0.9 ? 'under' : 'fine'), t('below.planned', { planned: whole(d.planned) })]));
-  if (r) {
-    all.push(tile('reach', estimate(r, r.reach, r.standard_error && r.standard_error[0]), r.reach_percent ? t('below.universe', { share: percent(r.reach_percent / 100), persons: whole(r.universe) }) : t('below.devices')));
-    all.push(tile('average_frequency', figure(r, r.average_frequency, two), t('below.identified', { count: figureText(r.identified_impressions) })));
-    if (r.grp !== undefined && r.grp !== null) all.push(tile('grp', figure(r, r.grp, one), r.cost_per_point ? t('below.cprp', { cost: two(r.cost_per_point), currency: currency || '' }) : t('below.grp')));
-  }
-  all.push(
-    tile('clicks', figure(d, d.clicks), d.impressions ? t('below.rate', { rate: fine(d.clicks / d.impressions) }) : ''),
-    tile('id_coverage', figure(d, d.id_coverage, percent), t('below.unidentified', { count: figureText(d.unidentified_impressions), withheld: figureText(d.withheld_impressions) })),
-    tile('viewable_rate', figure(d, d.viewable_rate, percent), t('below.measured', { rate: d.measured_rate === null ? '–' : percent(d.measured_rate) })));
-  if (d.gap !== undefined && d.gap !== null) all.push(tile('gap', percent(d.gap), t('below.reported', { count: whole(d.reported_impressions) })));
-  if (d.unresolved) all.push(tile('unresolved', whole(d.unresolved), t('below.unresolved')));
-  return [all, delivery.closed && adjustment([d.adjustment, r && r.adjustment], delivery.adjustment || {})];
+  const below = report.filter === 'net'
+    ? t('below.gross', { gross: whole(d.gross_impressions), share: fine(d.gross_impressions ? removed / d.gross_impressions : 0) })
+    : t('below.net', { net: whole(d.net_impressions) });
+  const all = [tile('impressions', [figure(d, d.impressions), change(d, 'impressions')], d.gross_impressions === null ? '' : below)];
+  if (d.planned) all.push(tile('fulfilment', whereRowStands(d, d.fulfilment, percent), [bar(d.fulfilment, '', d.fulfilment > 1.05 ? 'over' : d.fulfilment < 0.9 ? 'under' : 'fine'), t('below.planned', { planned: whole(d.planned) })]));
+  return all;
 }
 
-const figureText = value => (value === null || value === undefined ? '–' : whole(value));
+function people(r, full) {
+  const about = r.exact === false && '≈ ';
+  const all = [
+    tile('reach', reachOf.reach(r), r.reach_percent ? [about, t('below.universe', { share: percent(r.reach_percent / 100), persons: whole(r.universe) })] : t('below.devices')),
+    tile('average_frequency', reachOf.frequency(r), [about, t('below.identified', { count: whole(r.identified_impressions) })]),
+  ];
+  if (r.n_plus.length >= 3) all.push(tile('three_plus', estimate(r, r.n_plus[2], at(r, 2)), r.n_plus[2] !== null && r.reach ? [about, t('below.of_reach', { share: percent(r.n_plus[2] / r.reach) })] : ''));
+  const currency = (full && full.currency) || '';
+  if (r.grp !== undefined && r.grp !== null) all.push(tile('grp', whereRowStands(r, r.grp, one), r.cost_per_point ? t('below.cprp', { cost: two(r.cost_per_point), currency }) : t('below.grp')));
+  return all;
+}
+
+function quality(d) {
+  const all = [
+    tile('clicks', [figure(d, d.clicks), change(d, 'clicks')], d.impressions ? t('below.rate', { rate: fine(d.clicks / d.impressions) }) : ''),
+    tile('id_coverage', figure(d, d.id_coverage, percent), t('below.unidentified', { count: whole(d.unidentified_impressions), withheld: whole(d.withheld_impressions) })),
+    tile('viewable_rate', whereRowStands(d, d.viewable_rate, percent), t('below.measured', { rate: percent(d.measured_rate) })),
+  ];
+  if (d.reported_impressions !== undefined && d.reported_impressions !== null) {
+    const ours = d.compared_impressions === null || d.compared_impressions === undefined ? t('mark.left_out_short') : whole(d.compared_impressions);
+    all.push(tile('gap', figure(d, d.gap, percent), [t('below.reported', { count: whole(d.reported_impressions) }), ' · ', t('below.compared', { ours })], t('hint.compared_impressions')));
+  }
+  if (d.unresolved) all.push(tile('unresolved', whole(d.unresolved), t('below.unresolved')));
+  return all;
+}
+
+/** What shares and points are of: how many of what, who says so, and of which day. */
+export const universeOf = one => t('universe.words', { count: whole(one.persons), unit: t(`unit.${one.unit}`), audience: one.audience === 'all' ? t('audience.all') : one.audience, source: one.source || '–', date: one.date });
+
+function universeWords({ universe }) {
+  return universe && h('p', { class: 'legend', data: { universe: 'yes' } }, t('universe.of'), ' ', universeOf(universe), universe.unit === 'persons' && ` ${t('universe.devices_for_persons')}`);
+}
 
 /** What changed since the period was closed: figures of now less the closed ones, and why. */
-function adjustment(rows, why) {
-  const moved = new Map();
-  rows.filter(Boolean).forEach(row => Object.entries(row).forEach(([name, value]) => { if (SHOWN.includes(name) && typeof value === 'number' && value !== 0) moved.set(name, value); }));
-  const shown = [...moved].map(([name, value]) => h('li', {}, `${t(`figure.${name}`)} `, h('b', {}, signed(value))));
+function adjustment(delivery, reach) {
+  if (!delivery.closed) return null;
+  const why = delivery.adjustment || {};
+  const changes = [delivery, reach].flatMap((report, at_) => {
+    const row = report && report.rows[0] && report.rows[0].adjustment;
+    return row ? ADJUSTED[at_].map(name => [name, row[name]]) : [];
+  });
+  const shown = changes.filter(([, value]) => value).map(([name, value]) => h('li', {}, `${t(`figure.${name}`)} `, h('b', {}, signed(value))));
+  const untold = changes.some(([, value]) => value === null || value === undefined);
   const reasons = [
     why.late_hits ? t('closed.late', { count: whole(why.late_hits) }) : null,
     why.erased_hits ? t('closed.erased', { count: whole(why.erased_hits) }) : null,
     why.double_click_seconds ? t('closed.double_click', why.double_click_seconds) : null,
-    why.rules ? t('closed.rules') : null, why.catalog ? t('closed.catalog') : null, why.devices_expired ? t('closed.expired') : null,
+    why.rules ? t('closed.rules') : null, why.catalog ? t('closed.catalog') : null, why.devices_expired ? t('closed.expired') : null, why.unavailable ? t('closed.unavailable') : null,
   ].filter(Boolean);
-  return h('div', { class: 'adjustment', data: { adjustment: 'yes' } }, h('b', {}, t('closed.adjustment')), shown.length ? h('ul', {}, shown) : h('span', {}, t('closed.no_adjustment')),
+  // Without a difference that could be told nothing is said of whether there is one.
+  const none = why.devices_expired || why.unavailable || !changes.length ? t('closed.unknown_adjustment') : untold ? t('closed.small_adjustment', { k: whole(delivery.privacy ? delivery.privacy.k : 0) }) : t('closed.no_adjustment');
+  return h('div', { class: 'adjustment', data: { adjustment: 'yes' } }, h('b', {}, t('closed.adjustment')), shown.length ? h('ul', {}, shown) : h('span', {}, none),
+    shown.length > 0 && untold && delivery.privacy && h('span', { class: 'soft' }, t('closed.small_left_out', { k: whole(delivery.privacy.k) })),
     reasons.length > 0 && h('span', { class: 'soft' }, reasons.join(' · ')));
 }

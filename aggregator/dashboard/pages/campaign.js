@@ -5,7 +5,8 @@ import * as api from '../api.js';
 import { failure, lacking, skeleton } from '../cards.js';
 import { h, icon, put } from '../dom.js';
 import * as i18n from '../i18n.js';
-import { named, t } from '../i18n.js';
+import { t } from '../i18n.js';
+import { names } from '../names.js';
 import { closingsPage } from './closings.js';
 import { livePage } from './live.js';
 import { reportPage } from './report.js';
@@ -30,7 +31,7 @@ export function campaignPage(me, [id, tab = 'report'], query) {
       if (!body.isConnected) return;
       const campaign = campaigns.find(one => one.id === id);
       if (!campaign) { put(body, unknown(id)); return; }
-      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers || missing.length), alerts: alerts ? alerts.alerts : [], query, names: names(campaign) };
+      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers || missing.length), alerts: alerts ? alerts.alerts : [], query, names: names(campaign, full) };
       const open = TABS.find(([name]) => name === tab) || TABS[0];
       document.title = `${campaign.name || id} · ${t(`tab.${open[0]}`)} · Sightline`;
       i18n.inZone(campaign.time_zone);
@@ -61,16 +62,3 @@ function head({ id, campaign, full, query, hasClosings, me }, open) {
 }
 
 const range = own => own && (own.starts || own.ends) && `${own.starts || '…'} – ${own.ends || '…'}`;
-
-/** What rows are called: placements and creatives by their names, media by themselves. */
-function names(campaign) {
-  const placements = new Map(campaign.placements.map(one => [one.id, one]));
-  return {
-    placements,
-    of: (by, key) => {
-      if (by === 'placement') return placements.get(key)?.name || key;
-      if (by === 'platform' || by === 'id_kind') return named(by, key);
-      return key === 'unknown' || key === 'total' || key === '(others)' ? named('key', key) : key;
-    },
-  };
-}

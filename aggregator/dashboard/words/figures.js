@@ -65,7 +65,6 @@ export default {
   'overlap.unique': ['Only here', '独占触达'],
   'overlap.incremental': ['Adds', '增量触达'],
   'overlap.stacked': ['Together', '累计去重触达'],
-  'overlap.all': ['All together: {reach} devices.', '合计去重触达 {reach} 台设备。'],
   'overlap.words': ['Bars of what each of {count} media adds, and a line of their reach together; the same figures are in the table below.', '{count} 个媒体的增量触达柱状图与累计去重触达曲线；数据见下方表格。'],
   'overlap.cell': ['{share} of the devices of {row} were reached by {column} too', '{row} 的设备中有 {share} 也被 {column} 触达'],
   'by': ['Dimension', '维度'],

@@ -225,7 +225,7 @@ impl Browser {
                 "prefs": preferences,
             },
             "goog:loggingPrefs": if setup.keeps_requests { json!({"performance": "ALL"}) } else { json!({}) },
-            "timeouts": {"pageLoad": 30_000, "implicit": 0, "script": 10_000},
+            "timeouts": {"pageLoad": 30_000, "implicit": 0, "script": 60_000},
         }}});
         let answer = self.connection.post_json("/session", &[], &capabilities).expect("chromedriver answers");
         assert_eq!(answer.status, 200, "no session: {}", answer.text());

@@ -78,6 +78,23 @@ fn a_browser_asks_again_for_the_page_alone_and_gets_it_packed() {
 }
 
 #[test]
+fn code_is_sent_without_its_comments_line_by_line() {
+    for source in SOURCES.iter().filter(|source| source.is_ours()) {
+        let sent = without_comments(source.text);
+        assert_eq!(sent.lines().count(), source.text.lines().count(), "{}", source.name);
+        let kept = sent.lines().zip(source.text.lines()).filter(|(sent, _)| !sent.is_empty());
+        for (sent, written) in kept {
+            assert_eq!(sent, written, "{}", source.name);
+            assert!(!sent.trim_start().starts_with("//") && !sent.contains("/*"), "{}: {sent}", source.name);
+        }
+    }
+    assert_eq!(
+        without_comments("a; // stays\n/** goes\n * too */\n* { b }\n  // goes\nc"),
+        "a; // stays\n\n\n* { b }\n\nc\n"
+    );
+}
+
+#[test]
 fn the_page_names_every_script_and_nothing_outside() {
     let page = SOURCES.first().expect("the page").text;
     for script in scripts() {
