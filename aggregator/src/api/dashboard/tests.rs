@@ -197,7 +197,8 @@ fn what_the_api_names_has_words() {
     let stages = event::stage::Stage::ALL.into_iter().map(|stage| format!("stage.{}", stage.name()));
     let kinds = event::identifier::IdKind::ALL.into_iter().map(|kind| format!("id_kind.{}", kind.name()));
     let flags = crate::api::flag_names(u32::MAX).into_iter().map(|name| format!("flag.{name}"));
-    let description: serde_json::Value = yaml_serde::from_str(crate::api::DESCRIPTION).expect("YAML");
+    let description: serde_json::Value =
+        yaml_serde::from_str(crate::api::answers::DESCRIPTION).expect("YAML");
     let codes = description.pointer("/components/schemas/Problem/properties/error/properties/code/enum");
     let codes = codes.and_then(serde_json::Value::as_array).expect("a list");
     let errors = codes.iter().map(|code| format!("error.{}", code.as_str().expect("a text")));
