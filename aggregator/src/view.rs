@@ -27,7 +27,7 @@ pub(crate) enum View {
 pub(crate) struct Sight {
     /// Exactly, or shaped by [`crate::report`].
     is_exact: bool,
-    /// Only these placements; the whole campaign where there are none. Never an empty list.
+    /// Only these placements, in order; the whole campaign where there are none. Never an empty list.
     only: Option<Vec<String>>,
 }
 
@@ -75,12 +75,11 @@ impl View {
             Self::Medium(media) => {
                 let of_media =
                     campaign.placements.values().filter(|placement| media.contains(&placement.medium));
-                let mut ids: Vec<String> = of_media.map(|placement| placement.id.clone()).collect();
-                ids.sort();
+                let ids: Vec<String> = of_media.map(|placement| placement.id.clone()).collect();
                 Some(ids).filter(|ids| !ids.is_empty()).map(Some)?
             }
         };
-        Some(Sight { is_exact: false, only })
+        Some(Sight::new(false, only))
     }
 }
 
@@ -97,7 +96,19 @@ impl Sight {
 
     /// Whether this placement of the campaign is seen.
     pub(crate) fn sees(&self, placement: &Placement) -> bool {
-        self.only.as_ref().is_none_or(|only| only.contains(&placement.id))
+        self.sees_id(&placement.id)
+    }
+
+    /// The same by its id. A medium may have thousands, and each is asked for.
+    pub(crate) fn sees_id(&self, id: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.binary_search_by(|one| one.as_str().cmp(id)).is_ok())
+    }
+
+    fn new(is_exact: bool, mut only: Option<Vec<String>>) -> Self {
+        if let Some(only) = &mut only {
+            only.sort_unstable();
+        }
+        Self { is_exact, only }
     }
 
     /// The whole campaign, as it was counted.
@@ -107,7 +118,7 @@ impl Sight {
 
     /// The whole campaign, or some placements alone, as they were counted.
     pub(crate) fn counted(only: Option<Vec<String>>) -> Self {
-        Self { is_exact: true, only }
+        Self::new(true, only)
     }
 
     /// The whole campaign, shaped.
@@ -117,7 +128,7 @@ impl Sight {
 
     /// Some placements, shaped.
     pub(crate) fn of_placements(only: Vec<String>) -> Self {
-        Self { is_exact: false, only: Some(only) }
+        Self::new(false, Some(only))
     }
 }
 
@@ -171,6 +182,9 @@ medium = "B"
         assert_eq!((seen.is_exact(), seen.only()), (false, Some(&names(&["p1"])[..])));
         let placements = &catalog.campaigns["c1"].placements;
         assert!(seen.sees(&placements["p1"]) && !seen.sees(&placements["p2"]));
+        // However they come.
+        let some = Sight::of_placements(names(&["p3", "p1", "p2"]));
+        assert!(["p1", "p2", "p3"].iter().all(|id| some.sees_id(id)) && !some.sees_id("p4"));
         assert_eq!(sight(&medium, "c2"), None);
     }
 }

@@ -66,10 +66,9 @@ impl Api {
         if sight.is_exact() {
             return true;
         }
-        let is_seen = match (&kept.placement, sight.only()) {
-            (_, None) => true,
-            (Some(placement), Some(only)) => only.contains(placement),
-            (None, Some(_)) => false,
+        let is_seen = match &kept.placement {
+            Some(placement) => sight.sees_id(placement),
+            None => sight.only().is_none(),
         };
         let is_small =
             kept.kind == Kind::IdCoverage && self.reporter.limits.is_small(kept.devices.unwrap_or(0));

@@ -1,5 +1,7 @@
 //! The list of campaigns: those of the catalog and those that have events.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::Reporter;
@@ -63,15 +65,15 @@ impl Reporter {
             last_day: u16,
         }
         let stored: Vec<Row> = self.store.rows(Work::Report, statement::CAMPAIGNS, &Vec::new())?;
+        let stored: BTreeMap<&String, &Row> = stored.iter().map(|row| (&row.campaign, row)).collect();
         let catalog = self.catalog.load();
-        let mut ids: Vec<&String> =
-            catalog.campaigns.keys().chain(stored.iter().map(|row| &row.campaign)).collect();
+        let mut ids: Vec<&String> = catalog.campaigns.keys().chain(stored.keys().copied()).collect();
         ids.sort();
         ids.dedup();
         let row = |id: &String| {
             let sight = view.of(&catalog, id)?;
             let known = catalog.campaigns.get(id);
-            let data = stored.iter().find(|row| row.campaign == *id && sight.is_exact());
+            let data = stored.get(id).filter(|_| sight.is_exact());
             let seen = || {
                 let all = known.iter().flat_map(|campaign| campaign.placements.values());
                 all.filter(|placement| sight.sees(placement))

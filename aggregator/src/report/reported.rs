@@ -127,13 +127,13 @@ impl Reporter {
             _ if request.sight.is_exact() => (request.from.unwrap_or(0), request.to.unwrap_or(u16::MAX)),
             _ => return Ok(Cells::new()),
         };
-        let Some(only) = request.sight.only() else {
+        if request.sight.only().is_none() {
             return Ok(self.numbers.in_force(&request.campaign, from..=to, |_, _| true)?);
-        };
+        }
         // What was said of a placement by whose it was before is nothing to whose it is.
         let media = self.media(&request.campaign);
         let is_its_own = |medium: &str, placement: &str| {
-            only.iter().any(|seen| seen == placement) && media.get(placement).is_some_and(|now| now == medium)
+            request.sight.sees_id(placement) && media.get(placement).is_some_and(|now| now == medium)
         };
         Ok(self.numbers.in_force(&request.campaign, from..=to, is_its_own)?)
     }
