@@ -37,6 +37,8 @@ pub use self::webhook::{Webhook, WebhookError};
 const TURN: Duration = Duration::from_secs(1);
 /// The next look comes after this many times the duration of the last one, at the earliest.
 const REST_FACTOR: u32 = 10;
+/// Longest that a look waits for what came before it to be in the store.
+const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 /// Messages of one turn.
 const MESSAGES_MAX: usize = 20;
 /// First pause after a message that could not be delivered; it doubles with each failure in a row.
@@ -140,6 +142,9 @@ impl Watch {
 
     /// Looks at every campaign once. Blocks for as long as the store needs. What cannot be looked at stays as it is.
     pub(crate) fn look(&self) {
+        // A placement that is silent in the store need not be silent while events wait to be loaded: also those that wait without any trouble, behind an
+        // outage or while the store is made anew. Said before any figure is read, and without the lock.
+        let is_loaded = self.worker.catch_up(CATCH_UP_MAX) && self.worker.progress.failing().is_none();
         let mut guard = self.known();
         let known = match &mut *guard {
             Some(known) => known,
@@ -155,8 +160,6 @@ impl Watch {
         let now_ms = self.reporter.clock.now_ms();
         let mut campaigns: BTreeSet<String> = known.campaigns.keys().cloned().collect();
         campaigns.extend(catalog.campaigns.keys().cloned());
-        // While events wait to be loaded a placement that is silent in the store need not be silent.
-        let is_loading = self.worker.progress.failing().is_some();
         for id in campaigns {
             if self.is_stopping() {
                 break;
@@ -172,7 +175,7 @@ impl Watch {
                     }
                 },
             };
-            if is_loading {
+            if !is_loaded {
                 judged.leave_out(Kind::Stopped);
             }
             self.take(known, &id, judged, now_ms);

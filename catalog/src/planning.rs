@@ -126,7 +126,7 @@ pub struct Creative {
 pub struct Alerts {
     /// Least share of impressions with a usable id, 0 to 1.
     pub id_coverage_min: Option<f64>,
-    /// Largest gap between the medium's number and ours, as a share of ours, 0 to 1.
+    /// Largest gap between the medium's number and ours, as a share of the medium's, 0 to 1.
     pub gap_max: Option<f64>,
     /// Largest delivery above the plan, as a share of the plan, 0 to 10.
     pub over_delivery_max: Option<f64>,

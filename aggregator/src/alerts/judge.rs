@@ -65,7 +65,7 @@ impl Kind {
 pub(crate) struct Watched {
     /// Net impressions from the first planned day to today, by placement.
     pub(crate) delivered: BTreeMap<String, u64>,
-    /// (the medium's number − ours) / the medium's, by placement, where it gave numbers.
+    /// (the medium's number − ours) / the medium's, by placement, where it gave numbers; 1 where it says 0 and we counted any.
     pub(crate) gaps: BTreeMap<String, f64>,
     /// Net impressions of yesterday and today, by placement.
     pub(crate) recent: BTreeMap<String, Recent>,

@@ -10,7 +10,9 @@
 //! {"event":"opened","alert":{"id":…,"campaign":…,"placement":…,"kind":…,"since":…,"resolved":null,"value":…,"limit":…,"text":{"en":…,"zh":…}}}
 //! ```
 //!
-//! Any 2xx is taken for delivered. A message may come twice, after a crash or an answer that got lost: the receiver tells by `x-sightline-delivery`.
+//! Any 2xx is taken for delivered. A message may come twice, after a crash or an answer that got lost: the receiver tells by the alert's id and the event,
+//! which stand in the body and are signed. `x-sightline-delivery` is both of them and is not: it is for logs, and whoever sends a message that he recorded once
+//! more may write anything there.
 //!
 //! Must never: follow a redirect (the signed message would go where the operator did not send it), read an answer's body, or show the secret.
 

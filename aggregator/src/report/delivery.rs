@@ -55,11 +55,7 @@ impl Reporter {
         Ok(rows.into_iter().map(finish).collect())
     }
 
-    pub(super) fn unresolved(
-        &self,
-        request: &Request,
-        days: &Days,
-    ) -> Result<Vec<(String, u64)>, StoreError> {
+    fn unresolved(&self, request: &Request, days: &Days) -> Result<Vec<(String, u64)>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
             placement: String,

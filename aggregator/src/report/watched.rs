@@ -6,7 +6,7 @@ use catalog::Campaign;
 use event::clock::UnixMs;
 use serde::Deserialize;
 
-use super::rows::Rows;
+use super::rows::{DeliveryRow, Rows};
 use super::{Kind, ReportError, Reporter, Request};
 use crate::alerts::judge::{Recent, Watched, first_planned, silent_hours};
 use crate::statement;
@@ -26,9 +26,8 @@ impl Reporter {
         let mut watched = Watched::default();
         let yesterday = campaign.local_time(now_ms).day.saturating_sub(1);
         if let Some(first) = first_planned(campaign, now_ms) {
-            if let Rows::Delivery(rows) = self.rows_of(Kind::Delivery, campaign, (Some(first), LAST))? {
-                watched.delivered = rows.into_iter().map(|row| (row.key, row.net_impressions)).collect();
-            }
+            let rows = self.delivered(campaign, (first, LAST))?;
+            watched.delivered = rows.into_iter().map(|row| (row.key, row.net_impressions)).collect();
             let from = campaign
                 .local_time(now_ms - i64::from(silent_hours(campaign)) * HOUR_MS)
                 .day
@@ -36,52 +35,60 @@ impl Reporter {
             watched.looked_from_ms = campaign.day_start_ms(from).unwrap_or(0);
             watched.last_hit_ms = self.last_hits(campaign, from)?;
         }
-        // What media say of today is not all of today.
-        if !self.numbers.media(&campaign.id)?.is_empty()
-            && let Rows::Delivery(rows) = self.rows_of(Kind::Delivery, campaign, (None, yesterday))?
-        {
-            watched.gaps = rows.into_iter().filter_map(|row| Some((row.key, row.gap?))).collect();
+        // What media say of today is not all of today. What they say of days before our first hit is a gap like any other.
+        if !self.numbers.media(&campaign.id)?.is_empty() {
+            let rows = self.delivered(campaign, (0, yesterday))?;
+            watched.gaps = rows.into_iter().filter_map(|row| gap(&row).map(|gap| (row.key, gap))).collect();
         }
-        if let Rows::Reach(rows) = self.rows_of(Kind::Reach, campaign, (Some(yesterday), LAST))? {
-            let recent = |impressions, identified, devices| Recent { impressions, identified, devices };
-            watched.recent = rows
-                .into_iter()
-                .map(|row| (row.key, recent(row.impressions, row.identified_impressions, row.reach)))
-                .collect();
+        let recent = self.delivered(campaign, (yesterday, LAST))?;
+        watched.unresolved = recent.iter().filter_map(|row| row.unresolved).sum();
+        // Counted in hits: those of a sample's devices would be an estimate, which may lie on the wrong side of the limit.
+        if campaign.alerts.id_coverage_min.is_some() {
+            let devices = self.devices(campaign, (yesterday, LAST))?;
+            let of_row = |row: DeliveryRow| {
+                let devices = devices.get(&row.key).copied().unwrap_or(0);
+                let (impressions, identified) = (row.impressions, row.identified_impressions);
+                (row.key, Recent { impressions, identified, devices })
+            };
+            watched.recent = recent.into_iter().map(of_row).collect();
         }
-        let request = self.request(Kind::Delivery, campaign, (Some(yesterday), LAST))?;
-        let days = self.days(&request)?;
-        watched.unresolved = self.unresolved(&request, &days)?.iter().map(|(_, hits)| hits).sum();
         Ok(watched)
+    }
+
+    /// What was delivered by placement.
+    fn delivered(&self, campaign: &Campaign, range: (u16, u16)) -> Result<Vec<DeliveryRow>, ReportError> {
+        let request = self.request(Kind::Delivery, campaign, range)?;
+        let days = self.days(&request)?;
+        match self.report_of(&request, &days)?.rows {
+            Rows::Delivery(rows) => Ok(rows),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// How many devices each placement reached, from a sample where there are many.
+    fn devices(&self, campaign: &Campaign, range: (u16, u16)) -> Result<BTreeMap<String, u64>, ReportError> {
+        let request = self.request(Kind::Reach, campaign, range)?;
+        let mut days = self.days(&request)?;
+        days.keys = self.keys(&request, &days)?;
+        days.sample = self.sample(&request, &days)?;
+        match self.report_of(&request, &days)?.rows {
+            Rows::Reach(rows) => Ok(rows.into_iter().map(|row| (row.key, row.reach)).collect()),
+            _ => Ok(BTreeMap::new()),
+        }
     }
 
     fn request(
         &self,
         kind: Kind,
         campaign: &Campaign,
-        (from, to): (Option<u16>, u16),
+        (from, to): (u16, u16),
     ) -> Result<Request, ReportError> {
         let sight =
             View::Auditor.of(&self.catalog.load(), &campaign.id).ok_or(ReportError::UnknownCampaign)?;
         let pair = |name: &str, value: String| (name.to_owned(), value);
-        let mut query = vec![pair("by", "placement".to_owned()), pair("to", day_text(to))];
-        query.extend(from.map(|from| pair("from", day_text(from))));
+        let query =
+            [pair("by", "placement".to_owned()), pair("from", day_text(from)), pair("to", day_text(to))];
         Request::parse(kind, (&campaign.id, sight), &query).map_err(|_| ReportError::UnknownCampaign)
-    }
-
-    fn rows_of(
-        &self,
-        kind: Kind,
-        campaign: &Campaign,
-        range: (Option<u16>, u16),
-    ) -> Result<Rows, ReportError> {
-        let request = self.request(kind, campaign, range)?;
-        let mut days = self.days(&request)?;
-        if request.counts_devices() {
-            days.keys = self.keys(&request, &days)?;
-            days.sample = self.sample(&request, &days)?;
-        }
-        Ok(self.report_of(&request, &days)?.rows)
     }
 
     /// When the newest hit of each placement came, on the days from one on.
@@ -96,4 +103,11 @@ impl Reporter {
         let rows: Vec<Row> = self.store.rows(Work::Report, statement::LAST_HITS, &values)?;
         Ok(rows.into_iter().map(|row| (row.placement, row.last_ms)).collect())
     }
+}
+
+/// The gap of a row. Of a reported 0 there is no share, and a medium that denies what we counted is as far off as one that reports what we never saw.
+fn gap(row: &DeliveryRow) -> Option<f64> {
+    let is_denied =
+        row.reported_impressions == Some(0) && row.compared_impressions.is_some_and(|ours| ours > 0);
+    row.gap.or_else(|| is_denied.then_some(1.0))
 }

@@ -214,7 +214,11 @@ fn what_is_wrong_is_told_once_signed_and_until_it_is_right_again() {
         let json = message.json();
         assert_eq!(json["event"], "opened");
         let id = json["alert"]["id"].as_str().expect("an id").to_owned();
-        assert_eq!(message.header("x-sightline-delivery"), format!("{id}-opened"));
+        assert_eq!(
+            message.header("x-sightline-delivery"),
+            format!("{id}-opened"),
+            "what is signed says it too"
+        );
         assert!(
             open.iter().any(|alert| alert["id"] == id.as_str() && alert["text"] == json["alert"]["text"])
         );
@@ -339,14 +343,14 @@ fn a_medium_that_says_more_than_was_counted_opens_a_gap_until_it_says_otherwise(
     let yesterday = |n| Hit { campaign: "ours", placement: "few", ..hit(NOON_MS - DAY_MS + n) };
     rig.push(&(0..100).map(yesterday).collect::<Vec<_>>());
     rig.load();
-    let says = |impressions: u32| {
+    let says_of = |day: &str, impressions: u32| {
         let numbers =
-            json!({"rows": [{"placement": "few", "day": "2026-11-19", "impressions": impressions}]})
-                .to_string();
+            json!({"rows": [{"placement": "few", "day": day, "impressions": impressions}]}).to_string();
         let target = "/v1/campaigns/ours/media-numbers";
         let (status, body) = rig.send_as("PUT", target, Some(&operator()), &numbers);
         assert_eq!(status, 200, "{body}");
     };
+    let says = |impressions: u32| says_of("2026-11-19", impressions);
     let gaps = || -> Vec<Value> {
         alerts(&rig, &operator()).into_iter().filter(|alert| alert["kind"] == "gap").collect()
     };
@@ -357,10 +361,43 @@ fn a_medium_that_says_more_than_was_counted_opens_a_gap_until_it_says_otherwise(
     rig.look_for_alerts();
     let [gap] = &gaps()[..] else { panic!("{:?}", gaps()) };
     assert_eq!((&gap["placement"], &gap["value"], &gap["limit"]), (&json!("few"), &json!(0.5), &json!(0.1)));
+    let values = || -> Vec<Value> { gaps().iter().map(|gap| gap["value"].clone()).collect() };
+    // What it denies is a gap too.
+    says(0);
+    rig.look_for_alerts();
+    assert_eq!(values(), [json!(1.0)]);
     says(100);
     for _ in 0..3 {
         assert_eq!(gaps().len(), 1);
         rig.look_for_alerts();
     }
     assert_eq!(gaps(), Vec::<Value>::new());
+    // And so is what it says of days before our first hit.
+    says_of("2026-11-17", 100);
+    rig.look_for_alerts();
+    assert_eq!(values(), [json!(0.5)]);
+}
+
+#[test]
+fn coverage_is_held_against_its_limit_as_it_was_counted_where_devices_are_estimated() {
+    let settings = Settings { exact_device_days: 100, sample_device_days: 100, ..Settings::default() };
+    let rig = Rig::with(CATALOG, settings);
+    // Device keys at the end of their range: a sample has none of them.
+    let outside = |hits: Vec<Hit>| -> Vec<Hit> {
+        hits.into_iter()
+            .map(|hit| Hit { device: hit.device.map(|device| u64::MAX - device), ..hit })
+            .collect()
+    };
+    let mut hits = outside(impressions("poor", 500, 480, 480));
+    hits.extend(outside(impressions("few", 500, 400, 400)));
+    rig.push(&hits);
+    rig.load();
+    let reach = rig.report("ours/reach?by=placement");
+    assert!(reach["sample"].as_f64().is_some_and(|share| share < 1.0), "{reach}");
+    assert!(reach["rows"].as_array().expect("rows").iter().all(|row| row["identified_impressions"] == 0));
+    rig.look_for_alerts();
+    let open = alerts(&rig, &operator());
+    let of_ids: Vec<_> = open.iter().filter(|alert| alert["kind"] == "id_coverage").collect();
+    let [few] = &of_ids[..] else { panic!("{of_ids:?}") };
+    assert_eq!((&few["placement"], &few["value"]), (&json!("few"), &json!(0.8)));
 }

@@ -1,5 +1,8 @@
-//! One statement after the other goes wrong in every way: the figures stay right.
+//! One statement after the other goes wrong in every way: the figures stay right, and nobody is told of what only waits.
 
+use std::time::Duration;
+
+use aggregator::Settings;
 use event::stage::Stage;
 use test_server::Fault;
 
@@ -52,4 +55,40 @@ fn figures_are_right_whatever_befalls_any_statement() {
     // What was stored twice is there, and was counted once.
     let twice = rig.sql("SELECT count() > uniqExact(journal, seq) FROM events");
     assert_eq!(twice, "1");
+}
+
+const PLANNED: &str = r#"
+[[campaign]]
+id = "utc"
+name = "UTC"
+time_zone = "UTC"
+alerts = { silent_hours = 1 }
+[[campaign.placement]]
+id = "p1"
+name = "One"
+medium = "Medium A"
+plan = [{ from = 2026-11-20, to = 2026-11-20, impressions = 50 }]
+"#;
+
+#[test]
+fn a_placement_whose_hits_wait_to_be_loaded_is_not_called_silent() {
+    let rig = Rig::with(PLANNED, Settings::default());
+    let Some(faults) = faults() else { return };
+    let open = || rig.get("/v1/alerts")["alerts"].as_array().expect("a list").len();
+    // Slow is no trouble: nothing says that anything is wrong but what is not there yet. It takes twice as long as a look waits.
+    let statement = format!("{} INSERT INTO events", rig.database);
+    faults.next(&statement, Fault::LateBefore(Duration::from_secs(20)), 1);
+    rig.push(&[hit(NOON_MS)]);
+    while faults.seen(&statement) == 0 {
+        std::thread::yield_now();
+    }
+    rig.look_for_alerts();
+    assert_eq!(rig.sql("SELECT count() FROM events"), "0", "it was looked while the hit waited");
+    assert_eq!(open(), 0);
+    rig.load();
+    rig.look_for_alerts();
+    assert_eq!(open(), 0);
+    rig.clock.advance_ms(DAY_MS / 24);
+    rig.look_for_alerts();
+    assert_eq!(open(), 1, "it is looked at all the same");
 }
