@@ -372,6 +372,7 @@ fn look_at_all(device: &str, ways: [(&str, &str); 2]) {
         ("empty", "#/c/empty"),
         ("live", "#/c/shop/live"),
         ("setup", "#/c/shop/setup"),
+        ("closings", "#/c/shop/closings"),
         ("unknown", "#/c/none"),
         ("tokens", "#/tokens"),
         ("books", "#/books"),
@@ -401,9 +402,16 @@ fn look_at_all(device: &str, ways: [(&str, &str); 2]) {
                 .run("document.querySelectorAll('details:not(.menu)').forEach(one => { one.open = true; })");
             look(&mut browser, what);
         }
-        open(&mut browser, &stage.instance, "#/tokens");
-        press(&mut browser, "#new-token");
-        look(&mut browser, "new-token");
+        for (view, opener) in [
+            ("#/tokens", "#new-token"),
+            ("#/c/shop/setup", "#edit-campaign"),
+            ("#/c/shop/setup", "[data-edit=p1]"),
+            ("#/c/shop/setup", "#import"),
+        ] {
+            open(&mut browser, &stage.instance, view);
+            press(&mut browser, opener);
+            look(&mut browser, &opener.replace(['#', '[', ']', '='], ""));
+        }
         nothing_was_refused(&mut browser);
     }
 }

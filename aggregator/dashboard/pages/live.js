@@ -48,7 +48,7 @@ function card(title, note, data) {
     h('header', {}, h('div', {}, h('h2', {}, title), h('p', { class: 'note' }, note)), h('div', { class: 'card-tools' }, h('span', { class: 'pulse', 'aria-hidden': 'true' }), stamp)), body);
   const show = (columns, rows, { caption, empty, sort }, ...below) => {
     const left = body.querySelector('.scroll')?.scrollLeft || 0;
-    staying(() => put(body, table({ caption, columns, rows, sort: sorting(body, columns) || sort, empty }), below));
+    staying(() => put(body, h('div', { class: sort ? null : 'stack' }, table({ caption, columns, rows, sort: sorting(body, columns) || sort, empty })), below));
     const frame = body.querySelector('.scroll');
     if (frame) frame.scrollLeft = left;
     put(stamp, t('live.at', { time: clock(new Date()) }));
