@@ -30,6 +30,11 @@ id = "p1"
 name = "First"
 medium = "One"
 plan = [{ from = YESTERDAY, to = TOMORROW, impressions = 100 }]
+[[campaign.placement]]
+id = "try"
+name = "Tried"
+medium = "One"
+state = "trial"
 "#;
 
 fn day(from_today: i64) -> String {
@@ -186,6 +191,24 @@ fn a_part_that_cannot_be_said_takes_no_page_away_and_a_redraw_no_place() {
     press(&mut browser, "#refresh");
     wait_for_figures(&mut browser);
     wait_for("the button", PATIENCE, || said(&mut browser, "document.activeElement.id") == "refresh");
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
+fn hits_come_in_under_somebody_s_hands_and_leave_him_where_he_is() {
+    let instance = start();
+    send(&instance, "shop", "try", 1, None);
+    let mut browser = signed_in(&instance, "en-US");
+    open(&mut browser, &instance, "#/c/shop/live");
+    let rows = "document.querySelectorAll('[data-card=hits] tbody tr').length";
+    wait_for("the first hit", PATIENCE, || said(&mut browser, rows) == "1");
+    browser.run("document.querySelector('[data-card=hits] .scroll').focus()");
+    send(&instance, "shop", "try", 2, None);
+    wait_for("the others", PATIENCE, || !["0", "1"].contains(&said(&mut browser, rows).as_str()));
+    assert_eq!(
+        said(&mut browser, "document.activeElement.closest('[data-card=hits]')?.dataset.placement"),
+        "try"
+    );
     nothing_was_refused(&mut browser);
 }
 
