@@ -240,7 +240,8 @@ fn days_that_are_not_settled_are_named_and_a_second_closing_says_why() {
     wait_until_gone(&mut browser, "dialog");
     close(&mut browser, &day(-1));
     press(&mut browser, "#confirm");
-    wait_until_gone(&mut browser, "dialog");
+    // Every report of the period is computed.
+    wait_for("the period is closed", PATIENCE * 4, || browser.find_all("dialog").is_empty());
     wait_to_read(&mut browser, "in force");
     close(&mut browser, &day(-1));
     wait_to_read(&mut browser, "say why it is closed again");

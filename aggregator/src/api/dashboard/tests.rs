@@ -74,7 +74,8 @@ fn a_browser_asks_again_for_the_page_alone_and_gets_it_packed() {
     assert_eq!(packed.headers()[CONTENT_ENCODING], "gzip");
     let total: usize =
         FILES.files.iter().filter(|file| file.media_type != PLAIN).map(|file| file.packed.len()).sum();
-    assert!(total < 120_000, "{total} bytes go over the line: the dashboard is meant to be small");
+    // A fifth of it is the plots, and as much are the words of two languages.
+    assert!(total < 130_000, "{total} bytes go over the line: the dashboard is meant to be small");
 }
 
 #[test]
