@@ -47,6 +47,17 @@ pub(crate) fn around(days: &[u16]) -> Vec<u16> {
     days.iter().flat_map(beside).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
+/// What `scope.sql` and `countable.sql` need, but for `buckets`: which hits may count on some days.
+pub(crate) fn scope(campaign: &str, days: &[u16], stages: &[Stage]) -> Values {
+    vec![
+        ("campaign", Value::Text(campaign.to_owned())),
+        ("days", Value::Days(days.to_vec())),
+        ("around", Value::Days(around(days))),
+        ("stages", Value::Numbers(stages.iter().map(|stage| *stage as u64).collect())),
+        ("straddle_hours", Value::Number(u64::from(STRADDLE_HOURS))),
+    ]
+}
+
 /// All values but `buckets`.
 ///
 /// # Errors
@@ -58,17 +69,12 @@ pub(crate) fn values(
     catalog: &Catalog,
     question: &Question<'_>,
 ) -> Result<Values, StoreError> {
-    let around = around(question.days);
     let back: BTreeSet<u16> = question.days.iter().flat_map(|day| [day.saturating_sub(1), *day]).collect();
-    let mut values = rules.values(store, work, question.campaign, &around)?;
+    let mut values = rules.values(store, work, question.campaign, &around(question.days))?;
     let (campaigns, seconds) = windows(catalog);
+    values.extend(scope(question.campaign, question.days, question.stages));
     values.extend([
-        ("campaign", Value::Text(question.campaign.to_owned())),
-        ("days", Value::Days(question.days.to_vec())),
         ("back", Value::Days(back.into_iter().collect())),
-        ("around", Value::Days(around)),
-        ("stages", Value::Numbers(question.stages.iter().map(|stage| *stage as u64).collect())),
-        ("straddle_hours", Value::Number(u64::from(STRADDLE_HOURS))),
         ("window_campaigns", Value::Texts(campaigns)),
         ("window_seconds", Value::Numbers(seconds)),
         ("withheld", Value::Number(u64::from(flag::WITHHELD))),

@@ -9,6 +9,7 @@ mod campaigns;
 mod cells;
 mod closed;
 mod columns;
+mod creatives;
 mod days;
 mod delivery;
 mod ids;
@@ -48,6 +49,8 @@ pub(crate) use privacy::{Limits, Shaped};
 pub(crate) use request::{By, Filter, Kind, Refused, Request, day};
 pub(crate) use sample::Sampling;
 
+/// The key of the row of all that have none of their own. No id of a placement holds parentheses; a creative that is called so is among the others.
+const OTHERS: &str = "(others)";
 /// How often a report is computed at most, if events or pairs came in between its statements, so that its figures would not add up.
 const TRIES_MAX: u32 = 3;
 /// A report that took longer is not computed again: figures of events that keep coming would never stand still for so long.

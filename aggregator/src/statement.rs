@@ -177,6 +177,8 @@ statements! { "sql", STATEMENTS,
     LAST_HITS = "last_hits",
     /// What came to a closed period since.
     CLOSED_SINCE = "closed_since",
+    /// Creatives with a row of their own.
+    REPORT_CREATIVES = "report_creatives",
     /// Unresolved hits of a campaign.
     REPORT_UNRESOLVED = "report_unresolved",
     /// Histogram of frequencies by key.

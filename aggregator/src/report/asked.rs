@@ -48,6 +48,7 @@ impl Reporter {
             ("net", Value::Number(u64::from(request.filter == Filter::Net))),
             ("frequency_max", Value::Number(FREQUENCY_MAX)),
         ]);
+        values.extend(self.creative_values(request, days)?);
         values.extend(seen(&request.sight));
         values.extend(sample::values(days.sample, !days.keys.overlaps.is_empty()));
         Ok(values)

@@ -8,7 +8,7 @@
 //! Must never say of a day that it is settled which changed since, or is not over on the campaign's clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use event::clock::UnixMs;
 use serde::Deserialize;
@@ -40,6 +40,8 @@ pub(super) struct Days {
     pub(super) settled_until: Option<u16>,
     /// Whether these are all days of the campaign that are offered.
     pub(super) is_whole: bool,
+    /// Of a report by creative: the numbers of those with a row of their own, once they are known.
+    pub(super) creatives: OnceLock<Vec<u64>>,
     /// Of a report of devices.
     pub(super) keys: Keys,
     /// Of a report of devices: which of them are counted.

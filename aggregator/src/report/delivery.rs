@@ -9,15 +9,13 @@ use super::cells::{CellRow, add_cell, finish_delivery, key_text};
 use super::days::Days;
 use super::request::{By, Request};
 use super::rows::DeliveryRow;
-use super::{ReportError, Reporter, reported};
+use super::{OTHERS, ReportError, Reporter, reported};
 use crate::adopt::UNRESOLVED_MS;
 use crate::statement;
 use crate::store::{StoreError, Value, Work, day_text};
 
 /// Unresolved placements with a row each; the others share one.
 const UNRESOLVED_ROWS_MAX: u64 = 1000;
-/// The key of that row: no id of a catalog, for those hold no parentheses.
-const OTHERS: &str = "(others)";
 
 impl Reporter {
     pub(super) fn delivery(

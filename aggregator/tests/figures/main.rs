@@ -13,6 +13,7 @@ mod aside;
 mod attack;
 mod campaigns;
 mod closings;
+mod creatives;
 mod duplicates;
 mod erasing;
 mod forms;
