@@ -31,6 +31,7 @@ mod judge;
 mod loader;
 pub mod metrics;
 mod numbers;
+mod orphans;
 mod pairs;
 mod report;
 mod rights;

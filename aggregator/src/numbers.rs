@@ -3,34 +3,39 @@
 //! They are kept on the desk, for each campaign one document that leads to the numbers themselves, which are kept in parts:
 //!
 //! ```text
-//! numbers/<campaign>.json             {"form":1,"campaign":"…","media":[{"medium":"…","versions":[…]}]}, newest version last
-//! parts/n-<campaign>-<medium>-<slot>  of one version of one medium, all that it says, compressed (zstd): lines of
-//!                                     placement, day (days since 1970-01-01), impressions, clicks (nothing where it gave none), with tabs between
+//! numbers/<campaign>.json   {"form":2,"campaign":"…","media":[{"medium":"…","versions":[…]}]}, newest version last
+//! parts/n-<campaign>-…      a piece for each medium of an upload, all that it says, compressed (zstd): lines of
+//!                           placement, day (days since 1970-01-01), impressions, clicks (nothing where it gave none), with tabs between
 //! ```
 //!
-//! `<campaign>` and `<medium>` are hashes of the names, for those may hold any sign. Each version is whole: what came before and what was given on top of
-//! it. The document is written last, and all media of one upload stand in it, so that an upload is in force as a whole or not at all. Of each medium the
-//! newest versions stay, of which the oldest one's slot is written next: what is listed can be read.
+//! `<campaign>` is a hash of the name, for that may hold any sign. Each version is whole: what came before and what was given on top of it. The document
+//! is written last, and all media of one upload stand in it, so that an upload is in force as a whole or not at all. Of each medium the newest versions
+//! stay: what is listed can be read. An upload builds on what is in force then, not on what was heard of last, and looks again before it is written.
 //!
 //! Must never: take one of these for a figure of ours.
 
 pub(crate) mod read;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
-use desk::{DOCUMENT_BYTES_MAX, Desk, Kind, Parts};
+use desk::{DOCUMENT_BYTES_MAX, Desk, Kind, Piece, Stack};
 use event::clock::UnixMs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::orphans;
+
 /// Most versions of a medium's numbers that stay.
-pub(crate) const VERSIONS_MAX: usize = 10;
+pub(crate) const VERSIONS_MAX: usize = 9;
 /// Most placements and days of one medium, over all its uploads for a campaign.
 pub(crate) const ROWS_MAX: usize = 100_000;
 /// The form of the document.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
+/// How often an upload is tried if others are given meanwhile.
+const TRIES_MAX: u32 = 3;
 /// How hard the numbers are compressed.
 const LEVEL: i32 = 3;
 /// Most bytes of the numbers of a version, unpacked: [`ROWS_MAX`] of the longest rows.
@@ -72,7 +77,7 @@ pub(crate) struct Version {
     pub(crate) impressions: u64,
     /// Clicks of these.
     pub(crate) clicks: u64,
-    parts: Parts,
+    piece: Piece,
 }
 
 /// What one medium gave.
@@ -110,6 +115,12 @@ pub(crate) enum NumbersError {
         /// The campaign.
         campaign: String,
     },
+    /// Passes by itself.
+    #[error("other numbers of {campaign} are being given at the same time")]
+    Changing {
+        /// The campaign.
+        campaign: String,
+    },
     /// The desk.
     #[error(transparent)]
     Desk(#[from] desk::Error),
@@ -130,6 +141,9 @@ pub(crate) struct Upload {
     pub(crate) at_ms: UnixMs,
 }
 
+/// All media with their versions, and those media whose newest version is of an upload.
+type Given = (Vec<OfMedium>, Vec<(String, Version)>);
+
 /// Media's own numbers, as they are kept.
 pub(crate) struct Numbers {
     desk: Desk,
@@ -147,23 +161,26 @@ impl Numbers {
     /// # Errors
     /// See [`NumbersError`].
     pub(crate) fn media(&self, campaign: &str) -> Result<Vec<OfMedium>, NumbersError> {
-        let Some(bytes) = self.desk.get_heard(Kind::Numbers, &hash(campaign, 16))? else {
-            return Ok(Vec::new());
-        };
-        let document: Option<Document> = serde_json::from_slice(&bytes).ok();
-        let known = document.filter(|document| document.form == FORM && document.campaign == campaign);
-        known
-            .map(|document| document.media)
-            .ok_or_else(|| NumbersError::Form { campaign: campaign.to_owned() })
+        read_document(campaign, self.desk.get_heard(Kind::Numbers, &hash(campaign, 16))?.as_deref())
     }
 
-    /// What a version says.
+    /// The same, by who has heard everything: for what is written on top of it.
+    fn media_now(&self, campaign: &str) -> Result<Vec<OfMedium>, NumbersError> {
+        read_document(campaign, self.desk.get(Kind::Numbers, &hash(campaign, 16))?.as_deref())
+    }
+
+    /// What a version says of some days.
     ///
     /// # Errors
     /// See [`NumbersError`].
-    pub(crate) fn cells_of(&self, campaign: &str, version: &Version) -> Result<Cells, NumbersError> {
-        let bytes = self.desk.get_parts(&version.parts)?;
-        unpack(&bytes).ok_or_else(|| NumbersError::Form { campaign: campaign.to_owned() })
+    pub(crate) fn cells_of(
+        &self,
+        campaign: &str,
+        version: &Version,
+        days: &RangeInclusive<u16>,
+    ) -> Result<Cells, NumbersError> {
+        let bytes = self.desk.get_piece(&version.piece)?;
+        unpack(&bytes, days).ok_or_else(|| NumbersError::Form { campaign: campaign.to_owned() })
     }
 
     /// What is in force on some days, of those media and placements (in this order) that are heard. Of two media that say something of one placement,
@@ -174,7 +191,7 @@ impl Numbers {
     pub(crate) fn in_force(
         &self,
         campaign: &str,
-        days: std::ops::RangeInclusive<u16>,
+        days: RangeInclusive<u16>,
         is_heard: impl Fn(&str, &str) -> bool,
     ) -> Result<Cells, NumbersError> {
         let media = self.media(campaign)?;
@@ -186,10 +203,8 @@ impl Numbers {
             let is_outside = version.last_day.is_none_or(|last| last < *days.start())
                 || version.first_day.is_none_or(|first| first > *days.end());
             if !is_outside {
-                let said = self.cells_of(campaign, version)?;
-                let is_wanted =
-                    |placement: &str, day: &u16| days.contains(day) && is_heard(medium, placement);
-                cells.extend(said.into_iter().filter(|((placement, day), _)| is_wanted(placement, day)));
+                let said = self.cells_of(campaign, version, &days)?;
+                cells.extend(said.into_iter().filter(|((placement, _), _)| is_heard(medium, placement)));
             }
         }
         Ok(cells)
@@ -201,12 +216,30 @@ impl Numbers {
     /// See [`NumbersError`]; after the desk's it may be in force all the same.
     pub(crate) fn give(&self, upload: &Upload) -> Result<Vec<(String, Version)>, NumbersError> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut media = self.media(&upload.campaign)?;
+        orphans::sweep(&self.desk);
+        for _ in 0..TRIES_MAX {
+            let before = self.media_now(&upload.campaign)?;
+            let (media, given) = self.with(upload, before.clone())?;
+            // Whoever settled until a moment ago may have taken an upload too.
+            if self.media_now(&upload.campaign)? == before {
+                let document = document(&upload.campaign, media);
+                self.desk.put(Kind::Numbers, &hash(&upload.campaign, 16), &document)?;
+                return Ok(given);
+            }
+        }
+        Err(NumbersError::Changing { campaign: upload.campaign.clone() })
+    }
+
+    /// Keeps what an upload says on top of what is in force: all media with their versions, and those of the upload.
+    fn with(&self, upload: &Upload, mut media: Vec<OfMedium>) -> Result<Given, NumbersError> {
         let mut given = Vec::new();
+        let mut stack = self.desk.stack(&format!("n-{}", hash(&upload.campaign, 16)))?;
         for (medium, cells) in &upload.media {
             let before = media.iter().find(|of| of.medium == *medium).and_then(|of| of.versions.last());
             let mut all = match before {
-                Some(before) if !upload.replaces => self.cells_of(&upload.campaign, before)?,
+                Some(before) if !upload.replaces => {
+                    self.cells_of(&upload.campaign, before, &(0..=u16::MAX))?
+                }
                 _ => Cells::new(),
             };
             all.extend(cells.iter().map(|(cell, said)| (cell.clone(), *said)));
@@ -214,49 +247,60 @@ impl Numbers {
                 return Err(NumbersError::TooMany { medium: medium.clone(), rows: all.len() });
             }
             let number = before.map_or(1, |before| before.number + 1);
-            let version = self.version(upload, medium, (number, cells.len()), &all)?;
+            let version = version(upload, (number, cells.len()), &all, &mut stack)?;
             match media.iter_mut().find(|of| of.medium == *medium) {
                 Some(of) => of.versions.push(version.clone()),
                 None => media.push(OfMedium { medium: medium.clone(), versions: vec![version.clone()] }),
             }
             given.push((medium.clone(), version));
         }
-        self.desk.put(Kind::Numbers, &hash(&upload.campaign, 16), &document(&upload.campaign, media))?;
-        Ok(given)
-    }
-
-    /// Keeps what a medium says, and what leads to it.
-    fn version(
-        &self,
-        upload: &Upload,
-        medium: &str,
-        (number, given_rows): (u64, usize),
-        all: &Cells,
-    ) -> Result<Version, NumbersError> {
-        let slot = number % VERSIONS_MAX as u64;
-        let id = format!("n-{}-{}-{slot}", hash(&upload.campaign, 16), hash(medium, 8));
-        let parts = self.desk.put_parts(&id, &pack(all)?)?;
-        Ok(Version {
-            number,
-            at_ms: upload.at_ms,
-            by: upload.by.clone(),
-            given_rows,
-            replaced: upload.replaces,
-            rows: all.len(),
-            first_day: all.keys().map(|(_, day)| *day).min(),
-            last_day: all.keys().map(|(_, day)| *day).max(),
-            impressions: all.values().map(|said| said.impressions).sum(),
-            clicks: all.values().filter_map(|said| said.clicks).sum(),
-            parts,
-        })
+        stack.finish()?;
+        Ok((media, given))
     }
 }
 
-/// The document, without the oldest versions: those whose slots are written next, and those for which it has no room.
+/// Keeps what a medium says, and what leads to it.
+fn version(
+    upload: &Upload,
+    (number, given_rows): (u64, usize),
+    all: &Cells,
+    stack: &mut Stack<'_>,
+) -> Result<Version, NumbersError> {
+    Ok(Version {
+        number,
+        at_ms: upload.at_ms,
+        by: upload.by.clone(),
+        given_rows,
+        replaced: upload.replaces,
+        rows: all.len(),
+        first_day: all.keys().map(|(_, day)| *day).min(),
+        last_day: all.keys().map(|(_, day)| *day).max(),
+        impressions: all.values().map(|said| said.impressions).sum(),
+        clicks: all.values().filter_map(|said| said.clicks).sum(),
+        piece: stack.add(&pack(all)?)?,
+    })
+}
+
+fn read_document(campaign: &str, bytes: Option<&[u8]>) -> Result<Vec<OfMedium>, NumbersError> {
+    let Some(bytes) = bytes else { return Ok(Vec::new()) };
+    let known = known(bytes).filter(|document| document.campaign == campaign);
+    known.map(|document| document.media).ok_or_else(|| NumbersError::Form { campaign: campaign.to_owned() })
+}
+
+fn known(bytes: &[u8]) -> Option<Document> {
+    serde_json::from_slice(bytes).ok().filter(|document: &Document| document.form == FORM)
+}
+
+/// The stacks that a document of numbers leads to; `None` for one of another form.
+pub(crate) fn stacks(bytes: &[u8]) -> Option<Vec<String>> {
+    let media = known(bytes)?.media.into_iter();
+    Some(media.flat_map(|of| of.versions).map(|version| version.piece.stack).collect())
+}
+
+/// The document, without the oldest versions: those that are too many, and those for which it has no room.
 fn document(campaign: &str, mut media: Vec<OfMedium>) -> Vec<u8> {
     for of in &mut media {
-        // One slot is always free for the next version.
-        let surplus = of.versions.len().saturating_sub(VERSIONS_MAX - 1);
+        let surplus = of.versions.len().saturating_sub(VERSIONS_MAX);
         of.versions.drain(..surplus);
     }
     let mut document = Document { form: FORM, campaign: campaign.to_owned(), media };
@@ -283,20 +327,27 @@ fn pack(cells: &Cells) -> Result<Vec<u8>, desk::Error> {
     zstd::bulk::compress(text.as_bytes(), LEVEL).map_err(failed)
 }
 
-fn unpack(bytes: &[u8]) -> Option<Cells> {
-    let mut text = String::new();
-    zstd::Decoder::new(bytes).ok()?.take(UNPACKED_BYTES_MAX).read_to_string(&mut text).ok()?;
-    let cell = |line: &str| {
-        let mut fields = line.split('\t');
+/// What is said of some days.
+fn unpack(bytes: &[u8], days: &RangeInclusive<u16>) -> Option<Cells> {
+    let mut reader = BufReader::new(zstd::Decoder::new(bytes).ok()?.take(UNPACKED_BYTES_MAX));
+    let (mut cells, mut line) = (Cells::new(), String::new());
+    while reader.read_line(&mut line).ok()? > 0 {
+        let mut fields = line.trim_end_matches('\n').split('\t');
         let (placement, day) = (fields.next()?, fields.next()?.parse().ok()?);
         let impressions = fields.next()?.parse().ok()?;
         let clicks = match fields.next()? {
             "" => None,
             clicks => Some(clicks.parse().ok()?),
         };
-        fields.next().is_none().then(|| ((placement.to_owned(), day), Said { impressions, clicks }))
-    };
-    text.lines().map(cell).collect()
+        if fields.next().is_some() {
+            return None;
+        }
+        if days.contains(&day) {
+            cells.insert((placement.to_owned(), day), Said { impressions, clicks });
+        }
+        line.clear();
+    }
+    Some(cells)
 }
 
 /// The first bytes of a name's SHA-256, as hexadecimal digits: an id of the desk, whatever the name holds.
@@ -342,7 +393,7 @@ mod tests {
         let versions = &media[0].versions;
         assert_eq!((versions.len(), versions[0].number, versions[8].number), (9, 25, 33));
         for version in versions {
-            let said = numbers.cells_of("c.1", version).expect("readable");
+            let said = numbers.cells_of("c.1", version, &(0..=u16::MAX)).expect("readable");
             assert_eq!((said.len(), version.rows), (version.number as usize, version.number as usize));
             assert_eq!(said[&("p1".to_owned(), 7)], Said { impressions: 100, clicks: Some(3) });
         }
@@ -393,5 +444,18 @@ mod tests {
         let media = numbers.media("c.1").expect("known");
         assert_eq!(media.len(), 60);
         assert!(media.iter().all(|of| of.versions.last().is_some_and(|last| last.number == 7)));
+    }
+
+    #[test]
+    fn a_document_of_another_form_is_told_and_nothing_is_written_over_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let desk = Desk::folder(dir.path()).expect("a desk");
+        let numbers = Numbers::new(desk.clone());
+        let other = br#"{"form":9,"campaign":"c.1","media":[]}"#;
+        desk.put(Kind::Numbers, &hash("c.1", 16), other).expect("put");
+        assert!(matches!(numbers.media("c.1"), Err(NumbersError::Form { .. })));
+        let refused = numbers.give(&upload(&[("A", cells(&[("p1", 7, 1, None)]))], 1));
+        assert!(matches!(refused, Err(NumbersError::Form { .. })));
+        assert_eq!(desk.get(Kind::Numbers, &hash("c.1", 16)).expect("known").as_deref(), Some(&other[..]));
     }
 }

@@ -8,6 +8,7 @@ mod asked;
 mod campaigns;
 mod cells;
 mod closed;
+mod closing;
 mod columns;
 mod creatives;
 mod days;
@@ -43,7 +44,8 @@ use crate::numbers::{Numbers, NumbersError};
 use crate::rules::Rules;
 use crate::store::{Store, StoreError, Work, day_text};
 
-pub(crate) use closed::{CloseError, Wanted, moment};
+pub(crate) use closed::moment;
+pub(crate) use closing::{CloseError, Wanted};
 pub(crate) use days::local_day;
 pub(crate) use privacy::{Limits, Shaped};
 pub(crate) use request::{By, Filter, Kind, Refused, Request, day};

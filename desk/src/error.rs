@@ -25,13 +25,22 @@ pub enum Error {
         /// Most of them.
         max: usize,
     },
+    /// Operator: what is kept in parts takes up as much as it may.
+    #[error("long documents take up {max} bytes already, the most that are kept")]
+    NoRoom {
+        /// Most bytes of all together.
+        max: u64,
+    },
+    /// Machine: the system gives no random bytes.
+    #[error("the system's random source failed: {0}")]
+    Random(getrandom::Error),
     /// Machine, or whoever changed files by hand: a part is missing, or is not what was put.
     #[error("part {number} of {id} is missing or changed")]
     Part {
         /// What it is a part of.
         id: String,
         /// Its number, from 0.
-        number: usize,
+        number: u64,
     },
     /// Machine: a file of the desk.
     #[error("{path}: {error}")]

@@ -3,24 +3,22 @@
 //! ```text
 //! desk/                     0700
 //!   tokens/<id>.json        0600, the document as it was given; replaced by a rename, file and folder synced
-//!   parts/<id>.json         part of what is longer; bytes, whatever its ending says. Read when it is asked for, the rest at the start
 //!   tokens/<id>.json.tmp    what a crash left of one that was never acknowledged; removed at the start
+//!   parts/                  what is longer than a document: see `shelf.rs`
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::error::Error;
-use crate::{DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, Document, Kind, is_id};
+use crate::files::{self, Durability};
+use crate::shelf::{Shelf, now_ms};
+use crate::{DOCUMENTS_MAX, Document, Kind, PARTS};
 
 /// What the name of a document's file ends with.
 const ENDING: &str = ".json";
-/// What the name of a file ends with until it is whole.
-const UNFINISHED: &str = ".json.tmp";
 
 /// Documents by kind and id.
 pub(crate) type Documents = BTreeMap<(Kind, String), Document>;
@@ -28,34 +26,29 @@ pub(crate) type Documents = BTreeMap<(Kind, String), Document>;
 pub(crate) struct Folder {
     dir: PathBuf,
     documents: Mutex<Documents>,
+    /// Held while a file is written: of two writers the one that is in force is the one on the disk. Who reads does not wait for it.
+    writing: Mutex<()>,
+    parts: Shelf,
 }
 
 impl Folder {
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let mut documents = Documents::new();
         for kind in Kind::ALL {
-            let dir = dir.join(kind.name());
-            let failed = |error| Error::File { path: dir.clone(), error };
-            DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
-            for entry in fs::read_dir(&dir).map_err(failed)? {
-                let path = entry.map_err(failed)?.path();
-                take(kind, &path, &mut documents).map_err(|error| Error::File { path, error })?;
+            for path in files::of(&dir.join(kind.name()))? {
+                if let Some(id) = files::id(&path, ENDING) {
+                    let read =
+                        files::read(&path).map_err(|error| Error::File { path: path.clone(), error })?;
+                    documents.insert((kind, id.to_owned()), read.into());
+                }
             }
         }
-        Ok(Self { dir: dir.to_owned(), documents: Mutex::new(documents) })
+        let parts = Shelf::open(&dir.join(PARTS))?;
+        Ok(Self { dir: dir.to_owned(), documents: Mutex::new(documents), writing: Mutex::default(), parts })
     }
 
-    pub(crate) fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
-        let found = self.documents().get(&(kind, id.to_owned())).cloned();
-        if found.is_none() || !kind.is_left_on_disk() {
-            return Ok(found);
-        }
-        let path = self.path(kind, id);
-        read(&path).map(Some).map_err(|error| Error::File { path, error })
-    }
-
-    fn path(&self, kind: Kind, id: &str) -> PathBuf {
-        self.dir.join(kind.name()).join(format!("{id}{ENDING}"))
+    pub(crate) fn get(&self, kind: Kind, id: &str) -> Option<Document> {
+        self.documents().get(&(kind, id.to_owned())).cloned()
     }
 
     pub(crate) fn list(&self, kind: Kind) -> Vec<(String, Document)> {
@@ -63,18 +56,39 @@ impl Folder {
     }
 
     pub(crate) fn put(&self, kind: Kind, id: &str, document: &[u8]) -> Result<(), Error> {
-        // Held until the file is there: of two writers the one that is in force is the one on the disk.
-        let mut documents = self.documents();
-        has_room(&documents, kind, id)?;
-        let path = self.path(kind, id);
-        replace(&path, document).map_err(|error| Error::File { path, error })?;
-        let kept = if kind.is_left_on_disk() { Document::default() } else { document.into() };
-        documents.insert((kind, id.to_owned()), kept);
+        let _turn = self.turn();
+        has_room(&self.documents(), kind, id)?;
+        let path = self.dir.join(kind.name()).join(format!("{id}{ENDING}"));
+        files::replace(&path, document, Durability::Synced).map_err(|error| Error::File { path, error })?;
+        self.documents().insert((kind, id.to_owned()), document.into());
         Ok(())
+    }
+
+    pub(crate) fn put_part(&self, id: &str, bytes: &[u8]) -> Result<(), Error> {
+        let _turn = self.turn();
+        self.parts.has_room(bytes.len())?;
+        self.parts.put((id, bytes), now_ms(), Durability::Synced)
+    }
+
+    pub(crate) fn get_part(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.parts.get(id)
+    }
+
+    pub(crate) fn sweep(&self, is_orphan: impl Fn(&str) -> bool, age: Duration) -> usize {
+        let _turn = self.turn();
+        let orphans = self.parts.old(is_orphan, age);
+        for id in &orphans {
+            self.parts.remove(id);
+        }
+        orphans.len()
     }
 
     fn documents(&self) -> MutexGuard<'_, Documents> {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,40 +105,6 @@ pub(crate) fn has_room(documents: &Documents, kind: Kind, id: &str) -> Result<()
         return Err(Error::Full { kind: kind.name(), max: DOCUMENTS_MAX });
     }
     Ok(())
-}
-
-/// Takes in what stands in a folder.
-fn take(kind: Kind, path: &Path, documents: &mut Documents) -> io::Result<()> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if name.ends_with(UNFINISHED) {
-        return fs::remove_file(path);
-    }
-    let Some(id) = name.strip_suffix(ENDING).filter(|id| is_id(id)) else {
-        tracing::warn!(path = %path.display(), "a file that is no document of the desk is passed over");
-        return Ok(());
-    };
-    let document = if kind.is_left_on_disk() { Document::default() } else { read(path)? };
-    documents.insert((kind, id.to_owned()), document);
-    Ok(())
-}
-
-fn read(path: &Path) -> io::Result<Document> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > DOCUMENT_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than a document of the desk may be"));
-    }
-    Ok(bytes.into())
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("json.tmp");
-    let mut file =
-        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -194,5 +174,26 @@ mod tests {
         std::fs::create_dir(dir.path().join("tokens/a1.json.tmp")).expect("made");
         assert!(matches!(desk.put(Kind::Tokens, "a1", b"two"), Err(Error::File { .. })));
         assert_eq!(desk.get(Kind::Tokens, "a1").expect("known").as_deref(), Some(&b"one"[..]));
+    }
+
+    /// Who asks whether a token is in force does not wait for somebody's write: a pipe in the place of the file is one that takes for ever.
+    #[test]
+    fn what_is_in_force_is_told_while_something_is_being_written() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let desk = Desk::folder(dir.path()).expect("opened");
+        desk.put(Kind::Tokens, "a1", b"one").expect("put");
+        let pipe = dir.path().join("numbers/n1.json.tmp");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("is there").success());
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| desk.put(Kind::Numbers, "n1", b"two"));
+            let crate::Place::Folder(folder) = &*desk.0 else { panic!("a folder") };
+            while folder.writing.try_lock().is_ok() {
+                std::thread::yield_now();
+            }
+            assert_eq!(desk.get(Kind::Tokens, "a1").expect("known").as_deref(), Some(&b"one"[..]));
+            drop(std::fs::File::open(&pipe).expect("the other end"));
+            // A pipe that nobody reads from cannot be synced, whatever became of its bytes.
+            assert!(writer.join().expect("ended").is_err());
+        });
     }
 }

@@ -17,16 +17,21 @@
 //! * In a cluster a node that has not seen the end of the topic within [`LEASE`] answers no question ([`Error::Behind`]): a revocation that it cannot
 //!   have heard of holds there all the same. Alone there is nothing to hear of.
 //! * A document of an unknown form is no document: what it replaced is not in force either.
-//! * What is longer than a document ([`Desk::put_parts`]) is kept in parts that nobody finds by themselves: whoever put them keeps what leads to them
-//!   ([`Parts`]) in a document, which is written behind them and says what they have to be. A part that is not what it was is an error, never a figure.
+//! * What is longer than a document ([`Desk::stack`]) is kept in parts that nobody finds by themselves: whoever put them keeps what leads to them
+//!   ([`Piece`]) in a document, which is written behind them and says what they have to be. A part that is not what it was is an error, never a figure.
+//!   Parts are written once and never over, and lie on the disk, not in memory; a node of a cluster has a copy of the topic's in a folder of its own.
+//! * Parts that no document leads to are taken away by whoever writes ([`Desk::sweep`]), once they are so old that no document can come behind them.
+//!   In the topic an empty record takes their place, and not a tombstone: its last record stays there, by which a node knows that it has read everything.
 //!
 //! # What it must never do
 //!
 //! Understand a document, or log one.
 
 mod error;
+mod files;
 mod folder;
 mod parts;
+mod shelf;
 mod topic;
 
 use std::path::Path;
@@ -34,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::Error;
-pub use parts::{PARTS_BYTES_MAX, Parts};
+pub use parts::{PARTS_BYTES_MAX, PIECE_BYTES_MAX, Piece, Stack};
 
 use crate::folder::Folder;
 use crate::topic::Topic;
@@ -61,13 +66,13 @@ pub enum Kind {
     Closings,
     /// Alerts that are open or to be told, by campaign.
     Alerts,
-    /// What is longer than a document, in parts. See [`Desk::put_parts`].
-    Parts,
 }
 
+/// The folder of what is longer than a document, and what the keys of its parts begin with. Like the names of kinds never changed.
+const PARTS: &str = "parts";
+
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Tokens, Self::TokenUses, Self::Numbers, Self::Closings, Self::Alerts, Self::Parts];
+    const ALL: [Self; 5] = [Self::Tokens, Self::TokenUses, Self::Numbers, Self::Closings, Self::Alerts];
 
     /// Its folder, and what its keys begin with. Stands in files and records: never changed.
     fn name(self) -> &'static str {
@@ -76,14 +81,8 @@ impl Kind {
             Self::TokenUses => "token-uses",
             Self::Numbers => "numbers",
             Self::Closings => "closings",
-            Self::Parts => "parts",
             Self::Alerts => "alerts",
         }
-    }
-
-    /// Whether a folder reads it whenever it is asked for, instead of keeping it in memory: what is long and seldom looked at.
-    fn is_left_on_disk(self) -> bool {
-        self == Self::Parts
     }
 
     fn from_name(name: &str) -> Option<Self> {
@@ -112,21 +111,22 @@ impl Desk {
         Ok(Self(Arc::new(Place::Folder(Folder::open(dir)?))))
     }
 
-    /// The desk of a cluster. Returns at once; a thread reads the topic, makes it where it is missing, and follows it. Kafka may be away.
+    /// The desk of a cluster. Returns at once; a thread reads the topic, makes it where it is missing, and follows it. Kafka may be away. `dir` is this
+    /// process's alone and holds a copy of the long documents, made anew at each start.
     ///
     /// # Errors
-    /// No thread.
-    pub fn topic(cluster: kafka::Cluster) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Place::Topic(Topic::follow(cluster)?))))
+    /// No thread, or no folder.
+    pub fn topic(cluster: kafka::Cluster, dir: &Path) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Place::Topic(Topic::follow(cluster, dir)?))))
     }
 
     /// A document in force.
     ///
     /// # Errors
-    /// [`Error::Behind`], or [`Error::File`] of a part.
+    /// [`Error::Behind`]
     pub fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
         match &*self.0 {
-            Place::Folder(folder) => folder.get(kind, id),
+            Place::Folder(folder) => Ok(folder.get(kind, id)),
             Place::Topic(topic) => topic.get(kind, id),
         }
     }
@@ -134,15 +134,15 @@ impl Desk {
     /// A document as it was heard of last, also while this node may not have heard everything: for what is never taken back, only added to.
     ///
     /// # Errors
-    /// [`Error::Behind`] before everything was heard for the first time, or [`Error::File`] of a part.
+    /// [`Error::Behind`] before everything was heard for the first time.
     pub fn get_heard(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
         match &*self.0 {
-            Place::Folder(folder) => folder.get(kind, id),
+            Place::Folder(folder) => Ok(folder.get(kind, id)),
             Place::Topic(topic) => topic.get_heard(kind, id),
         }
     }
 
-    /// All documents of a kind, by id. Not for [`Kind::Parts`]: a folder lists those empty.
+    /// All documents of a kind, by id.
     ///
     /// # Errors
     /// [`Error::Behind`]

@@ -1,7 +1,9 @@
 //! The desk of a cluster: a compacted topic of one partition, read whole and followed by a thread.
 //!
-//! A record's key is `<kind>/<id>`; its value is one byte, the form's version, and the document.
+//! A record's key is `<kind>/<id>`; its value is one byte, the form's version, and the document. An empty part is none any more.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -10,8 +12,10 @@ use std::time::{Duration, Instant};
 use kafka::{Cluster, Follower, Message, Producer};
 
 use crate::error::Error;
+use crate::files::Durability;
 use crate::folder::{Documents, has_room, of_kind};
-use crate::{Document, Kind, LEASE, is_id};
+use crate::shelf::{Shelf, now_ms};
+use crate::{Document, Kind, LEASE, PARTS, is_id};
 
 /// Version of a record's form.
 const FORM: u8 = 1;
@@ -25,6 +29,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest that a write waits for Kafka, and then to be read back.
 const WRITE: Duration = Duration::from_secs(10);
+/// Most parts that one sweep takes away; the next one goes on.
+const SWEPT_MAX: usize = 1000;
 
 pub(crate) struct Topic {
     shared: Arc<Shared>,
@@ -37,6 +43,8 @@ struct Shared {
     stop: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
+    /// This node's copy of the parts.
+    parts: Shelf,
 }
 
 #[derive(Default)]
@@ -65,6 +73,70 @@ impl Shared {
     }
 }
 
+/// What a record says.
+enum Said<'m> {
+    /// A document, or that what stood there is in force no longer.
+    Document((Kind, String), Option<&'m [u8]>),
+    /// A part, or that there is none any more.
+    Part(String, Option<&'m [u8]>),
+    Nothing,
+}
+
+impl<'m> Said<'m> {
+    /// One that cannot be understood takes away what it replaces.
+    fn of(message: &'m Message) -> Self {
+        let key = std::str::from_utf8(&message.key).ok().and_then(|key| key.split_once('/'));
+        let Some((name, id)) = key.filter(|(_, id)| is_id(id)) else { return Self::unknown(message) };
+        let value = if let Some((&FORM, document)) = message.value.split_first() {
+            Some(document)
+        } else {
+            tracing::error!(
+                offset = message.offset,
+                kind = name,
+                "a record of the desk has a form that this program does not know: what it replaced is not in force; run the version that wrote it"
+            );
+            None
+        };
+        match Kind::from_name(name) {
+            Some(kind) => Self::Document((kind, id.to_owned()), value),
+            None if name == PARTS => Self::Part(id.to_owned(), value.filter(|part| !part.is_empty())),
+            None => Self::unknown(message),
+        }
+    }
+
+    fn unknown(message: &Message) -> Self {
+        tracing::error!(
+            offset = message.offset,
+            "a record of the desk has a key that this program does not know: it is passed over"
+        );
+        Self::Nothing
+    }
+
+    /// Enters what it says of documents.
+    fn enter(self, documents: &mut Documents) {
+        match self {
+            Self::Document(key, Some(document)) => {
+                documents.insert(key, document.into());
+            }
+            Self::Document(key, None) => {
+                documents.remove(&key);
+            }
+            Self::Part(..) | Self::Nothing => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Enters a part, or takes it away.
+    fn enter_part(&self, id: &str, bytes: Option<&[u8]>, at_ms: i64) {
+        let Some(bytes) = bytes else { return self.parts.remove(id) };
+        let at_ms = if at_ms < 0 { now_ms() } else { at_ms };
+        if let Err(error) = self.parts.put((id, bytes), at_ms, Durability::Copy) {
+            tracing::error!(id, %error, "a part of a long document cannot be copied here: what it belongs to cannot be read before the next start");
+        }
+    }
+}
+
 impl State {
     fn behind(&self, now: Instant) -> Option<String> {
         if self.current.is_some_and(|seen| now.saturating_duration_since(seen) <= LEASE) {
@@ -76,41 +148,12 @@ impl State {
             (None, Some(_)) => format!("its end was not seen for {} s", LEASE.as_secs()),
         })
     }
-
-    fn apply(&mut self, message: &Message) {
-        apply(&mut self.documents, message);
-        self.applied = message.offset + 1;
-    }
-}
-
-/// Enters a record. One that cannot be understood takes away what it replaces.
-fn apply(documents: &mut Documents, message: &Message) {
-    let key = std::str::from_utf8(&message.key).ok().and_then(|key| key.split_once('/'));
-    let Some((kind, id)) =
-        key.and_then(|(kind, id)| Some((Kind::from_name(kind)?, id))).filter(|(_, id)| is_id(id))
-    else {
-        tracing::error!(
-            offset = message.offset,
-            "a record of the desk has a key that this program does not know: it is passed over"
-        );
-        return;
-    };
-    let key = (kind, id.to_owned());
-    if let Some((&FORM, document)) = message.value.split_first() {
-        documents.insert(key, document.into());
-    } else {
-        tracing::error!(
-            offset = message.offset,
-            kind = kind.name(),
-            "a record of the desk has a form that this program does not know: what it replaced is not in force; run the version that wrote it"
-        );
-        documents.remove(&key);
-    }
 }
 
 impl Topic {
-    pub(crate) fn follow(cluster: Cluster) -> Result<Self, Error> {
+    pub(crate) fn follow(cluster: Cluster, dir: &Path) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
+            parts: Shelf::empty(dir)?,
             stop: AtomicBool::new(false),
             state: Mutex::new(State { applied: -1, ..State::default() }),
             changed: Condvar::new(),
@@ -126,11 +169,16 @@ impl Topic {
     }
 
     pub(crate) fn get_heard(&self, kind: Kind, id: &str) -> Result<Option<Document>, Error> {
+        Ok(self.heard()?.documents.get(&(kind, id.to_owned())).cloned())
+    }
+
+    /// What was heard, once everything was.
+    fn heard(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.shared.state();
         if state.applied < 0 {
             return Err(Error::Behind(state.behind(Instant::now()).unwrap_or_default()));
         }
-        Ok(state.documents.get(&(kind, id.to_owned())).cloned())
+        Ok(state)
     }
 
     pub(crate) fn list(&self, kind: Kind) -> Result<Vec<(String, Document)>, Error> {
@@ -151,8 +199,42 @@ impl Topic {
 
     pub(crate) fn put(&self, kind: Kind, id: &str, document: &[u8]) -> Result<(), Error> {
         has_room(&self.current()?.documents, kind, id)?;
-        let key = format!("{}/{id}", kind.name());
-        let offset = self.send(key.as_bytes(), &[&[FORM], document].concat())?;
+        let offset = self.send(&format!("{}/{id}", kind.name()), document)?;
+        self.read_back(offset)
+    }
+
+    pub(crate) fn put_part(&self, id: &str, bytes: &[u8]) -> Result<(), Error> {
+        drop(self.current()?);
+        self.shared.parts.has_room(bytes.len())?;
+        let offset = self.send(&format!("{PARTS}/{id}"), bytes)?;
+        self.read_back(offset)?;
+        if self.shared.parts.has(id) {
+            Ok(())
+        } else {
+            Err(Error::Unconfirmed("its copy here could not be written".to_owned()))
+        }
+    }
+
+    pub(crate) fn get_part(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        drop(self.heard()?);
+        self.shared.parts.get(id)
+    }
+
+    /// Puts an empty record in the place of each part that nothing leads to.
+    pub(crate) fn sweep(&self, is_orphan: impl Fn(&str) -> bool, age: Duration) -> Result<usize, Error> {
+        drop(self.current()?);
+        let mut orphans = self.shared.parts.old(is_orphan, age);
+        orphans.truncate(SWEPT_MAX);
+        let mut last = None;
+        for id in &orphans {
+            last = Some(self.send(&format!("{PARTS}/{id}"), &[])?);
+        }
+        last.map_or(Ok(()), |offset| self.read_back(offset))?;
+        Ok(orphans.len())
+    }
+
+    /// Waits until a record was read back.
+    fn read_back(&self, offset: i64) -> Result<(), Error> {
         let state = self.shared.state();
         let (state, _) = self
             .shared
@@ -167,7 +249,8 @@ impl Topic {
     }
 
     /// Sends a record and waits for its place in the log.
-    fn send(&self, key: &[u8], value: &[u8]) -> Result<i64, Error> {
+    fn send(&self, key: &str, document: &[u8]) -> Result<i64, Error> {
+        let value = [&[FORM], document].concat();
         let unconfirmed = |why: &dyn std::fmt::Display| Error::Unconfirmed(why.to_string());
         let mut held = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if held.as_ref().is_some_and(|producer| producer.is_fatal().is_some()) {
@@ -177,7 +260,7 @@ impl Topic {
             Some(producer) => producer,
             none => none.insert(self.cluster.producer().map_err(|error| unconfirmed(&error))?),
         };
-        let sent = producer.send(kafka::Topic::Desk, key, value, &[]);
+        let sent = producer.send(kafka::Topic::Desk, key.as_bytes(), &value, &[]);
         drop(held);
         let mut delivery = sent.map_err(|error| unconfirmed(&error))?;
         match delivery.wait(WRITE) {
@@ -233,21 +316,27 @@ impl Reader {
         let mut follower = self.cluster.follow(kafka::Topic::Desk)?;
         let mut asked = Instant::now();
         let end = follower.end(ANSWER)?;
-        let mut documents = Documents::new();
+        let (mut documents, mut parts) = (Documents::new(), BTreeSet::new());
         while follower.position() < end {
             if self.shared.stopping() {
                 return Ok(());
             }
             if let Some(message) = step(&mut follower)? {
-                apply(&mut documents, &message);
+                let said = Said::of(&message);
+                if let Said::Part(id, bytes) = &said {
+                    self.shared.enter_part(id, *bytes, message.timestamp_ms);
+                    let _ = if bytes.is_some() { parts.insert(id.clone()) } else { parts.remove(id) };
+                }
+                said.enter(&mut documents);
             }
         }
+        self.shared.parts.keep_only(&parts);
         self.shared.change(|state| {
             *state = State { documents, applied: follower.position(), current: Some(asked), failure: None };
         });
         while !self.shared.stopping() {
             if let Some(message) = step(&mut follower)? {
-                self.shared.change(|state| state.apply(&message));
+                self.go_on(&message);
                 continue;
             }
             if asked.elapsed() >= LOOK {
@@ -256,6 +345,18 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Enters a record that came. Parts are written before anybody waits for the lock.
+    fn go_on(&self, message: &Message) {
+        let said = Said::of(message);
+        if let Said::Part(id, bytes) = &said {
+            self.shared.enter_part(id, *bytes, message.timestamp_ms);
+        }
+        self.shared.change(|state| {
+            said.enter(&mut state.documents);
+            state.applied = message.offset + 1;
+        });
     }
 
     /// Whether everything was read that was there a moment ago.
@@ -299,16 +400,17 @@ mod tests {
 
     #[test]
     fn the_last_record_of_a_key_counts_and_one_not_understood_takes_it_away() {
-        let mut state = State::default();
-        state.apply(&message("tokens/a1", b"\x01one", 0));
-        state.apply(&message("tokens/a1", b"\x01two", 1));
-        state.apply(&message("tokens/../a1", b"\x01no", 2));
-        state.apply(&message("notes/a1", b"\x01no", 3));
-        let ids = |state: &State| of_kind(&state.documents, Kind::Tokens).len();
-        assert_eq!((ids(&state), state.applied), (1, 4));
-        assert_eq!(state.documents[&(Kind::Tokens, "a1".to_owned())][..], *b"two");
-        state.apply(&message("tokens/a1", b"\x02three", 4));
-        assert_eq!(ids(&state), 0, "a revocation of a later form must not leave the token in force");
+        let mut documents = Documents::new();
+        let mut enter = |key: &str, value: &[u8]| Said::of(&message(key, value, 0)).enter(&mut documents);
+        enter("tokens/a1", b"\x01one");
+        enter("tokens/a1", b"\x01two");
+        enter("tokens/../a1", b"\x01no");
+        enter("notes/a1", b"\x01no");
+        enter("parts/a1-0", b"\x01no");
+        assert_eq!(of_kind(&documents, Kind::Tokens).len(), 1);
+        assert_eq!(documents[&(Kind::Tokens, "a1".to_owned())][..], *b"two");
+        Said::of(&message("tokens/a1", b"\x02three", 0)).enter(&mut documents);
+        assert!(documents.is_empty(), "a revocation of a later form must not leave the token in force");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #[path = "../../kafka/tests/support/mod.rs"]
 mod broker;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
@@ -26,12 +27,16 @@ fn says(desk: &Desk, id: &str) -> Option<String> {
     Some(String::from_utf8(document.to_vec()).unwrap())
 }
 
+fn open(cluster: &Cluster) -> (Desk, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (Desk::topic(cluster.clone(), &dir.path().join("parts")).expect("a thread"), dir)
+}
+
 #[test]
 fn what_one_node_writes_is_in_force_on_others_and_after_a_start() {
     let broker = Broker::start(1);
     let cluster = Cluster::new(&broker.settings).expect("settings");
-    let one = Desk::topic(cluster.clone()).expect("a thread");
-    let two = Desk::topic(cluster.clone()).expect("a thread");
+    let ((one, _of_one), (two, of_two)) = (open(&cluster), open(&cluster));
     until("both have read the topic", || one.behind().is_none() && two.behind().is_none());
     one.put(Kind::Tokens, "a1", b"made").expect("written and read back");
     assert_eq!(says(&one, "a1").as_deref(), Some("made"), "in force here when it is answered");
@@ -44,12 +49,28 @@ fn what_one_node_writes_is_in_force_on_others_and_after_a_start() {
 
     // Longer than a message may be.
     let long: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
-    let parts = one.put_parts("long", &long).expect("written and read back");
-    until("the other has all parts", || two.get_parts(&parts).is_ok_and(|bytes| bytes == long));
+    let put = |bytes: &[u8]| {
+        let mut stack = one.stack("long").unwrap();
+        let piece = stack.add(bytes).expect("written and read back");
+        stack.finish().expect("written and read back");
+        piece
+    };
+    let (piece, orphan) = (put(&long), put(b"nothing leads to it"));
+    until("the other has all parts", || two.get_piece(&orphan).is_ok());
+    assert_eq!(two.get_piece(&piece).unwrap(), long);
+    let parts = std::fs::read_dir(of_two.path().join("parts")).unwrap().count();
+    assert_eq!(parts, 32, "on the disk");
 
-    let three = Desk::topic(cluster).expect("a thread");
+    let kept = BTreeSet::from([piece.stack.clone()]);
+    assert_eq!(one.sweep(&kept, Duration::from_hours(1)).unwrap(), 0, "its document may still come");
+    assert_eq!(one.sweep(&kept, Duration::ZERO).unwrap(), 1);
+    until("the other hears that it is gone", || two.get_piece(&orphan).is_err());
+
+    let (three, _of_three) = open(&cluster);
     until("a new node has read the topic", || three.behind().is_none());
     assert_eq!(says(&three, "a1").as_deref(), Some("revoked"));
+    assert_eq!(three.get_piece(&piece).unwrap(), long);
+    assert!(matches!(three.get_piece(&orphan), Err(Error::Part { .. })));
     for desk in [one, two, three] {
         desk.close();
         assert!(matches!(desk.get(Kind::Tokens, "a1"), Err(Error::Behind(_))), "closed, it answers nothing");
@@ -60,7 +81,7 @@ fn what_one_node_writes_is_in_force_on_others_and_after_a_start() {
 fn a_node_without_kafka_answers_nothing_after_the_lease_and_goes_on_when_it_is_back() {
     let broker = Broker::start(1);
     let cluster = Cluster::new(&broker.settings).expect("settings");
-    let desk = Desk::topic(cluster).expect("a thread");
+    let (desk, _dir) = open(&cluster);
     until("it has read the topic", || desk.behind().is_none());
     desk.put(Kind::Tokens, "a1", b"made").expect("written");
     broker.kill();

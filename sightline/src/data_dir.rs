@@ -173,9 +173,14 @@ impl DataDir {
         self.root.join("opt-out")
     }
 
-    /// What people enter: tokens.
+    /// What people enter: tokens and more.
     pub(crate) fn desk(&self) -> PathBuf {
         self.root.join("desk")
+    }
+
+    /// In a cluster, a copy of the long documents that its topic holds; made anew at each start.
+    pub(crate) fn desk_copy(&self) -> PathBuf {
+        self.root.join("desk-copy")
     }
 
     /// Persons' requests, and copies that were made for them.

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::problem::{Entry as Refusal, Problem};
 use super::tokens::{self, moment};
 use super::{Answer, Api, bad, json_answer, may_change, none, report_problem};
-use crate::closings::{Closing, ClosingError, NOTE_BYTES_MAX};
+use crate::closings::{Closing, ClosingError, NOTE_BYTES_MAX, may_close};
 use crate::report::{CloseError, Wanted, day};
 use crate::store::day_text;
 use crate::tokens::Who;
@@ -50,14 +50,16 @@ struct Row {
     /// Not told to media.
     note: Option<String>,
     time_zone: String,
-    rows: usize,
+    /// Of all its reports; told to the house, for it counts the placements of all tenants of the campaign.
+    rows: Option<usize>,
     versions: Versions,
 }
 
 #[derive(Serialize)]
 struct Versions {
     program: String,
-    catalog: String,
+    /// Told to the house: it changes with everybody's campaigns.
+    catalog: Option<String>,
     rules: String,
 }
 
@@ -98,10 +100,8 @@ impl Api {
 
     async fn close_period(self: &Arc<Self>, wanted: Wanted, who: &Who) -> Result<Answer, Problem> {
         let before = self.reporter.closings.list(&wanted.campaign).map_err(problem)?;
-        let is_closed = before.iter().any(|one| (one.from, one.to) == (wanted.from, wanted.to));
-        if is_closed && wanted.note.is_empty() {
-            return Err(bad("this range is closed already: say in note why it is closed again"));
-        }
+        // What is refused at once is not entered as an act; it is asked again when it is this closing's turn.
+        may_close(&before, (wanted.from, wanted.to), &wanted.note).map_err(problem)?;
         let details = json!({"from": day_text(wanted.from), "to": day_text(wanted.to), "note": wanted.note});
         let object = format!("campaign {}", wanted.campaign);
         self.enter(Entry::new(&who.actor, "period.close", object, details)).await?;
@@ -134,8 +134,8 @@ fn wanted(campaign: &str, body: &[u8], who: &Who) -> Result<Wanted, Problem> {
 }
 
 fn row(closing: &Closing, list: &[Closing], view: &View) -> Row {
-    let is_medium = matches!(view, View::Medium(_));
-    let by = if view.is_of_the_house() {
+    let (is_medium, is_of_the_house) = (matches!(view, View::Medium(_)), view.is_of_the_house());
+    let by = if is_of_the_house {
         closing.by.clone()
     } else {
         closing.by.split(' ').next().unwrap_or_default().to_owned()
@@ -150,10 +150,10 @@ fn row(closing: &Closing, list: &[Closing], view: &View) -> Row {
         closed_by: (!is_medium).then_some(by),
         note: (!is_medium).then(|| closing.note.clone()),
         time_zone: closing.time_zone.clone(),
-        rows: closing.rows,
+        rows: is_of_the_house.then_some(closing.rows),
         versions: Versions {
             program: closing.program.clone(),
-            catalog: closing.catalog.clone(),
+            catalog: is_of_the_house.then(|| closing.catalog.clone()),
             rules: closing.rules.clone(),
         },
     }
@@ -174,6 +174,8 @@ fn refused(error: CloseError, statement_bytes_max: u64) -> Problem {
 /// What is not kept, or cannot be read.
 pub(super) fn problem(error: ClosingError) -> Problem {
     match error {
+        ClosingError::NeedsNote => bad(&error.to_string()),
+        ClosingError::Changing { .. } => Problem::Entry(Refusal::Changing(error.to_string())),
         ClosingError::TooMany | ClosingError::TooLarge => Problem::Entry(Refusal::Full(error.to_string())),
         ClosingError::Desk(desk::Error::Behind(why)) => {
             tracing::error!(why, "closed periods cannot be read");

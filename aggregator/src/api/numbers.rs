@@ -179,7 +179,9 @@ impl Api {
                 let wanted = |one: &&Version| version.is_none_or(|version| one.number == version);
                 let found = of.versions.iter().rev().find(wanted);
                 let found = found.ok_or(Problem::NotFound("no version of that number is kept"))?;
-                let cells = numbers.cells_of(&campaign, found).map_err(|error| unread(&error))?;
+                let cells = numbers
+                    .cells_of(&campaign, found, &(0..=u16::MAX))
+                    .map_err(|error| unread(&error))?;
                 rows = Some(said_rows(api, &campaign, &sight, cells));
             }
             let listed: Vec<Value> = media
@@ -301,6 +303,7 @@ fn not_kept(error: NumbersError) -> Problem {
     match error {
         NumbersError::Desk(error) => Problem::Desk(error),
         NumbersError::TooMany { .. } => Problem::Entry(Refusal::Full(error.to_string())),
+        NumbersError::Changing { .. } => Problem::Entry(Refusal::Changing(error.to_string())),
         NumbersError::Form { .. } => unread(&error),
     }
 }

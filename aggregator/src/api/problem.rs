@@ -60,6 +60,7 @@ pub(super) enum Entry {
         message: String,
         days: Vec<String>,
     },
+    Changing(String),
     Sheet(Box<Wrong>),
     TooLong(usize),
 }
@@ -73,6 +74,7 @@ impl Entry {
                 "what people entered cannot be read at present; the log says why".to_owned(),
             ),
             Self::NotSettled { message, .. } => (StatusCode::CONFLICT, "not_settled", message),
+            Self::Changing(message) => (StatusCode::SERVICE_UNAVAILABLE, "not_confirmed", message),
             Self::Full(message) => (StatusCode::UNPROCESSABLE_ENTITY, "full", message),
             Self::Sheet(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, "sheet", wrong.message),
             Self::TooLong(max) => (
@@ -235,7 +237,7 @@ fn form_words(error: &FormError) -> (StatusCode, &'static str, String) {
 fn desk_words(error: &desk::Error) -> (StatusCode, &'static str, String) {
     tracing::error!(%error, "what was entered was not kept");
     match error {
-        desk::Error::Full { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "full", error.to_string()),
+        desk::Error::Full { .. } | desk::Error::NoRoom { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "full", error.to_string()),
         desk::Error::Behind(_) | desk::Error::Unconfirmed(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "not_confirmed",
@@ -303,6 +305,7 @@ mod tests {
             Problem::Entry(Entry::Full(String::new())),
             Problem::Entry(Entry::NotSettled { message: String::new(), days: Vec::new() }),
             Problem::Field { key: "", mistake: Told::default() },
+            Problem::Entry(Entry::Changing(String::new())),
             Problem::Entry(Entry::Sheet(Box::default())),
             Problem::Entry(Entry::TooLong(1)),
             Problem::NotFound(""),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::form::{Cell, Column, Place, Table, Type};
 
 /// The figures that are adjusted, in whichever report they stand.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 25] = [
     "impressions",
     "gross_impressions",
     "net_impressions",
@@ -36,6 +36,8 @@ const NAMES: [&str; 23] = [
     "cumulative_reach",
     "devices",
     "n_plus",
+    "unique",
+    "shared",
 ];
 
 /// The group that they stand in.
@@ -44,18 +46,20 @@ const GROUP: &str = "adjustment";
 /// What can be told of why figures would be other ones now, in the head of a closed report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Since {
-    /// Hits of its days that came since; `None` where few of them may not be told.
+    /// Hits of its days that came since; where the report is shaped a multiple of k, `None` for none and for fewer.
     pub(crate) late_hits: Option<u64>,
-    /// Hits of its days whose device was erased since; likewise, and not told to media.
+    /// Hits of its days whose device was erased since; told where the report is exact.
     pub(crate) erased_hits: Option<u64>,
     /// The campaign's limit between two clicks.
     pub(crate) double_click_seconds: Option<Changed<u32>>,
     /// The rules that judge validity.
     pub(crate) rules: Option<Changed<String>>,
-    /// The catalog.
+    /// The catalog; told where the report is exact.
     pub(crate) catalog: Option<Changed<String>>,
     /// Whether devices of its days are no longer kept, so that there is nothing to hold its figures against.
     pub(crate) devices_expired: bool,
+    /// Whether its figures of now could not be had, so that likewise.
+    pub(crate) unavailable: bool,
     /// Days whose present figures may still change.
     pub(crate) provisional_days: Vec<String>,
 }
@@ -73,52 +77,91 @@ impl<T: PartialEq> Changed<T> {
     }
 }
 
+/// One side of an adjustment: which column stands where, and the rows by what they are about.
+struct Side {
+    places: BTreeMap<String, usize>,
+    /// Whether a row that is not there has nothing in it. Of frequencies that are shaped the last ones are left out.
+    is_whole: bool,
+}
+
+impl Side {
+    fn of(table: &Table<'_>, is_shaped: bool) -> Self {
+        let places = table.columns.iter().enumerate().map(|(at, column)| (column.place.flat(), at));
+        let places: BTreeMap<String, usize> = places.collect();
+        Self { is_whole: !is_shaped || !places.contains_key("frequency"), places }
+    }
+
+    fn cell<'c>(&self, name: &str, row: &[Cell<'c>]) -> Cell<'c> {
+        self.places.get(name).and_then(|at| row.get(*at)).copied().unwrap_or(Cell::Nothing)
+    }
+
+    /// A figure; of an open-ended frequency only what is the same as of one by itself.
+    fn figure<'c>(&self, name: &str, row: Option<&Vec<Cell<'c>>>, is_open: bool) -> Cell<'c> {
+        match row {
+            None if self.is_whole => Cell::Count(0),
+            Some(row) if name == "n_plus" || self.is_open(row) == is_open => self.cell(name, row),
+            None | Some(_) => Cell::Nothing,
+        }
+    }
+
+    fn is_open(&self, row: &[Cell<'_>]) -> bool {
+        matches!(self.cell("or_more", row), Cell::Flag(true))
+    }
+
+    /// What a row is about.
+    fn key(&self, row: &[Cell<'_>]) -> String {
+        let text = |name: &str| match self.cell(name, row) {
+            Cell::Text(text) | Cell::Day(text) => text.to_owned(),
+            Cell::Count(count) => count.to_string(),
+            _ => String::new(),
+        };
+        [text("kind"), text("frequency"), text("key")].join("\u{1f}")
+    }
+}
+
 /// Puts the columns behind those of a closed table. `present` is the same table now, `None` where there is none; `k` where both are shaped.
 pub(super) fn add<'r>(table: &mut Table<'r>, present: Option<Table<'r>>, k: Option<u64>) {
-    let named = columns(table);
-    let adjusted: Vec<(&'static str, usize)> =
-        NAMES.into_iter().filter_map(|name| Some((name, *named.get(name)?))).collect();
-    let mut now: BTreeMap<String, Vec<Cell<'r>>> = BTreeMap::new();
-    let is_known = present.is_some();
-    let order: Vec<String> =
-        present.iter().flat_map(|table| table.rows.iter()).map(|row| key(&named, row)).collect();
-    for row in present.into_iter().flat_map(|table| table.rows) {
-        now.insert(key(&named, &row), row);
+    let then = Side::of(table, k.is_some());
+    let adjusted: Vec<&'static str> =
+        NAMES.into_iter().filter(|name| then.places.contains_key(*name)).collect();
+    let now = present.as_ref().map(|present| Side::of(present, k.is_some()));
+    let is_known = |name: &str| now.as_ref().is_some_and(|now| now.places.contains_key(name));
+    let mut rows: BTreeMap<String, Vec<Cell<'r>>> = BTreeMap::new();
+    let mut order = Vec::new();
+    if let (Some(present), Some(now)) = (present, &now) {
+        order.extend(present.rows.iter().map(|row| now.key(row)));
+        rows.extend(present.rows.into_iter().map(|row| (now.key(&row), row)));
     }
+    let change = |name: &str, before: Option<&Vec<Cell<'r>>>, after: Option<&Vec<Cell<'r>>>| {
+        let Some(now) = now.as_ref().filter(|_| is_known(name)) else { return Cell::Nothing };
+        let (before_is_open, after_is_open) =
+            (before.map(|row| then.is_open(row)), after.map(|row| now.is_open(row)));
+        // A row that is only there once is open-ended as it is there.
+        let before = then.figure(name, before, after_is_open.or(before_is_open).unwrap_or(false));
+        difference(before, now.figure(name, after, before_is_open.or(after_is_open).unwrap_or(false)), k)
+    };
     for row in &mut table.rows {
-        let present = now.remove(&key(&named, row));
-        let change = |(_, at): &(&'static str, usize)| {
-            let before = row.get(*at).copied().unwrap_or(Cell::Nothing);
-            // A row that is no longer there has nothing in it.
-            let after =
-                present.as_ref().map_or(Cell::Count(0), |row| row.get(*at).copied().unwrap_or(Cell::Nothing));
-            if is_known { difference(before, after, k) } else { Cell::Nothing }
-        };
-        let changes: Vec<Cell<'r>> = adjusted.iter().map(change).collect();
+        let present = rows.remove(&then.key(row));
+        let changes: Vec<Cell<'r>> =
+            adjusted.iter().map(|name| change(name, Some(row), present.as_ref())).collect();
         row.extend(changes);
     }
     // Rows that came since, in the order of the present table.
-    let added: Vec<Vec<Cell<'r>>> = order.iter().filter_map(|key| now.remove(key)).collect();
+    let added: Vec<Vec<Cell<'r>>> = order.iter().filter_map(|key| rows.remove(key)).collect();
     for row in added {
-        let changes: Vec<Cell<'r>> = adjusted
-            .iter()
-            .map(|(_, at)| difference(Cell::Count(0), row.get(*at).copied().unwrap_or(Cell::Nothing), k))
-            .collect();
-        let is_kept = |at: usize| {
-            table.columns.get(at).is_some_and(|column| is_of_key(column) || column.kind == Type::Flag)
+        let changes: Vec<Cell<'r>> = adjusted.iter().map(|name| change(name, None, Some(&row))).collect();
+        let cell = |column: &Column| {
+            let is_kept = is_of_key(column) || column.kind == Type::Flag;
+            let now = now.as_ref().filter(|_| is_kept);
+            now.map_or(Cell::Nothing, |now| now.cell(&column.place.flat(), &row))
         };
-        let mut row: Vec<Cell<'r>> = row
-            .into_iter()
-            .enumerate()
-            .map(|(at, cell)| if is_kept(at) { cell } else { Cell::Nothing })
-            .collect();
-        row.extend(changes);
-        table.rows.push(row);
+        let cells: Vec<Cell<'r>> = table.columns.iter().map(cell).chain(changes).collect();
+        table.rows.push(cells);
     }
     for column in table.columns.iter_mut().filter(|column| !is_of_key(column) && column.kind != Type::Flag) {
         column.may_be_empty = true;
     }
-    let column = |(name, _): (&'static str, usize)| Column {
+    let column = |name: &'static str| Column {
         place: Place::Member(GROUP, name),
         kind: Type::Change,
         may_be_empty: true,
@@ -128,23 +171,7 @@ pub(super) fn add<'r>(table: &mut Table<'r>, present: Option<Table<'r>>, k: Opti
 
 /// Whether a column says what a row is about.
 fn is_of_key(column: &Column) -> bool {
-    matches!(column.place, Place::Alone("key" | "frequency"))
-}
-
-/// Where each column stands, by its flat name.
-fn columns(table: &Table<'_>) -> BTreeMap<String, usize> {
-    table.columns.iter().enumerate().map(|(at, column)| (column.place.flat(), at)).collect()
-}
-
-/// What a row is about. Of frequencies, an open-ended one is another row than the same one by itself.
-fn key(named: &BTreeMap<String, usize>, row: &[Cell<'_>]) -> String {
-    let text = |name: &str| match named.get(name).and_then(|at| row.get(*at)) {
-        Some(Cell::Text(text) | Cell::Day(text)) => (*text).to_owned(),
-        Some(Cell::Count(count)) => count.to_string(),
-        Some(Cell::Flag(flag)) => flag.to_string(),
-        _ => String::new(),
-    };
-    [text("frequency"), text("or_more"), text("key")].join("\u{1f}")
+    matches!(column.place, Place::Alone("key" | "kind" | "frequency") | Place::Name("members", _))
 }
 
 fn difference<'c>(before: Cell<'_>, after: Cell<'_>, k: Option<u64>) -> Cell<'c> {
@@ -213,5 +240,44 @@ mod tests {
         let mut unknown = closed;
         add(&mut unknown, None, None);
         assert_eq!(written(&unknown)[1], "a,100,0.5,false,");
+    }
+
+    fn frequencies(rows: &[(u64, bool, u64, u64)]) -> Table<'static> {
+        let column = |name, kind| Column { place: Place::Alone(name), kind, may_be_empty: false };
+        let cells = |(frequency, is_open, devices, n_plus): &(u64, bool, u64, u64)| {
+            let (frequency, is_open) = (Cell::Count(*frequency), Cell::Flag(*is_open));
+            vec![Cell::Text("total"), frequency, is_open, Cell::Count(*devices), Cell::Count(*n_plus)]
+        };
+        let columns = [
+            column("key", Type::Text),
+            column("frequency", Type::Count),
+            column("or_more", Type::Flag),
+            column("devices", Type::Count),
+            column("n_plus", Type::Count),
+        ];
+        Table { columns: columns.to_vec(), rows: rows.iter().map(cells).collect(), ..table(&[]) }
+    }
+
+    #[test]
+    fn an_open_ended_frequency_is_not_held_against_one_by_itself() {
+        let closed = frequencies(&[(1, false, 100, 300), (2, true, 200, 200)]);
+        let present = frequencies(&[(1, false, 160, 420), (2, false, 160, 260), (3, true, 100, 100)]);
+        let changes = |closed: &Table<'static>, present: &Table<'static>, k| {
+            let mut table = closed.clone();
+            add(&mut table, Some(present.clone()), k);
+            let lines = written(&table);
+            lines[1..]
+                .iter()
+                .map(|line| line.splitn(4, ',').skip(1).collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+        };
+        let more = ["1 false 100,300,60,120", "2 true 200,200,,60", "3 true ,,,"];
+        assert_eq!(changes(&closed, &present, Some(50)), more, "those above are in the last one");
+        let fewer = ["1 false 160,420,-60,-120", "2 false 160,260,,-60", "3 true 100,100,,"];
+        assert_eq!(changes(&present, &closed, Some(50)), fewer);
+        // Nothing is left out of exact ones: what is not there is nobody.
+        let all = frequencies(&[(1, false, 160, 260), (2, false, 100, 100)]);
+        let few = frequencies(&[(1, false, 300, 300)]);
+        assert_eq!(changes(&few, &all, None), ["1 false 300,300,-140,-40", "2 false ,,100,100"]);
     }
 }

@@ -1,11 +1,11 @@
-//! Closing a period, and reports of one that is closed.
+//! Reports of a period that is closed.
 //!
-//! A closing holds every report of its range that is offered, as it was counted and not yet shaped: over the whole campaign, for the house and its
-//! advertiser, and over the placements of each medium. A report of exactly such a range is answered from it, whatever came since;
-//! what it would be now stands beside it as an adjustment ([`super::adjustment`]).
+//! A closing ([`super::closing`]) holds every report of its range that is offered, as it was counted. A report of exactly such a range is answered from it,
+//! whatever came since; what it would be now stands beside it as an adjustment ([`super::adjustment`]). Where that cannot be had, because the store is
+//! away or has no such devices any more, the closed figures are answered all the same, and the head says so.
 //!
-//! Whoever is not among those that it holds figures for (a token of several media, a medium that has other placements now) is shown present figures, and
-//! told so: the head says `closed: null`.
+//! Whoever is not among those that it holds figures for (a token of several media, a medium that has other placements now, members of an overlap that are
+//! not held) is shown present figures, and told so: the head says `closed: null`.
 //!
 //! Must never: answer a closed figure from the store.
 
@@ -19,63 +19,21 @@ use serde_json::Value;
 use super::adjustment::{Changed, Since};
 use super::cells::exactly;
 use super::keys::KeyChange;
+use super::overlap::{self, Masks};
 use super::privacy::{self, Shaped};
 use super::regions::RegionLibrary;
 use super::reported::Behind;
 use super::request::{By, Filter, Kind, LEVELS_MAX, Precision, Request, State};
 use super::rows::{FrequencyRow, ReachRow, Report, Rows, Versions};
 use super::sample::Sample;
-use super::{Days, ReportError, Reporter, seen};
-use crate::closings::{Closing, ClosingError, Draft, Held, Viewer, Writer};
-use crate::form::Form;
+use super::{ReportError, Reporter, seen};
+use crate::closings::{Closing, Held};
 use crate::statement;
 use crate::store::{self, Work, day_text};
 use crate::view::Sight;
 
-/// How often a period is computed at most, if it changed meanwhile.
-const TRIES_MAX: u32 = 3;
 /// The key of the row of a report by total.
 const TOTAL: &str = "total";
-/// Most media that a closing holds figures for, each over its own placements.
-const MEDIA_MAX: usize = 50;
-/// Kinds of report that a closing holds. Frequencies are read off the rows of reach, which hold all of them.
-const KINDS: [Kind; 3] = [Kind::Delivery, Kind::Reach, Kind::Ids];
-
-/// What is to be closed.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    /// The campaign.
-    pub(crate) campaign: String,
-    /// First day.
-    pub(crate) from: u16,
-    /// Last day.
-    pub(crate) to: u16,
-    /// Why.
-    pub(crate) note: String,
-    /// The token's role, id and name.
-    pub(crate) by: String,
-}
-
-/// Why a period is not closed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CloseError {
-    /// Caller: some of its days may still change.
-    #[error("these days are not over, not settled, or changed since they were settled: {}; settle them first (POST /v1/settle), or close what is before them", days.join(", "))]
-    NotSettled {
-        /// The first of them.
-        days: Vec<String>,
-    },
-    /// Passes by itself.
-    #[error("figures of this period changed while it was being closed; try again")]
-    Changing,
-    /// Its figures.
-    #[error(transparent)]
-    Report(#[from] ReportError),
-    /// Keeping them.
-    #[error(transparent)]
-    Closing(#[from] ClosingError),
-}
-
 /// What a report of a period is answered from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -109,20 +67,50 @@ pub(crate) struct ClosedHead {
 
 /// One report of a closing.
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    by: String,
-    filter: String,
-    key_changes: Vec<KeyChange>,
-    universe: Option<Value>,
-    universes: Vec<Value>,
-    region_libraries: Option<Vec<RegionLibrary>>,
-    compared: Behind,
-    rows: Rows,
+pub(super) struct Stored {
+    pub(super) key_changes: Vec<KeyChange>,
+    pub(super) universe: Option<Value>,
+    pub(super) universes: Vec<Value>,
+    pub(super) region_libraries: Option<Vec<RegionLibrary>>,
+    pub(super) compared: Behind,
+    pub(super) figures: Figures,
+}
+
+/// What its figures are read off.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Figures {
+    /// They stand in rows.
+    Rows(Rows),
+    /// Of an overlap: sums over these, by whichever members are asked for.
+    Masks(Masks),
+}
+
+impl Stored {
+    /// Figures with nothing beside them.
+    pub(super) fn of(figures: Figures) -> Self {
+        Self {
+            key_changes: Vec::new(),
+            universe: None,
+            universes: Vec::new(),
+            region_libraries: None,
+            compared: Behind::default(),
+            figures,
+        }
+    }
+
+    /// What a report is held under.
+    pub(super) fn name(kind: Kind, request: &Request) -> String {
+        [kind.name(), request.by.name(), request.filter.name()].join("/")
+    }
 }
 
 /// What is answered out of a closing.
 struct Answered {
     stored: Stored,
+    rows: Rows,
+    /// Of an overlap, what its rows are made of.
+    masks: Option<Masks>,
     /// Devices of each row of a report that does not count them, where it is to be shaped.
     devices: BTreeMap<String, u64>,
     /// The last day with anything on it.
@@ -130,125 +118,6 @@ struct Answered {
 }
 
 impl Reporter {
-    /// Closes a period. Blocks for as long as computing all its reports takes.
-    ///
-    /// # Errors
-    /// See [`CloseError`].
-    pub(crate) fn close(&self, wanted: &Wanted) -> Result<Closing, CloseError> {
-        self.closings.close(&wanted.campaign, |_, writer| {
-            for _ in 0..TRIES_MAX {
-                writer.restart();
-                let at_ms = self.clock.now_ms();
-                let before = self.settled_figures(wanted)?;
-                for viewer in self.viewers(&wanted.campaign) {
-                    self.fill(wanted, &viewer, writer)?;
-                }
-                let (_, erased_hits) =
-                    self.since(&wanted.campaign, (wanted.from, wanted.to), (&Sight::exact(), at_ms))?;
-                if self.settled_figures(wanted)? == before {
-                    return Ok(self.draft(wanted, at_ms, erased_hits));
-                }
-            }
-            Err(CloseError::Changing)
-        })
-    }
-
-    fn draft(&self, wanted: &Wanted, at_ms: UnixMs, erased_hits: u64) -> Draft {
-        let Versions { program, catalog, rules } = self.versions();
-        Draft {
-            from: wanted.from,
-            to: wanted.to,
-            at_ms,
-            by: wanted.by.clone(),
-            note: wanted.note.clone(),
-            time_zone: self.time_zone(&wanted.campaign).name().to_owned(),
-            program: program.into_owned(),
-            catalog,
-            rules,
-            double_click_seconds: self.double_click_seconds(&wanted.campaign),
-            erased_hits,
-        }
-    }
-
-    fn double_click_seconds(&self, campaign: &str) -> u32 {
-        self.catalog.load().campaigns.get(campaign).map_or(0, |campaign| campaign.double_click_seconds)
-    }
-
-    /// The generations of the settled figures of a period, every day of which is settled.
-    fn settled_figures(&self, wanted: &Wanted) -> Result<Vec<(u16, u64)>, CloseError> {
-        const DAYS_SHOWN: usize = 5;
-        let request = asked(wanted, (Kind::Reach, By::Total, Filter::Net), &Sight::exact());
-        let days = self.days(&request)?;
-        if days.provisional.is_empty() && days.settled_until == Some(wanted.to) {
-            return Ok(days.published);
-        }
-        let first = days.settled_until.map_or(wanted.from, |day| day.saturating_add(1));
-        let mut not_settled: Vec<u16> = days.provisional.iter().copied().take(DAYS_SHOWN).collect();
-        if not_settled.is_empty() {
-            not_settled.push(first);
-        }
-        Err(CloseError::NotSettled { days: not_settled.into_iter().map(day_text).collect() })
-    }
-
-    /// For whom figures are held.
-    fn viewers(&self, campaign: &str) -> Vec<Viewer> {
-        let catalog = self.catalog.load();
-        let mut media: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for placement in
-            catalog.campaigns.get(campaign).into_iter().flat_map(|found| found.placements.values())
-        {
-            media.entry(&placement.medium).or_default().push(placement.id.clone());
-        }
-        let of_medium = |(name, mut placements): (&str, Vec<String>)| {
-            placements.sort();
-            Viewer::Medium { name: name.to_owned(), placements }
-        };
-        [Viewer::Whole].into_iter().chain(media.into_iter().take(MEDIA_MAX).map(of_medium)).collect()
-    }
-
-    /// Computes and keeps every report of a viewer's, as it is counted.
-    fn fill(&self, wanted: &Wanted, viewer: &Viewer, writer: &mut Writer<'_>) -> Result<(), CloseError> {
-        let sight = Sight::counted(viewer.placements().map(<[String]>::to_vec));
-        let of_hits = asked(wanted, (Kind::Delivery, By::Total, Filter::Net), &sight);
-        let of_devices = Request { kind: Kind::Reach, ..of_hits.clone() };
-        let (days, mut device_days) = (self.days(&of_hits)?, self.days(&of_devices)?);
-        device_days.keys = self.keys(&of_devices, &device_days)?;
-        let last_day = days.published.iter().map(|(day, _)| *day).chain(days.live.iter().copied()).max();
-        for kind in KINDS {
-            let mut reports = Vec::new();
-            let mut rows = 0;
-            for (by, filter) in By::of(kind).flat_map(|by| [(by, Filter::Net), (by, Filter::Gross)]) {
-                let request = asked(wanted, (kind, by, filter), &sight);
-                let report =
-                    self.report_of(&request, if kind == Kind::Reach { &device_days } else { &days })?;
-                let compared =
-                    if kind == Kind::Delivery { self.behind(&request, &days)? } else { Behind::default() };
-                rows += report.rows.len();
-                reports.push(Stored {
-                    by: by.name().to_owned(),
-                    filter: filter.name().to_owned(),
-                    key_changes: report.key_changes,
-                    universe: report.universe,
-                    universes: report.universes,
-                    region_libraries: report.region_libraries,
-                    compared,
-                    rows: report.rows,
-                });
-            }
-            writer.give((viewer, last_day), kind.name(), (&reports, rows))?;
-        }
-        Ok(())
-    }
-
-    /// What stands behind the comparison with what media say, as it has to be known where a report is shaped.
-    fn behind(&self, request: &Request, days: &Days) -> Result<Behind, ReportError> {
-        let sight = match request.sight.only() {
-            Some(only) => Sight::of_placements(only.to_vec()),
-            None => Sight::shaped(),
-        };
-        self.compare(&Request { sight, ..request.clone() }, days, &mut BTreeMap::new())
-    }
-
     /// The report of a closed period, if that is what is asked for.
     ///
     /// # Errors
@@ -269,17 +138,16 @@ impl Reporter {
             return Ok(Some(privacy::shape(report, self.limits)));
         };
         let last_day = answered.last_day.map(day_text);
+        let mut now = request.clone();
+        // Estimates would differ by their errors, and other members are not to be held against these.
+        now.precision = Precision::Exact;
+        now.members = answered.masks.as_ref().map(|masks| masks.names().join(","));
         let mut report = report_of(request, &closing, answered);
-        // Estimates would differ by their errors.
-        let present = match self.present(&Request { precision: Precision::Exact, ..request.clone() }) {
-            Ok(present) => Some(present),
-            Err(ReportError::DevicesExpired { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        report.adjustment = Some(self.changed_since(request, &closing, present.as_ref())?);
+        let present = self.present(&now);
+        report.adjustment = Some(self.changed_since(request, &closing, present.as_ref()));
         // Where not all of the range is offered now, nothing can be held against it.
         let is_offered = |present: &Report| request.sight.is_exact() || present.to >= last_day;
-        let present = present.filter(is_offered).map(|present| privacy::shape(present, self.limits));
+        let present = present.ok().filter(is_offered).map(|present| privacy::shape(present, self.limits));
         Ok(Some(privacy::shape(report, self.limits).beside(present)))
     }
 
@@ -294,35 +162,44 @@ impl Reporter {
             return Ok(None);
         };
         let kind = if request.kind == Kind::Frequency { Kind::Reach } else { request.kind };
-        let Some(mut stored) = self.stored(request, held, (kind, request.filter))? else { return Ok(None) };
-        let mut devices = BTreeMap::new();
-        if !request.sight.is_exact() {
-            stored.rows = as_seen(stored.rows);
-            // Net is what stands in each row of a delivery report, in either filter.
-            let filter = if kind == Kind::Delivery { Filter::Net } else { request.filter };
-            let reach = self.stored(request, held, (Kind::Reach, filter))?;
-            if let (Some(Stored { rows: Rows::Reach(rows), .. }), false) = (reach, kind == Kind::Reach) {
-                devices = rows.into_iter().map(|row| (row.key, row.reach)).collect();
+        let Some(mut stored) = self.stored(request, held, kind)? else { return Ok(None) };
+        let until = day_text(closing.to);
+        let figures = std::mem::replace(&mut stored.figures, Figures::Rows(Rows::Ids(Vec::new())));
+        let (rows, masks) = match figures {
+            Figures::Rows(Rows::Reach(rows)) if request.kind == Kind::Frequency => {
+                (Rows::Frequency(frequencies(&rows, request.by)), None)
             }
-        }
-        if let (Kind::Frequency, Rows::Reach(rows)) = (request.kind, &stored.rows) {
-            stored.rows = Rows::Frequency(frequencies(rows, request.by));
-        }
-        Ok(Some(Answered { stored, devices, last_day: held.last_day }))
+            Figures::Rows(rows) if request.sight.is_exact() => (rows, None),
+            Figures::Rows(rows) => (as_seen(rows), None),
+            Figures::Masks(masks) => {
+                let chosen = overlap::chosen(masks, (&request.members, &request.stack));
+                let Some(masks) = chosen else { return Ok(None) };
+                (Rows::Overlap(masks.rows(Sample::ALL, Some(&until))), Some(masks))
+            }
+        };
+        let devices = self.devices_held(request, held)?;
+        Ok(Some(Answered { stored, rows, masks, devices, last_day: held.last_day }))
     }
 
-    fn stored(
-        &self,
-        request: &Request,
-        held: &Held,
-        (kind, filter): (Kind, Filter),
-    ) -> Result<Option<Stored>, ReportError> {
-        let Some((_, parts)) = held.reports.iter().find(|(name, _)| name == kind.name()) else {
-            return Ok(None);
+    /// Devices of each row of a report that does not count them, where it is to be shaped.
+    fn devices_held(&self, request: &Request, held: &Held) -> Result<BTreeMap<String, u64>, ReportError> {
+        if request.sight.is_exact() || request.kind.is_of_devices() {
+            return Ok(BTreeMap::new());
+        }
+        // Net is what stands in each row of a delivery report, in either filter.
+        let filter = if request.kind == Kind::Delivery { Filter::Net } else { request.filter };
+        let reach = self.stored(&Request { filter, ..request.clone() }, held, Kind::Reach)?;
+        let rows = match reach.map(|stored| stored.figures) {
+            Some(Figures::Rows(Rows::Reach(rows))) => rows,
+            _ => Vec::new(),
         };
-        let reports: Vec<Stored> = self.closings.read(&request.campaign, parts)?;
-        let (by, filter) = (request.by.name(), filter.name());
-        Ok(reports.into_iter().find(|stored| stored.by == by && stored.filter == filter))
+        Ok(rows.into_iter().map(|row| (row.key, row.reach)).collect())
+    }
+
+    fn stored(&self, request: &Request, held: &Held, kind: Kind) -> Result<Option<Stored>, ReportError> {
+        let name = Stored::name(kind, request);
+        let found = held.reports.iter().find(|(held, _)| *held == name);
+        Ok(found.map(|(_, piece)| self.closings.read(&request.campaign, piece)).transpose()?)
     }
 
     /// What can be told of why figures would be other ones now.
@@ -330,28 +207,41 @@ impl Reporter {
         &self,
         request: &Request,
         closing: &Closing,
-        present: Option<&Report>,
-    ) -> Result<Since, ReportError> {
-        let (late, erased) =
-            self.since(&request.campaign, (closing.from, closing.to), (&request.sight, closing.at_ms))?;
-        let erased = erased.saturating_sub(closing.erased_hits);
-        // Few hits may be one person's.
-        let shown = |hits: u64| (request.sight.is_exact() || !self.limits.is_few(hits)).then_some(hits);
+        present: Result<&Report, &ReportError>,
+    ) -> Since {
+        let range = (closing.from, closing.to);
+        let since = self.since(&request.campaign, range, (&request.sight, closing.at_ms));
+        let devices_expired = matches!(present, Err(ReportError::DevicesExpired { .. }));
+        let failed = present.err().filter(|_| !devices_expired);
+        if let Some(error) = failed.or(since.as_ref().err()) {
+            tracing::warn!(%error, campaign = request.campaign, "what became of closed figures cannot be said at present");
+        }
+        let unavailable = failed.is_some() || since.is_err();
+        let (late, erased) = since.ok().unzip();
+        let erased = erased.map(|erased: u64| erased.saturating_sub(closing.erased_hits));
+        let is_exact = request.sight.is_exact();
         let now = self.versions();
         let seconds = self.double_click_seconds(&request.campaign);
-        Ok(Since {
-            late_hits: shown(late),
-            erased_hits: if request.sight.only().is_some() { None } else { shown(erased) },
+        Since {
+            late_hits: late.and_then(|hits| if is_exact { Some(hits) } else { self.limits.roughly(hits) }),
+            // One person's at a time.
+            erased_hits: erased.filter(|_| is_exact),
             double_click_seconds: Changed::of(closing.double_click_seconds, seconds),
             rules: Changed::of(closing.rules.clone(), now.rules),
-            catalog: Changed::of(closing.catalog.clone(), now.catalog),
-            devices_expired: present.is_none(),
+            // It changes with everybody's campaigns.
+            catalog: Changed::of(closing.catalog.clone(), now.catalog).filter(|_| is_exact),
+            devices_expired,
+            unavailable,
             provisional_days: present.map(|present| present.provisional_days.clone()).unwrap_or_default(),
-        })
+        }
+    }
+
+    pub(super) fn double_click_seconds(&self, campaign: &str) -> u32 {
+        self.catalog.load().campaigns.get(campaign).map_or(0, |campaign| campaign.double_click_seconds)
     }
 
     /// Hits that came to a period since a moment, and those in it whose device was erased.
-    fn since(
+    pub(super) fn since(
         &self,
         campaign: &str,
         (from, to): (u16, u16),
@@ -375,30 +265,10 @@ impl Reporter {
     }
 }
 
-fn asked(wanted: &Wanted, (kind, by, filter): (Kind, By, Filter), sight: &Sight) -> Request {
-    Request {
-        kind,
-        campaign: wanted.campaign.clone(),
-        sight: sight.clone(),
-        from: Some(wanted.from),
-        to: Some(wanted.to),
-        by,
-        filter,
-        form: Form::Json,
-        levels: LEVELS_MAX,
-        precision: Precision::Exact,
-        audience: catalog::ALL.to_owned(),
-        members: None,
-        stack: None,
-        state: State::Present,
-        version: None,
-    }
-}
-
 /// The report as it was when the period was closed, with as many frequencies as are asked for now.
 fn report_of(request: &Request, closing: &Closing, answered: Answered) -> Report {
-    let Answered { stored, devices, .. } = answered;
-    let rows = cut(stored.rows, request.levels);
+    let Answered { stored, rows, masks, devices, .. } = answered;
+    let rows = cut(rows, request.levels);
     let note = Some(closing.note.clone()).filter(|note| request.sight.only().is_none() && !note.is_empty());
     Report {
         campaign: request.campaign.clone(),
@@ -430,7 +300,7 @@ fn report_of(request: &Request, closing: &Closing, answered: Answered) -> Report
         levels: request.levels,
         sight: request.sight.clone(),
         sample: Sample::ALL,
-        masks: None,
+        masks,
         devices,
         compared: stored.compared,
         rows,
@@ -447,6 +317,13 @@ fn as_seen(rows: Rows) -> Rows {
                 row.key == TOTAL || !(is_nobodys && is_bare)
             });
             Rows::Delivery(rows)
+        }
+        Rows::Reach(mut rows) => {
+            for row in &mut rows {
+                // It is not kept, for it follows where every device was counted.
+                row.without_device = row.impressions.saturating_sub(row.identified_impressions);
+            }
+            Rows::Reach(rows)
         }
         rows => rows,
     }

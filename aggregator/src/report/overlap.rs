@@ -77,6 +77,12 @@ type Known = BTreeMap<String, String>;
 
 impl Reporter {
     pub(super) fn overlap(&self, request: &Request, days: &Days) -> Result<Masks, ReportError> {
+        let (masks, is_chosen) = self.masks(request, days)?;
+        Ok(if is_chosen { masks } else { masks.largest(MEMBERS_DEFAULT) })
+    }
+
+    /// Of the members that are named, or of as many as there may be; and whether they are named.
+    pub(super) fn masks(&self, request: &Request, days: &Days) -> Result<(Masks, bool), ReportError> {
         let impressions = self.totals(request, days, &BTreeMap::new())?;
         let mut known: Known = self.members_of_catalog(request);
         // What the catalog no longer has, too.
@@ -101,8 +107,7 @@ impl Reporter {
         let keys: Vec<String> = members.iter().filter_map(|name| known.get(name).cloned()).collect();
         let counts = self.mask_counts(request, days, &keys)?;
         let first = stack.iter().filter_map(|name| members.iter().position(|one| one == name)).collect();
-        let masks = Masks::new(members, first, counts);
-        Ok(if is_chosen { masks } else { masks.largest(MEMBERS_DEFAULT) })
+        Ok((Masks::new(members, first, counts), is_chosen))
     }
 
     /// What the catalog has that the token sees.
@@ -164,6 +169,24 @@ impl Reporter {
         };
         let rows: Vec<Row> = self.figures(statement, &days.live, &values)?;
         Ok(rows.into_iter().map(|row| (row.mask, days.sample.estimate(row.devices))).collect())
+    }
+}
+
+/// The members that are asked for, of all that are held; `None` where some are not.
+pub(super) fn chosen(masks: Masks, (members, stack): (&Option<String>, &Option<String>)) -> Option<Masks> {
+    let known: Known = masks.names().iter().map(|name| (name.clone(), name.clone())).collect();
+    let places = |text: &Option<String>| {
+        let names = text.as_deref().map(|text| named("", text, &known).ok());
+        let place = |name: String| masks.names().iter().position(|one| *one == name);
+        names.map(|names| names?.into_iter().map(place).collect::<Option<Vec<usize>>>())
+    };
+    let (members, stack) = (places(members), places(stack).unwrap_or_else(|| Some(Vec::new()))?);
+    match members {
+        None => Some(masks.stacked(stack).largest(MEMBERS_DEFAULT)),
+        Some(members) => {
+            let members = members?;
+            stack.iter().all(|one| members.contains(one)).then(|| masks.stacked(stack).of(&members))
+        }
     }
 }
 

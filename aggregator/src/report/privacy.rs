@@ -89,6 +89,11 @@ impl Limits {
         (1..self.k).contains(&hits)
     }
 
+    /// So many hits, as far as they may be told where nothing else hides one person's among others: a multiple of k, if any.
+    pub(super) fn roughly(self, hits: u64) -> Option<u64> {
+        Some(hits - hits % self.k).filter(|hits| *hits > 0)
+    }
+
     fn round(self, count: u64) -> u64 {
         count - count % self.step
     }

@@ -168,7 +168,9 @@ impl Ground {
     /// A file that cannot be read, or no thread.
     pub(crate) fn open_desk(&self) -> anyhow::Result<Desk> {
         match &self.cluster {
-            Some(cluster) => Desk::topic(cluster.clone()).context("cannot follow the desk's topic"),
+            Some(cluster) => {
+                Desk::topic(cluster.clone(), &self.data.desk_copy()).context("cannot follow the desk's topic")
+            }
             None => Desk::folder(&self.data.desk()).context("cannot open the desk"),
         }
     }

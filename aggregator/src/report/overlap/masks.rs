@@ -5,11 +5,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Ends, MEMBERS_MAX, OverlapRow};
 use crate::report::sample::Sample;
 
 /// Members and how many devices are of which of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Masks {
     members: Vec<String>,
     /// The beginning of the stack, where it was asked for.
@@ -49,8 +51,23 @@ impl Masks {
         self.members.len()
     }
 
+    /// Their names.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.members
+    }
+
+    /// How many sets of members have devices.
+    pub(crate) fn sets(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// With a stack that begins with these.
+    pub(crate) fn stacked(self, first: Vec<usize>) -> Self {
+        Self { first, ..self }
+    }
+
     /// Those with the most devices, and those at which the stack begins.
-    pub(crate) fn largest(self, members_max: usize) -> Self {
+    pub(crate) fn largest(&self, members_max: usize) -> Self {
         let reach = self.sums().reach;
         let mut order: Vec<usize> = (0..self.members.len()).collect();
         let size = |n: usize| reach.get(n).copied().unwrap_or(0);
@@ -58,6 +75,11 @@ impl Masks {
         order.truncate(members_max.max(self.first.len()));
         // By name from here on.
         order.sort_by_key(|n| self.members.get(*n));
+        self.of(&order)
+    }
+
+    /// Of some members alone, in this order.
+    pub(crate) fn of(&self, order: &[usize]) -> Self {
         let bit = |n: usize| 1_u32 << n;
         let kept = |mask: u32| {
             let kept = order.iter().enumerate().filter(|(_, old)| mask & bit(**old) != 0);
