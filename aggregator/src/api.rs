@@ -106,6 +106,8 @@ pub(crate) struct Api {
     pub(crate) edits: Arc<Semaphore>,
     /// Bodies that are held in memory at the same time.
     pub(crate) bodies: Semaphore,
+    /// Uploads of media's numbers that are read and kept at the same time. Apart from the others: media may be slow.
+    pub(crate) uploads: Semaphore,
     /// Where every access is entered.
     pub(crate) audit: audit::Log,
     /// That a request came and how it was answered; nothing of what it asked for.
@@ -184,7 +186,8 @@ impl Api {
             }
             ["v1", "alerts"] => {
                 only(&head.method, &Method::GET)?;
-                self.alerts(&query, who)
+                let (query, view) = (query.clone(), who.view.clone());
+                self.blocking(&self.reports, move |api| api.alerts(&query, &view)).await
             }
             ["v1", "tokens", rest @ ..] => self.tokens(head, rest, body, who).await,
             ["v1", "set-aside"] => {

@@ -83,6 +83,8 @@ pub const DATABASE: &str = "sightline";
 
 /// Bodies of requests that are held in memory at the same time, each of at most 8 MiB.
 const BODIES_MAX: usize = 4;
+/// Uploads of media's numbers at the same time, each of at most 8 MiB and what is made of them.
+const UPLOADS_MAX: usize = 2;
 
 /// Where events come from.
 pub enum Source {
@@ -225,6 +227,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         catalog_text: parts.catalog_text,
         edits: Arc::new(Semaphore::new(1)),
         bodies: Semaphore::new(BODIES_MAX),
+        uploads: Semaphore::new(UPLOADS_MAX),
         audit: parts.audit,
         security: parts.security.recorder(),
         clock: parts.clock.clone(),

@@ -1,14 +1,16 @@
-//! Sheets that people fill in with placements: CSV of any make, and XLSX.
+//! Sheets that people fill in, with placements or with numbers of media's own: CSV of any make, and XLSX.
 //!
 //! 1. [`read`] turns the bytes of a file into rows of cells, within named limits, whatever the file claims of itself.
-//! 2. [`placements::Draft`]s are made of them: the header is found, columns are told by their Chinese or English names, values read the way that Excel
+//! 2. [`header::find`] finds the row or two that name the columns.
+//! 3. [`placements::Draft`]s are made of the rows below: columns are told by their Chinese or English names, values read the way that Excel
 //!    leaves them. What is wrong is told by row, column, value and what is allowed, all of it at once.
-//! 3. [`template`] is an empty one to begin with.
+//! 4. [`template`] is an empty one to begin with.
 //!
 //! Must never: guess. A cell that can be read in two ways is refused.
 
-mod cells;
+pub(crate) mod cells;
 mod columns;
+pub(crate) mod header;
 pub(crate) mod placements;
 pub(crate) mod template;
 mod text;
@@ -18,6 +20,9 @@ mod workbook;
 mod tests;
 
 use chrono::NaiveDate;
+use serde::Serialize;
+
+use crate::told::Told;
 
 /// How large a sheet may be.
 pub(crate) mod limit {
@@ -31,7 +36,7 @@ pub(crate) mod limit {
     pub(crate) const ROWS_MAX: usize = 20_000;
     /// Most columns.
     pub(crate) const COLUMNS_MAX: usize = 500;
-    /// Most cells that are not empty.
+    /// Most cells; of a workbook that are not empty.
     pub(crate) const CELLS_MAX: usize = 1_000_000;
     /// Most text of all cells, bytes.
     pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
@@ -59,6 +64,22 @@ pub(crate) enum Cell {
 pub(crate) struct Grid {
     /// Number of the row, from 1 as spreadsheets show it, and its cells by column from 0.
     pub(crate) rows: Vec<(usize, Vec<Option<Cell>>)>,
+}
+
+/// A cell that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CellError {
+    /// Row as spreadsheets show it, from 1.
+    pub(crate) row: usize,
+    /// Letters of the column; empty where it is about the whole row.
+    pub(crate) column: String,
+    /// What stands in the header there.
+    pub(crate) header: String,
+    /// What stands in the cell, shortened; empty for an empty one.
+    pub(crate) value: String,
+    /// What is wrong and what is allowed.
+    #[serde(flatten)]
+    pub(crate) mistake: Told,
 }
 
 /// Why a file cannot be read as a sheet. All of it is the caller's to mend.
@@ -103,7 +124,7 @@ impl Grid {
 }
 
 /// Text of a cell: without blanks around it, also those of Chinese input and those that cannot be seen. `None` if nothing is left.
-fn cell_text(text: &str) -> Result<Option<Cell>, SheetError> {
+pub(crate) fn cell_text(text: &str) -> Result<Option<Cell>, SheetError> {
     let text = text.trim_matches(|c: char| {
         c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
     });

@@ -16,14 +16,14 @@ use super::{Answer, Api, bad, json_answer};
 use crate::alerts::judge::Kind;
 use crate::alerts::state::{self, Kept};
 use crate::alerts::webhook::Shown;
-use crate::tokens::Who;
-use crate::view::Sight;
+use crate::view::{Sight, View};
 
 /// Most alerts of an answer.
 const ALERTS_MAX: usize = 1000;
 
 impl Api {
-    pub(super) fn alerts(&self, query: &[(String, String)], who: &Who) -> Result<Answer, Problem> {
+    /// Blocks.
+    pub(super) fn alerts(&self, query: &[(String, String)], view: &View) -> Result<Answer, Problem> {
         let only = match query {
             [] => None,
             [(name, campaign)] if name == "campaign" => Some(campaign),
@@ -31,7 +31,7 @@ impl Api {
         };
         let catalog = self.reporter.catalog.load();
         if let Some(only) = only {
-            who.view.of(&catalog, only).ok_or(Problem::UnknownCampaign)?;
+            view.of(&catalog, only).ok_or(Problem::UnknownCampaign)?;
             if !catalog.campaigns.contains_key(only) {
                 return Err(Problem::UnknownCampaign);
             }
@@ -51,7 +51,7 @@ impl Api {
         let shown: Vec<Shown> = alerts
             .iter()
             .filter_map(|(id, kept)| {
-                let sight = who.view.of(&catalog, id)?;
+                let sight = view.of(&catalog, id)?;
                 let campaign = catalog.campaigns.get(id).map(Arc::as_ref);
                 self.is_told(kept, &sight).then(|| Shown::of(id, kept, campaign, sight.is_exact()))
             })

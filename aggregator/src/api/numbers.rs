@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | `GET …[?medium=…[&version=…]]` | who gave numbers when; with a medium its rows too, those in force or those of a version |
-//! | `PUT …[?existing=keep\|replace][&dry_run=true]` | rows of placement, day, impressions, clicks; JSON or CSV; operator, or a medium for its own placements |
+//! | `PUT …[?existing=keep\|replace][&dry_run=true]` | rows of placement, day, impressions, clicks; JSON, CSV or XLSX; operator, or a medium for its own placements |
 //!
 //! An upload is taken whole or not at all: what is wrong in any row is told for every row. Rows replace what was said of the same placement and day;
 //! with `existing=replace` all that the media of the upload said before goes. It is kept on the aggregator that settles (409 elsewhere), and in the audit
@@ -108,6 +108,8 @@ impl Api {
         (sight, who): (&Sight, &Who),
         body: Incoming,
     ) -> Result<Answer, Problem> {
+        // Until it is kept: what is made of a body takes up more than the body.
+        let _turn = self.uploads.acquire().await.map_err(|_| Problem::Busy)?;
         let (campaign_id, body) = (campaign.to_owned(), whole(body).await?);
         let now_ms = self.clock.now_ms();
         let (seen, by) = (sight.clone(), who.actor.clone());
@@ -179,9 +181,8 @@ impl Api {
                 let wanted = |one: &&Version| version.is_none_or(|version| one.number == version);
                 let found = of.versions.iter().rev().find(wanted);
                 let found = found.ok_or(Problem::NotFound("no version of that number is kept"))?;
-                let cells = numbers
-                    .cells_of(&campaign, found, &(0..=u16::MAX))
-                    .map_err(|error| unread(&error))?;
+                let cells =
+                    numbers.cells_of(&campaign, found, &(0..=u16::MAX)).map_err(|error| unread(&error))?;
                 rows = Some(said_rows(api, &campaign, &sight, cells));
             }
             let listed: Vec<Value> = media

@@ -11,8 +11,8 @@ use super::campaigns::NotChanged;
 use super::{Answer, json_answer};
 use crate::form::FormError;
 use crate::metrics;
-use crate::numbers::read::WrongCell;
 use crate::report::Refused;
+use crate::sheet::CellError;
 use crate::store::{REPORT_SECONDS_MAX, StoreError};
 use crate::tokens::Refusal;
 use crate::told::Told;
@@ -90,7 +90,7 @@ impl Entry {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Wrong {
     pub(super) message: String,
-    pub(super) cells: Vec<WrongCell>,
+    pub(super) cells: Vec<CellError>,
     /// Those that are not listed too.
     pub(super) cell_count: usize,
     pub(super) ignored_columns: Vec<String>,
@@ -117,7 +117,9 @@ impl Problem {
             Self::NotChanged(refused) => Value::Object(refused.more.clone()),
             Self::Field { key, mistake } => {
                 let mut wrong = serde_json::to_value(mistake).unwrap_or_default();
-                wrong["key"] = (*key).into();
+                if let Some(wrong) = wrong.as_object_mut() {
+                    wrong.insert("key".to_owned(), (*key).into());
+                }
                 json!({ "fields": [wrong] })
             }
             Self::Entry(Entry::NotSettled { days, .. }) => json!({ "days": days }),

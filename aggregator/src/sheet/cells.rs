@@ -11,7 +11,7 @@ const SERIALS: std::ops::RangeInclusive<f64> = 30_000.0..=80_000.0;
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The text of a cell. A whole number is written without a point: ids and names may be nothing but digits.
-pub(super) fn text(cell: &Cell) -> Option<String> {
+pub(crate) fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Text(text) => Some(text.clone()),
         Cell::Number(number) => Some(plain_number(*number)),
@@ -20,7 +20,7 @@ pub(super) fn text(cell: &Cell) -> Option<String> {
 }
 
 /// How a cell is shown to whoever has to mend it, shortened.
-pub(super) fn shown(cell: &Cell) -> String {
+pub(crate) fn shown(cell: &Cell) -> String {
     const CHARS_MAX: usize = 60;
     let text = match cell {
         Cell::Text(text) | Cell::Failed(text) => text.clone(),
@@ -44,7 +44,7 @@ fn plain_number(number: f64) -> String {
 }
 
 /// The day of a cell.
-pub(super) fn day(cell: &Cell) -> Option<NaiveDate> {
+pub(crate) fn day(cell: &Cell) -> Option<NaiveDate> {
     match cell {
         Cell::Date(day) => Some(*day),
         Cell::Number(number) => day_of_serial(*number),
@@ -85,7 +85,7 @@ pub(super) fn day_of_text(text: &str) -> Option<NaiveDate> {
 }
 
 /// A whole number that is not negative; `10万` is 100,000.
-pub(super) fn whole(cell: &Cell) -> Option<u64> {
+pub(crate) fn whole(cell: &Cell) -> Option<u64> {
     match cell {
         Cell::Number(number) => {
             (number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number)).then_some(*number as u64)

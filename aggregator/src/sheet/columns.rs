@@ -4,6 +4,7 @@ use catalog::edit::Value;
 use catalog::{Mistake, mistake};
 
 use super::Cell;
+use super::header::plain;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,9 +168,7 @@ pub(super) fn heading(cell: &Cell) -> Heading {
             if let Some(day) = super::cells::day_of_text(text) {
                 return Heading::Day(day);
             }
-            let whole = plain(text);
-            // What stands in brackets explains: `点位ID（必填）`.
-            let bare = plain(text.split(['(', '（', '[', '【']).next().unwrap_or_default());
+            let [whole, bare] = super::header::names(text);
             let known = |name: &str| KNOWN.iter().find(|known| names(known).any(|n| plain(n) == name));
             match known(&whole).or_else(|| known(&bare)) {
                 Some(known) => Heading::Known(known.column),
@@ -190,15 +189,6 @@ pub(super) fn column_of(key: &str) -> Option<Column> {
 
 fn names(known: &'static Known) -> impl Iterator<Item = &'static str> {
     known.english.iter().chain(known.chinese).copied().chain([known.key])
-}
-
-/// A name without what people write in many ways: blanks, signs, capitals, wide letters.
-fn plain(text: &str) -> String {
-    let narrow = |c: char| match c {
-        '！'..='～' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
-        other => other,
-    };
-    text.chars().map(narrow).filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The known English name within a letter of this one. Chinese names of two letters are all within one of each other.

@@ -10,12 +10,10 @@ use catalog::{Campaign, Mistake, mistake};
 use chrono::NaiveDate;
 use event::dialect::Dialects;
 use event::profile::Profiles;
-use serde::Serialize;
 
 pub(crate) use self::drafts::standing;
 use super::columns::{self, Column, Heading, allowed};
-use super::{Cell, Grid, cells, letters};
-use crate::told::Told;
+use super::{Cell, CellError, Grid, cells, letters};
 
 /// Most errors that are listed; behind them they are only counted.
 const ERRORS_MAX: usize = 200;
@@ -29,22 +27,6 @@ pub(crate) struct Draft {
     pub(crate) fields: Fields,
     /// Whether the campaign has it already.
     pub(crate) exists: bool,
-}
-
-/// A cell that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct CellError {
-    /// Row as spreadsheets show it, from 1.
-    pub(crate) row: usize,
-    /// Letters of the column; empty where it is about the whole row.
-    pub(crate) column: String,
-    /// What stands in the header there.
-    pub(crate) header: String,
-    /// What stands in the cell, shortened; empty for an empty one.
-    pub(crate) value: String,
-    /// What is wrong and what is allowed.
-    #[serde(flatten)]
-    pub(crate) mistake: Told,
 }
 
 /// What a sheet says.

@@ -12,9 +12,9 @@ use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::placements::{Around, CellError, Reading, read as read_placements};
+use super::placements::{Around, Reading, read as read_placements};
 use super::template::{self, Language};
-use super::{Grid, SheetError, letters, limit, read};
+use super::{CellError, Grid, SheetError, letters, limit, read};
 
 const CATALOG: &str = "[[campaign]]\nid = \"c\"\nname = \"C\"\ntime_zone = \"Asia/Shanghai\"\nstarts = 2026-11-01\nends = 2026-11-30\n\
     currency = \"CNY\"\nlanding_hosts = [\"www.example.com\"]\n[[campaign.placement]]\nid = \"old\"\nname = \"Old\"\nmedium = \"M\"\n\

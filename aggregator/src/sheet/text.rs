@@ -2,7 +2,7 @@
 
 use encoding_rs::{GB18030, UTF_16BE, UTF_16LE};
 
-use super::{Grid, SheetError, cell_text};
+use super::{Grid, SheetError, cell_text, limit};
 
 /// What may stand between cells.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
@@ -20,6 +20,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
     let mut grid = Grid::default();
     let mut record = csv::StringRecord::new();
     let mut numbers = row_numbers(text, separator).into_iter();
+    let mut count = 0;
     loop {
         let has_more = reader.read_record(&mut record).map_err(|error| match error.kind() {
             csv::ErrorKind::Utf8 { .. } => SheetError::Encoding,
@@ -27,6 +28,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
         })?;
         if !has_more {
             return Ok(grid);
+        }
+        // Before anything is made of them: a cell takes more than the sign that parts it from the next.
+        if record.len() > limit::COLUMNS_MAX {
+            return Err(SheetError::TooLarge(format!("{} columns", limit::COLUMNS_MAX)));
+        }
+        count += record.len();
+        if count > limit::CELLS_MAX {
+            return Err(SheetError::TooLarge(format!("{} cells", limit::CELLS_MAX)));
         }
         let cells = record.iter().map(cell_text).collect::<Result<Vec<_>, _>>()?;
         grid.push(numbers.next().unwrap_or_default() + rows_ahead, cells)?;
@@ -163,6 +172,17 @@ mod tests {
             rows(text.as_bytes()),
             [(1, vec!["a", "b"]), (3, vec!["two\n\"lines", "c"]), (4, vec!["15\" d", "e"]), (8, vec!["f"])]
         );
+    }
+
+    #[test]
+    fn nothing_is_made_of_more_cells_than_there_may_be() {
+        let refused = |text: String| match read(text.as_bytes()) {
+            Err(SheetError::TooLarge(what)) => what,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(",".repeat(limit::COLUMNS_MAX)), "500 columns", "empty ones too");
+        let row = format!("a{}\n", ",".repeat(limit::COLUMNS_MAX - 1));
+        assert_eq!(refused(row.repeat(limit::CELLS_MAX / limit::COLUMNS_MAX + 1)), "1000000 cells");
     }
 
     #[test]

@@ -1,13 +1,10 @@
-//! The header of a sheet: found below titles, over one row or two, its columns named.
+//! The header of a sheet of placements: its columns named.
 
 use catalog::mistake;
 
 use super::super::columns::{self, Column, Heading};
-use super::super::{Cell, Grid, cells};
+use super::super::{Cell, Grid, cells, header};
 use super::{Reader, Used};
-
-/// Rows that may stand above the header: titles, notes.
-const HEADER_ROW_MAX: usize = 20;
 
 impl Reader<'_> {
     /// Finds the header, which may take two rows where cells are merged. Answers how many rows of the grid are above the first one with values; `None`
@@ -19,8 +16,9 @@ impl Reader<'_> {
             let known: Vec<Heading> = known.collect();
             known.len() >= 2 && known.contains(&Heading::Known(Column::Id))
         };
-        let found = grid.rows.iter().take(HEADER_ROW_MAX).position(|(_, cells)| is_header(cells));
-        let Some((at, (row, top))) = found.and_then(|at| Some((at, grid.rows.get(at)?))) else {
+        let is_named = |cell: &Cell| matches!(columns::heading(cell), Heading::Known(_));
+        let says = |cell: &Cell| matches!(columns::heading(cell), Heading::Known(_) | Heading::Day(_));
+        let Some(found) = header::find(grid, is_header, (is_named, says)) else {
             let row = grid.rows.first().map_or(1, |(row, _)| *row);
             let mistake = mistake!(
                 "header_missing",
@@ -30,18 +28,8 @@ impl Reader<'_> {
             self.error(row, None, "", mistake);
             return None;
         };
-        let below = grid.rows.get(at + 1).filter(|(below, cells)| *below == row + 1 && is_second(top, cells));
-        let mut headings: Vec<Option<Cell>> = top.clone();
-        if let Some((_, second)) = below {
-            headings.resize(headings.len().max(second.len()), None);
-            for (heading, second) in headings.iter_mut().zip(second) {
-                if second.is_some() {
-                    heading.clone_from(second);
-                }
-            }
-        }
-        self.name_columns(*row, &headings);
-        Some(at + 1 + usize::from(below.is_some()))
+        self.name_columns(found.row, &found.cells);
+        Some(found.below)
     }
 
     fn name_columns(&mut self, row: usize, headings: &[Option<Cell>]) {
@@ -106,14 +94,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// Whether a row below the header belongs to it: below each name of a column stands nothing, and beside them are names or days.
-fn is_second(top: &[Option<Cell>], second: &[Option<Cell>]) -> bool {
-    let is_named = |cell: &Option<Cell>| {
-        cell.as_ref().is_some_and(|cell| matches!(columns::heading(cell), Heading::Known(_)))
-    };
-    let is_free = top.iter().zip(second).all(|(top, second)| !is_named(top) || second.is_none());
-    let says = |cell: &Cell| matches!(columns::heading(cell), Heading::Known(_) | Heading::Day(_));
-    is_free && second.iter().flatten().any(says)
 }
