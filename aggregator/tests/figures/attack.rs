@@ -18,15 +18,15 @@ use crate::forms::{flat, is_same, read_by_engine};
 use crate::rig::{DAY_MS, Hit, NOON_MS, Random, Rig, hit, seed};
 use aggregator::Settings;
 
-const K: u64 = 50;
-const STEP: u64 = 10;
+pub(crate) const K: u64 = 50;
+pub(crate) const STEP: u64 = 10;
 /// A report ends on the one, and the same report on the other; few came in on that.
-const DAYS: [&str; 2] = ["2026-11-16", "2026-11-17"];
+pub(crate) const DAYS: [&str; 2] = ["2026-11-16", "2026-11-17"];
 const HITS: [u64; 2] = [2_500, 600];
-const PLACEMENTS: [(&str, &str); 6] =
+pub(crate) const PLACEMENTS: [(&str, &str); 6] =
     [("p1", "A"), ("p2", "B"), ("p3", "A"), ("p4", "C"), ("p5", "D"), ("p6", "B")];
 /// The columns that count devices, and those that are rounded as they are because they would give devices away.
-const OF_DEVICES: [&str; 9] = [
+pub(crate) const OF_DEVICES: [&str; 9] = [
     "reach",
     "n_plus",
     "exactly",
@@ -39,7 +39,7 @@ const OF_DEVICES: [&str; 9] = [
 ];
 const ROUNDED: [&str; 4] = ["identified_impressions", "identified", "usable", "identified_by_kind"];
 
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let placement = |(id, medium): &(&str, &str)| {
         format!("[[campaign.placement]]\nid = \"{id}\"\nname = \"{id}\"\nmedium = \"{medium}\"\n")
     };
@@ -63,7 +63,7 @@ fn skewed<T: Copy>(random: &mut Random, of: &[T]) -> T {
 }
 
 /// Hits of devices that come again, among them few of a placement, a medium, a creative, a region, a platform, an hour, a kind of id and a day.
-fn workload(random: &mut Random) -> Vec<Hit> {
+pub(crate) fn workload(random: &mut Random) -> Vec<Hit> {
     let placements: Vec<&str> = PLACEMENTS.iter().map(|(id, _)| *id).collect();
     let one = |random: &mut Random, day: usize, n: u64| {
         // Some devices often.
@@ -101,7 +101,7 @@ fn workload(random: &mut Random) -> Vec<Hit> {
 }
 
 /// What is asked: path without the range.
-fn questions() -> Vec<(&'static str, &'static str, &'static str)> {
+pub(crate) fn questions() -> Vec<(&'static str, &'static str, &'static str)> {
     let mut questions = Vec::new();
     for kind in ["delivery", "reach", "frequency", "ids"] {
         for by in ["total", "day", "placement", "medium", "creative", "region", "platform", "hour", "id_kind"]
@@ -116,23 +116,23 @@ fn questions() -> Vec<(&'static str, &'static str, &'static str)> {
     questions
 }
 
-struct Attack {
-    rig: Rig,
+pub(crate) struct Attack {
+    pub(crate) rig: Rig,
     /// Of the advertiser, and of somebody who sees what was counted.
-    tokens: [String; 2],
+    pub(crate) tokens: [String; 2],
     /// Reports that were asked for before.
-    known: RefCell<BTreeMap<String, Value>>,
+    pub(crate) known: RefCell<BTreeMap<String, Value>>,
 }
 
 impl Attack {
-    fn ask(&self, who: usize, path: &str) -> Value {
+    pub(crate) fn ask(&self, who: usize, path: &str) -> Value {
         let (status, body) = self.rig.call_as("GET", path, Some(&self.tokens[who]));
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).expect("JSON")
     }
 
     /// The report as the advertiser is shown it, and as it was counted.
-    fn both(&self, path: &str) -> [Value; 2] {
+    pub(crate) fn both(&self, path: &str) -> [Value; 2] {
         [0, 1].map(|who| self.ask(who, path))
     }
 
@@ -149,11 +149,11 @@ impl Attack {
     }
 }
 
-fn rows(report: &Value) -> &Vec<Value> {
+pub(crate) fn rows(report: &Value) -> &Vec<Value> {
     report["rows"].as_array().expect("rows")
 }
 
-fn key(row: &Value) -> String {
+pub(crate) fn key(row: &Value) -> String {
     row["key"].as_str().expect("a key").to_owned()
 }
 
@@ -169,12 +169,12 @@ fn counts(value: &Value) -> Vec<(String, Option<u64>)> {
 }
 
 /// Whether a row is shown: one that is left out has nothing but its key.
-fn is_shown(row: &Value) -> bool {
+pub(crate) fn is_shown(row: &Value) -> bool {
     ["impressions", "devices", "n_plus"].iter().any(|name| row[*name].is_u64())
 }
 
 /// Every cell of a row against what was counted.
-fn no_cell_is_unrounded_or_small(place: &str, shown: &Value, counted: &Value) {
+pub(crate) fn no_cell_is_unrounded_or_small(place: &str, shown: &Value, counted: &Value) {
     for name in OF_DEVICES.iter().chain(&ROUNDED).filter(|name| shown.get(**name).is_some()) {
         for ((at, shown), (_, counted)) in counts(&shown[*name]).into_iter().zip(counts(&counted[*name])) {
             let (Some(shown), Some(counted)) = (shown, counted) else { continue };
@@ -210,7 +210,7 @@ fn no_cell_is_unrounded_or_small(place: &str, shown: &Value, counted: &Value) {
 }
 
 /// No row in which fewer than k stand, and none that the total less all others gives away.
-fn no_row_is_small_nor_given_away(place: &str, shown: &Value, stands_for: &BTreeMap<String, u64>) {
+pub(crate) fn no_row_is_small_nor_given_away(place: &str, shown: &Value, stands_for: &BTreeMap<String, u64>) {
     let hidden: Vec<u64> = rows(shown)
         .iter()
         .filter(|row| !is_shown(row))
@@ -227,7 +227,7 @@ fn no_row_is_small_nor_given_away(place: &str, shown: &Value, stands_for: &BTree
 }
 
 /// What each row stands for, as it was counted.
-fn stands_for(
+pub(crate) fn stands_for(
     attack: &Attack,
     (kind, by, filter): (&str, &str, &str),
     range: &str,

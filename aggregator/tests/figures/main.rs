@@ -11,6 +11,7 @@ mod alone;
 mod api;
 mod aside;
 mod attack;
+mod attack_ledger;
 mod campaigns;
 mod closings;
 mod creatives;
