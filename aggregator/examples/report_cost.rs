@@ -1,7 +1,7 @@
 //! What reports of devices cost against the size of a campaign: `cargo run --release -p aggregator --example report_cost -- [DEVICE_DAYS_MAX] [PLOT.svg]`.
 //!
 //! Campaigns of 0.1, 0.3, 1, 3 … million device days on 30 settled days, ten placements of five media, devices with a long tail, are put into the settled tables
-//! of an embedded store; then the report API is asked, each question once to warm up and three times to measure. Prints CSV
+//! of an embedded store, with their events and the marks of their days, and merged as they are some time later; then the report API is asked, each question once to warm up and three times to measure. Prints CSV
 //! (the median by the clock; seconds of processors, which a busy computer changes little), and draws it. Generating them is the engine's work, and so is answering: a debug build shows nearly the same.
 
 #![allow(
@@ -28,6 +28,8 @@ const DAYS: u64 = 30;
 const PLACEMENTS: u64 = 10;
 const TOKEN: &str = "cost";
 const ROUNDS: usize = 3;
+/// Tables that the store merges by itself in time.
+const MERGED: [&str; 5] = ["device_days", "deliveries", "events", "settled", "marks"];
 const SIZES: [u64; 5] = [100_000, 300_000, 1_000_000, 3_000_000, 10_000_000];
 /// Name, path, and its colour in the plot.
 const REPORTS: [(&str, &str, &str); 4] = [
@@ -83,11 +85,26 @@ fn fill(store: &Path, sizes: &[u64], today: i64) {
              SELECT campaign, day, 1, placement, 12, 'valid', sum(impressions), sum(impressions) FROM device_days WHERE campaign = 'c{size}' \
              GROUP BY campaign, day, placement"
         ));
+        // An event for each impression, one day after another, as they come.
+        for day in first..today {
+            run(&format!(
+                "INSERT INTO events (journal, seq, received, time, day, hour, campaign, placement, stage, source, platform, device_kind, epoch, device, view, \
+                 bucket, network, agent) SELECT cityHash64(campaign), {day} * 10000000 + rowNumberInAllBlocks(), moment, moment, day, toHour(moment), campaign, \
+                 placement, 2, 1, 1, 3, 1, device, cityHash64(device, n) AS view, view % 16, bitShiftLeft(toUInt64(4), 56) + device % 16777216, \
+                 concat('agent ', toString(device % 5000)) \
+                 FROM (SELECT *, toDateTime64(day, 3, 'UTC') + device % 86400 AS moment FROM device_days WHERE campaign = 'c{size}' AND day = toDate({day})) \
+                 ARRAY JOIN range(impressions) AS n"
+            ));
+        }
     }
     run(&format!(
-        "INSERT INTO settled (day, generation, as_of, marks, rules, events, oldest) \
-         SELECT toDate({first} + number), 1, now64(3), 0, 0, 1, now64(3) FROM numbers({DAYS})"
+        "INSERT INTO marks SELECT toDate({first} + number), 1, 2, 3, now64(3) FROM numbers({DAYS})"
     ));
+    run("INSERT INTO settled (day, generation, as_of, marks, rules, events, oldest) \
+         SELECT day, 1, now64(3), groupBitXor(sipHash64(writer, opened, closed)), 0, 1, now64(3) FROM marks GROUP BY day");
+    for table in MERGED {
+        run(&format!("OPTIMIZE TABLE {table} FINAL"));
+    }
 }
 
 fn ask(url: &str) -> f64 {

@@ -273,6 +273,7 @@ fn reporter(
         limits: report::Limits::new(settings.k, settings.device_step),
         numbers: Numbers::new(desk.clone()),
         sampling: settings.sampling(),
+        facts: report::Kept::default(),
         closings: Closings::new(desk.clone()),
     })
 }

@@ -13,6 +13,7 @@ mod columns;
 mod creatives;
 mod days;
 mod delivery;
+mod facts;
 mod ids;
 mod keys;
 mod overlap;
@@ -38,15 +39,15 @@ use self::asked::seen;
 use self::cells::{Histogram, key_text};
 use self::days::Days;
 use self::rows::{Report, Rows, Versions};
-use crate::changed;
 use crate::closings::{ClosingError, Closings};
 use crate::numbers::{Numbers, NumbersError};
 use crate::rules::Rules;
-use crate::store::{Store, StoreError, Work, day_text};
+use crate::store::{Store, StoreError, day_text};
 
 pub(crate) use closed::moment;
 pub(crate) use closing::{CloseError, Wanted};
 pub(crate) use days::local_day;
+pub(crate) use facts::Kept;
 pub(crate) use privacy::{Limits, Shaped};
 pub(crate) use request::{By, Filter, Kind, Refused, Request, day};
 pub(crate) use sample::Sampling;
@@ -105,6 +106,8 @@ pub(crate) struct Reporter {
     pub(crate) numbers: Numbers,
     /// When devices are estimated from a sample.
     pub(crate) sampling: Sampling,
+    /// What campaigns have on days that stand still.
+    pub(crate) facts: Kept,
     /// Closed periods.
     pub(crate) closings: Closings,
 }
@@ -125,18 +128,20 @@ impl Reporter {
     fn present(&self, request: &Request) -> Result<Report, ReportError> {
         let mut tries = 0;
         loop {
-            let (started, before) = (Instant::now(), changed::now(&self.store, Work::Report)?);
+            let started = Instant::now();
             let mut days = self.days(request)?;
             if request.counts_devices() {
-                days.keys = self.keys(request, &days)?;
-                days.sample = self.sample(request, &days)?;
+                days.keys = self.keys(&days)?;
+                days.sample = self.sample(request, &days);
             }
             let report = self.report_of(request, &days)?;
             tries += 1;
             // The settled figures that a report reads stay as they are; events and pairs do not.
             let from_events = if request.is_settled() { &days.live } else { &days.with_events };
             let is_last = tries == TRIES_MAX || started.elapsed() > TRY_AGAIN_MAX;
-            if is_last || (self.stood_still(&before, from_events)? && self.pairs_stood_still(&days.keys)?) {
+            if is_last
+                || (self.stood_still(&days.marks, from_events)? && self.pairs_stood_still(&days.keys)?)
+            {
                 return Ok(report);
             }
         }

@@ -24,7 +24,6 @@ use event::clock::{Clock, UnixMs};
 use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::expire::expired;
 use crate::Error;
 use crate::batch::{BUCKETS, put};
 use crate::changed;
@@ -130,15 +129,15 @@ pub(crate) enum SettleOutcome {
 pub(crate) struct DirtyDay {
     pub(crate) day: u16,
     /// The state of its marks now.
-    marks: u64,
+    pub(crate) marks: u64,
     /// 1 if that is not the state that its figures were made under; 0 if only a mark is open, whose end will change the state.
-    moved: u8,
+    pub(crate) moved: u8,
     oldest_ms: i64,
-    generation: u64,
+    pub(crate) generation: u64,
     /// Events that the published figures were made from.
     events: u64,
     /// Events that are there.
-    hits: u64,
+    pub(crate) hits: u64,
 }
 
 impl DirtyDay {

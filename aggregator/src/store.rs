@@ -31,7 +31,7 @@ pub use error::{ServerError, StoreError};
 pub use migrate::migrate;
 pub use place::{Password, Servers, StoreAt, StoreSettings};
 pub use value::{Value, Values};
-pub(crate) use value::{day_number, day_text};
+pub(crate) use value::{day_number, day_text, partitions};
 
 /// Most partitions (days) that one insert may touch; the engine refuses more than 100.
 pub(crate) const INSERT_DAYS_MAX: usize = 90;

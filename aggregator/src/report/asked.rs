@@ -14,7 +14,7 @@ use crate::batch::BUCKETS;
 use crate::judge::{self, Aside, Question};
 use crate::settle::PORTION_HITS;
 use crate::statement::Statement;
-use crate::store::{StoreError, Value, Values, Work};
+use crate::store::{StoreError, Value, Values, Work, partitions};
 use crate::view::Sight;
 
 /// Frequencies told apart when counting; above, devices stand in one last class.
@@ -41,6 +41,7 @@ impl Reporter {
         values.extend([
             judge::buckets(0, BUCKETS),
             ("published", Value::Generations(days.published.clone())),
+            ("partitions", partitions(&days.published)),
             ("overlaps", Value::Days(days.keys.overlaps.clone())),
             ("placements", Value::Texts(ids)),
             ("media", Value::Texts(media)),
@@ -66,6 +67,28 @@ impl Reporter {
         } else {
             self.store.rows(Work::Report, statement, values)
         }
+    }
+
+    /// Whether devices are counted from settled figures alone, each under one key.
+    pub(super) fn is_of_settled_devices(request: &Request, days: &Days) -> bool {
+        request.by.is_settled_by_device() && days.live.is_empty() && days.keys.overlaps.is_empty()
+    }
+
+    /// Rows of a statement over settled devices. They are counted in portions by their keys, by which the table is ordered, so that memory does not grow with
+    /// the campaign: a row may come once for each portion, and its counts add up.
+    pub(super) fn of_settled_devices<Row: DeserializeOwned>(
+        &self,
+        statement: Statement,
+        days: &Days,
+        mut values: Values,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for (first, last) in days.sample.ranges(self.sampling.portions(days.sample, days.settled_devices)) {
+            set(&mut values, ("half_first", Value::Number(first)));
+            set(&mut values, ("half_last", Value::Number(last)));
+            rows.extend(self.store.rows_settled::<Row>(statement, &values)?);
+        }
+        Ok(rows)
     }
 
     /// Counts by key and class; a key and class may come more than once.

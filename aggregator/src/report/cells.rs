@@ -98,8 +98,8 @@ pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-pub(super) fn counts(cell: &CellRow, filter: Filter) -> bool {
-    filter == Filter::Gross || cell.class == "valid"
+pub(super) fn is_counted(class: &str, filter: Filter) -> bool {
+    filter == Filter::Gross || class == "valid"
 }
 
 pub(super) fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
@@ -126,7 +126,7 @@ pub(super) fn add_cell(row: &mut DeliveryRow, cell: &CellRow, filter: Filter) {
         row.outdone_verdicts += cell.viewable + cell.not_viewable + cell.not_measurable;
         return;
     }
-    if counts(cell, filter) {
+    if is_counted(&cell.class, filter) {
         row.impressions += cell.impressions;
         row.clicks += cell.clicks;
         row.identified_impressions += cell.identified;

@@ -161,7 +161,7 @@ impl Reporter {
         let of_hits = asked(wanted, (Kind::Delivery, By::Total, Filter::Net), &sight);
         let of_devices = Request { kind: Kind::Reach, ..of_hits.clone() };
         let (days, mut device_days) = (self.days(&of_hits)?, self.days(&of_devices)?);
-        device_days.keys = self.keys(&of_devices, &device_days)?;
+        device_days.keys = self.keys(&device_days)?;
         let last_day = days.published.iter().map(|(day, _)| *day).chain(days.live.iter().copied()).max();
         for kind in KINDS {
             for (by, filter) in By::of(kind).flat_map(|by| [(by, Filter::Net), (by, Filter::Gross)]) {

@@ -13,15 +13,16 @@ use std::sync::{Arc, OnceLock};
 use event::clock::UnixMs;
 use serde::Deserialize;
 
+use super::facts::Facts;
 use super::keys::Keys;
 use super::request::Request;
 use super::sample::Sample;
-use super::{ReportError, Reporter, seen};
+use super::{ReportError, Reporter};
 use crate::changed::{self, DayMarks};
 use crate::judge;
-use crate::settle::{self, DirtyDay, Published};
+use crate::settle::{DirtyDay, Published};
 use crate::statement;
-use crate::store::{StoreError, Value, Work, day_text};
+use crate::store::{StoreError, Work, day_text};
 
 /// The days of a report and where each is answered from.
 #[derive(Default)]
@@ -42,6 +43,12 @@ pub(super) struct Days {
     pub(super) is_whole: bool,
     /// Of a report by creative: the numbers of those with a row of their own, once they are known.
     pub(super) creatives: OnceLock<Vec<u64>>,
+    /// Settled device days on them; of a report that counts devices.
+    pub(super) settled_devices: u64,
+    /// Keys of the devices that the campaign reached on them, with the first day of each.
+    pub(super) epochs: BTreeMap<u16, u16>,
+    /// The marks of all days, before anything else was looked at.
+    pub(super) marks: Vec<DayMarks>,
     /// Of a report of devices.
     pub(super) keys: Keys,
     /// Of a report of devices: which of them are counted.
@@ -54,39 +61,71 @@ pub(super) struct DayStates {
     pub(super) dirty: BTreeSet<u16>,
     /// The figures in force.
     pub(super) published: BTreeMap<u16, Published>,
+    /// All that anything is known of.
+    pub(super) days: Vec<u16>,
+    /// Those whose figures in force are up to date: their generation, and how many events are stored.
+    pub(super) up_to_date: BTreeMap<u16, (u64, u64)>,
+    /// Those whose devices are no longer kept.
+    pub(super) gone: BTreeSet<u16>,
+    pub(super) marks: Vec<DayMarks>,
     /// On the campaign's clock.
     pub(super) today: u16,
 }
 
+/// How one day stands, as the store answers it.
 #[derive(Deserialize)]
-struct DayEvents {
-    day: u16,
-    events: u64,
+struct Standing {
+    #[serde(flatten)]
+    day: DirtyDay,
+    is_marked: u8,
+    /// Marks that are open.
+    open: u64,
+    /// When its figures were made.
+    as_of_ms: i64,
+    /// Whether its devices are no longer kept.
+    is_gone: u8,
+}
+
+impl Standing {
+    fn marks(&self) -> Option<DayMarks> {
+        (self.is_marked == 1).then_some(DayMarks {
+            day: self.day.day,
+            marks: self.day.marks,
+            open: self.open,
+        })
+    }
+
+    fn published(&self) -> Option<Published> {
+        let Self { day, as_of_ms, .. } = self;
+        (day.generation > 0).then_some(Published {
+            day: day.day,
+            generation: day.generation,
+            as_of_ms: *as_of_ms,
+        })
+    }
+
+    /// Whether it changed since its figures were made, or is changing.
+    fn is_dirty(&self) -> bool {
+        (self.open > 0 || self.day.moved == 1) && (self.day.generation > 0 || self.day.hits > 0)
+    }
 }
 
 impl Reporter {
     pub(super) fn days(&self, request: &Request) -> Result<Days, ReportError> {
-        let mut values = vec![("campaign", Value::Text(request.campaign.clone()))];
-        values.extend(seen(&request.sight));
-        let mut with_data: Vec<DayEvents> =
-            self.store.rows(Work::Report, statement::CAMPAIGN_DAYS, &values)?;
+        let now = self.standing(&request.campaign)?;
+        let mut with_data = self.facts(request, &now)?;
         if with_data.is_empty() && !self.catalog.load().campaigns.contains_key(&request.campaign) {
             return Err(ReportError::UnknownCampaign);
         }
-        let gone = if request.counts_devices() {
-            settle::expired(&self.store, Work::Report)?
-        } else {
-            BTreeSet::new()
-        };
-        let now = self.standing(&request.campaign)?;
+        let gone = if request.counts_devices() { &now.gone } else { &BTreeSet::new() };
         if !request.sight.is_exact() {
             let first = request.from.unwrap_or(0);
-            let is_offered = |day: &&DayEvents| day.day < first || self.is_offered(request, &now, day.day);
+            let is_offered = |day: &&Facts| day.day < first || self.is_offered(request, &now, day.day);
             let offered = with_data.iter().take_while(is_offered).count();
             with_data.truncate(offered);
         }
         // Unless asked otherwise, a report begins behind the last day without devices.
-        let is_kept = |day: &&DayEvents| gone.last().is_none_or(|gone| day.day > *gone);
+        let is_kept = |day: &&Facts| gone.last().is_none_or(|gone| day.day > *gone);
         let from = request.from.or_else(|| with_data.iter().find(is_kept).map(|day| day.day));
         let last = with_data.last().map(|day| day.day);
         let to = if request.sight.is_exact() { request.to.or(last) } else { last.min(request.to).or(last) };
@@ -97,27 +136,10 @@ impl Reporter {
             let first = gone.last().map_or(0, |day| day.saturating_add(1));
             return Err(ReportError::DevicesExpired { first: day_text(first) });
         }
-        let mut days =
-            Days { from, to, is_whole: with_data.iter().all(|day| inside(day.day)), ..Days::default() };
+        let is_whole = with_data.iter().all(|day| inside(day.day));
+        let mut days = Days { from, to, is_whole, ..Days::default() };
         for day in with_data.iter().filter(|day| inside(day.day)) {
-            if day.events > 0 {
-                days.with_events.push(day.day);
-            }
-            let is_dirty = now.dirty.contains(&day.day);
-            match now.published.get(&day.day) {
-                Some(published)
-                    if !is_dirty || day.events == 0 || self.is_of_whole_day(&request.campaign, published) =>
-                {
-                    days.published.push((day.day, published.generation));
-                }
-                _ => {
-                    days.live.push(day.day);
-                    days.live_hits += day.events;
-                }
-            }
-            if is_dirty || day.day >= now.today || !now.published.contains_key(&day.day) {
-                days.provisional.push(day.day);
-            }
+            self.add_day(&mut days, request, &now, day);
         }
         if let (Some(from), Some(to)) = (from, to) {
             let settled = |day: &u16| {
@@ -127,19 +149,52 @@ impl Reporter {
             };
             days.settled_until = (from..=to).take_while(settled).last();
         }
+        days.marks = now.marks;
         Ok(days)
+    }
+
+    /// Takes in a day on which the campaign has something.
+    fn add_day(&self, days: &mut Days, request: &Request, now: &DayStates, day: &Facts) {
+        if day.events > 0 {
+            days.with_events.push(day.day);
+            for epoch in &day.epochs {
+                // Days come in their order.
+                days.epochs.entry(*epoch).or_insert(day.day);
+            }
+        }
+        let is_dirty = now.dirty.contains(&day.day);
+        match now.published.get(&day.day) {
+            Some(published)
+                if !is_dirty || day.events == 0 || self.is_of_whole_day(&request.campaign, published) =>
+            {
+                days.published.push((day.day, published.generation));
+                days.settled_devices += day.device_days;
+            }
+            _ => {
+                days.live.push(day.day);
+                days.live_hits += day.events;
+            }
+        }
+        if is_dirty || day.day >= now.today || !now.published.contains_key(&day.day) {
+            days.provisional.push(day.day);
+        }
     }
 
     /// Which days are settled, and which of them changed since.
     pub(super) fn standing(&self, campaign: &str) -> Result<DayStates, StoreError> {
-        // In this order: a day that is settled in between is named as provisional once more, instead of old figures as settled ones.
-        let dirty: Vec<DirtyDay> = self.store.rows(Work::Report, statement::DIRTY_DAYS, &Vec::new())?;
-        let published: Vec<Published> = self.store.rows(Work::Report, statement::PUBLISHED, &Vec::new())?;
+        let days: Vec<Standing> = self.store.rows(Work::Report, statement::REPORT_STANDING, &Vec::new())?;
         let now_ms = self.clock.now_ms();
-        let dirty = dirty.iter().filter(|day| !day.is_frozen(self.retention_ms, now_ms));
+        let is_dirty = |one: &&Standing| one.is_dirty() && !one.day.is_frozen(self.retention_ms, now_ms);
+        let is_up_to_date = |one: &&Standing| one.day.generation > 0 && one.open == 0 && one.day.moved == 0;
+        let number = |one: &Standing| one.day.day;
+        let of_day = |one: &Standing| (number(one), (one.day.generation, one.day.hits));
         Ok(DayStates {
-            dirty: dirty.map(|day| day.day).collect(),
-            published: published.into_iter().map(|published| (published.day, published)).collect(),
+            dirty: days.iter().filter(is_dirty).map(number).collect(),
+            published: days.iter().filter_map(Standing::published).map(|one| (one.day, one)).collect(),
+            days: days.iter().map(number).collect(),
+            up_to_date: days.iter().filter(is_up_to_date).map(of_day).collect(),
+            gone: days.iter().filter(|one| one.is_gone == 1).map(number).collect(),
+            marks: days.iter().filter_map(Standing::marks).collect(),
             today: self.today(campaign),
         })
     }

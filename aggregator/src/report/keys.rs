@@ -7,11 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::request::Request;
-use super::{Days, ReportError, Reporter, seen};
+use super::{Days, ReportError, Reporter};
 use crate::pairs::{self, Overlap};
-use crate::statement;
-use crate::store::{StoreError, Value, Work, day_text};
+use crate::store::{StoreError, day_text};
 
 /// Whether devices before and behind a change of keys are tied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +46,7 @@ pub(super) struct Keys {
 }
 
 /// Days under one key.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct Epoch {
     epoch: u16,
     first_day: u16,
@@ -56,13 +54,9 @@ struct Epoch {
 
 impl Reporter {
     /// The keys under which the devices of a report stand.
-    pub(super) fn keys(&self, request: &Request, days: &Days) -> Result<Keys, ReportError> {
-        let mut values = vec![
-            ("campaign", Value::Text(request.campaign.clone())),
-            ("with_events", Value::Days(days.with_events.clone())),
-        ];
-        values.extend(seen(&request.sight));
-        let epochs: Vec<Epoch> = self.store.rows(Work::Report, statement::REPORT_EPOCHS, &values)?;
+    pub(super) fn keys(&self, days: &Days) -> Result<Keys, ReportError> {
+        let epoch = |(epoch, first_day): (&u16, &u16)| Epoch { epoch: *epoch, first_day: *first_day };
+        let epochs: Vec<Epoch> = days.epochs.iter().map(epoch).collect();
         if epochs.len() < 2 {
             return Ok(Keys::default());
         }

@@ -162,12 +162,13 @@ impl Reporter {
             ("member_bits", Value::Numbers(bits)),
             ("member_other", Value::Number(other)),
         ]);
-        let statement = if days.keys.overlaps.is_empty() {
-            statement::REPORT_OVERLAP
+        let rows: Vec<Row> = if Self::is_of_settled_devices(request, days) {
+            self.of_settled_devices(statement::REPORT_OVERLAP, days, values)?
+        } else if days.keys.overlaps.is_empty() {
+            self.figures(statement::REPORT_OVERLAP, &days.live, &values)?
         } else {
-            statement::REPORT_OVERLAP_PAIRED
+            self.figures(statement::REPORT_OVERLAP_PAIRED, &days.live, &values)?
         };
-        let rows: Vec<Row> = self.figures(statement, &days.live, &values)?;
         Ok(rows.into_iter().map(|row| (row.mask, days.sample.estimate(row.devices))).collect())
     }
 }

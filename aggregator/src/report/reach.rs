@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use event::stage::Stage;
 use serde::Deserialize;
 
-use super::cells::{CellRow, Histogram, HistogramRow, counts, exactly, key_text, ratio};
+use super::cells::{Histogram, HistogramRow, exactly, is_counted, key_text, ratio};
 use super::ids::IdCellRow;
 use super::request::{By, Request};
 use super::rows::{FrequencyRow, ReachRow};
 use super::{Days, ReportError, Reporter};
 use crate::statement::{self, Statement};
-use crate::store::{StoreError, day_text};
+use crate::store::{StoreError, Values, day_text};
 
 /// Hits of a key, with and without a device.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +24,30 @@ pub(super) struct Hits {
 
 /// By key.
 pub(super) type Totals = BTreeMap<String, Hits>;
+
+#[derive(Deserialize)]
+struct TotalRow {
+    key: String,
+    class: String,
+    impressions: u64,
+    clicks: u64,
+    identified: u64,
+}
+
+/// What [`HistogramRow`] is, with a number for its key.
+#[derive(Deserialize)]
+struct CodedRow {
+    code: u64,
+    frequency: u64,
+    devices: u64,
+    impressions: u64,
+}
+
+#[derive(Deserialize)]
+struct CodeRow {
+    key: String,
+    code: u64,
+}
 
 /// Cumulative reach of a day behind days that had `before`. It is `read` by a statement of its own; where events or pairs came or went beside every try,
 /// that is of another moment than the day's `reach`, and whoever was reached on the day was reached until then all the same.
@@ -120,11 +144,11 @@ impl Reporter {
                 add(cell.device_kind.to_string(), hits);
             }
         } else if request.by.is_settled_by_device() {
-            let cells: Vec<CellRow> = self.cells(statement::REPORT_DELIVERY, request, days, &stages)?;
-            for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
+            let cells: Vec<TotalRow> = self.cells(statement::REPORT_TOTALS, request, days, &stages)?;
+            for cell in cells.into_iter().filter(|cell| is_counted(&cell.class, request.filter)) {
                 let without_device = cell.impressions.saturating_sub(cell.identified);
                 let hits = Hits { impressions: cell.impressions, clicks: cell.clicks, without_device };
-                add(cell.key.clone(), hits);
+                add(cell.key, hits);
             }
         } else {
             for (key, histogram) in histograms {
@@ -191,7 +215,14 @@ impl Reporter {
             (false, true) => (statement::REPORT_FREQUENCY_EVENTS_PAIRED, &days.with_events),
         };
         let values = self.values(request, days, live, &stages)?;
-        let rows: Vec<HistogramRow> = self.figures(statement, live, &values)?;
+        let rows: Vec<HistogramRow> = if Self::is_of_settled_devices(request, days) {
+            match self.coded(request, days, &values)? {
+                Some(rows) => rows,
+                None => self.of_settled_devices(statement, days, values)?,
+            }
+        } else {
+            self.figures(statement, live, &values)?
+        };
         let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
         for row in rows {
             let histogram = histograms.entry(row.key).or_default();
@@ -199,13 +230,42 @@ impl Reporter {
             if row.frequency == 0 {
                 histogram.unidentified += row.impressions;
             } else {
-                let estimate = |count| days.sample.estimate(count);
-                histogram
-                    .by_frequency
-                    .insert(row.frequency, (estimate(row.devices), estimate(row.impressions)));
+                let (devices, impressions) = histogram.by_frequency.entry(row.frequency).or_default();
+                *devices += days.sample.estimate(row.devices);
+                *impressions += days.sample.estimate(row.impressions);
             }
         }
         Ok(histograms)
+    }
+
+    /// Rows of histograms of settled devices that are grouped by a number instead of the key's text. `None` where the key is none that has one, or where a
+    /// number is nobody's whom the settled counts know.
+    fn coded(
+        &self,
+        request: &Request,
+        days: &Days,
+        values: &Values,
+    ) -> Result<Option<Vec<HistogramRow>>, StoreError> {
+        let texts: BTreeMap<u64, String> = match request.by {
+            By::Day | By::IdKind => BTreeMap::new(),
+            By::Placement | By::Medium => {
+                let codes: Vec<CodeRow> = self.store.rows_settled(statement::REPORT_CODES, values)?;
+                codes.into_iter().map(|row| (row.code, row.key)).collect()
+            }
+            _ => return Ok(None),
+        };
+        let key = |code: u64| match request.by {
+            By::Day => u16::try_from(code).ok().map(day_text),
+            By::IdKind => Some(code.to_string()),
+            _ => texts.get(&code).cloned(),
+        };
+        let rows: Vec<CodedRow> =
+            self.of_settled_devices(statement::REPORT_FREQUENCY_CODED, days, values.clone())?;
+        let row = |row: CodedRow| {
+            let CodedRow { code, frequency, devices, impressions } = row;
+            Some(HistogramRow { key: key(code)?, frequency, devices, impressions, clicks: 0 })
+        };
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// Devices by the day (as a key) on which they were reached first within the range.
@@ -216,13 +276,18 @@ impl Reporter {
             devices: u64,
         }
         let values = self.values(request, days, &days.live, &[Stage::Impression, Stage::Click])?;
-        let statement = if days.keys.overlaps.is_empty() {
-            statement::REPORT_FIRST_DAYS
+        let rows: Vec<Row> = if Self::is_of_settled_devices(request, days) {
+            self.of_settled_devices(statement::REPORT_FIRST_DAYS, days, values)?
+        } else if days.keys.overlaps.is_empty() {
+            self.figures(statement::REPORT_FIRST_DAYS, &days.live, &values)?
         } else {
-            statement::REPORT_FIRST_DAYS_PAIRED
+            self.figures(statement::REPORT_FIRST_DAYS_PAIRED, &days.live, &values)?
         };
-        let rows: Vec<Row> = self.figures(statement, &days.live, &values)?;
-        Ok(rows.into_iter().map(|row| (day_text(row.day), row.devices)).collect())
+        let mut of_days = BTreeMap::new();
+        for row in rows {
+            *of_days.entry(day_text(row.day)).or_insert(0) += row.devices;
+        }
+        Ok(of_days)
     }
 }
 

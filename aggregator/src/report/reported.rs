@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
-use super::cells::{CellRow, Histogram, counts, key_text, stored_key};
+use super::cells::{CellRow, Histogram, is_counted, key_text, stored_key};
 use super::request::{By, Filter, Request};
 use super::rows::DeliveryRow;
 use super::{Days, ReportError, Reporter};
@@ -67,7 +67,7 @@ impl Reporter {
         let mut ours: BTreeMap<String, Ours> = BTreeMap::new();
         let stages = [Stage::Impression, Stage::Click];
         let cells: Vec<CellRow> = self.cells(statement::REPORT_DELIVERY, &by_cell, days, &stages)?;
-        for cell in cells.iter().filter(|cell| counts(cell, request.filter)) {
+        for cell in cells.iter().filter(|cell| is_counted(&cell.class, request.filter)) {
             let ours = ours.entry(cell.key.clone()).or_default();
             ours.impressions += cell.impressions;
             ours.clicks += cell.clicks;

@@ -15,12 +15,14 @@
 //! above than below, and not empty where the sample has none.
 
 use super::request::{Precision, Request};
-use super::{Days, ReportError, Reporter, seen};
-use crate::statement;
-use crate::store::{Value, Work};
+use super::{Days, Reporter};
+use crate::store::Value;
 
 /// Standard errors within which 95 % of a normal distribution lie.
 const Z: f64 = 1.959_963_984_540_054;
+
+/// Most portions in which settled devices are counted: each reads a granule of every part at the least, so that more would cost more than they spare.
+const PORTIONS_MAX: u64 = 1000;
 
 /// What estimates may be off by, one by one.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,13 +39,15 @@ pub(crate) struct Sample {
     one_in: u64,
 }
 
-/// When a sample is taken and how large it is.
+/// When a sample is taken, how large it is, and in which portions devices are counted; in device days.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampling {
-    /// Most device days that a report counts one by one unless it is told to.
-    pub(crate) exact_device_days: u64,
-    /// Device days of a sample, about: at most so many, and half of them at the least.
-    pub(crate) sample_device_days: u64,
+    /// Most that a report counts one by one unless it is told to.
+    pub(crate) exact: u64,
+    /// Those of a sample, about: at most so many, and half of them at the least.
+    pub(crate) sample: u64,
+    /// Those that one statement groups by their devices, about.
+    pub(crate) portion: u64,
 }
 
 impl Default for Sample {
@@ -79,6 +83,15 @@ impl Sample {
     /// The largest device key in it.
     pub(super) fn last_device(self) -> u64 {
         u64::MAX / self.one_in
+    }
+
+    /// Its device keys in so many ranges of one size, one behind the other: first and last key of each.
+    pub(super) fn ranges(self, number: u64) -> Vec<(u64, u64)> {
+        let last = u128::from(self.last_device());
+        let number = u128::from(number.max(1)).min(last + 1);
+        let end = |n: u128| u64::try_from((last + 1) * n / number).unwrap_or(u64::MAX);
+        let range = |n: u128| (end(n), if n + 1 == number { self.last_device() } else { end(n + 1) - 1 });
+        (0..number).map(range).collect()
     }
 
     /// What a count over the sample says of all devices.
@@ -134,47 +147,40 @@ impl Sampling {
     fn of(self, precision: Precision, device_days: u64) -> Sample {
         let is_sampled = match precision {
             Precision::Exact => false,
-            Precision::Auto => device_days > self.exact_device_days,
+            Precision::Auto => device_days > self.exact,
             Precision::Sampled => true,
         };
-        if is_sampled {
-            Sample::one_in(device_days.div_ceil(self.sample_device_days.max(1)))
-        } else {
-            Sample::ALL
-        }
+        if is_sampled { Sample::one_in(device_days.div_ceil(self.sample.max(1))) } else { Sample::ALL }
+    }
+
+    /// In how many portions the devices of a sample are counted, of so many device days in all: what one statement holds in memory does not grow with the
+    /// campaign.
+    pub(super) fn portions(self, sample: Sample, device_days: u64) -> u64 {
+        let counted = device_days / sample.weight();
+        counted.div_ceil(self.portion.max(1)).clamp(1, PORTIONS_MAX)
     }
 }
 
 impl Reporter {
     /// Which devices a report counts. What is computed from events by keys that settled devices do not know is counted whole: finding the hits takes the time there,
     /// not counting them.
-    pub(super) fn sample(&self, request: &Request, days: &Days) -> Result<Sample, ReportError> {
-        #[derive(serde::Deserialize)]
-        struct Row {
-            device_days: u64,
+    pub(super) fn sample(&self, request: &Request, days: &Days) -> Sample {
+        if !request.kind.is_of_devices() || !request.by.is_settled_by_device() {
+            return Sample::ALL;
         }
-        if request.precision == Precision::Exact
-            || !request.kind.is_of_devices()
-            || !request.by.is_settled_by_device()
-        {
-            return Ok(Sample::ALL);
-        }
-        let mut values = vec![
-            ("campaign", Value::Text(request.campaign.clone())),
-            ("published", Value::Generations(days.published.clone())),
-        ];
-        values.extend(seen(&request.sight));
-        let rows: Vec<Row> = self.store.rows(Work::Report, statement::REPORT_DEVICE_DAYS, &values)?;
-        let settled: u64 = rows.iter().map(|row| row.device_days).sum();
-        Ok(self.sampling.of(request.precision, settled + days.live_hits))
+        self.sampling.of(request.precision, days.settled_devices + days.live_hits)
     }
 }
 
 /// The values of `sampled.sql` and `sampled_one.sql`.
-pub(super) fn values(sample: Sample, is_paired: bool) -> [(&'static str, Value); 2] {
+pub(super) fn values(sample: Sample, is_paired: bool) -> [(&'static str, Value); 3] {
     let last = sample.last_device();
     let of_half = if is_paired { u64::MAX } else { last };
-    [("half_last", Value::Number(of_half)), ("device_last", Value::Number(last))]
+    [
+        ("half_first", Value::Number(0)),
+        ("half_last", Value::Number(of_half)),
+        ("device_last", Value::Number(last)),
+    ]
 }
 
 #[cfg(test)]

@@ -69,8 +69,8 @@ impl Reporter {
     fn devices(&self, campaign: &Campaign, range: (u16, u16)) -> Result<BTreeMap<String, u64>, ReportError> {
         let request = self.request(Kind::Reach, campaign, range)?;
         let mut days = self.days(&request)?;
-        days.keys = self.keys(&request, &days)?;
-        days.sample = self.sample(&request, &days)?;
+        days.keys = self.keys(&days)?;
+        days.sample = self.sample(&request, &days);
         match self.report_of(&request, &days)?.rows {
             Rows::Reach(rows) => Ok(rows.into_iter().map(|row| (row.key, row.reach)).collect()),
             _ => Ok(BTreeMap::new()),

@@ -44,12 +44,7 @@ struct Expired {
     at_ms: UnixMs,
 }
 
-/// Days whose devices are no longer kept.
-pub(crate) fn expired(store: &crate::store::Store, work: Work) -> Result<BTreeSet<u16>, StoreError> {
-    Ok(marked(store, work)?.into_keys().collect())
-}
-
-/// The same, with the time at which that was said.
+/// Days whose devices are no longer kept, with the time at which that was said.
 fn marked(store: &crate::store::Store, work: Work) -> Result<BTreeMap<u16, UnixMs>, StoreError> {
     let rows: Vec<Expired> = store.rows(work, statement::DEVICES_EXPIRED_READ, &Vec::new())?;
     Ok(rows.into_iter().map(|row| (row.day, row.at_ms)).collect())

@@ -39,6 +39,12 @@ impl Value {
     }
 }
 
+/// The partitions of settled tables by their names in the store: those of days and generations.
+pub(crate) fn partitions(published: &[(u16, u64)]) -> Value {
+    let name = |(day, generation): &(u16, u64)| format!("{}-{generation}", day_date(*day).format("%Y%m%d"));
+    Value::Texts(published.iter().map(name).collect())
+}
+
 fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
     format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(","))
 }
@@ -85,6 +91,11 @@ mod tests {
         assert_eq!(Value::Days(vec![0, 20_778]).text(), "['1970-01-01','2026-11-21']");
         assert_eq!(Value::Generations(vec![(1, 7)]).text(), "[('1970-01-02',7)]");
         assert_eq!(Value::Numbers(vec![1, u64::MAX]).text(), "[1,18446744073709551615]");
+    }
+
+    #[test]
+    fn partitions_are_named_as_the_store_names_them() {
+        assert_eq!(partitions(&[(20_778, 7)]).text(), "['20261121-7']");
     }
 
     #[test]

@@ -54,6 +54,39 @@ fn estimates_are_what_plain_code_makes_of_the_same_devices() {
     }
 }
 
+/// Large campaigns are counted in portions; here every one is.
+#[test]
+fn portions_add_up_to_what_one_pass_counts() {
+    let hits = spread_out(workload(&mut Random(seed())));
+    let rig = Rig::with(&catalog(), Settings { portion_device_days: 40, ..settings() });
+    rig.push(&hits);
+    rig.settle();
+    for (campaign, zone) in ZONES {
+        let judged = judge(&hits, campaign, zone);
+        check_campaign(&rig, campaign, &judged);
+        check_campaign_as(&rig, campaign, &judged, asked(&rig, campaign));
+    }
+}
+
+#[test]
+fn a_device_at_the_end_of_a_portion_counts_once() {
+    const QUARTER: u64 = 1 << 62;
+    let rig = Rig::with(crate::rig::CATALOG, Settings { portion_device_days: 2, ..settings() });
+    let ends = [0, QUARTER, 2 * QUARTER, 3 * QUARTER];
+    let devices = ends.into_iter().flat_map(|end| [end.max(1), end + (QUARTER - 1)]);
+    let hits: Vec<Hit> =
+        devices.map(|device| Hit { device: Some(device), ..hit(NOON_MS - DAY_MS) }).collect();
+    rig.push(&hits);
+    rig.settle();
+    for query in ["reach", "reach?by=day", "reach?by=placement", "reach?by=medium", "frequency", "overlap"] {
+        for row in rig.rows(&format!("utc/{query}")) {
+            let reach = row.get("reach").unwrap_or_else(|| &row["devices"]);
+            assert_eq!(*reach, 8, "{query}: {row}");
+        }
+    }
+    assert_eq!(rig.row("utc/reach?by=day")["cumulative_reach"], 8);
+}
+
 /// A device of two keys is one, in the sample or not.
 #[test]
 fn over_a_rotation_a_device_is_chosen_by_its_present_key() {

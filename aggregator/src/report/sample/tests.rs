@@ -144,7 +144,7 @@ fn samples_lie_within_each_other_and_are_of_the_size_that_is_asked_for() {
     }
     assert_eq!(Sample::ALL.last_device(), u64::MAX);
     assert_eq!(Sample::one_in(2).last_device(), u64::MAX / 2);
-    let sampling = Sampling { exact_device_days: 1_000, sample_device_days: 100 };
+    let sampling = Sampling { exact: 1_000, sample: 100, portion: 50 };
     for (precision, device_days, taken) in [
         (Precision::Auto, 1_000, 1),
         (Precision::Auto, 1_001, 16),
@@ -155,4 +155,23 @@ fn samples_lie_within_each_other_and_are_of_the_size_that_is_asked_for() {
     ] {
         assert_eq!(sampling.of(precision, device_days).weight(), taken, "{precision:?} {device_days}");
     }
+}
+
+#[test]
+fn portions_are_ranges_that_hold_every_device_of_the_sample_once() {
+    for sample in [Sample::ALL, Sample::one_in(2), Sample::one_in(64), Sample::one_in(1 << 40)] {
+        for number in [0, 1, 2, 3, 7, 1000] {
+            let ranges = sample.ranges(number);
+            assert_eq!(ranges.len() as u64, number.max(1));
+            assert_eq!(ranges.first().map(|range| range.0), Some(0));
+            assert_eq!(ranges.last().map(|range| range.1), Some(sample.last_device()));
+            assert!(ranges.iter().all(|(first, last)| first <= last));
+            assert!(ranges.iter().zip(ranges.iter().skip(1)).all(|(one, next)| one.1 + 1 == next.0));
+        }
+    }
+    let sampling = Sampling { exact: 1_000, sample: 100, portion: 50 };
+    for (weight, device_days, portions) in [(1, 0, 1), (1, 50, 1), (1, 51, 2), (2, 100, 1), (4, 1_000, 5)] {
+        assert_eq!(sampling.portions(Sample::one_in(weight), device_days), portions);
+    }
+    assert_eq!(sampling.portions(Sample::ALL, u64::MAX), PORTIONS_MAX);
 }
