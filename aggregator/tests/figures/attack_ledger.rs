@@ -1,5 +1,10 @@
 //! The difference attack on what is closed and on what media say: a closed report, its adjustment and the present one beside each other, and numbers that a
 //! medium chooses so that what stands beside them cuts a row.
+#![allow(
+    clippy::format_collect,
+    clippy::too_many_lines,
+    reason = "short texts, and one attack from its beginning to its end"
+)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
