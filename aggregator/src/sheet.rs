@@ -11,6 +11,7 @@
 pub(crate) mod cells;
 mod columns;
 pub(crate) mod header;
+mod headings;
 pub(crate) mod placements;
 pub(crate) mod template;
 mod text;
@@ -38,6 +39,8 @@ pub(crate) mod limit {
     pub(crate) const COLUMNS_MAX: usize = 500;
     /// Most cells; of a workbook that are not empty.
     pub(crate) const CELLS_MAX: usize = 1_000_000;
+    /// Most places of cells of a workbook, the empty ones in a row ahead of its last cell included: 64 MiB of memory.
+    pub(crate) const PLACES_MAX: usize = 2_000_000;
     /// Most text of all cells, bytes.
     pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
     /// Longest cell, bytes.
@@ -66,6 +69,17 @@ pub(crate) struct Grid {
     pub(crate) rows: Vec<(usize, Vec<Option<Cell>>)>,
 }
 
+/// A sheet of a file, and what else is in there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sheet {
+    /// Its name; empty where the file is one sheet.
+    pub(crate) name: String,
+    /// Its rows.
+    pub(crate) grid: Grid,
+    /// Names of the other sheets that can be seen and are not empty.
+    pub(crate) unread: Vec<String>,
+}
+
 /// A cell that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CellError {
@@ -81,6 +95,9 @@ pub(crate) struct CellError {
     #[serde(flatten)]
     pub(crate) mistake: Told,
 }
+
+/// Whether a sheet of these first rows is the one to be read.
+pub(crate) type IsWanted<'a> = &'a dyn Fn(&Grid) -> bool;
 
 /// Why a file cannot be read as a sheet. All of it is the caller's to mend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +118,10 @@ pub(crate) enum SheetError {
     Csv(String),
     #[error("the sheet has more than {0}")]
     TooLarge(String),
+    #[error(
+        "the sheets `{0}` and `{1}` both have a header: put their rows into one, or hide or save away those that are not to be read"
+    )]
+    Several(String, String),
 }
 
 impl Grid {
@@ -134,24 +155,36 @@ pub(crate) fn cell_text(text: &str) -> Result<Option<Cell>, SheetError> {
     Ok((!text.is_empty()).then(|| Cell::Text(text.to_owned())))
 }
 
-/// The rows of a file. Blocks, and may take a second.
+/// The rows of a file, of a workbook those of the first sheet that can be seen and is not empty. Blocks, and may take a second.
 ///
 /// # Errors
 /// It is no sheet, or too large a one.
 pub(crate) fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
+    read_sheet(bytes, None).map(|sheet| sheet.grid)
+}
+
+/// The one sheet of a file whose first rows are those that are wanted; without one, the first that can be seen and is not empty. Blocks, and may take a second.
+///
+/// # Errors
+/// It is no sheet, or too large a one, or two are wanted.
+pub(crate) fn read_wanted(bytes: &[u8], is_wanted: IsWanted<'_>) -> Result<Sheet, SheetError> {
+    read_sheet(bytes, Some(is_wanted))
+}
+
+fn read_sheet(bytes: &[u8], is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, SheetError> {
     const ZIP: &[u8] = b"PK\x03\x04";
     const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
     if bytes.len() > limit::FILE_BYTES_MAX {
         return Err(SheetError::TooLarge(format!("{} bytes", limit::FILE_BYTES_MAX)));
     }
-    let grid = if bytes.starts_with(ZIP) {
-        workbook::read(bytes)?
+    let sheet = if bytes.starts_with(ZIP) {
+        workbook::read(bytes, is_wanted)?
     } else if bytes.starts_with(OLE) {
         return Err(SheetError::Old);
     } else {
-        text::read(bytes)?
+        Sheet { grid: text::read(bytes)?, ..Sheet::default() }
     };
-    if grid.rows.is_empty() { Err(SheetError::Empty) } else { Ok(grid) }
+    if sheet.grid.rows.is_empty() { Err(SheetError::Empty) } else { Ok(sheet) }
 }
 
 /// The letters of a column, as spreadsheets show them: `A`, `Z`, `AA`.

@@ -256,6 +256,19 @@ fn every_key_at_fault_is_named_at_once() {
     assert_eq!(says("landing_page").code, "host_unregistered");
     assert_eq!(says("landing_page").values, [("host", "evil.example".to_owned())]);
     assert!(check_placement(demo, &placement("n"), Profiles::built_in()).is_empty());
+    // What takes two lines in a cell of a sheet moves no mistake to another key.
+    let lines = fields(&[
+        ("id", "n"),
+        ("name", "Homepage\nbanner \"A\""),
+        ("medium", "M"),
+        ("landing_page", "https://evil.example/"),
+        ("source", "server"),
+    ]);
+    let found = check_placement(demo, &lines, Profiles::built_in());
+    let mut keys: Vec<&str> = found.iter().map(|error| error.key.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["landing_page", "name", "source"], "{found:?}");
+    assert!(found.iter().any(|error| error.key == "name" && error.problem.words.contains("no line break")));
     let found = check_campaign(&fields(&[("id", "a"), ("time_zone", "Asia/Shangai")]), Profiles::built_in());
     let keys: Vec<&str> = found.iter().map(|error| error.key.as_str()).collect();
     assert_eq!(keys, ["name", "time_zone"]);

@@ -24,9 +24,12 @@ export function importDialog({ id }, done) {
     };
     const { field, result, look } = sheet({
       id: 'import', label: t('import.file'), hint: t('import.again'), accept: ACCEPT, send,
-      found: ({ added, changed }) => ({
+      found: ({ added, changed, planned, sheet: read, unread_sheets: unread }) => ({
         words: t('import.right', { added: whole(added.length), changed: whole(changed.length) }),
-        facts: [['import.added', added], ['import.changed', changed]],
+        facts: [
+          ['import.sheet', [read].filter(Boolean)], ['import.unread', unread], ['import.added', added], ['import.changed', changed],
+          ['import.planned', planned.map(plan => t('import.planned_of', { id: plan.placement, before: whole(plan.before), after: whole(plan.after) }))],
+        ],
         take: t('import.take', { count: whole(added.length + changed.length) }),
       }),
       done: ({ added, changed }, place) => {

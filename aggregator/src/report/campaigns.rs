@@ -53,6 +53,19 @@ pub(crate) struct PlacementRow {
 }
 
 impl Reporter {
+    /// Whether the store has an event or a figure of a campaign.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn has_data(&self, campaign: &str) -> Result<bool, StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            campaign: String,
+        }
+        let stored: Vec<Row> = self.store.rows(Work::Report, statement::CAMPAIGNS, &Vec::new())?;
+        Ok(stored.iter().any(|row| row.campaign == campaign))
+    }
+
     /// Every campaign of the catalog or the store that is in view. On which days there is data is told only to who sees all of it.
     ///
     /// # Errors

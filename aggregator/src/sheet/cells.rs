@@ -10,11 +10,14 @@ const SERIALS: std::ops::RangeInclusive<f64> = 30_000.0..=80_000.0;
 /// Largest whole number that a floating point number holds exactly.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// The text of a cell. A whole number is written without a point: ids and names may be nothing but digits.
+/// From here on a spreadsheet keeps no digit of a number behind the fifteenth.
+pub(super) const DIGITS_KEPT: f64 = 1e15;
+
+/// The text of a cell. A whole number is written without a point: ids and names may be nothing but digits. A number whose last digits may be gone is none.
 pub(crate) fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Text(text) => Some(text.clone()),
-        Cell::Number(number) => Some(plain_number(*number)),
+        Cell::Number(number) => (number.abs() < DIGITS_KEPT).then(|| plain_number(*number)),
         Cell::Date(_) | Cell::Flag(_) | Cell::Failed(_) => None,
     }
 }
@@ -139,7 +142,7 @@ fn without_commas(text: &str) -> Option<String> {
 }
 
 /// Wide digits and signs as narrow ones.
-fn narrow(text: &str) -> String {
+pub(super) fn narrow(text: &str) -> String {
     let narrow = |c: char| match c {
         '！'..='～' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
         '\u{3000}' => ' ',
@@ -209,7 +212,8 @@ mod tests {
         assert_eq!(whole(&Cell::Number(0.5)), None);
         assert_eq!(whole(&Cell::Number(-1.0)), None);
         assert_eq!(text(&Cell::Number(123.0)).as_deref(), Some("123"));
-        assert_eq!(text(&Cell::Number(1e15)).as_deref(), Some("1000000000000000"));
+        assert_eq!(text(&Cell::Number(999_999_999_999_999.0)).as_deref(), Some("999999999999999"));
+        assert_eq!(text(&Cell::Number(1_757_321_234_567_890_000.0)), None, "what it was nobody knows");
         assert_eq!(text(&of("00123")).as_deref(), Some("00123"));
     }
 

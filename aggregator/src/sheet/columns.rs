@@ -3,7 +3,6 @@
 use catalog::edit::Value;
 use catalog::{Mistake, mistake};
 
-use super::Cell;
 use super::header::plain;
 
 /// What a column holds.
@@ -146,37 +145,9 @@ pub(super) const KNOWN: &[Known] = &[
     },
 ];
 
-/// What a header cell says.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Heading {
-    /// A column that is known.
-    Known(Column),
-    /// Impressions planned for one day.
-    Day(chrono::NaiveDate),
-    /// Nothing that is known; what is nearest, if somebody most likely meant that.
-    Unknown {
-        /// A known name.
-        nearest: Option<&'static str>,
-    },
-}
-
-/// Reads a header cell.
-pub(super) fn heading(cell: &Cell) -> Heading {
-    match cell {
-        Cell::Date(day) => Heading::Day(*day),
-        Cell::Text(text) => {
-            if let Some(day) = super::cells::day_of_text(text) {
-                return Heading::Day(day);
-            }
-            let [whole, bare] = super::header::names(text);
-            let known = |name: &str| KNOWN.iter().find(|known| names(known).any(|n| plain(n) == name));
-            match known(&whole).or_else(|| known(&bare)) {
-                Some(known) => Heading::Known(known.column),
-                None => Heading::Unknown { nearest: nearest(&bare) },
-            }
-        }
-        Cell::Number(_) | Cell::Flag(_) | Cell::Failed(_) => Heading::Unknown { nearest: None },
-    }
+/// The column of a name, which is given without what people write in many ways ([`plain`]).
+pub(super) fn named(name: &str) -> Option<Column> {
+    KNOWN.iter().find(|known| names(known).any(|known| plain(known) == name)).map(|known| known.column)
 }
 
 /// The column of a key in the catalog.
@@ -187,30 +158,10 @@ pub(super) fn column_of(key: &str) -> Option<Column> {
     }
 }
 
+/// Its names in headers. The catalog's `impressions` is none: alone it may be those of all days.
 fn names(known: &'static Known) -> impl Iterator<Item = &'static str> {
-    known.english.iter().chain(known.chinese).copied().chain([known.key])
-}
-
-/// The known English name within a letter of this one. Chinese names of two letters are all within one of each other.
-fn nearest(name: &str) -> Option<&'static str> {
-    if !name.is_ascii() || name.len() < 4 {
-        return None;
-    }
-    let english = KNOWN.iter().flat_map(|known| known.english);
-    english.copied().find(|known| is_within_one(&plain(known), name))
-}
-
-/// Whether one letter more, less, other or swapped with the next turns one text into the other.
-fn is_within_one(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let ahead = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let behind = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (short, long) = (a.len().min(b.len()), a.len().max(b.len()));
-    let is_swapped = short == long
-        && ahead + behind + 2 == long
-        && a.get(ahead) == b.get(ahead + 1)
-        && a.get(ahead + 1) == b.get(ahead);
-    (long - short <= 1 && ahead + behind + 1 >= long) || is_swapped
+    let key = (known.column != Column::Impressions).then_some(known.key);
+    known.english.iter().chain(known.chinese).copied().chain(key)
 }
 
 /// What a column's cells have to be like, for whoever filled one in wrongly.
@@ -252,34 +203,6 @@ pub(super) fn word(column: Column, text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(text: &str) -> Heading {
-        heading(&Cell::Text(text.to_owned()))
-    }
-
-    #[test]
-    fn headers_are_known_however_they_are_written() {
-        for (text, column) in [
-            ("点位ID", Column::Id),
-            ("点位 ID（必填）", Column::Id),
-            ("placement_id*", Column::Id),
-            ("ＰＬＡＣＥＭＥＮＴ　ＩＤ", Column::Id),
-            ("点位名称", Column::Name),
-            ("Media", Column::Medium),
-            ("landing_page", Column::LandingPage),
-            ("每日曝光量(次)", Column::Impressions),
-            ("impressions", Column::Impressions),
-            ("START DATE", Column::From),
-        ] {
-            assert_eq!(of(text), Heading::Known(column), "{text}");
-        }
-        let day = chrono::NaiveDate::from_ymd_opt(2026, 11, 1).expect("a day");
-        assert_eq!(of("2026/11/1"), Heading::Day(day));
-        assert_eq!(of("备注"), Heading::Unknown { nearest: None });
-        assert_eq!(of("CPM"), Heading::Unknown { nearest: None });
-        assert_eq!(of("meduim"), Heading::Unknown { nearest: Some("Medium") });
-        assert_eq!(of("Stat"), Heading::Unknown { nearest: Some("State") });
-    }
 
     #[test]
     fn no_name_stands_for_two_columns() {

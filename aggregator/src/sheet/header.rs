@@ -3,11 +3,13 @@
 use super::{Cell, Grid};
 
 /// Rows that may stand above the header: titles, notes.
-const HEADER_ROW_MAX: usize = 20;
+pub(super) const HEADER_ROW_MAX: usize = 20;
 
 /// A header.
 pub(crate) struct Header {
-    /// Number of its first row, as spreadsheets show it.
+    /// Place of its first row in the grid.
+    pub(crate) at: usize,
+    /// Number of that row, as spreadsheets show it.
     pub(crate) row: usize,
     /// What it calls the columns.
     pub(crate) cells: Vec<Option<Cell>>,
@@ -42,7 +44,7 @@ pub(crate) fn find(
             }
         }
     }
-    Some(Header { row: *row, cells, below: at + 1 + usize::from(second.is_some()) })
+    Some(Header { at, row: *row, cells, below: at + 1 + usize::from(second.is_some()) })
 }
 
 /// A header's name, whole and without what stands in brackets, which explains: `点位ID（必填）`.

@@ -2,6 +2,7 @@
 
 mod drafts;
 mod header;
+mod plan;
 
 use std::collections::HashMap;
 
@@ -12,7 +13,9 @@ use event::dialect::Dialects;
 use event::profile::Profiles;
 
 pub(crate) use self::drafts::standing;
-use super::columns::{self, Column, Heading, allowed};
+pub(crate) use self::header::has_header;
+use super::columns::{self, Column, allowed};
+use super::headings::{self, Heading};
 use super::{Cell, CellError, Grid, cells, letters};
 
 /// Most errors that are listed; behind them they are only counted.
@@ -27,6 +30,8 @@ pub(crate) struct Draft {
     pub(crate) fields: Fields,
     /// Whether the campaign has it already.
     pub(crate) exists: bool,
+    /// Planned impressions of all days before and behind it, where the plan changes.
+    pub(crate) planned: Option<(u64, u64)>,
 }
 
 /// What a sheet says.
@@ -79,6 +84,8 @@ struct Forming {
     row: usize,
     values: HashMap<Column, (Value, Source)>,
     plan: Vec<Range>,
+    /// Whether a column of a day says something, if only that nothing is planned.
+    says_days: bool,
 }
 
 struct Reader<'a> {
@@ -128,6 +135,24 @@ impl Reader<'_> {
         self.used.iter().find(|used| used.heading == Heading::Known(column)).map(|used| used.at)
     }
 
+    /// Whether each day of the plan has a column.
+    fn has_days(&self) -> bool {
+        self.used.iter().any(|used| matches!(used.heading, Heading::Day(_)))
+    }
+
+    /// Says that a cell is wrong, and what is allowed there.
+    fn wrong(&mut self, row: usize, at: Option<usize>, cell: &Cell, allowed: Mistake) {
+        let mistake = match cell {
+            Cell::Failed(_) => mistake!("cell_formula", "the formula here has no value"),
+            Cell::Number(number) if number.abs() >= cells::DIGITS_KEPT => mistake!(
+                "cell_digits",
+                "a spreadsheet keeps 15 digits of a number: format the column as text, and enter it again"
+            ),
+            _ => allowed,
+        };
+        self.error(row, at, &cells::shown(cell), mistake);
+    }
+
     /// Reads one row; `last` is the placement of the row above. Answers the placement of this one.
     fn row(&mut self, row: usize, cells: &[Option<Cell>], last: Option<usize>) -> Option<usize> {
         let cell = |at: usize| cells.get(at).and_then(Option::as_ref);
@@ -149,22 +174,29 @@ impl Reader<'_> {
         };
         let forming = match cell(id_at) {
             Some(value) => {
-                let Some(id) = cells::text(value) else {
-                    let what = "placement";
+                // Of a number with a point the zeros at its end are gone.
+                let is_whole = !matches!(value, Cell::Number(number) if number.fract() != 0.0);
+                let Some(id) = cells::text(value).filter(|_| is_whole) else {
                     let mistake = mistake!(
-                        "id_form",
-                        "a {what}'s id is text: 1 to 64 characters of A-Z a-z 0-9 . _ -",
-                        what
+                        "cell_id",
+                        "allowed is text of 1 to 64 characters of A-Z a-z 0-9 . _ -, in a column that is formatted as text"
                     );
-                    self.error(row, Some(id_at), &cells::shown(value), mistake);
+                    self.wrong(row, Some(id_at), value, mistake);
                     return None;
                 };
                 self.forming_of(&id, row)
             }
             // Cells that are merged over several rows have their value in the first.
-            None if filled.iter().all(|(_, heading)| is_plan(heading)) && last.is_some() => last?,
+            None if filled.iter().all(|(_, heading)| is_plan(heading))
+                && last.is_some()
+                && !self.has_days() =>
+            {
+                last?
+            }
+            // Sums are no placement.
+            None if cells.iter().flatten().any(is_total) => return None,
             None => {
-                self.error(row, Some(id_at), "", mistake!("cell_missing", "the placement's id is missing"));
+                self.error(row, Some(id_at), "", self.no_id());
                 return None;
             }
         };
@@ -177,7 +209,7 @@ impl Reader<'_> {
                 }
                 Heading::Known(column) => self.value(forming, column, (row, at), value),
                 Heading::Day(day) => self.day(forming, day, (row, at), value),
-                Heading::Unknown { .. } => {}
+                Heading::SomeDay | Heading::Total | Heading::Unknown { .. } => {}
             }
         }
         if !planned.is_empty() {
@@ -186,13 +218,30 @@ impl Reader<'_> {
         Some(forming)
     }
 
+    fn no_id(&self) -> Mistake {
+        if self.has_days() {
+            mistake!(
+                "cell_missing_day",
+                "the placement's id is missing: where each day has a column, each placement has one row"
+            )
+        } else {
+            mistake!("cell_missing", "the placement's id is missing")
+        }
+    }
+
     fn forming_of(&mut self, id: &str, row: usize) -> usize {
         if let Some(at) = self.by_id.get(id) {
             return *at;
         }
         let at = self.forming.len();
         self.by_id.insert(id.to_owned(), at);
-        self.forming.push(Forming { id: id.to_owned(), row, values: HashMap::new(), plan: Vec::new() });
+        self.forming.push(Forming {
+            id: id.to_owned(),
+            row,
+            values: HashMap::new(),
+            plan: Vec::new(),
+            says_days: false,
+        });
         at
     }
 
@@ -215,21 +264,40 @@ impl Reader<'_> {
             }),
             (_, cell) => cells::text(cell).map(Value::Text),
         };
-        let shown = cells::shown(cell);
-        let Some(value) = value else {
-            let mistake = match cell {
-                Cell::Failed(_) => mistake!("cell_formula", "the formula here has no value"),
+        let currency = self.around.campaign.currency.as_deref();
+        let is_foreign = column == Column::Cost
+            && matches!(cell, Cell::Text(text) if headings::has_foreign_sign(text, currency));
+        let Some(value) = value.filter(|_| !is_foreign) else {
+            let allowed = match currency {
+                Some(currency) if is_foreign => mistake!(
+                    "cell_currency",
+                    "amounts are in {currency}, the campaign's currency: write them in it",
+                    currency
+                ),
                 _ => allowed(column),
             };
-            return self.error(row, Some(at), &shown, mistake);
+            return self.wrong(row, Some(at), cell, allowed);
         };
+        let shown = cells::shown(cell);
         let Some(forming) = self.forming.get_mut(forming) else { return };
         let before = forming.values.get(&column);
-        let differs = before.filter(|(before, _)| *before != value).map(|(_, source)| source.row);
+        // Two costs may be one that was written twice, or parts of a sum.
+        let is_same = |before: &Value| *before == value && column != Column::Cost;
+        let differs = before.filter(|(before, _)| !is_same(before)).map(|(_, source)| source.row);
         match differs {
             Some(other) => {
-                let mistake =
-                    mistake!("cell_differs", "row {other} says something else of the same placement", other);
+                let mistake = match column {
+                    Column::Cost => mistake!(
+                        "cell_cost_twice",
+                        "row {other} has a cost of the same placement: write what all of its rows cost together into one of them",
+                        other
+                    ),
+                    _ => mistake!(
+                        "cell_differs",
+                        "row {other} says something else of the same placement",
+                        other
+                    ),
+                };
                 self.error(row, Some(at), &shown, mistake);
             }
             None if before.is_none() => {
@@ -238,78 +306,13 @@ impl Reader<'_> {
             None => {}
         }
     }
+}
 
-    fn day(&mut self, forming: usize, day: NaiveDate, (row, at): (usize, usize), cell: &Cell) {
-        // Signs that people put where nothing is planned.
-        let is_nothing =
-            matches!(cell, Cell::Text(text) if ["-", "—", "–", "/", "\\", "无"].contains(&text.as_str()));
-        if is_nothing {
-            return;
-        }
-        match cells::whole(cell) {
-            Some(0) => {}
-            Some(impressions) => self.plan(forming, Range { from: day, to: day, impressions, row }, at),
-            None => {
-                self.error(row, Some(at), &cells::shown(cell), allowed(Column::Impressions));
-            }
-        }
-    }
-
-    fn range(&mut self, forming: usize, row: usize, planned: &HashMap<Column, &Cell>) {
-        let mut day = |column| -> Option<NaiveDate> {
-            let at = self.place_of(column);
-            let Some(cell) = planned.get(&column) else {
-                self.error(row, at, "", missing(column));
-                return None;
-            };
-            let day = cells::day(cell);
-            if day.is_none() {
-                self.error(row, at, &cells::shown(cell), allowed(column));
-            }
-            day
-        };
-        let (from, to) = (day(Column::From), day(Column::To));
-        let at = self.place_of(Column::Impressions);
-        let impressions = planned.get(&Column::Impressions);
-        let Some(number) = impressions.and_then(|cell| cells::whole(cell)) else {
-            let shown = impressions.map(|cell| cells::shown(cell)).unwrap_or_default();
-            let column = Column::Impressions;
-            let mistake = if impressions.is_none() { missing(column) } else { allowed(column) };
-            return self.error(row, at, &shown, mistake);
-        };
-        let (Some(from), Some(to)) = (from, to) else { return };
-        if to < from {
-            let at = self.place_of(Column::To);
-            let mistake = mistake!("cell_first", "this is before the first day, {from}", from);
-            return self.error(row, at, &to.to_string(), mistake);
-        }
-        let at = self.place_of(Column::From).unwrap_or_default();
-        self.plan(forming, Range { from, to, impressions: number, row }, at);
-    }
-
-    /// Adds to a plan what lies in the flight.
-    fn plan(&mut self, forming: usize, range: Range, at: usize) {
-        let campaign = self.around.campaign;
-        let (row, value) = (
-            range.row,
-            if range.from == range.to {
-                range.from.to_string()
-            } else {
-                format!("{} to {}", range.from, range.to)
-            },
-        );
-        if let Some(starts) = campaign.starts.filter(|starts| range.from < *starts) {
-            let mistake = mistake!("cell_before", "the campaign's first day is {starts}", starts);
-            return self.error(row, Some(at), &value, mistake);
-        }
-        if let Some(ends) = campaign.ends.filter(|ends| range.to > *ends) {
-            let mistake = mistake!("cell_behind", "the campaign's last day is {ends}", ends);
-            return self.error(row, Some(at), &value, mistake);
-        }
-        if let Some(forming) = self.forming.get_mut(forming) {
-            forming.plan.push(range);
-        }
-    }
+/// Whether a cell says that its row is one of sums.
+fn is_total(cell: &Cell) -> bool {
+    const WORDS: [&str; 8] = ["合计", "总计", "小计", "汇总", "total", "totals", "subtotal", "grand total"];
+    let Cell::Text(text) = cell else { return false };
+    WORDS.contains(&text.trim_end_matches([':', '：']).to_lowercase().as_str())
 }
 
 /// Nothing stands where something has to.

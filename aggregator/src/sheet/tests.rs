@@ -12,6 +12,8 @@ use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
+mod plans;
+
 use super::placements::{Around, Reading, read as read_placements};
 use super::template::{self, Language};
 use super::{CellError, Grid, SheetError, letters, limit, read};
@@ -25,7 +27,10 @@ fn catalog() -> Catalog {
 }
 
 fn reading_of(grid: &Grid, replaces: bool) -> Reading {
-    let catalog = catalog();
+    reading_in(&catalog(), grid, replaces)
+}
+
+fn reading_in(catalog: &Catalog, grid: &Grid, replaces: bool) -> Reading {
     let campaign: &Campaign = catalog.campaigns.get("c").expect("is there");
     let around =
         Around { campaign, profiles: Profiles::built_in(), dialects: Dialects::built_in(), replaces };
@@ -38,6 +43,10 @@ fn of_csv(text: &str) -> Reading {
 
 /// The catalog behind the import.
 fn imported(reading: &Reading) -> Catalog {
+    imported_in(CATALOG, reading)
+}
+
+fn imported_in(text: &str, reading: &Reading) -> Catalog {
     assert_eq!(reading.errors, []);
     let change = |draft: &super::placements::Draft| {
         let (campaign, fields) = ("c".to_owned(), draft.fields.clone());
@@ -48,7 +57,7 @@ fn imported(reading: &Reading) -> Catalog {
         }
     };
     let changes: Vec<Change> = reading.drafts.iter().map(change).collect();
-    edit(CATALOG, &changes, Profiles::built_in()).expect("a right catalog").catalog
+    edit(text, &changes, Profiles::built_in()).expect("a right catalog").catalog
 }
 
 /// Ranges of a placement's plan as text.
@@ -127,7 +136,7 @@ fn rows_of_one_placement_are_its_ranges() {
 
 #[test]
 fn every_wrong_cell_is_named_with_what_is_allowed() {
-    let text = "id,name,medium,source,state,landing page,profile,dialect,from,to,impressions\n\
+    let text = "id,name,medium,source,state,landing page,profile,dialect,from,to,impressions per day\n\
         p 1,A,M,,,,,,,,\n\
         p2,,M,server2,on,https://evil.example/,kuaishu,esperanto,,,\n\
         p3,A,M,,,,,,11/1/2026,2026-11-02,1.5\n\
@@ -173,7 +182,7 @@ fn every_wrong_cell_is_named_with_what_is_allowed() {
         errors
             .iter()
             .filter(|error| error.row == 4)
-            .all(|error| ["from", "impressions"].contains(&error.header.as_str()))
+            .all(|error| ["from", "impressions per day"].contains(&error.header.as_str()))
     );
 }
 
@@ -196,7 +205,7 @@ fn headers_that_cannot_be_right_are_refused() {
         &[(1, "D", "", "Impressions per day")],
     );
     assert_errors(
-        &of_csv("id,name,medium,impressions,2026-11-01\np,A,M,,5\n").errors,
+        &of_csv("id,name,medium,impressions per day,2026-11-01\np,A,M,,5\n").errors,
         &[(1, "D", "", "leave one out")],
     );
     let many: String = (0..300).map(|n| format!("p {n},A,M\n")).collect();
@@ -207,7 +216,7 @@ fn headers_that_cannot_be_right_are_refused() {
 #[test]
 fn what_is_there_already_is_changed_only_where_that_is_wanted() {
     let grid = read(
-        "id,landing page,from,to,impressions\nold,https://shop.example.net/x,2026-11-02,2026-11-03,9\n"
+        "id,landing page,from,to,impressions per day\nold,https://shop.example.net/x,2026-11-02,2026-11-03,9\n"
             .as_bytes(),
     );
     let grid = grid.expect("a sheet");
@@ -283,6 +292,14 @@ fn a_workbook_that_claims_or_holds_too_much_is_refused_within_limits() {
     });
     assert!(bomb.len() < 1 << 20);
     assert!(matches!(read(&bomb), Err(SheetError::TooLarge(why)) if why.contains("unpacked")));
+    // A cell far to the right takes the places ahead of it.
+    let mut wide = Workbook::new();
+    let sheet = wide.add_worksheet();
+    for row in 0..5_000 {
+        sheet.write(row, 499, 1).expect("written");
+    }
+    let wide = wide.save_to_buffer().expect("a workbook");
+    assert!(matches!(read(&wide), Err(SheetError::TooLarge(why)) if why.contains("2000000 cells")));
     // Two cells in far corners are no table of seventeen billion.
     let far = with_part(&book, "xl/worksheets/sheet1.xml", |text| text.replace("r=\"A1\"", "r=\"XFD1\""));
     assert!(matches!(read(&far), Err(SheetError::TooLarge(_) | SheetError::Workbook)));
@@ -324,7 +341,7 @@ proptest! {
     fn what_is_read_without_an_error_is_a_right_catalog(rows in prop::collection::vec(
         ("[a-c]{0,1}", "[A-B]{0,1}", "(M|)", "(2026-11-0[1-4]|)", "(2026-11-0[1-4]|)", "([0-9]{1,2}|)"), 0..5)) {
         let text: String = rows.iter().map(|(a, b, c, d, e, f)| format!("{a},{b},{c},{d},{e},{f}\n")).collect();
-        let grid = read(format!("id,name,medium,from,to,impressions\n{text}").as_bytes()).expect("a sheet");
+        let grid = read(format!("id,name,medium,from,to,impressions per day\n{text}").as_bytes()).expect("a sheet");
         let reading = reading_of(&grid, false);
         if reading.error_count == 0 {
             let catalog = imported(&reading);

@@ -1,71 +1,149 @@
 //! XLSX, read within limits of our own.
 //!
 //! The archive is unpacked first, each part up to what is left of one limit, and packed again without compression: so the reader behind it never sees a
-//! byte that was not counted, whatever the archive's directory says. Cells come one by one, never as a table from the first to the last: two cells
-//! in far corners cost no more than two others.
+//! byte that was not counted, whatever the archive's directory says. Cells come one by one, never as a table from the first to the last: rows
+//! between two cells in far corners cost nothing, and empty places in a row are counted.
 
+use std::collections::HashMap;
 use std::io::{Cursor, Read as _, Write as _};
+use std::panic::AssertUnwindSafe;
 
-use calamine::{DataRef, Reader as _, SheetType, SheetVisible, Xlsx};
+use calamine::{DataRef, Reader as _, SheetType, SheetVisible, Style, Xlsx};
 use chrono::NaiveDate;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::{Cell, Grid, SheetError, cell_text, limit};
+use super::cells::DIGITS_KEPT;
+use super::header::HEADER_ROW_MAX;
+use super::{Cell, Grid, IsWanted, Sheet, SheetError, cell_text, limit};
+
+type Book = Xlsx<Cursor<Vec<u8>>>;
+/// How many digits the cells show at least that show zeros ahead of a number, by row and column.
+type Padded = HashMap<(u32, u32), usize>;
+/// Longest number that zeros are put ahead of, digits.
+const DIGITS_MAX: usize = 64;
 
 /// An attribute by which a workbook says how many texts it has. Its reader makes room for as many as that before it has seen one.
 const COUNT: &[u8] = b"uniqueCount";
 
-/// The rows of the first sheet that can be seen and is not empty.
-pub(super) fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
+/// One sheet of those that can be seen: the only one whose first rows are wanted, or else the first that is not empty.
+pub(super) fn read(bytes: &[u8], is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, SheetError> {
     let plain = unpack(bytes)?;
     // It was written for files of good will; should one make it panic, that is a file that cannot be read.
-    let read = std::panic::catch_unwind(move || first_sheet(plain));
+    let read = std::panic::catch_unwind(AssertUnwindSafe(move || chosen(plain, is_wanted)));
     read.unwrap_or(Err(SheetError::Workbook))
 }
 
-fn first_sheet(plain: Vec<u8>) -> Result<Grid, SheetError> {
-    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(plain)).map_err(|_| SheetError::Workbook)?;
+fn chosen(plain: Vec<u8>, is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, SheetError> {
+    let mut book: Book = Xlsx::new(Cursor::new(plain)).map_err(|_| SheetError::Workbook)?;
     let sheets = book.sheets_metadata().to_vec();
-    let seen = sheets
-        .into_iter()
-        .filter(|sheet| sheet.visible == SheetVisible::Visible && sheet.typ == SheetType::WorkSheet);
-    for sheet in seen {
-        let grid = read_sheet(&mut book, &sheet.name)?;
-        if !grid.rows.is_empty() {
-            return Ok(grid);
+    let (mut filled, mut wanted, mut wrong) = (Vec::new(), Vec::new(), None);
+    for sheet in sheets {
+        if sheet.visible != SheetVisible::Visible || sheet.typ != SheetType::WorkSheet {
+            continue;
+        }
+        // Its first rows only: another sheet may hold whatever it likes.
+        match read_sheet(&mut book, &sheet.name, (HEADER_ROW_MAX + 2, &Padded::new())) {
+            Ok(head) if head.rows.is_empty() => {}
+            Ok(head) => {
+                if is_wanted.is_some_and(|is_wanted| is_wanted(&head)) {
+                    wanted.push(sheet.name.clone());
+                }
+                filled.push(sheet.name);
+            }
+            Err(error) => {
+                filled.push(sheet.name);
+                wrong = wrong.or(Some(error));
+            }
         }
     }
-    Ok(Grid::default())
+    let name = match (wanted.as_slice(), wrong) {
+        // It may be the one.
+        ([], Some(error)) if is_wanted.is_some() => return Err(error),
+        ([], _) => filled.first().cloned().unwrap_or_default(),
+        ([one], _) => one.clone(),
+        ([one, other, ..], _) => return Err(SheetError::Several(one.clone(), other.clone())),
+    };
+    if filled.is_empty() {
+        return Ok(Sheet::default());
+    }
+    let padded = padded(&mut book, &name)?;
+    let grid = read_sheet(&mut book, &name, (usize::MAX, &padded))?;
+    filled.retain(|other| *other != name);
+    Ok(Sheet { name, grid, unread: filled })
 }
 
-fn read_sheet(book: &mut Xlsx<Cursor<Vec<u8>>>, name: &str) -> Result<Grid, SheetError> {
+/// Where cells show zeros ahead of their number, for the format says how many digits: that many.
+fn padded(book: &mut Book, name: &str) -> Result<Padded, SheetError> {
+    let broken = |_| SheetError::Workbook;
+    let mut reader = book.worksheet_cells_reader(name).map_err(broken)?;
+    let digits = |style: &Style| {
+        let code = &style.number_format.as_ref()?.format_code;
+        let is_zeros = code.len() > 1 && code.len() <= DIGITS_MAX && code.bytes().all(|byte| byte == b'0');
+        is_zeros.then_some(code.len())
+    };
+    let digits: HashMap<usize, usize> =
+        reader.styles().iter().enumerate().filter_map(|(id, style)| Some((id, digits(style)?))).collect();
+    let mut padded = Padded::new();
+    if digits.is_empty() {
+        return Ok(padded);
+    }
+    while let Some((row, column, style)) = reader.next_style_id().map_err(broken)? {
+        if let Some(digits) = digits.get(&style) {
+            if padded.len() >= limit::CELLS_MAX {
+                return Err(SheetError::TooLarge(format!("{} cells", limit::CELLS_MAX)));
+            }
+            padded.insert((row, column), *digits);
+        }
+    }
+    Ok(padded)
+}
+
+/// The rows of a sheet, at most so many of them.
+fn read_sheet(book: &mut Book, name: &str, (rows_max, padded): (usize, &Padded)) -> Result<Grid, SheetError> {
+    let too_large = |count: usize, what: &str| SheetError::TooLarge(format!("{count} {what}"));
     let mut reader = book.worksheet_cells_reader(name).map_err(|_| SheetError::Workbook)?;
     let mut grid = Grid::default();
-    let (mut row, mut cells, mut count, mut text_bytes) = (0, Vec::new(), 0, 0);
-    while let Some(cell) = reader.next_cell().map_err(|_| SheetError::Workbook)? {
-        let (at, column) = cell.get_position();
-        let Some(value) = value(cell.get_value())? else { continue };
+    let (mut row, mut cells, mut count, mut places, mut text_bytes) = (0, Vec::new(), 0, 0, 0);
+    while let Some(record) = reader.next_cell_with_formula_metadata().map_err(|_| SheetError::Workbook)? {
+        let (at, column) = record.pos;
+        let value = match value(&record.value)? {
+            // A program that computes nothing wrote it.
+            None if record.formula.is_some() && record.value == DataRef::Empty => {
+                Some(Cell::Failed(String::new()))
+            }
+            Some(Cell::Number(number)) => Some(shown(number, padded.get(&record.pos).copied())),
+            other => other,
+        };
+        let Some(value) = value else { continue };
         count += 1;
         if column as usize >= limit::COLUMNS_MAX {
-            return Err(SheetError::TooLarge(format!("{} columns", limit::COLUMNS_MAX)));
+            return Err(too_large(limit::COLUMNS_MAX, "columns"));
         }
         if count > limit::CELLS_MAX {
-            return Err(SheetError::TooLarge(format!("{} cells", limit::CELLS_MAX)));
+            return Err(too_large(limit::CELLS_MAX, "cells"));
         }
         // A text that stands in the file once may stand in every cell.
         text_bytes += if let Cell::Text(text) = &value { text.len() } else { 0 };
         if text_bytes > limit::TEXT_BYTES_MAX {
-            return Err(SheetError::TooLarge(format!("{} bytes of text", limit::TEXT_BYTES_MAX)));
+            return Err(too_large(limit::TEXT_BYTES_MAX, "bytes of text"));
         }
         if at < row {
             return Err(SheetError::Workbook);
         }
         if at > row {
             grid.push(row as usize + 1, std::mem::take(&mut cells))?;
+            if grid.rows.len() >= rows_max {
+                return Ok(grid);
+            }
             row = at;
         }
         if cells.len() <= column as usize {
+            // Empty places take memory too.
+            places += column as usize + 1 - cells.len();
+            if places > limit::PLACES_MAX {
+                return Err(too_large(limit::PLACES_MAX, "cells, empty ones ahead of others included"));
+            }
             cells.resize(column as usize + 1, None);
         }
         if let Some(place) = cells.get_mut(column as usize) {
@@ -74,6 +152,16 @@ fn read_sheet(book: &mut Xlsx<Cursor<Vec<u8>>>, name: &str) -> Result<Grid, Shee
     }
     grid.push(row as usize + 1, cells)?;
     Ok(grid)
+}
+
+/// A number the way that its cell shows it, where that has zeros ahead: those of an id belong to it.
+fn shown(number: f64, digits: Option<usize>) -> Cell {
+    match digits {
+        Some(digits) if number.fract() == 0.0 && (0.0..DIGITS_KEPT).contains(&number) => {
+            Cell::Text(format!("{number:0>digits$.0}"))
+        }
+        _ => Cell::Number(number),
+    }
 }
 
 fn value(data: &DataRef<'_>) -> Result<Option<Cell>, SheetError> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access::bearer;
-use crate::rig::{CATALOG_BYTES_MAX, Rig, TOKEN};
+use crate::rig::{CATALOG_BYTES_MAX, Hit, Rig, TOKEN, hit};
 
 const CATALOG: &str = r#"
 [[campaign]]
@@ -189,4 +189,40 @@ fn a_change_that_makes_the_catalog_longer_than_can_be_kept_changes_nothing() {
     let catalog = rig.catalog.load();
     assert!(catalog.version != before && !catalog.campaigns["ours"].placements.contains_key("n3"));
     assert!(!rig.audited().contains("\"n3\""), "and nothing is entered as begun");
+}
+
+#[test]
+fn a_campaign_with_hits_keeps_its_clock() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    let bearer = format!("Bearer {TOKEN}");
+    let change = |zone: &str| {
+        let target = format!("/v1/campaigns/ours?version={:08x}", rig.catalog.load().version);
+        rig.send_as("PATCH", &target, Some(&bearer), &json!({ "time_zone": zone }).to_string())
+    };
+    assert_eq!(change("Asia/Shanghai").0, 200, "nothing was counted on it yet");
+    rig.push(&[Hit { campaign: "ours", ..hit(rig.clock.now_ms()) }]);
+    rig.load();
+    let (status, answer) = change("UTC");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!((status, &answer["error"]["fields"][0]["key"]), (422, &json!("time_zone")), "{answer}");
+    assert_eq!(rig.catalog.load().campaigns["ours"].time_zone.name(), "Asia/Shanghai");
+    assert_eq!(change("Asia/Shanghai").0, 200, "what changes nothing is no change");
+}
+
+#[test]
+fn a_sheet_says_what_becomes_of_plans_before_it_is_taken() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    let sheet = "Placement ID,2026-11-01,2026-11-02\np1,0,0\np2,5,5\n";
+    let target = format!(
+        "/v1/campaigns/ours/placements/import?existing=replace&dry_run=true&version={:08x}",
+        rig.catalog.load().version
+    );
+    let (status, said) = rig.send_as("POST", &target, Some(&format!("Bearer {TOKEN}")), sheet);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let planned = json!([
+        { "placement": "p1", "before": 10_000, "after": 8_000 },
+        { "placement": "p2", "before": 7_777_770, "after": 6_222_226 },
+    ]);
+    assert_eq!((status, &said["planned"], &said["changed"]), (200, &planned, &json!(["p1", "p2"])), "{said}");
+    assert_eq!((&said["sheet"], &said["unread_sheets"]), (&json!(""), &json!([])));
 }

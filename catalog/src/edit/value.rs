@@ -63,6 +63,10 @@ impl Value {
     /// As it is written on one line.
     pub(super) fn one_line(&self) -> toml_edit::Value {
         match self {
+            // Its own writing would take several lines.
+            Self::Text(text) if text.contains(['\n', '\r']) => {
+                quoted(text).parse().unwrap_or_else(|_| text.as_str().into())
+            }
             Self::Text(text) => text.as_str().into(),
             Self::Date(date) => toml_date(*date),
             Self::Whole(number) => match i64::try_from(*number) {
@@ -85,6 +89,17 @@ impl Value {
             }
         }
     }
+}
+
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 fn toml_date(date: NaiveDate) -> toml_edit::Value {

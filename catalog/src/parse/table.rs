@@ -93,7 +93,12 @@ impl<'t> Table<'t> {
             let max = limit::NAME_BYTES_MAX;
             return wrong(
                 at,
-                mistake!("name_form", "`{key}` has 1 to {max} bytes and no control character", key, max),
+                mistake!(
+                    "name_form",
+                    "`{key}` has 1 to {max} bytes, and no line break or other control character",
+                    key,
+                    max
+                ),
             );
         }
         Ok(name.to_owned())

@@ -201,6 +201,20 @@ impl Api {
             let known = known.join(", ");
             wrong.push(("dialect".to_owned(), mistake!("dialect", "`dialect` is one of {known}", known)));
         }
+        if let (Route::Change(id), Some(campaign)) = (&asked.route, campaign)
+            && let Some(zone) = field(&fields, "time_zone").and_then(Field::as_text)
+            && let before = campaign.time_zone.name()
+            && zone != before
+            && self.reporter.has_data(id).map_err(Problem::Store)?
+        {
+            // Each event keeps the day and hour that it was given.
+            let mistake = mistake!(
+                "time_zone_stays",
+                "`time_zone` stays {before} once a campaign has hits, for their days were counted on its clock: add another campaign instead",
+                before
+            );
+            wrong.push(("time_zone".to_owned(), mistake));
+        }
         if !wrong.is_empty() {
             return Err(wrong_fields(wrong));
         }

@@ -49,14 +49,15 @@ impl Api {
     /// What a sheet changes.
     pub(super) fn import(&self, asked: &Asked, id: &str, catalog: &Catalog) -> Result<Wanted, Problem> {
         let campaign = catalog.campaigns.get(id).ok_or(Problem::UnknownCampaign)?;
-        let grid = sheet::read(&asked.sheet).map_err(|error| unreadable(&error))?;
+        let sheet =
+            sheet::read_wanted(&asked.sheet, &placements::has_header).map_err(|error| unreadable(&error))?;
         let around = Around {
             campaign,
             profiles: &self.links.profiles,
             dialects: &self.links.dialects,
             replaces: asked.import.replaces,
         };
-        let reading = placements::read(&grid, &around);
+        let reading = placements::read(&sheet.grid, &around);
         if reading.error_count > 0 {
             let message = match reading.error_count {
                 1 => "one cell is wrong; nothing was imported".to_owned(),
@@ -66,6 +67,8 @@ impl Api {
                 ("cells".to_owned(), json!(reading.errors)),
                 ("cell_count".to_owned(), reading.error_count.into()),
                 ("ignored_columns".to_owned(), reading.ignored.into()),
+                ("sheet".to_owned(), sheet.name.into()),
+                ("unread_sheets".to_owned(), sheet.unread.into()),
             ]);
             return Err(refusal_with(Code::Sheet, message, more));
         }
@@ -85,7 +88,10 @@ impl Api {
             ("dry_run".to_owned(), asked.import.dry_run.into()),
             ("added".to_owned(), json!(added)),
             ("changed".to_owned(), json!(changed)),
+            ("planned".to_owned(), planned(&reading.drafts)),
             ("ignored_columns".to_owned(), json!(reading.ignored)),
+            ("sheet".to_owned(), sheet.name.into()),
+            ("unread_sheets".to_owned(), sheet.unread.into()),
         ]);
         let details = Map::from_iter([
             ("added".to_owned(), Value::from(added.len())),
@@ -131,6 +137,15 @@ pub(super) fn template(query: &[(String, String)]) -> Result<Answer, Problem> {
         .headers_mut()
         .insert(CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a plain name"));
     Ok(answer)
+}
+
+/// Impressions of all days before and behind the import, of each placement whose plan it changes.
+fn planned(drafts: &[Draft]) -> Value {
+    let of = |draft: &Draft| {
+        let (before, after) = draft.planned?;
+        Some(json!({ "placement": draft.id, "before": before, "after": after }))
+    };
+    drafts.iter().filter_map(of).collect()
 }
 
 fn unreadable(error: &SheetError) -> Problem {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use catalog::edit::{Fields, Value, check_placement};
 use catalog::{Placement, mistake};
 
-use super::super::columns::{self, Column, Heading};
-use super::{Draft, Forming, Range, Reader, Source};
+use super::super::columns::{self, Column};
+use super::{Draft, Forming, Reader, Source};
 
 impl Reader<'_> {
     /// Makes drafts of what was read, and holds each against the catalog.
@@ -23,18 +23,17 @@ impl Reader<'_> {
                 self.error(forming.row, at, &forming.id, mistake);
                 continue;
             }
-            let Some(plan) = self.joined(&forming) else { continue };
+            let Some(plan) = self.plan_of(&forming, exists.map(AsRef::as_ref)) else { continue };
             let mut fields: Fields = Vec::new();
             for known in columns::KNOWN {
                 if let Some((value, _)) = forming.values.get(&known.column) {
                     fields.push((known.key.to_owned(), Some(value.clone())));
                 }
             }
-            if !plan.is_empty() {
-                fields.push(("plan".to_owned(), Some(Value::List(plan.iter().map(planned).collect()))));
-            }
+            fields.extend(plan.field);
             if self.check(&forming, &fields, exists.map(AsRef::as_ref)) {
-                self.reading.drafts.push(Draft { id: forming.id, fields, exists: exists.is_some() });
+                let (id, planned) = (forming.id, plan.planned);
+                self.reading.drafts.push(Draft { id, fields, exists: exists.is_some(), planned });
             }
         }
     }
@@ -56,39 +55,6 @@ impl Reader<'_> {
                 );
             }
         }
-    }
-
-    /// The plan in the order of days; days one behind the other with one number are one range. `None` if a day is planned twice.
-    fn joined(&mut self, forming: &Forming) -> Option<Vec<Range>> {
-        let mut plan = forming.plan.clone();
-        plan.sort_by_key(|range| range.from);
-        let mut joined: Vec<Range> = Vec::new();
-        let has_days = self.used.iter().any(|used| matches!(used.heading, Heading::Day(_)));
-        let at = self.place_of(Column::From).or_else(|| self.place_of(Column::Id));
-        for range in plan {
-            match joined.last_mut() {
-                Some(last) if range.from <= last.to => {
-                    let (day, other) = (range.from, last.row);
-                    let mistake = mistake!(
-                        "cell_planned_twice",
-                        "{day} is planned in row {other} too: a day may stand in one range only",
-                        day,
-                        other
-                    );
-                    self.error(range.row, at, &format!("{} to {}", range.from, range.to), mistake);
-                    return None;
-                }
-                Some(last)
-                    if has_days
-                        && last.to.succ_opt() == Some(range.from)
-                        && last.impressions == range.impressions =>
-                {
-                    last.to = range.to;
-                }
-                _ => joined.push(range),
-            }
-        }
-        Some(joined)
     }
 
     /// Holds a placement against the catalog's rules; false if something is wrong.
@@ -143,12 +109,4 @@ pub(crate) fn standing(fields: &Fields, exists: Option<&Placement>) -> Fields {
         }
     }
     all
-}
-
-fn planned(range: &Range) -> Value {
-    Value::Table(vec![
-        ("from".to_owned(), Value::Date(range.from)),
-        ("to".to_owned(), Value::Date(range.to)),
-        ("impressions".to_owned(), Value::Whole(range.impressions)),
-    ])
 }
