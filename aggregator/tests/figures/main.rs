@@ -18,6 +18,7 @@ mod creatives;
 mod duplicates;
 mod erasing;
 mod forms;
+mod identities;
 mod ids;
 mod links;
 mod loading;
