@@ -11,7 +11,6 @@ mod alone;
 mod api;
 mod aside;
 mod attack;
-mod attack_ledger;
 mod campaigns;
 mod closings;
 mod creatives;
