@@ -421,7 +421,9 @@ mod tests {
         let (right, wrong) = (message(&key(&one), write(ONE)), message(&key(&one), write("")));
         let found = |records: &[&Message]| {
             let mut newest = VecDeque::new();
-            records.iter().for_each(|record| hold(&mut newest, Some((*record).clone())));
+            for record in records {
+                hold(&mut newest, Some((*record).clone()));
+            }
             newest_right(&newest, Profiles::built_in())
         };
         assert_eq!(found(&[]).ok(), Some(None));

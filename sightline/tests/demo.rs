@@ -10,7 +10,7 @@ use support::http::Connection;
 use support::{Instance, Options, wait_for};
 
 /// Longest wait for a few thousand beacons and their report.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A `demo` on a catalog of its own making.
 fn demo() -> Options {

@@ -5,6 +5,7 @@
 //! contradict each other. In a shaped report an identity is held wherever all its terms are shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use event::record::flag;
 use event::stage::Stage;
@@ -131,7 +132,7 @@ fn hold_all(rig: &Rig, asked: &Asked) -> BTreeSet<&'static str> {
             match *kind {
                 "frequency" => one.frequencies_of(&reports[&("reach", *by)]),
                 "overlap" if asked.is_exact => {
-                    one.overlap_of(&reports[&("reach", *by)], &reports[&("reach", "total")])
+                    one.overlap_of(&reports[&("reach", *by)], &reports[&("reach", "total")]);
                 }
                 _ => {}
             }
@@ -159,7 +160,7 @@ fn rig() -> Rig {
 fn numbers(rig: &Rig) {
     let mut text = "placement,day,impressions,clicks\n".to_owned();
     for (placement, _) in attack::PLACEMENTS {
-        text.push_str(&format!("{placement},2026-11-16,{},3\n", 300 + placement.len()));
+        let _ = writeln!(text, "{placement},2026-11-16,{},3", 300 + placement.len());
     }
     let operator = format!("Bearer {TOKEN}");
     let (status, body) = rig.send_as("PUT", "/v1/campaigns/ours/media-numbers", Some(&operator), &text);

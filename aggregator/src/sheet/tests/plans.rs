@@ -226,7 +226,7 @@ fn of_several_sheets_the_one_with_a_header_is_read_and_the_others_are_named() {
     let mut book = Workbook::new();
     header(book.add_worksheet(), 0, &["id", "name", "medium"]);
     let raw = book.add_worksheet();
-    for row in 0..u32::try_from(limit::ROWS_MAX).expect("small") + 1 {
+    for row in 0..=u32::try_from(limit::ROWS_MAX).expect("small") {
         raw.write(row, 0, 1).expect("written");
     }
     let bytes = book.save_to_buffer().expect("a workbook");

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Asker, DAYS, K, OF_DEVICES, OURS, PLACEMENTS, Question, STEP, is_shown, key, no_cell_is_unrounded_or_small,
-    no_row_is_small_nor_given_away, questions, rig, rows, workload,
+    Asker, DAYS, K, OF_DEVICES, OURS, PLACEMENTS, Question, STEP, is_shown, key,
+    no_cell_is_unrounded_or_small, no_row_is_small_nor_given_away, questions, rig, rows, workload,
 };
 use crate::access::bearer;
 use crate::rig::{DAY_MS, Hit, NOON_MS, Random, Rig, TOKEN, seed};
@@ -108,8 +108,7 @@ fn closed_figures_and_their_adjustments_tell_no_small_and_no_unrounded_count() {
         ["medium", "placement", "id_kind"].iter().flat_map(|by| [(by, &asker.bearer), (by, &medium)])
     {
         let path = format!("/v1/campaigns/ours/overlap?by={by}{range}");
-        let [closed, present] =
-            ["", "&state=present"].map(|state| asker.ask(&format!("{path}{state}"), who));
+        let [closed, present] = ["", "&state=present"].map(|state| asker.ask(&format!("{path}{state}"), who));
         for row in rows(&closed) {
             for figure in ["reach", "unique", "shared", "stacked_reach", "incremental_reach"] {
                 let is_safe = row[figure].as_u64().is_none_or(|devices| devices >= K && devices % STEP == 0);

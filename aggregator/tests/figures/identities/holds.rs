@@ -61,14 +61,13 @@ impl<'r> Held<'r> {
             return self.holds(name, row, None);
         };
         let value = row[name].as_f64();
-        match whole {
-            0 => assert!(value.is_none(), "{}: {name} of nothing: {row}", self.place),
-            _ => {
-                let expected = part as f64 * times / whole as f64;
-                let is_near = |value: f64| (value - expected).abs() <= 1e-9 * (1.0 + expected);
-                self.holds(name, row, value.map(is_near));
-            }
+        if whole == 0 {
+            assert!(value.is_none(), "{}: {name} of nothing: {row}", self.place);
+            return;
         }
+        let expected = part as f64 * times / whole as f64;
+        let is_near = |value: f64| (value - expected).abs() <= 1e-9 * (1.0 + expected);
+        self.holds(name, row, value.map(is_near));
     }
 
     /// The identities of every row, and of the rows of one report.
