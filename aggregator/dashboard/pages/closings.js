@@ -95,8 +95,8 @@ function upload(context, load) {
   const told = context.numbersTaken ? notice('done', h('p', {}, t('numbers.done'))) : null;
   context.numbersTaken = false;
   const { field, result } = sheet({
-    id: 'numbers', label: t('numbers.upload'), hint: t('numbers.hint'), accept: '.csv,text/csv',
-    send: (file, isTrial) => api.change('PUT', ['campaigns', context.id, 'media-numbers'], { file: new Blob([file], { type: 'text/csv' }), query: { dry_run: isTrial ? 'true' : '' } }),
+    id: 'numbers', label: t('numbers.upload'), hint: t('numbers.hint'),
+    send: (file, isTrial) => api.change('PUT', ['campaigns', context.id, 'media-numbers'], { file, query: { dry_run: isTrial ? 'true' : '' } }),
     found: ({ rows, media }) => ({ words: t('numbers.right', { rows: whole(rows), media: media.map(one => one.medium).join(', ') }), facts: [], take: t('numbers.take') }),
     done: () => { context.numbersTaken = true; load(); },
   });

@@ -7,8 +7,6 @@ import { dialog } from '../form.js';
 import { now, t, whole } from '../i18n.js';
 import { sheet } from './sheet.js';
 
-const ACCEPT = '.csv,.xlsx,text/csv,application/vnd.openxmlformats-officedocument.spreadsheetml.sheet';
-
 export function importDialog({ id }, done) {
   dialog(t('import'), close => {
     const replace = h('input', { type: 'checkbox', id: 'replace', on: { change: () => look() } });
@@ -23,7 +21,7 @@ export function importDialog({ id }, done) {
       return answer;
     };
     const { field, result, look } = sheet({
-      id: 'import', label: t('import.file'), hint: t('import.again'), accept: ACCEPT, send,
+      id: 'import', label: t('import.file'), hint: t('import.again'), send,
       found: ({ added, changed, planned, sheet: read, unread_sheets: unread }) => ({
         words: t('import.right', { added: whole(added.length), changed: whole(changed.length) }),
         facts: [

@@ -7,11 +7,13 @@ import { t, whole } from '../i18n.js';
 import { table } from '../tables.js';
 import { wrongText } from '../wrong.js';
 
+const ACCEPT = '.csv,.xlsx,text/csv,application/vnd.openxmlformats-officedocument.spreadsheetml.sheet';
+
 /**
  * `send(file, isTrial)` sends it; `found(answer)` says in `{words, facts}` what it would do and by which `take` it is done; `done(answer)` shows what was done.
  * Answers `{field, result, look}`: the place to choose it, what is told of it, and what looks once more because something else was chosen.
  */
-export function sheet({ id, label, hint, accept, send, found, done }) {
+export function sheet({ id, label, hint, send, found, done }) {
   const result = h('div', { role: 'status', id: `${id}-result` });
   let [turn, chosen] = [0, null];
   const look = async () => {
@@ -40,7 +42,7 @@ export function sheet({ id, label, hint, accept, send, found, done }) {
       result.prepend(notice('info', h('p', {}, t('import.looked_again'))));
     }
   };
-  const field = fileField({ id: `${id}-file`, label, hint, accept, take: file => { chosen = file; look(); } });
+  const field = fileField({ id: `${id}-file`, label, hint, accept: ACCEPT, take: file => { chosen = file; look(); } });
   return { field, result, look };
 }
 

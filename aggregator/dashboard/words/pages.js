@@ -245,7 +245,7 @@ export default {
   'numbers.note': ['What media counted themselves, beside our figures with the gap between them.', '媒体后台统计的数据，与监测数据并列并显示差异率。'],
   'numbers.none': ['None were handed in.', '尚未提交。'],
   'numbers.upload': ['Hand in a sheet', '提交表格'],
-  'numbers.hint': ['CSV in UTF-8 with the columns placement, day, impressions and, if known, clicks. It is looked through first, and taken whole or not at all; earlier versions are kept.', 'UTF-8 编码的 CSV，列为 点位ID、日期、曝光量，点击量可省略。先检查，全部正确才会接收；历史版本保留。'],
+  'numbers.hint': ['XLSX or CSV with the columns placement, day, impressions and, if known, clicks. It is looked through first, and taken whole or not at all; earlier versions are kept.', 'XLSX 或 CSV，列为 点位ID、日期、曝光量，点击量可省略。先检查，全部正确才会接收；历史版本保留。'],
   'numbers.right': ['The sheet is right: {rows} rows of {media}.', '表格无误：{media}，共 {rows} 行。'],
   'numbers.take': ['Take these numbers', '接收这些数据'],
   'numbers.in_force': ['in force', '生效中'],
