@@ -208,8 +208,13 @@ impl Watch {
 
     /// Writes what is known of a campaign.
     fn keep(&self, known: &mut Known, campaign: &str, kept: Vec<Kept>) {
-        let written = state::write(campaign, &kept);
-        match self.desk.put(desk::Kind::Alerts, &state::document_id(campaign), &written) {
+        let id = state::document_id(campaign);
+        let done = if kept.is_empty() {
+            self.desk.remove(desk::Kind::Alerts, &id)
+        } else {
+            self.desk.put(desk::Kind::Alerts, &id, &state::write(campaign, &kept))
+        };
+        match done {
             Ok(()) => {
                 known.unwritten.remove(campaign);
             }

@@ -68,5 +68,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::
     }
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
+    sync_folder(path)
+}
+
+/// Durably.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

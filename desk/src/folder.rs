@@ -58,10 +58,24 @@ impl Folder {
     pub(crate) fn put(&self, kind: Kind, id: &str, document: &[u8]) -> Result<(), Error> {
         let _turn = self.turn();
         has_room(&self.documents(), kind, id)?;
-        let path = self.dir.join(kind.name()).join(format!("{id}{ENDING}"));
+        let path = self.path(kind, id);
         files::replace(&path, document, Durability::Synced).map_err(|error| Error::File { path, error })?;
         self.documents().insert((kind, id.to_owned()), document.into());
         Ok(())
+    }
+
+    pub(crate) fn remove(&self, kind: Kind, id: &str) -> Result<(), Error> {
+        let _turn = self.turn();
+        if self.get(kind, id).is_some() {
+            let path = self.path(kind, id);
+            files::remove(&path).map_err(|error| Error::File { path, error })?;
+            self.documents().remove(&(kind, id.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn path(&self, kind: Kind, id: &str) -> PathBuf {
+        self.dir.join(kind.name()).join(format!("{id}{ENDING}"))
     }
 
     pub(crate) fn put_part(&self, id: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -134,6 +148,21 @@ mod tests {
         let mode =
             |path: &str| std::fs::metadata(root.join(path)).expect("is there").permissions().mode() & 0o777;
         assert_eq!((mode("tokens"), mode("tokens/a1.json")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn what_was_removed_is_gone_after_a_start_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let desk = Desk::folder(dir.path()).expect("opened");
+        desk.put(Kind::Alerts, "a1", b"one").expect("put");
+        desk.put(Kind::Alerts, "a2", b"two").expect("put");
+        desk.remove(Kind::Alerts, "a1").expect("removed");
+        desk.remove(Kind::Alerts, "a1").expect("nothing is there");
+        for desk in [&desk, &Desk::folder(dir.path()).expect("opened again")] {
+            let left = desk.list(Kind::Alerts).expect("known");
+            assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a2"]);
+        }
+        assert!(matches!(desk.remove(Kind::Alerts, "../a2"), Err(Error::Id)));
     }
 
     #[test]

@@ -170,6 +170,21 @@ impl Desk {
         }
     }
 
+    /// Takes a document out of force, if there is one. Blocks until that is durable and so here.
+    ///
+    /// # Errors
+    /// It is not known to be gone; see each error.
+    pub fn remove(&self, kind: Kind, id: &str) -> Result<(), Error> {
+        if !is_id(id) {
+            return Err(Error::Id);
+        }
+        match &*self.0 {
+            Place::Folder(folder) => folder.remove(kind, id),
+            Place::Topic(topic) if topic.get(kind, id)?.is_none() => Ok(()),
+            Place::Topic(topic) => topic.put(kind, id, &[]),
+        }
+    }
+
     /// Why questions are not answered at present, if so.
     pub fn behind(&self) -> Option<String> {
         match &*self.0 {

@@ -1,6 +1,6 @@
 //! The desk of a cluster: a compacted topic of one partition, read whole and followed by a thread.
 //!
-//! A record's key is `<kind>/<id>`; its value is one byte, the form's version, and the document. An empty part is none any more.
+//! A record's key is `<kind>/<id>`; its value is one byte, the form's version, and the document. An empty document or part is none any more.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,7 +88,7 @@ impl<'m> Said<'m> {
         let key = std::str::from_utf8(&message.key).ok().and_then(|key| key.split_once('/'));
         let Some((name, id)) = key.filter(|(_, id)| is_id(id)) else { return Self::unknown(message) };
         let value = if let Some((&FORM, document)) = message.value.split_first() {
-            Some(document)
+            Some(document).filter(|document| !document.is_empty())
         } else {
             tracing::error!(
                 offset = message.offset,
@@ -99,7 +99,7 @@ impl<'m> Said<'m> {
         };
         match Kind::from_name(name) {
             Some(kind) => Self::Document((kind, id.to_owned()), value),
-            None if name == PARTS => Self::Part(id.to_owned(), value.filter(|part| !part.is_empty())),
+            None if name == PARTS => Self::Part(id.to_owned(), value),
             None => Self::unknown(message),
         }
     }
@@ -409,7 +409,13 @@ mod tests {
         enter("parts/a1-0", b"\x01no");
         assert_eq!(of_kind(&documents, Kind::Tokens).len(), 1);
         assert_eq!(documents[&(Kind::Tokens, "a1".to_owned())][..], *b"two");
-        Said::of(&message("tokens/a1", b"\x02three", 0)).enter(&mut documents);
+        let enter = |value: &[u8], documents: &mut Documents| {
+            Said::of(&message("tokens/a1", value, 0)).enter(documents);
+        };
+        enter(b"\x01", &mut documents);
+        assert!(documents.is_empty(), "it was removed");
+        enter(b"\x01three", &mut documents);
+        enter(b"\x02four", &mut documents);
         assert!(documents.is_empty(), "a revocation of a later form must not leave the token in force");
     }
 

@@ -5,7 +5,7 @@
 //!   "resolved_ms":null,"told":1}]}
 //! ```
 //!
-//! `told`: 0 nothing yet, 1 that it opened, 2 that it resolved. What is resolved and told is not kept.
+//! `told`: 0 nothing yet, 1 that it opened, 2 that it resolved. What is resolved and told is not kept, and a document without any is removed.
 
 use std::collections::HashMap;
 

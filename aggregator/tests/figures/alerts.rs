@@ -335,6 +335,8 @@ fn each_role_is_told_of_its_own_and_no_figure_that_its_reports_would_not_show() 
     let campaigns: Vec<Value> =
         alerts(&rig, &operator()).iter().map(|alert| alert["campaign"].clone()).collect();
     assert!(!campaigns.contains(&json!("theirs")) && campaigns.contains(&json!("others")), "{campaigns:?}");
+    // Nor is its document kept: there is room for so many.
+    assert_eq!(rig.desk.list(desk::Kind::Alerts).expect("known").len(), 2);
 }
 
 #[test]
