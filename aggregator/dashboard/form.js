@@ -74,7 +74,12 @@ export function dialog(title, content) {
   const close = () => { element.close(); };
   const element = h('dialog', { 'aria-labelledby': id }, h('header', {}, h('h2', { id }, title), h('button', { type: 'button', class: 'quiet close', 'aria-label': t('close'), on: { click: () => close() } }, '×')));
   element.append(content(close));
+  // What it asks is of the page below, which may be drawn anew under it, but not be left.
+  const at = location.hash;
+  const left = () => { if (location.hash !== at) close(); };
+  addEventListener('hashchange', left);
   element.addEventListener('close', () => {
+    removeEventListener('hashchange', left);
     element.remove();
     // What opened it may have been drawn anew meanwhile.
     if (before?.isConnected) before.focus();

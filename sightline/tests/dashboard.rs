@@ -340,7 +340,8 @@ fn an_export_holds_the_figures_of_the_screen() {
     }
     // The codes of all placements in one file.
     open(&mut browser, &stage.instance, "#/c/shop/setup");
-    // The installation does not say where its tracker is: whoever hands out codes does.
+    // The installation does not say where its tracker is: whoever hands out codes does, and nothing is guessed.
+    assert_eq!(said(&mut browser, "document.querySelector('#base').value"), "");
     browser.run("document.querySelector('#base').value = 'https://t.example.com'");
     press(&mut browser, "#take-base");
     wait_to_read(&mut browser, "4 URLs");

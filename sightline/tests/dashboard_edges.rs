@@ -273,6 +273,12 @@ fn a_scope_is_asked_of_those_who_have_one() {
     let mut browser = signed_in(&instance, "en-US");
     open(&mut browser, &instance, "#/tokens");
     press(&mut browser, "#new-token");
+    // What is asked goes with the page that it is asked on.
+    wait_for_one(&mut browser, "dialog");
+    browser.run("location.hash = '#/'");
+    wait_until_gone(&mut browser, "dialog");
+    open(&mut browser, &instance, "#/tokens");
+    press(&mut browser, "#new-token");
     fill(&mut browser, "dialog [data-key=name] input", "Audit");
     fill(&mut browser, "dialog [data-key=advertisers] textarea", "acme");
     press(&mut browser, "dialog [data-key=role] option[value=auditor]");

@@ -32,7 +32,7 @@ export function codes({ id, campaign, me }) {
 
 /** Asks for the address that codes begin with. */
 function whichTracker(error, base, take) {
-  const field = h('input', { id: 'base', type: 'url', required: true, value: base || `${location.protocol}//${location.hostname}:8080`, 'aria-describedby': 'base-hint' });
+  const field = h('input', { id: 'base', type: 'url', required: true, value: base || '', placeholder: 'https://t.example.com', 'aria-describedby': 'base-hint' });
   return h('form', { class: 'form', on: { submit: event => { event.preventDefault(); if (field.reportValidity()) take(field.value.trim()); } } },
     base ? failure(error) : h('p', {}, t('codes.base_lead')),
     h('div', { class: 'field' }, h('label', { for: 'base' }, t('codes.base')), field, h('p', { class: 'hint', id: 'base-hint' }, t('codes.base_hint'))),
