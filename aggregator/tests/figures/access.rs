@@ -6,7 +6,7 @@ use event::record::{Platform, flag};
 use event::stage::Stage;
 use serde_json::{Value, json};
 
-use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
+use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit, unhurried};
 use aggregator::Settings;
 
 const CATALOG: &str = r#"
@@ -54,13 +54,7 @@ medium = "Medium C"
 "#;
 
 fn rig() -> Rig {
-    let many = 1_000_000;
-    let settings = Settings {
-        token_requests_burst_max: many,
-        token_requests_per_minute_max: many,
-        ..Settings::default()
-    };
-    let mut rig = Rig::with(CATALOG, settings);
+    let mut rig = Rig::with(CATALOG, unhurried());
     rig.public_url = Some("https://t.example.com".to_owned());
     rig.restart(|_| {});
     rig

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::access::token;
-use crate::rig::{Random, Rig, seed};
+use crate::rig::{Random, Rig, seed, unhurried};
 use aggregator::Settings;
 
 mod ledger;
@@ -54,13 +54,7 @@ fn catalog() -> String {
 }
 
 fn rig() -> Rig {
-    let many = 1_000_000;
-    let settings = Settings {
-        sample_device_days: 300,
-        token_requests_burst_max: many,
-        token_requests_per_minute_max: many,
-        ..Settings::default()
-    };
+    let settings = Settings { sample_device_days: 300, ..unhurried() };
     let rig = Rig::with(&catalog(), settings);
     let hits = workload(&mut Random(seed()));
     rig.push(&workload::twin(&hits));

@@ -6,7 +6,7 @@ use event::stage::Stage;
 use serde_json::{Value, json};
 
 use crate::access::bearer;
-use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
+use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit, unhurried};
 
 const CATALOG: &str = r#"
 [[campaign]]
@@ -41,12 +41,7 @@ const REPORTS: [(&str, &[&str]); 5] = [
 ];
 
 fn rig() -> Rig {
-    let settings = aggregator::Settings {
-        token_requests_burst_max: 100_000,
-        token_requests_per_minute_max: 100_000,
-        ..aggregator::Settings::default()
-    };
-    Rig::with(CATALOG, settings)
+    Rig::with(CATALOG, unhurried())
 }
 
 /// On a day before today: `devices` devices from `first` on, each `times` on a placement, and clicks of some.

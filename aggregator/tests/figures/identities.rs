@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::access::bearer;
 use crate::attack;
-use crate::rig::{Hit, NOON_MS, Random, Rig, TOKEN, seed};
+use crate::rig::{Hit, NOON_MS, Random, Rig, TOKEN, seed, unhurried};
 use aggregator::Settings;
 
 mod holds;
@@ -22,7 +22,6 @@ use self::holds::Held;
 
 /// All days of the workload.
 const RANGE: &str = "from=2026-11-16&to=2026-11-17";
-const MANY: u32 = 1_000_000;
 
 fn catalog() -> String {
     let universe = |of: &str, persons: u32| {
@@ -143,12 +142,7 @@ fn hold_all(rig: &Rig, asked: &Asked) -> BTreeSet<&'static str> {
 }
 
 fn rig() -> Rig {
-    let settings = Settings {
-        sample_device_days: 400,
-        token_requests_burst_max: MANY,
-        token_requests_per_minute_max: MANY,
-        ..Settings::default()
-    };
+    let settings = Settings { sample_device_days: 400, ..unhurried() };
     let rig = Rig::with(&catalog(), settings);
     rig.push(&workload(&mut Random(seed())));
     rig.load();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access::bearer;
-use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
+use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit, unhurried};
 
 const CATALOG: &str = r#"
 [[campaign]]
@@ -37,12 +37,7 @@ medium = "Medium C"
 const PATH: &str = "/v1/campaigns/c/media-numbers";
 
 fn rig() -> Rig {
-    let settings = aggregator::Settings {
-        token_requests_burst_max: 100_000,
-        token_requests_per_minute_max: 100_000,
-        ..aggregator::Settings::default()
-    };
-    Rig::with(CATALOG, settings)
+    Rig::with(CATALOG, unhurried())
 }
 
 fn medium(rig: &Rig, name: &str) -> String {

@@ -55,6 +55,12 @@ name = "Three"
 medium = "Medium A"
 "#;
 
+/// As delivered, but for tokens that may ask as often as a test does.
+pub(crate) fn unhurried() -> Settings {
+    let many = 1_000_000;
+    Settings { token_requests_burst_max: many, token_requests_per_minute_max: many, ..Settings::default() }
+}
+
 /// Longest catalog that the rig keeps, bytes.
 pub(crate) const CATALOG_BYTES_MAX: usize = 256 << 10;
 

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access::bearer;
-use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
-use aggregator::Settings;
+use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit, unhurried};
 
 const CATALOG: &str = r#"
 [[campaign]]
@@ -34,13 +33,7 @@ medium = "Medium C"
 const RANGE: &str = "from=2026-11-18&to=2026-11-18";
 
 fn rig() -> Rig {
-    let many = 1_000_000;
-    let limits = Settings {
-        token_requests_burst_max: many,
-        token_requests_per_minute_max: many,
-        ..Settings::default()
-    };
-    let rig = Rig::with(CATALOG, limits);
+    let rig = Rig::with(CATALOG, unhurried());
     for (placement, days) in [("p1", 1), ("p1", 2), ("p2", 2)] {
         let at = NOON_MS - days * DAY_MS;
         let one = |n: u64| Hit { campaign: "ours", placement, device: Some(1 + n), ..hit(at + n as i64) };
