@@ -76,6 +76,7 @@ use crate::form::Form;
 use crate::report::{Kind, Refused, ReportError, Reporter, Request};
 use crate::settle::SettledDay;
 use crate::tokens::{Gate, Who};
+use crate::turns::Turns;
 use crate::work::Worker;
 
 /// Longest a settle request waits for the journal to be in the store.
@@ -93,9 +94,9 @@ pub(crate) struct Api {
     /// Memory of one statement, bytes.
     pub(crate) statement_bytes_max: u64,
     /// Reports that are computed at the same time.
-    pub(crate) reports: Arc<Semaphore>,
+    pub(crate) reports: Turns,
     /// One: settling goes on one at a time, and reports do not wait for it.
-    pub(crate) settles: Arc<Semaphore>,
+    pub(crate) settles: Turns,
     /// What links are made by.
     pub(crate) links: LinkParts,
     /// The time.
@@ -161,7 +162,7 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 none(&query)?;
                 let view = who.view.clone();
-                self.blocking(&self.reports, move |api| {
+                self.blocking((&self.reports, who), move |api| {
                     let rows = api.reporter.campaigns(&view).map_err(Problem::Store)?;
                     Ok(json_answer(StatusCode::OK, &json!({ "campaigns": rows })))
                 })
@@ -187,7 +188,7 @@ impl Api {
             ["v1", "alerts"] => {
                 only(&head.method, &Method::GET)?;
                 let (query, view) = (query.clone(), who.view.clone());
-                self.blocking(&self.reports, move |api| api.alerts(&query, &view)).await
+                self.blocking((&self.reports, who), move |api| api.alerts(&query, &view)).await
             }
             ["v1", "tokens", rest @ ..] => self.tokens(head, rest, body, who).await,
             ["v1", "set-aside"] => {
@@ -195,7 +196,7 @@ impl Api {
                 of_the_house(who)?;
                 let (from, to) = days(&query)?;
                 let list = move |api: &Self| api.reporter.set_aside(from, to).map_err(Problem::Store);
-                let (devices, has_more) = self.blocking(&self.reports, list).await?;
+                let (devices, has_more) = self.blocking((&self.reports, who), list).await?;
                 let max = self.reporter.rules.ceiling;
                 let answer =
                     json!({ "device_day_impressions_max": max, "devices": devices, "has_more": has_more });
@@ -205,7 +206,7 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 of_the_house(who)?;
                 none(&query)?;
-                let books = self.blocking(&self.reports, |api| api.books().map_err(Problem::Store)).await?;
+                let books = self.blocking((&self.reports, who), |api| api.books().map_err(Problem::Store)).await?;
                 Ok(json_answer(StatusCode::OK, &books))
             }
             ["v1", "settle"] => {
@@ -213,7 +214,7 @@ impl Api {
                 may_change(who)?;
                 let day = settle_day(&query)?;
                 self.enter_settle(&who.actor, &query).await?;
-                let settled = self.blocking(&self.settles, move |api| api.settle(day)).await?;
+                let settled = self.blocking((&self.settles, who), move |api| api.settle(day)).await?;
                 Ok(json_answer(StatusCode::OK, &settled))
             }
             _ => Err(Problem::NotFound("no such path")),
@@ -238,7 +239,7 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 let request = links::Request::parse(campaign.to_owned(), query)?;
                 let (sight, may_sign) = (sight()?, who.view.may_change());
-                self.blocking(&self.reports, move |api| {
+                self.blocking((&self.reports, who), move |api| {
                     let now_ms = api.clock.now_ms();
                     let list = api.make_links(&request, (&sight, may_sign), now_ms)?;
                     if request.form == Form::Json {
@@ -253,7 +254,7 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 let hits = trial::Request::parse(campaign.to_owned(), decode(placement)?, query)?;
                 let sight = sight()?;
-                let hits = self.blocking(&self.reports, move |api| api.trial_hits(&hits, &sight)).await?;
+                let hits = self.blocking((&self.reports, who), move |api| api.trial_hits(&hits, &sight)).await?;
                 Ok(json_answer(StatusCode::OK, &hits))
             }
             [report] => {
@@ -262,7 +263,7 @@ impl Api {
                 ))?;
                 only(&head.method, &Method::GET)?;
                 let request = Request::parse(kind, (campaign, sight()?), query).map_err(Problem::Refused)?;
-                self.report(request).await
+                self.report(request, who).await
             }
             _ => Err(Problem::NotFound("no such path")),
         }
@@ -285,8 +286,8 @@ impl Api {
         Ok(who)
     }
 
-    async fn report(self: &Arc<Self>, request: Request) -> Result<Answer, Problem> {
-        self.blocking(&self.reports, move |api| {
+    async fn report(self: &Arc<Self>, request: Request, who: &Who) -> Result<Answer, Problem> {
+        self.blocking((&self.reports, who), move |api| {
             let report = api.reporter.report(&request);
             let report = report.map_err(|error| report_problem(error, api.statement_bytes_max))?;
             let bytes = report.write(request.form, api.clock.now_ms()).map_err(Problem::from)?;
@@ -309,12 +310,12 @@ impl Api {
     }
 
     /// Runs work that waits for the store on a thread of its own, when it is its turn. The turn ends with the work, even if the caller went away.
-    async fn blocking<T, F>(self: &Arc<Self>, turns: &Arc<Semaphore>, work: F) -> Result<T, Problem>
+    async fn blocking<T, F>(self: &Arc<Self>, (turns, who): (&Turns, &Who), work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     {
-        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| Problem::Busy)?;
+        let turn = turns.take(&who.view).await.map_err(|_| Problem::Busy)?;
         let api = Arc::clone(self);
         let work = move || {
             let done = work(&api);

@@ -44,6 +44,7 @@ mod statement;
 pub mod store;
 mod tokens;
 mod told;
+mod turns;
 mod view;
 mod work;
 
@@ -234,8 +235,8 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         reporter,
         worker: Arc::clone(&worker),
         statement_bytes_max: settings.statement_bytes_max,
-        reports: Arc::new(Semaphore::new(settings.reports_max)),
-        settles: Arc::new(Semaphore::new(1)),
+        reports: Turns::new(settings.reports_max),
+        settles: Turns::new(1),
     });
     let (address, tls_address) = (parts.listeners.plain.local_addr()?, parts.listeners.tls_address()?);
     let (stop_server, stopping) = watch::channel(false);

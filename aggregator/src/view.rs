@@ -10,7 +10,7 @@ use catalog::{Campaign, Catalog, Placement};
 use crate::tokens::Role;
 
 /// What a token sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum View {
     /// Everything, and may change it.
     Operator,

@@ -9,6 +9,7 @@
 //! elsewhere); what is about to be done is in the audit log before it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::Entry;
 use hyper::body::Incoming;
@@ -25,6 +26,9 @@ use crate::report::{CloseError, Wanted, day};
 use crate::store::day_text;
 use crate::tokens::Who;
 use crate::view::View;
+
+/// Longest a closing waits for what came before it to be in the store.
+const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 
 /// The body of a `POST`.
 #[derive(Deserialize)]
@@ -79,7 +83,7 @@ impl Api {
         match head.method {
             Method::GET => {
                 let (campaign, view) = (campaign.to_owned(), who.view.clone());
-                self.blocking(&self.reports, move |api| {
+                self.blocking((&self.reports, who), move |api| {
                     let list = api.reporter.closings.list(&campaign).map_err(problem)?;
                     let rows: Vec<Row> = list.iter().map(|one| row(one, &list, &view)).collect();
                     Ok(json_answer(StatusCode::OK, &json!({ "campaign": campaign, "closings": rows })))
@@ -107,7 +111,11 @@ impl Api {
         self.enter(Entry::new(&who.actor, "period.close", object, details)).await?;
         let view = who.view.clone();
         // Nobody settles by hand meanwhile, which would change what is closed.
-        self.blocking(&self.settles, move |api| {
+        self.blocking((&self.settles, who), move |api| {
+            // What came before it is in it, or its day is not settled: what is late came later.
+            if !api.worker.catch_up(CATCH_UP_MAX) {
+                return Err(Problem::Behind);
+            }
             let closing =
                 api.reporter.close(&wanted).map_err(|error| refused(error, api.statement_bytes_max))?;
             let list = api.reporter.closings.list(&wanted.campaign).map_err(problem)?;

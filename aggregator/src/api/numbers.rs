@@ -115,7 +115,7 @@ impl Api {
         let (seen, by) = (sight.clone(), who.actor.clone());
         // Reading takes a while.
         let reading = self
-            .blocking(&self.reports, move |api| {
+            .blocking((&self.reports, who), move |api| {
                 let catalog = api.reporter.catalog.load();
                 let known = catalog.campaigns.get(&campaign_id).ok_or(Problem::UnknownCampaign)?;
                 let today = local_day(now_ms, Some(known));
@@ -168,7 +168,7 @@ impl Api {
         who: &Who,
     ) -> Result<Answer, Problem> {
         let (sight, view) = (sight.clone(), who.view.clone());
-        self.blocking(&self.reports, move |api| {
+        self.blocking((&self.reports, who), move |api| {
             let numbers = &api.reporter.numbers;
             let is_seen = |of: &OfMedium| match &view {
                 View::Medium(media) => media.contains(&of.medium),

@@ -62,7 +62,7 @@ impl Api {
             ([], &Method::GET) => {
                 of_the_house(who)?;
                 let list = self
-                    .blocking(&self.reports, |api| api.gate.list().map_err(|error| behind(&error)))
+                    .blocking((&self.reports, who), |api| api.gate.list().map_err(|error| behind(&error)))
                     .await?;
                 let mut rows: Vec<Row> =
                     list.into_iter().map(|(record, used)| self.row(record, used)).collect();
