@@ -32,9 +32,6 @@ export function estimate(row, value, [low, high] = [], form = whole) {
   return [form(value), h('span', { class: 'error', title: t('mark.interval_of', { low: form(low), high: form(high) }) }, ` ± ${form((high - low) / 2)}`)];
 }
 
-/** The ends of the 95 % interval of a figure whose standard error is stated. */
-export const ends = (value, error) => (isAbsent(value) || !error ? [] : [value - 1.96 * error, value + 1.96 * error]);
-
 /** What became of a figure since its period was closed, to stand beside it. */
 export function change(row, name) {
   const value = row && row.adjustment ? row.adjustment[name] : null;

@@ -206,7 +206,8 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 of_the_house(who)?;
                 none(&query)?;
-                let books = self.blocking((&self.reports, who), |api| api.books().map_err(Problem::Store)).await?;
+                let books =
+                    self.blocking((&self.reports, who), |api| api.books().map_err(Problem::Store)).await?;
                 Ok(json_answer(StatusCode::OK, &books))
             }
             ["v1", "settle"] => {
@@ -254,7 +255,8 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 let hits = trial::Request::parse(campaign.to_owned(), decode(placement)?, query)?;
                 let sight = sight()?;
-                let hits = self.blocking((&self.reports, who), move |api| api.trial_hits(&hits, &sight)).await?;
+                let hits =
+                    self.blocking((&self.reports, who), move |api| api.trial_hits(&hits, &sight)).await?;
                 Ok(json_answer(StatusCode::OK, &hits))
             }
             [report] => {

@@ -4,7 +4,7 @@ import * as address from '../address.js';
 import { behind, card, exports } from '../cards.js';
 import { h } from '../dom.js';
 import { percent, t, two } from '../i18n.js';
-import { change, ends, estimate, figure, interval, legend, whereRowStands } from '../marks.js';
+import { change, estimate, figure, interval, legend, whereRowStands } from '../marks.js';
 import { plot } from '../plots.js';
 import { table } from '../tables.js';
 import { calendar, dayColumn, dayMark } from './days.js';
@@ -15,12 +15,14 @@ const LEVELS = [10, 20, 40, 80];
 /** Ends of the interval of an entry of N+, from 0. */
 export const at = (row, index) => [row.interval_low?.[index], row.interval_high?.[index]];
 
+const part = hundredths => (hundredths ?? null) === null ? null : hundredths / 100;
+
 /** Figures of a reach report that several cards show: each with what it may be off by. */
 export const reachOf = {
   reach: row => [estimate(row, row.reach, at(row, 0)), change(row, 'reach')],
-  frequency: row => estimate(row, row.average_frequency, ends(row.average_frequency, row.frequency_standard_error), two),
-  coverage: row => estimate(row, row.id_coverage, row.impressions ? ends(row.id_coverage, row.identified_standard_error / row.impressions) : [], percent),
-  percent: row => estimate(row, row.reach_percent === null ? null : row.reach_percent / 100, row.universe ? at(row, 0).map(end => (end ?? null) === null ? null : end / row.universe) : [], percent),
+  frequency: row => estimate(row, row.average_frequency, [row.frequency_low, row.frequency_high], two),
+  coverage: row => estimate(row, row.id_coverage, [row.id_coverage_low, row.id_coverage_high], percent),
+  percent: row => estimate(row, part(row.reach_percent), [part(row.reach_percent_low), part(row.reach_percent_high)], percent),
   grp: row => whereRowStands(row, row.grp, two),
 };
 

@@ -4,9 +4,12 @@
 
 use event::identifier::IdKind;
 
+use super::cells::ratio;
 use super::ids::IdsRow;
 use super::overlap::{Ends, OverlapRow};
 use super::rows::{DeliveryRow, FrequencyRow, ReachRow, Removed};
+use super::sample::{Sample, around};
+use super::universe::percent;
 use crate::form::{Cell, Column, Place, Type};
 
 /// A column and how its cell is read off a row.
@@ -24,6 +27,8 @@ pub(super) struct Shape {
     pub(super) levels: usize,
     /// Members of an overlap.
     pub(super) members: usize,
+    /// Which devices were counted.
+    pub(super) sample: Sample,
 }
 
 /// A row with its list.
@@ -85,6 +90,17 @@ fn rate<R: 'static>(name: &'static str, of: impl Fn(&R) -> Option<f64> + 'static
     some(name, Type::Rate, move |row| of(row).map(Cell::Number))
 }
 
+/// Both ends of an interval.
+fn both<R: 'static>(
+    [low, high]: [&'static str; 2],
+    of: impl Fn(&R) -> Option<(f64, f64)> + Copy + 'static,
+) -> [ColumnOf<R>; 2] {
+    [
+        some(low, Type::Number, move |row| of(row).map(|(low, _)| Cell::Number(low))),
+        some(high, Type::Number, move |row| of(row).map(|(_, high)| Cell::Number(high))),
+    ]
+}
+
 fn settled_until<R: 'static>(of: impl for<'r> Fn(&'r R) -> Option<&'r str> + 'static) -> ColumnOf<R> {
     some("settled_until", Type::Day, move |row| of(row).map(Cell::Day))
 }
@@ -107,12 +123,19 @@ impl Row for ReachRow {
             count("impressions", |row: &Self| row.impressions),
             count("identified_impressions", |row: &Self| row.identified_impressions),
             error("identified_standard_error", |row: &Self| row.identified_standard_error),
+            count("identified_low", |row: &Self| row.identified_ends().0),
+            count("identified_high", |row: &Self| row.identified_ends().1),
             rate("id_coverage", |row: &Self| row.id_coverage),
+            rate("id_coverage_low", |row: &Self| ratio(row.identified_ends().0, row.impressions)),
+            rate("id_coverage_high", |row: &Self| ratio(row.identified_ends().1, row.impressions)),
             count("clicks", |row: &Self| row.clicks),
             count("reach", |row: &Self| row.reach),
             some("average_frequency", Type::Number, |row: &Self| row.average_frequency.map(Cell::Number)),
             error("frequency_standard_error", |row: &Self| row.frequency_standard_error),
         ];
+        columns.extend(both(["frequency_low", "frequency_high"], |row: &Self| {
+            row.average_frequency.map(|average| around(average, row.frequency_standard_error))
+        }));
         columns.extend(list("n_plus", shape.levels, Type::Count, move |row: &Self, at| {
             counted(&row.n_plus, at)
         }));
@@ -128,6 +151,7 @@ impl Row for ReachRow {
         columns.extend(list("interval_high", shape.levels, Type::Count, move |row: &Self, at| {
             counted(&row.interval_high, at)
         }));
+        columns.extend(ends_of_exactly(shape));
         columns.push(column(Place::Alone("exact"), Type::Flag, |row: &Self| Cell::Flag(row.exact)));
         if shape.by_day {
             columns.extend([
@@ -142,16 +166,37 @@ impl Row for ReachRow {
         columns.extend([
             maybe("universe", |row: &Self| row.universe),
             number("reach_percent", |row| row.reach_percent),
-            number("grp", |row| row.grp),
-            number("cost_per_point", |row| row.cost_per_point),
         ]);
+        columns.extend(both(["reach_percent_low", "reach_percent_high"], move |row: &Self| {
+            let (low, high) = shape.sample.interval(row.reach);
+            percent(low, row.universe).zip(percent(high, row.universe))
+        }));
+        columns.extend([number("grp", |row| row.grp), number("cost_per_point", |row| row.cost_per_point)]);
         columns.push(settled_until(|row: &Self| row.settled_until.as_deref()));
         columns
     }
 }
 
+/// What the entries of `exactly` may be off by.
+fn ends_of_exactly(Shape { levels, sample, .. }: Shape) -> impl Iterator<Item = ColumnOf<ReachRow>> {
+    let cell = |row: &ReachRow, at: usize, of: fn(Sample, u64) -> Cell<'static>, sample: Sample| {
+        row.exactly.get(at).map_or(Cell::Nothing, |devices| of(sample, *devices))
+    };
+    let errors = list("exactly_standard_error", levels, Type::Number, move |row: &ReachRow, at| {
+        cell(row, at, |sample, devices| Cell::Number(sample.standard_error(devices)), sample)
+    });
+    let low = list("exactly_low", levels, Type::Count, move |row: &ReachRow, at| {
+        cell(row, at, |sample, devices| Cell::Count(sample.interval(devices).0), sample)
+    });
+    let high = list("exactly_high", levels, Type::Count, move |row: &ReachRow, at| {
+        cell(row, at, |sample, devices| Cell::Count(sample.interval(devices).1), sample)
+    });
+    errors.chain(low).chain(high)
+}
+
 impl Row for FrequencyRow {
     fn columns(shape: Shape) -> Vec<ColumnOf<Self>> {
+        let sample = shape.sample;
         vec![
             key(shape, |row: &Self| &row.key),
             count("frequency", |row: &Self| row.frequency as u64),
@@ -162,6 +207,9 @@ impl Row for FrequencyRow {
             error("standard_error", |row: &Self| row.standard_error),
             count("interval_low", |row: &Self| row.interval_low),
             count("interval_high", |row: &Self| row.interval_high),
+            error("devices_standard_error", move |row: &Self| sample.standard_error(row.devices)),
+            count("devices_low", move |row: &Self| sample.interval(row.devices).0),
+            count("devices_high", move |row: &Self| sample.interval(row.devices).1),
             column(Place::Alone("exact"), Type::Flag, |row: &Self| Cell::Flag(row.exact)),
             settled_until(|row: &Self| row.settled_until.as_deref()),
         ]

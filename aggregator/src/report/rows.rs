@@ -14,7 +14,7 @@ use super::keys::KeyChange;
 use super::overlap::{Masks, OverlapRow};
 use super::regions::RegionLibrary;
 use super::reported::Behind;
-use super::sample::Sample;
+use super::sample::{Sample, around};
 use crate::form::Table;
 use crate::view::Sight;
 
@@ -333,6 +333,14 @@ pub(crate) struct FrequencyRow {
     pub settled_until: Option<String>,
 }
 
+impl ReachRow {
+    /// The 95 % interval of `identified_impressions`; the figure itself where it is counted.
+    pub(super) fn identified_ends(&self) -> (u64, u64) {
+        let (low, high) = around(self.identified_impressions as f64, self.identified_standard_error);
+        (low.floor() as u64, high.ceil() as u64)
+    }
+}
+
 impl Report {
     /// A name for its file.
     pub(super) fn file_name(&self, extension: &str) -> String {
@@ -357,7 +365,8 @@ impl Report {
 
     fn of<'r, R: Row>(&'r self, rows: &'r [R]) -> Table<'r> {
         let members = self.masks.as_ref().map_or(0, Masks::members);
-        let columns = R::columns(Shape { by_day: self.by == "day", levels: self.levels, members });
+        let columns =
+            R::columns(Shape { by_day: self.by == "day", levels: self.levels, members, sample: self.sample });
         let cells = |row: &'r R| columns.iter().map(|column| (column.cell)(row)).collect();
         let about = serde_json::to_value(self).ok().and_then(|about| match about {
             Value::Object(about) => Some(about),
@@ -378,7 +387,7 @@ fn errors(rows: &[ReachRow]) -> Vec<(&'static str, String)> {
     let words = if rows.iter().all(|row| row.exact) {
         "0: every figure is counted, none estimated"
     } else {
-        "of each entry of n_plus in the columns standard_error_N; 0 where a figure is counted"
+        "of each entry of n_plus in the columns standard_error_N, of exactly in exactly_standard_error_N; 0 where a figure is counted"
     };
     vec![("standard_error", words.to_owned())]
 }

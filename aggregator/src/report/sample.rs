@@ -172,6 +172,12 @@ impl Reporter {
     }
 }
 
+/// The 95 % interval of a figure that is as good as normal about its own standard error, and not below 0.
+pub(super) fn around(figure: f64, standard_error: f64) -> (f64, f64) {
+    let off = Z * standard_error;
+    ((figure - off).max(0.0), figure + off)
+}
+
 /// The values of `sampled.sql` and `sampled_one.sql`.
 pub(super) fn values(sample: Sample, is_paired: bool) -> [(&'static str, Value); 3] {
     let last = sample.last_device();

@@ -80,19 +80,21 @@ fn csv_has_a_header_and_no_formulas() {
     assert_eq!(status, 200);
     assert_eq!(
         body,
-        "key,impressions,identified_impressions,identified_standard_error,id_coverage,clicks,reach,average_frequency,frequency_standard_error,\
+        "key,impressions,identified_impressions,identified_standard_error,identified_low,identified_high,id_coverage,id_coverage_low,id_coverage_high,\
+         clicks,reach,average_frequency,frequency_standard_error,frequency_low,frequency_high,\
          n_plus_1,n_plus_2,n_plus_3,exactly_1,exactly_2,exactly_3,standard_error_1,standard_error_2,standard_error_3,\
-         interval_low_1,interval_low_2,interval_low_3,interval_high_1,interval_high_2,interval_high_3,exact,\
-         universe,reach_percent,grp,cost_per_point,settled_until,suppressed,rounded\n\
-         '=1+1,1,1,0.0,1.0,0,1,1.0,0.0,1,0,0,1,0,0,0.0,0.0,0.0,1,0,0,1,0,0,true,,,,,2026-11-19,false,false\n"
+         interval_low_1,interval_low_2,interval_low_3,interval_high_1,interval_high_2,interval_high_3,\
+         exactly_standard_error_1,exactly_standard_error_2,exactly_standard_error_3,exactly_low_1,exactly_low_2,exactly_low_3,\
+         exactly_high_1,exactly_high_2,exactly_high_3,exact,universe,reach_percent,reach_percent_low,reach_percent_high,grp,cost_per_point,settled_until,suppressed,rounded\n\
+         '=1+1,1,1,0.0,1,1,1.0,1.0,1.0,0,1,1.0,0.0,1.0,1.0,1,0,0,1,0,0,0.0,0.0,0.0,1,0,0,1,0,0,0.0,0.0,0.0,1,0,0,1,0,0,true,,,,,,,2026-11-19,false,false\n"
     );
     let open = rig.report("utc/frequency?levels=1");
     assert_eq!((&open["rows"][0]["or_more"], &open["identified_impressions"]), (&true.into(), &1.into()));
     let (_, body) = rig.call("GET", "/v1/campaigns/utc/frequency?format=csv&bom=false");
     assert_eq!(
         body,
-        "key,frequency,or_more,devices,n_plus,impressions,standard_error,interval_low,interval_high,exact,settled_until,suppressed,rounded\n\
-         total,1,false,1,1,1,0.0,1,1,true,2026-11-19,false,false\n"
+        "key,frequency,or_more,devices,n_plus,impressions,standard_error,interval_low,interval_high,devices_standard_error,devices_low,devices_high,exact,settled_until,suppressed,rounded\n\
+         total,1,false,1,1,1,0.0,1,1,0.0,1,1,true,2026-11-19,false,false\n"
     );
     let (_, body) = rig.call("GET", "/v1/campaigns/utc/delivery?format=csv&bom=false");
     assert!(

@@ -162,5 +162,26 @@ fn a_sample_is_taken_above_the_limit_or_where_it_is_asked_for() {
     assert!(of("interval_low") < 1_001 && of("interval_high") > 1_001, "{row}");
     assert_eq!(row["n_plus"][0].as_u64().map(|reach| reach % 16), Some(0));
     let (status, csv) = rig.call("GET", "/v1/campaigns/utc/reach?format=csv&bom=false&levels=1");
-    assert!(status == 200 && csv.contains("interval_low_1,interval_high_1,exact"), "{csv}");
+    assert!(
+        status == 200 && csv.contains("interval_low_1,interval_high_1,exactly_standard_error_1"),
+        "{csv}"
+    );
+    let ends = |low: &str, figure: &str, high: &str| {
+        let of = |name: &str| row[name].as_f64().expect("a number");
+        assert!(of(low) < of(figure) && of(figure) < of(high), "{low} {figure} {high}: {row}");
+    };
+    ends("identified_low", "identified_impressions", "identified_high");
+    ends("id_coverage_low", "id_coverage", "id_coverage_high");
+    ends("frequency_low", "average_frequency", "frequency_high");
+    let exactly = |name: &str| row[name][0].as_f64().expect("a number");
+    assert!(
+        exactly("exactly_low") < exactly("exactly") && exactly("exactly") < exactly("exactly_high"),
+        "{row}"
+    );
+    let first = rig.row("utc/frequency");
+    assert_eq!(
+        (&first["devices_standard_error"], &first["devices_low"], &first["devices_high"]),
+        (&row["exactly_standard_error"][0], &row["exactly_low"][0], &row["exactly_high"][0]),
+        "the same estimate"
+    );
 }

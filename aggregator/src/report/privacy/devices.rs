@@ -44,12 +44,21 @@ fn reach_row(row: &mut ReachRow, hidden: &mut Hidden, (sample, limits): (Sample,
         }
         let is_last = number == row.n_plus.len();
         if !(is_shown(index) && (is_last || is_shown(index + 1))) {
-            hidden.hide(&[&format!("exactly_{number}")]);
+            for name in ["exactly", "exactly_standard_error", "exactly_low", "exactly_high"] {
+                hidden.hide(&[&format!("{name}_{number}")]);
+            }
         }
     }
     if limits.is_small(row.reach) {
-        hidden.hide(&["reach", "reach_percent", "average_frequency", "frequency_standard_error"]);
-        hidden.hide(&["identified_impressions", "identified_standard_error", "id_coverage"]);
+        hidden.hide(&["reach", "reach_percent", "reach_percent_low", "reach_percent_high"]);
+        hidden.hide(&["average_frequency", "frequency_standard_error", "frequency_low", "frequency_high"]);
+        hidden.hide(&[
+            "identified_impressions",
+            "identified_standard_error",
+            "identified_low",
+            "identified_high",
+        ]);
+        hidden.hide(&["id_coverage", "id_coverage_low", "id_coverage_high"]);
     }
     row.reach = limits.round(row.reach);
     row.n_plus.iter_mut().for_each(|devices| *devices = limits.round(*devices));
@@ -147,7 +156,7 @@ fn frequency_group(
             hidden.hide(&["n_plus", "standard_error", "interval_low", "interval_high"]);
         }
         if !is_shown(index) || (index < last && !is_shown(index + 1)) {
-            hidden.hide(&["devices", "impressions"]);
+            hidden.hide(&["devices", "devices_standard_error", "devices_low", "devices_high", "impressions"]);
         }
         row.n_plus = limits.round(row.n_plus);
         row.standard_error = sample.standard_error(row.n_plus);
