@@ -5,7 +5,7 @@ INSERT INTO device_days
 SELECT campaign, sipHash64Keyed(({salt:UInt64}, {request:UInt64}), device) AS unknown, placement, day, generation, device_kind, impressions_gross, impressions, clicks_gross,
     clicks
 FROM device_days
-WHERE device IN {devices:Array(UInt64)} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))} AND (day, generation) NOT IN (
+WHERE device IN {devices:Array(UInt64)} AND {{in_force}} AND (day, generation) NOT IN (
     SELECT day, generation FROM device_days
-    WHERE device IN (SELECT sipHash64Keyed(({salt:UInt64}, {request:UInt64}), arrayJoin({devices:Array(UInt64)}))) AND (day, generation) IN {published:Array(Tuple(Date, UInt64))}
+    WHERE device IN (SELECT sipHash64Keyed(({salt:UInt64}, {request:UInt64}), arrayJoin({devices:Array(UInt64)}))) AND {{in_force}}
 )

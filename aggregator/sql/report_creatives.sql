@@ -10,7 +10,7 @@ FROM (
         FROM (
             SELECT creative, sum(impressions + clicks) AS hits_of_creative
             FROM deliveries
-            WHERE campaign = {campaign:String} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))} AND {{seen}}
+            WHERE campaign = {campaign:String} AND {{in_force}} AND {{seen}}
             GROUP BY creative
             UNION ALL
             SELECT creative, countIf(stage IN (2, 11)) AS hits_of_creative

@@ -14,7 +14,7 @@ FROM (
     UNION ALL
     SELECT day, 0, count(), []
     FROM device_days
-    WHERE campaign = {campaign:String} AND _partition_id IN {partitions:Array(String)} AND {{seen}}
+    WHERE campaign = {campaign:String} AND {{in_force}} AND {{seen}}
     GROUP BY day
 )
 GROUP BY day ORDER BY day

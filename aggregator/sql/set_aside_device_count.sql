@@ -1,1 +1,1 @@
-SELECT count() AS devices FROM devices_set_aside WHERE (day, generation) IN {published:Array(Tuple(Date, UInt64))}
+SELECT count() AS devices FROM devices_set_aside WHERE {{in_force}}

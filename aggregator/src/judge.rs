@@ -11,7 +11,7 @@ use event::stage::Stage;
 use crate::batch::BUCKETS;
 use crate::changed::STRADDLE_HOURS;
 use crate::rules::Rules;
-use crate::store::{Store, StoreError, Value, Values, Work};
+use crate::store::{Store, StoreError, Value, Values, Work, partitions};
 
 /// Fewest slots of devices.
 const SLOTS_MIN: u64 = 1 << 16;
@@ -95,7 +95,7 @@ pub(crate) fn values(
 pub(crate) fn aside_values(rules: &Rules, aside: Aside<'_>) -> Values {
     let days = if rules.ceiling == 0 { &[] } else { aside.days };
     vec![
-        ("aside_published", Value::Generations(aside.published.to_vec())),
+        ("aside_published", partitions(aside.published)),
         ("ceiling_days", Value::Days(days.to_vec())),
         ("ceiling", Value::Number(rules.ceiling)),
         ("slots_mask", Value::Number(slots_mask(aside.hits, rules.ceiling))),

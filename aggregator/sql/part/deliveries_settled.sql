@@ -1,2 +1,2 @@
 SELECT * FROM deliveries
-    WHERE campaign = {campaign:String} AND (day, generation) IN {published:Array(Tuple(Date, UInt64))} AND {{seen}}
+    WHERE campaign = {campaign:String} AND {{in_force}} AND {{seen}}

@@ -40,8 +40,7 @@ impl Reporter {
         let (ids, media) = placements.unwrap_or_default().into_iter().unzip();
         values.extend([
             judge::buckets(0, BUCKETS),
-            ("published", Value::Generations(days.published.clone())),
-            ("partitions", partitions(&days.published)),
+            ("published", partitions(&days.published)),
             ("overlaps", Value::Days(days.keys.overlaps.clone())),
             ("placements", Value::Texts(ids)),
             ("media", Value::Texts(media)),
@@ -111,7 +110,7 @@ impl Reporter {
                 break;
             }
             // The settled figures are in the first portion's answer.
-            set(&mut values, ("published", Value::Generations(Vec::new())));
+            set(&mut values, ("published", partitions(&[])));
             first += portion;
         }
         Ok(cells)

@@ -16,7 +16,7 @@ use super::{OTHERS, Reporter};
 use crate::batch::BUCKETS;
 use crate::judge;
 use crate::statement;
-use crate::store::{StoreError, Value, Values, Work};
+use crate::store::{StoreError, Value, Values, Work, partitions};
 
 /// Creatives with a row each that the catalog does not name.
 const ROWS_MAX: u64 = 1000;
@@ -48,7 +48,7 @@ impl Reporter {
         let mut values = judge::scope(&request.campaign, &of_events, &Stage::ALL);
         values.extend([
             judge::buckets(0, BUCKETS),
-            ("published", Value::Generations(published)),
+            ("published", partitions(&published)),
             ("known", Value::Texts(known)),
             ("rows", Value::Number(ROWS_MAX)),
         ]);

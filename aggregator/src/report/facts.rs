@@ -88,7 +88,7 @@ impl Reporter {
         let mut values = vec![
             ("campaign", Value::Text(request.campaign.clone())),
             ("asked", Value::Days(days.to_vec())),
-            ("partitions", partitions(&published)),
+            ("published", partitions(&published)),
         ];
         values.extend(seen(&request.sight));
         self.store.rows(Work::Report, statement::REPORT_FACTS, &values)

@@ -15,7 +15,7 @@ use super::request::{By, Filter, Request};
 use super::{Days, ReportError, Reporter};
 use crate::settle::Published;
 use crate::statement;
-use crate::store::{StoreError, Value, Work, day_text};
+use crate::store::{StoreError, Value, Work, day_text, partitions};
 
 /// Most devices that one list of those set aside holds.
 pub(crate) const SET_ASIDE_ROWS_MAX: usize = 1000;
@@ -238,10 +238,9 @@ impl Reporter {
         let wanted = published
             .iter()
             .filter(|p| from.is_none_or(|from| from <= p.day) && to.is_none_or(|to| p.day <= to));
-        let values = vec![
-            ("published", Value::Generations(wanted.map(|p| (p.day, p.generation)).collect())),
-            ("limit", Value::Number(SET_ASIDE_ROWS_MAX as u64 + 1)),
-        ];
+        let wanted: Vec<(u16, u64)> = wanted.map(|p| (p.day, p.generation)).collect();
+        let values =
+            vec![("published", partitions(&wanted)), ("limit", Value::Number(SET_ASIDE_ROWS_MAX as u64 + 1))];
         let mut rows: Vec<Row> = self.store.rows(Work::Report, statement::SET_ASIDE_DEVICES, &values)?;
         let has_more = rows.len() > SET_ASIDE_ROWS_MAX;
         rows.truncate(SET_ASIDE_ROWS_MAX);

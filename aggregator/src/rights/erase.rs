@@ -12,7 +12,7 @@ use crate::metrics;
 use crate::pairs;
 use crate::settle::SettleOutcome;
 use crate::statement;
-use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work};
+use crate::store::{INSERT_DAYS_MAX, StoreError, Value, Values, Work, partitions};
 
 /// What an erasure found, before it changed anything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -175,10 +175,8 @@ fn unlink_standing(
         inner.worker.settler.published()?.into_iter().map(|day| (day.day, day.generation)).collect();
     for devices in devices.chunks(DEVICES_STATEMENT_MAX) {
         for published in published.chunks(INSERT_DAYS_MAX) {
-            let mut values = vec![
-                ("devices", Value::Numbers(devices.to_vec())),
-                ("published", Value::Generations(published.to_vec())),
-            ];
+            let mut values =
+                vec![("devices", Value::Numbers(devices.to_vec())), ("published", partitions(published))];
             let days: Vec<Standing> = store.rows(Work::Settle, statement::ERASE_SETTLED_DAYS, &values)?;
             if days.is_empty() {
                 continue;

@@ -9,7 +9,7 @@ use super::Settler;
 use crate::judge::{self, Aside};
 use crate::metrics;
 use crate::statement;
-use crate::store::{StoreError, Value, Work, day_text};
+use crate::store::{StoreError, Value, Work, day_text, partitions};
 
 /// New devices set aside that one settle step names in the log.
 const SET_ASIDE_TOLD_MAX: u64 = 20;
@@ -68,8 +68,8 @@ impl Settler {
         let mut published = self.published()?;
         published.sort_unstable_by_key(|p| std::cmp::Reverse(p.day));
         published.truncate(SET_ASIDE_DAYS);
-        let published = published.iter().map(|p| (p.day, p.generation)).collect();
-        let values = vec![("published", Value::Generations(published))];
+        let published: Vec<(u16, u64)> = published.iter().map(|p| (p.day, p.generation)).collect();
+        let values = vec![("published", partitions(&published))];
         let count: Vec<Count> = self.store.rows(Work::Settle, statement::SET_ASIDE_DEVICE_COUNT, &values)?;
         metrics::devices_set_aside(count.first().map_or(0, |count| count.devices));
         Ok(())

@@ -17,8 +17,6 @@ pub enum Value {
     Texts(Vec<String>),
     /// `Array(UInt…)`
     Numbers(Vec<u64>),
-    /// `Array(Tuple(Date, UInt64))`: days and generations.
-    Generations(Vec<(u16, u64)>),
 }
 
 /// Bound values by name.
@@ -34,12 +32,11 @@ impl Value {
             Self::Days(days) => list(days, |day| format!("'{}'", day_text(*day))),
             Self::Texts(texts) => list(texts, |text| format!("'{}'", escape(text))),
             Self::Numbers(numbers) => list(numbers, u64::to_string),
-            Self::Generations(pairs) => list(pairs, |(day, n)| format!("('{}',{n})", day_text(*day))),
         }
     }
 }
 
-/// The partitions of settled tables by their names in the store: those of days and generations.
+/// What `in_force.sql` needs: the partitions of settled tables by their names in the store, those of days and generations.
 pub(crate) fn partitions(published: &[(u16, u64)]) -> Value {
     let name = |(day, generation): &(u16, u64)| format!("{}-{generation}", day_date(*day).format("%Y%m%d"));
     Value::Texts(published.iter().map(name).collect())
@@ -89,7 +86,6 @@ mod tests {
         assert_eq!(Value::Text("a\tb\\c\n'".to_owned()).text(), "a\\tb\\\\c\\n\\'");
         assert_eq!(Value::Texts(vec!["x','y".to_owned(), String::new()]).text(), "['x\\',\\'y','']");
         assert_eq!(Value::Days(vec![0, 20_778]).text(), "['1970-01-01','2026-11-21']");
-        assert_eq!(Value::Generations(vec![(1, 7)]).text(), "[('1970-01-02',7)]");
         assert_eq!(Value::Numbers(vec![1, u64::MAX]).text(), "[1,18446744073709551615]");
     }
 

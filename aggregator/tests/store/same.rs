@@ -82,11 +82,6 @@ fn every_kind_of_value_arrives_as_it_was_bound() {
                 Value::Numbers(vec![1, u64::MAX]),
                 "[1,18446744073709551615]",
             ),
-            (
-                "SELECT toString({v:Array(Tuple(Date, UInt64))}) AS v",
-                Value::Generations(vec![(1, 7), (2, u64::MAX)]),
-                "[('1970-01-02',7),('1970-01-03',18446744073709551615)]",
-            ),
         ] {
             assert_eq!(one(&rig, sql, value), expected, "{} {sql}", rig.name);
         }
