@@ -109,8 +109,19 @@ fn slots_mask(hits: u64, ceiling: u64) -> u64 {
     wanted.clamp(SLOTS_MIN, SLOTS_MAX).next_power_of_two() - 1
 }
 
-/// `buckets` from `first` on, `count` of them.
-pub(crate) fn buckets(first: u64, count: u64) -> (&'static str, Value) {
+/// `buckets`: all of them.
+pub(crate) fn all_buckets() -> (&'static str, Value) {
+    buckets(0, BUCKETS)
+}
+
+/// `buckets` for each portion of so many hits, in turn: portions of `portion_hits` or fewer, where there are enough buckets for that. Every hit is in one of
+/// them, and hits that repeat each other are in the same.
+pub(crate) fn portions(hits: u64, portion_hits: u64) -> impl Iterator<Item = (&'static str, Value)> {
+    let count = (portion_hits.saturating_mul(BUCKETS) / hits.max(1)).clamp(1, BUCKETS);
+    (0..BUCKETS.div_ceil(count)).map(move |portion| buckets(portion * count, count))
+}
+
+fn buckets(first: u64, count: u64) -> (&'static str, Value) {
     ("buckets", Value::Numbers((first..(first + count).min(BUCKETS)).collect()))
 }
 
@@ -124,4 +135,27 @@ pub(crate) fn windows(catalog: &Catalog) -> (Vec<String>, Vec<u64>) {
         .collect();
     windows.sort();
     windows.into_iter().unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_are_no_larger_than_asked_for_and_leave_no_bucket_out() {
+        for (hits, portion_hits, expected) in [
+            (0, 10, 1),
+            (10, 10, 1),
+            (11, 10, 2),
+            (160, 10, 16),
+            (1_000, 10, 16),
+            (24, 10, 3),
+            (5, u64::MAX, 1),
+        ] {
+            let portions: Vec<_> = portions(hits, portion_hits).map(|(_, value)| value.text()).collect();
+            assert_eq!(portions.len(), expected, "{hits} in portions of {portion_hits}: {portions:?}");
+            let all = portions.join(",").replace("],[", ",");
+            assert_eq!(all, all_buckets().1.text(), "{hits} in portions of {portion_hits}");
+        }
+    }
 }

@@ -274,6 +274,7 @@ fn reporter(
         limits: report::Limits::new(settings.k, settings.device_step),
         numbers: Numbers::new(desk.clone()),
         sampling: settings.sampling(),
+        portion_hits: settings.portion_hits,
         facts: report::Kept::default(),
         closings: Closings::new(desk.clone()),
     })

@@ -106,6 +106,8 @@ pub(crate) struct Reporter {
     pub(crate) numbers: Numbers,
     /// When devices are estimated from a sample.
     pub(crate) sampling: Sampling,
+    /// Hits that one statement judges at once.
+    pub(crate) portion_hits: u64,
     /// What campaigns have on days that stand still.
     pub(crate) facts: Kept,
     /// Closed periods.

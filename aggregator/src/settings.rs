@@ -57,6 +57,9 @@ pub struct Settings {
     /// and adds them up: with the default a portion takes 200 to 320 MiB, less than the third of `statement_bytes_max` from which on a statement goes on
     /// on the disk at half the speed.
     pub portion_device_days: u64,
+    /// Events that one statement judges at once, about, where a day is settled or counted from its events; from 1. A day of more is judged in portions, at most 16,
+    /// one after another.
+    pub portion_hits: u64,
     /// Requests of one token in a minute; from 1. The token of the data folder has no limit.
     pub token_requests_per_minute_max: u32,
     /// Requests of one token at once, before that rate holds; from 1.
@@ -83,6 +86,7 @@ impl Default for Settings {
             exact_device_days: 10_000_000,
             sample_device_days: 250_000,
             portion_device_days: 2_500_000,
+            portion_hits: 3_000_000,
             token_requests_per_minute_max: 120,
             token_requests_burst_max: 60,
         }
@@ -127,6 +131,7 @@ impl Settings {
         }
         at_least("sample_device_days", self.sample_device_days, 1)?;
         at_least("portion_device_days", self.portion_device_days, 1)?;
+        at_least("portion_hits", self.portion_hits, 1)?;
         at_least("token_requests_per_minute_max", u64::from(self.token_requests_per_minute_max), 1)?;
         at_least("token_requests_burst_max", u64::from(self.token_requests_burst_max), 1)?;
         crate::rules::networks(&self.data_center_networks).map(drop)

@@ -25,7 +25,7 @@ use event::stage::Stage;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::batch::{BUCKETS, put};
+use crate::batch::put;
 use crate::changed;
 use crate::judge::{self, Aside, Question};
 use crate::metrics;
@@ -35,8 +35,6 @@ use crate::settings::Settings;
 use crate::statement::{self, Statement};
 use crate::store::{Store, StoreError, Value, Values, Work, day_text};
 
-/// Hits that one portion holds, those of the day before included.
-pub(crate) const PORTION_HITS: u64 = 3_000_000;
 /// How long an old generation stays for reports that are reading it, milliseconds. Longer than any report may run.
 const OLD_GENERATION_MS: i64 = 15 * 60 * 1000;
 /// A day is frozen this long before its oldest event expires, milliseconds.
@@ -70,6 +68,7 @@ pub(crate) struct Settler {
     pub(crate) tombstones: Arc<Tombstones>,
     is_alone: bool,
     retention_ms: i64,
+    portion_hits: u64,
     marks_open_ms_max: i64,
     /// The lock is held while days change, from before the mark is opened until it is closed.
     writer: Mutex<changed::Writer>,
@@ -185,6 +184,7 @@ impl Settler {
             tombstones,
             is_alone,
             retention_ms: retention_ms(settings.retention_days),
+            portion_hits: settings.portion_hits,
             marks_open_ms_max: settings.marks_open_ms_max(),
             writer: Mutex::new(changed::Writer::new(clock.clone())?),
             clock,
@@ -307,18 +307,15 @@ impl Settler {
         let question = Question { days: &[day], campaign: "", stages: &Stage::ALL, aside };
         let catalog = self.catalog.load_full();
         let values = judge::values(&self.store, Work::Settle, &self.rules, &catalog, &question)?;
-        let portion = (PORTION_HITS * BUCKETS / size.hits.max(1)).clamp(1, BUCKETS);
-        let mut first = 0;
         self.store.execute(Work::Settle, statement::SETTLE_PREPARE, &Vec::new())?;
-        while first < BUCKETS {
+        for portion in judge::portions(size.hits, self.portion_hits) {
             let mut values: Values = values.clone();
-            values.push(judge::buckets(first, portion));
+            values.push(portion);
             values.push(("generation", Value::Number(generation)));
             self.clear_judged()?;
             for step in STEPS {
                 self.store.execute(Work::Settle, step, &values)?;
             }
-            first += portion;
         }
         self.clear_judged()
     }

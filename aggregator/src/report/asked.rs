@@ -10,9 +10,7 @@ use super::cells::stored_key;
 use super::days::Days;
 use super::request::{Filter, Request};
 use super::{Reporter, sample};
-use crate::batch::BUCKETS;
 use crate::judge::{self, Aside, Question};
-use crate::settle::PORTION_HITS;
 use crate::statement::Statement;
 use crate::store::{StoreError, Value, Values, Work, partitions};
 use crate::view::Sight;
@@ -39,7 +37,7 @@ impl Reporter {
         });
         let (ids, media) = placements.unwrap_or_default().into_iter().unzip();
         values.extend([
-            judge::buckets(0, BUCKETS),
+            judge::all_buckets(),
             ("published", partitions(&days.published)),
             ("overlaps", Value::Days(days.keys.overlaps.clone())),
             ("placements", Value::Texts(ids)),
@@ -99,19 +97,13 @@ impl Reporter {
         stages: &[Stage],
     ) -> Result<Vec<Row>, StoreError> {
         let mut values = self.values(request, days, &days.live, stages)?;
-        // In portions, so that memory does not grow with the events.
-        let portion = (PORTION_HITS * BUCKETS / days.live_hits.max(1)).clamp(1, BUCKETS);
         let mut cells = Vec::new();
-        let mut first = 0;
-        while first < BUCKETS {
-            set(&mut values, judge::buckets(first, portion));
+        // In portions, so that memory does not grow with the events.
+        for portion in judge::portions(days.live_hits, self.portion_hits) {
+            set(&mut values, portion);
             cells.extend(self.figures(statement, &days.live, &values)?);
-            if days.live.is_empty() {
-                break;
-            }
             // The settled figures are in the first portion's answer.
             set(&mut values, ("published", partitions(&[])));
-            first += portion;
         }
         Ok(cells)
     }

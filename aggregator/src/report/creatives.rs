@@ -13,7 +13,6 @@ use super::asked::seen;
 use super::days::Days;
 use super::request::{By, Request};
 use super::{OTHERS, Reporter};
-use crate::batch::BUCKETS;
 use crate::judge;
 use crate::statement;
 use crate::store::{StoreError, Value, Values, Work, partitions};
@@ -47,7 +46,7 @@ impl Reporter {
         published.retain(|(day, _)| !is_of_events(day));
         let mut values = judge::scope(&request.campaign, &of_events, &Stage::ALL);
         values.extend([
-            judge::buckets(0, BUCKETS),
+            judge::all_buckets(),
             ("published", partitions(&published)),
             ("known", Value::Texts(known)),
             ("rows", Value::Number(ROWS_MAX)),

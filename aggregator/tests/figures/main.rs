@@ -21,6 +21,7 @@ mod identities;
 mod ids;
 mod links;
 mod loading;
+mod memory;
 mod numbers;
 mod openapi;
 mod oracle;

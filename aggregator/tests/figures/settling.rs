@@ -3,7 +3,7 @@
 use aggregator::Settings;
 use serde_json::json;
 
-use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit};
+use crate::rig::{CATALOG, DAY_MS, Hit, NOON_MS, Rig, hit, unhurried};
 
 #[test]
 fn late_events_restate_their_day_and_only_it() {
@@ -131,26 +131,54 @@ fn a_day_whose_events_begin_to_expire_is_frozen() {
     assert_eq!(rig.report("utc/delivery")["provisional_days"], json!([]));
 }
 
+/// Reports of figures that are made in portions, of the events as of the settled devices.
+const OF_PORTIONS: [&str; 4] = ["delivery?by=hour", "reach?by=medium", "ids?by=placement", "overlap"];
+
 #[test]
-fn settling_by_portions_gives_the_same() {
-    let rig = Rig::new();
-    let hits: Vec<Hit> = (0..2_000_u64)
-        .map(|n| Hit {
-            device: Some(n % 700 + 1),
-            view: n % 1_900 + 1,
-            placement: ["p1", "p2", "p3"][(n % 3) as usize],
-            ..hit(NOON_MS - DAY_MS + n as i64 * 10_000)
-        })
-        .collect();
-    rig.push(&hits);
-    rig.load();
-    let live = [rig.rows("utc/reach?by=placement"), rig.rows("utc/delivery?by=hour")];
-    rig.settle();
-    let mut settled = [rig.rows("utc/reach?by=placement"), rig.rows("utc/delivery?by=hour")];
-    for row in settled.iter_mut().flatten() {
-        row["settled_until"] = json!(null);
+fn settling_and_counting_by_portions_gives_the_same() {
+    let small = Settings { portion_hits: 300, portion_device_days: 300, ..unhurried() };
+    let rigs = [Rig::with(CATALOG, unhurried()), Rig::with(CATALOG, small)];
+    let hits = |from_ms: i64, salt: u64| -> Vec<Hit> {
+        (0..400_u64)
+            .map(|n| Hit {
+                // All over the range of device keys, as hashes are.
+                device: Some((n % 140 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                view: (n % 380 + 1).wrapping_mul(salt),
+                placement: ["p1", "p2", "p3"][(n % 3) as usize],
+                ..hit(from_ms + n as i64 * 50_000)
+            })
+            .collect()
+    };
+    let asked =
+        |rig: &Rig| OF_PORTIONS.map(|query| (query, rig.report(&format!("utc/{query}"))["rows"].clone()));
+    let same = |when: &str| {
+        let [whole, portions] = rigs.each_ref().map(asked);
+        for (whole, portions) in whole.into_iter().zip(portions) {
+            assert_eq!(portions, whole, "{when}");
+        }
+    };
+    let each = |change: &dyn Fn(&Rig)| rigs.iter().for_each(change);
+    let two_days = [hits(NOON_MS - 2 * DAY_MS, 3), hits(NOON_MS - DAY_MS, 5)].concat();
+    each(&|rig| {
+        rig.push(&two_days);
+        rig.load();
+    });
+    same("all from events");
+    let live = rigs.each_ref().map(|rig| rig.row("utc/reach"));
+    each(&|rig| drop(rig.settle()));
+    same("all settled");
+    for (rig, mut live) in rigs.iter().zip(live) {
+        live["settled_until"] = json!("2026-11-19");
+        assert_eq!(rig.row("utc/reach"), live);
     }
-    assert_eq!(settled, live);
+    // What is settled stands beside each portion of what is not, and counts once.
+    let today = hits(NOON_MS - DAY_MS / 4, 7);
+    each(&|rig| {
+        rig.push(&today);
+        rig.load();
+    });
+    same("some settled, some from events");
+    assert_eq!(rigs[1].row("utc/delivery")["gross_impressions"], 1_200);
 }
 
 #[test]
