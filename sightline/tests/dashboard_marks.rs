@@ -240,6 +240,32 @@ fn what_is_left_out_is_not_drawn_as_nothing() {
 }
 
 #[test]
+fn of_an_overlap_only_what_holds_is_shown() {
+    let stage = Stage::set("");
+    // The devices of each are the first of the others': 45 of the first alone are too few, and without them it would share all.
+    stage.send("p1", 145, (2, 0));
+    stage.send("p2", 100, (2, 0));
+    stage.instance.settle();
+    let token = stage.token(&json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
+    let mut browser = stage.look(&token, "#/c/shop");
+    let overlap = text_of(&mut browser, "[data-card=overlap]");
+    assert!(overlap.contains("too few devices here to tell what these share"), "{overlap}");
+    assert!(!overlap.contains("100%"), "{overlap}");
+    // With more of them two can be held against each other, and a third cannot.
+    for (placement, devices) in [("p1", 400), ("p2", 300), ("p3", 30)] {
+        stage.send(placement, devices, (1, 0));
+    }
+    stage.instance.settle();
+    browser.run("location.reload()");
+    wait_to_read(&mut browser, "Members are left out where too few devices");
+    wait_for_figures(&mut browser);
+    let overlap = text_of(&mut browser, "[data-card=overlap]");
+    assert!(overlap.contains("Those shown together, devices, at least: 400"), "{overlap}");
+    assert!(overlap.contains("75.0%"), "300 of the 400: {overlap}");
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
 fn a_medium_s_number_stands_beside_ours_of_the_same_days() {
     let stage = Stage::set("");
     stage.send("p1", 80, (2, 0));

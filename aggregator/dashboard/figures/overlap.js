@@ -40,6 +40,8 @@ export function overlap(context) {
       const again = chosen.members || chosen.stack ? button(t('overlap.largest'), () => address.change({ members: '', stack: '' }), { class: 'quiet' }) : null;
       if (!members.length) return h('p', { class: 'empty' }, report.rows.some(row => row.suppressed) ? legend(report, report.rows) : t('nothing.range'), again);
       if (members.length < 2) return h('p', { class: 'empty' }, t('overlap.one'), again);
+      const told = members.filter(row => row.reach !== null);
+      if (!told.length) return h('p', { class: 'empty' }, t('overlap.thin'), again);
       const called = key => context.names.of(by, key);
       return [
         all.length > members.length && !chosen.members && h('p', { class: 'legend' }, t('overlap.some', { shown: members.length, all: all.length })),
@@ -47,6 +49,7 @@ export function overlap(context) {
           h('div', {}, h('h3', {}, t('overlap.stack')), stack(report, { members, by, called })),
           h('div', {}, h('h3', {}, t('overlap.pairs')), matrix(members, report.rows.filter(row => row.kind === 'pair'), called))),
         legend(report, report.rows),
+        told.length < members.length && h('p', { class: 'legend' }, t('overlap.left_out')),
         report.privacy && h('p', { class: 'legend' }, t('overlap.shaped')),
       ];
     },
@@ -97,7 +100,7 @@ function stack(report, { members, by, called }) {
       words: t('overlap.words', { count: order.length }),
     }),
     behind(table({ caption: t('overlap.stack'), columns, rows: order }), true),
-    all && all.reach !== null && h('p', { class: 'legend' }, t('overlap.together'), ' ', h('b', {}, estimate(all, all.reach, end(all, 'reach')))),
+    all && all.reach !== null && h('p', { class: 'legend' }, t(report.privacy ? 'overlap.together_least' : 'overlap.together'), ' ', h('b', {}, estimate(all, all.reach, end(all, 'reach')))),
   ];
 }
 

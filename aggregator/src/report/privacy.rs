@@ -163,7 +163,7 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
         Rows::Ids(rows) => ids::ids(rows, limits, of),
         Rows::Overlap(rows) => {
             let until = report.settled_until.as_deref();
-            let (shown, hidden) = match &report.masks {
+            let (shown, hidden) = match &mut report.masks {
                 Some(masks) => overlap::overlap(masks, (report.sample, until), limits),
                 None => (Vec::new(), Vec::new()),
             };
@@ -210,8 +210,10 @@ impl Shaped {
         self.table().write(form, made_ms)
     }
 
-    /// With what the same report is now, beside a closed one.
+    /// With what the same report is now, beside a closed one. Of an overlap that is of other members, nothing: who is of nobody else is not the same.
     pub(super) fn beside(self, present: Option<Self>) -> Self {
+        let members = |shaped: &Self| shaped.report.masks.as_ref().map(|masks| masks.names().to_vec());
+        let present = present.filter(|present| members(present) == members(&self));
         Self { present: present.map(Box::new), ..self }
     }
 

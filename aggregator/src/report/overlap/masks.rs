@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Ends, MEMBERS_MAX, OverlapRow};
 use crate::report::sample::Sample;
 
+/// The part of its whole by which a figure of a safe overlap may be off, one in so many, beside a step for the rounding.
+const OFF_ONE_IN: u64 = 10;
+
 /// Members and how many devices are of which of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Masks {
@@ -114,6 +117,49 @@ impl Masks {
             }
         }
         Self::new(self.members.clone(), self.first.clone(), counts)
+    }
+
+    /// What may be shown of it: [`lumped`](Self::lumped), of as many of the members as no figure comes out far off for. The more members there are, the smaller
+    /// are the sets, and where most of them are too small, what is left of them says something else than the truth: two members who share two thirds
+    /// seem to share all. So the smallest members are left out, one by one. `None` where not even two can be held against each other.
+    pub(crate) fn safe(&self, k: u64, step: u64) -> Option<Self> {
+        let count = self.members.len();
+        if count < 2 {
+            return Some(self.lumped(k, step));
+        }
+        let fewer = (2..count).rev().map(|members| self.largest(members));
+        let mut tried = std::iter::once(self.clone()).chain(fewer);
+        tried.find_map(|some| Some(some.lumped(k, step)).filter(|lumped| some.is_near(lumped, step)))
+    }
+
+    /// Whether each figure of a lumped overlap is what it was, but for a step and a tenth of its whole: of the member's reach, of the smaller one's of a
+    /// pair, of the reach of all so far.
+    fn is_near(&self, lumped: &Self, step: u64) -> bool {
+        let near = |told: u64, truth: u64, whole: u64| told.abs_diff(truth) <= whole / OFF_ONE_IN + step;
+        let (told, truth) = (lumped.sums(), self.sums());
+        let whole = |member: usize| truth.reach.get(member).copied().unwrap_or(0);
+        let each = |told: &[u64], truth: &[u64]| {
+            told.iter()
+                .zip(truth)
+                .enumerate()
+                .all(|(member, (told, truth))| near(*told, *truth, whole(member)))
+        };
+        let pair = |((one, other), truth): (&(usize, usize), &u64)| {
+            let shared = told.shared.get(&(*one, *other)).copied().unwrap_or(0);
+            near(shared, *truth, whole(*one).min(whole(*other)))
+        };
+        let stack = lumped.stack();
+        let order = stack.iter().map(|(member, _)| *member).collect();
+        let (mut stacked, mut stacked_truth) = (0, 0);
+        let place = |((member, added), (_, truth)): (&(usize, u64), (usize, u64))| {
+            stacked += added;
+            stacked_truth += truth;
+            near(*added, truth, whole(*member)) && near(stacked, stacked_truth, stacked_truth)
+        };
+        each(&told.reach, &truth.reach)
+            && each(&told.unique, &truth.unique)
+            && truth.shared.iter().all(pair)
+            && stack.iter().zip(self.clone().stacked(order).stack()).all(place)
     }
 
     fn sums(&self) -> Sums {

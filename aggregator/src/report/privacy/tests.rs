@@ -515,7 +515,10 @@ fn every_set(lines: &[Map<String, Value>]) -> Option<Vec<u64>> {
         Some(count(line, "reach").unwrap_or(0))
     };
     let [a, b, c] = [reach("p0")?, reach("p1")?, reach("p2")?];
-    let [ab, ac, bc, all] = [reach("p0 + p1")?, reach("p0 + p2")?, reach("p1 + p2")?, reach("all")?];
+    // Either of two of whom one is left out is the other.
+    let either = |key: &str, one: u64, other: u64| Some(reach(key)?.max(one).max(other));
+    let [ab, ac, bc] = [either("p0 + p1", a, b)?, either("p0 + p2", a, c)?, either("p1 + p2", b, c)?];
+    let all = reach("all")?;
     let everywhere = (all + a + b + c).checked_sub(ab + ac + bc)?;
     let two = [a + b - ab - everywhere, a + c - ac - everywhere, b + c - bc - everywhere];
     Some([vec![all - bc, all - ac, all - ab], two.to_vec(), vec![everywhere]].concat())

@@ -314,7 +314,8 @@ impl<'r> Held<'r> {
             Some((most..=sum).contains(&everybody)),
         );
         self.holds("unique devices are some of all", all_row, Some(unique <= everybody));
-        for row in &pairs {
+        // A pair of somebody who is left out is left out with him.
+        for row in pairs.iter().filter(|row| count(row, "reach").is_some()) {
             let names: Vec<&str> =
                 row["members"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
             let (one, other) = (reach[names[0]], reach[names[1]]);

@@ -121,6 +121,37 @@ proptest! {
         prop_assert_eq!(truth.lumped(k, step), lumped, "the same again");
     }
 
+    /// Whatever is shown says what is true, roughly.
+    #[test]
+    fn of_a_safe_overlap_no_figure_is_far_off((members, devices) in devices(), limits in prop::sample::select(vec![(50, 10), (50, 1), (9, 3), (1, 1)])) {
+        let (k, step) = limits;
+        let truth = masks(members, &devices, Vec::new());
+        let Some(safe) = truth.safe(k, step) else {
+            prop_assert!(members > 2 || !truth.is_near(&truth.lumped(k, step), step));
+            return Ok(());
+        };
+        prop_assert!(safe.members() >= members.min(2));
+        prop_assert!(safe.counts.values().all(|devices| *devices >= k && devices % step == 0), "{:?}", safe.counts);
+        let shown = safe.rows(Sample::ALL, None);
+        check_identities(&shown, safe.members());
+        let kept: Vec<usize> = safe.names().iter().map(|name| name[1..].parse().expect("a member")).collect();
+        let of_kept = truth.of(&kept);
+        let order = safe.stack().into_iter().map(|(member, _)| member).collect();
+        let reach = |rows: &[OverlapRow], name: &str| rows.iter().find(|row| row.key == name).expect("a member").reach;
+        let told = of_kept.stacked(order).rows(Sample::ALL, None);
+        for (row, truth) in shown.iter().zip(&told).filter(|_| members > 1) {
+            prop_assert_eq!(&row.key, &truth.key);
+            let whole = row.members.iter().map(|name| reach(&told, name)).min().expect("members");
+            let near = |told: u64, truth: u64, whole: u64| told.abs_diff(truth) <= whole / 10 + step;
+            let optional = |told: Option<u64>, truth: Option<u64>| near(told.unwrap_or(0), truth.unwrap_or(0), whole);
+            prop_assert!(optional(row.unique, truth.unique) && optional(row.incremental_reach, truth.incremental_reach) && optional(row.shared, truth.shared), "{:?} {:?}", row, truth);
+            prop_assert!(row.kind == "pair" || near(row.reach, truth.reach, truth.reach), "{:?} {:?}", row, truth);
+        }
+        if (k, step) == (1, 1) {
+            prop_assert_eq!(safe, truth, "nothing is small");
+        }
+    }
+
     #[test]
     fn the_largest_are_kept_with_those_that_were_asked_for((members, devices) in devices(), keep in 1_usize..4, asked in any::<prop::sample::Index>()) {
         let truth = masks(members, &devices, vec![asked.index(members)]);
@@ -152,4 +183,37 @@ fn sets_that_are_too_small_count_where_most_of_their_kind_are() {
     let lumped = Masks::new(names(3), Vec::new(), counts).lumped(50, 10);
     let expected = [(0b011, 210), (0b101, 60), (0b001, 300), (0b010, 90), (0b100, 80)];
     assert_eq!(lumped, Masks::new(names(3), Vec::new(), expected));
+}
+
+#[test]
+fn members_that_would_be_told_wrongly_are_left_out() {
+    // Of the 145 of the first, 100 are of the second too: without the 45 who are too few it would be all of them.
+    let pair = Masks::new(names(2), Vec::new(), [(0b01, 45), (0b11, 100), (0b10, 100)]);
+    assert_eq!(pair.lumped(50, 10).rows(Sample::ALL, None)[1].reach, 100, "as it would come out");
+    assert_eq!(pair.safe(50, 10), None);
+
+    // Two of some size, and a third whose few devices are spread over both.
+    let counts = [(0b001, 400), (0b010, 300), (0b011, 200), (0b101, 40), (0b110, 40), (0b111, 40)];
+    let three = Masks::new(names(3), Vec::new(), counts);
+    let safe = three.safe(50, 10).expect("two hold");
+    assert_eq!(safe.names(), names(2));
+    let rows = safe.rows(Sample::ALL, None);
+    let told: Vec<_> = rows.iter().map(|row| (row.key.as_str(), row.reach, row.unique, row.shared)).collect();
+    assert_eq!(
+        told,
+        [
+            ("m0", 680, Some(440), None),
+            ("m1", 580, Some(340), None),
+            ("m0 + m1", 1020, None, Some(240)),
+            ("all", 1020, None, None)
+        ],
+        "of these two among each other"
+    );
+
+    // 380 devices that ten media have in small groups: nothing holds but of the largest.
+    let ten = Masks::new(names(10), Vec::new(), (1..=9).map(|n| (0b11 << (n - 1), 20 + 5 * n)));
+    let told = ten.lumped(50, 10).rows(Sample::ALL, None).last().map(|row| row.reach);
+    let all = ten.rows(Sample::ALL, None).last().map(|row| row.reach);
+    assert!(told < all, "{told:?} of {all:?} would be left");
+    assert!(ten.safe(50, 10).is_none_or(|safe| safe.members() < 10));
 }
