@@ -277,6 +277,7 @@ fn reporter(
         portion_hits: settings.portion_hits,
         facts: report::Kept::default(),
         closings: Closings::new(desk.clone()),
+        beside: report::Beside::default(),
     })
 }
 

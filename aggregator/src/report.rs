@@ -5,6 +5,7 @@
 
 mod adjustment;
 mod asked;
+mod beside;
 mod campaigns;
 mod cells;
 mod closed;
@@ -44,6 +45,7 @@ use crate::numbers::{Numbers, NumbersError};
 use crate::rules::Rules;
 use crate::store::{Store, StoreError, day_text};
 
+pub(crate) use beside::Beside;
 pub(crate) use closed::moment;
 pub(crate) use closing::{CloseError, Wanted};
 pub(crate) use days::local_day;
@@ -112,6 +114,8 @@ pub(crate) struct Reporter {
     pub(crate) facts: Kept,
     /// Closed periods.
     pub(crate) closings: Closings,
+    /// What stands beside them.
+    pub(crate) beside: Beside,
 }
 
 impl Reporter {

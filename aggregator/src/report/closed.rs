@@ -143,7 +143,7 @@ impl Reporter {
         now.precision = Precision::Exact;
         now.members = answered.masks.as_ref().map(|masks| masks.names().join(","));
         let mut report = report_of(request, &closing, answered);
-        let present = self.present(&now);
+        let present = self.present_beside(&now, (closing.from, closing.to));
         report.adjustment = Some(self.changed_since(request, &closing, present.as_ref()));
         // Where not all of the range is offered now, nothing can be held against it.
         let is_offered = |present: &Report| request.sight.is_exact() || present.to >= last_day;
@@ -210,7 +210,7 @@ impl Reporter {
         present: Result<&Report, &ReportError>,
     ) -> Since {
         let range = (closing.from, closing.to);
-        let since = self.since(&request.campaign, range, (&request.sight, closing.at_ms));
+        let since = self.since_beside(&request.campaign, range, (&request.sight, closing.at_ms));
         let devices_expired = matches!(present, Err(ReportError::DevicesExpired { .. }));
         let failed = present.err().filter(|_| !devices_expired);
         if let Some(error) = failed.or(since.as_ref().err()) {

@@ -237,6 +237,25 @@ fn a_closed_period_stays_the_same_to_the_digit_and_the_adjustment_is_the_differe
 }
 
 #[test]
+fn what_closed_figures_would_be_now_is_counted_again_when_their_days_change() {
+    let rig = rig();
+    rig.push(&all_traffic());
+    rig.settle();
+    assert_eq!(close(&rig, "").0, 201);
+    let path = format!("c/reach?{RANGE}");
+    let adjustment = || rig.row(&path)["adjustment"]["reach"].clone();
+    let late_hits = || rig.report(&path)["adjustment"]["late_hits"].clone();
+    assert_eq!((adjustment(), late_hits()), (0.into(), 0.into()));
+    // Behind everybody's back, so that whether it is counted shows.
+    rig.sql("TRUNCATE TABLE device_days");
+    assert_eq!(rig.row(&format!("{path}&state=present"))["reach"], 0);
+    assert_eq!(adjustment(), 0, "the days stand still");
+    change_everything(&rig);
+    assert_ne!(adjustment(), 0);
+    assert_ne!(late_hits(), 0);
+}
+
+#[test]
 fn a_closed_period_outlives_the_devices_of_its_days() {
     let rig = rig();
     rig.push(&all_traffic());
