@@ -234,5 +234,6 @@ fn asked(wanted: &Wanted, (kind, by, filter): (Kind, By, Filter), sight: &Sight)
         stack: None,
         state: State::Present,
         version: None,
+        is_present_word: false,
     }
 }

@@ -127,10 +127,11 @@ impl Reporter {
             _ if request.sight.is_exact() => (request.from.unwrap_or(0), request.to.unwrap_or(u16::MAX)),
             _ => return Ok(Cells::new()),
         };
-        if request.sight.only().is_none() {
+        // What was said of a placement stays with it, as its hits do, whoever has it by now.
+        if request.sight.only().is_none() && !request.is_present_word {
             return Ok(self.numbers.in_force(&request.campaign, from..=to, |_, _| true)?);
         }
-        // What was said of a placement by whose it was before is nothing to whose it is.
+        // But what was said by whose it was before is nothing to whose it is.
         let media = self.media(&request.campaign);
         let is_its_own = |medium: &str, placement: &str| {
             request.sight.sees_id(placement) && media.get(placement).is_some_and(|now| now == medium)

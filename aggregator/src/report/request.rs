@@ -116,6 +116,8 @@ pub(crate) struct Request {
     pub state: State,
     /// Of which closing of exactly these days; the newest if absent.
     pub version: Option<u64>,
+    /// Whether a placement is compared with the word of its present medium alone; a medium's token is answered so in any case.
+    pub is_present_word: bool,
 }
 
 /// Why a request is refused.
@@ -284,6 +286,7 @@ impl Request {
             stack: None,
             state: State::default(),
             version: None,
+            is_present_word: false,
         };
         let mut seen: Vec<&str> = Vec::new();
         let mut mark = None;

@@ -26,7 +26,7 @@ impl Reporter {
         let mut watched = Watched::default();
         let yesterday = campaign.local_time(now_ms).day.saturating_sub(1);
         if let Some(first) = first_planned(campaign, now_ms) {
-            let rows = self.delivered(campaign, (first, LAST))?;
+            let rows = self.delivered(&self.request(Kind::Delivery, campaign, (first, LAST))?)?;
             watched.delivered = rows.into_iter().map(|row| (row.key, row.net_impressions)).collect();
             let from = campaign
                 .local_time(now_ms - i64::from(silent_hours(campaign)) * HOUR_MS)
@@ -37,10 +37,12 @@ impl Reporter {
         }
         // What media say of today is not all of today. What they say of days before our first hit is a gap like any other.
         if !self.numbers.media(&campaign.id)?.is_empty() {
-            let rows = self.delivered(campaign, (0, yesterday))?;
+            let request = self.request(Kind::Delivery, campaign, (0, yesterday))?;
+            // The alert asks something of the medium that has the placement, and only its own word can be held against it.
+            let rows = self.delivered(&Request { is_present_word: true, ..request })?;
             watched.gaps = rows.into_iter().filter_map(|row| gap(&row).map(|gap| (row.key, gap))).collect();
         }
-        let recent = self.delivered(campaign, (yesterday, LAST))?;
+        let recent = self.delivered(&self.request(Kind::Delivery, campaign, (yesterday, LAST))?)?;
         watched.unresolved = recent.iter().filter_map(|row| row.unresolved).sum();
         // Counted in hits: those of a sample's devices would be an estimate, which may lie on the wrong side of the limit.
         if campaign.alerts.id_coverage_min.is_some() {
@@ -56,10 +58,9 @@ impl Reporter {
     }
 
     /// What was delivered by placement.
-    fn delivered(&self, campaign: &Campaign, range: (u16, u16)) -> Result<Vec<DeliveryRow>, ReportError> {
-        let request = self.request(Kind::Delivery, campaign, range)?;
-        let days = self.days(&request)?;
-        match self.report_of(&request, &days)?.rows {
+    fn delivered(&self, request: &Request) -> Result<Vec<DeliveryRow>, ReportError> {
+        let days = self.days(request)?;
+        match self.report_of(request, &days)?.rows {
             Rows::Delivery(rows) => Ok(rows),
             _ => Ok(Vec::new()),
         }

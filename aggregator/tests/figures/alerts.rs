@@ -403,3 +403,18 @@ fn coverage_is_held_against_its_limit_as_it_was_counted_where_devices_are_estima
     let [few] = &of_ids[..] else { panic!("{of_ids:?}") };
     assert_eq!((&few["placement"], &few["value"]), (&json!("few"), &json!(0.8)));
 }
+
+    // Whoever has the placement by now did not say that. The report keeps it with the placement, as it keeps its hits.
+    rig.set_catalog(
+        &CATALOG.replace("name = \"Few\"\nmedium = \"Medium B\"", "name = \"Few\"\nmedium = \"Medium D\""),
+    );
+    for _ in 0..3 {
+        rig.look_for_alerts();
+    }
+    assert_eq!(gaps(), Vec::<Value>::new());
+    let report = rig.report("ours/delivery?by=placement&from=2026-11-17");
+    let few = report["rows"].as_array().expect("rows").iter().find(|row| row["key"] == "few").expect("a row");
+    assert_eq!((&few["reported_impressions"], &few["gap"]), (&json!(200), &json!(0.5)));
+    says_of("2026-11-18", 100);
+    rig.look_for_alerts();
+    assert_eq!(values(), [json!(1.0)], "of the present medium's own word");
