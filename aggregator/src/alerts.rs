@@ -2,14 +2,16 @@
 //!
 //! 1. About once a minute, on the aggregator that settles, every campaign that is running is looked at: its figures come from [`crate::report`], as
 //!    its reports would show them; [`judge`] holds them against the catalog's limits.
-//! 2. What is wrong and was not opens an alert; what has not been wrong for [`state::CLEAR_LOOKS`] looks resolves it. What is open is kept on the desk,
-//!    one document for each campaign ([`state`]): a restart, or another aggregator that settles from then on, opens nothing twice.
+//! 2. What is wrong and was not opens an alert; what has not been wrong for [`state::CLEAR_LOOKS`] looks resolves it, silence a single one. What is open
+//!    is kept on the desk, one document for each campaign ([`state`]): a restart, or another aggregator that settles from then on, opens nothing twice.
+//!    Beside it stands since when each placement has to deliver ([`due`]).
 //! 3. Where a webhook is set, both are told to it ([`webhook`]), in order, at least once each.
 //!
 //! Looking takes at most a tenth of the time: after a look that took long the next one waits for ten times as long.
 //!
 //! Must never: compute a figure in another way than a report does, or tell before it is kept.
 
+mod due;
 pub(crate) mod judge;
 mod settings;
 pub(crate) mod state;
@@ -23,8 +25,9 @@ use std::time::{Duration, Instant};
 use desk::Desk;
 use event::clock::UnixMs;
 
-use self::judge::{Judged, Kind};
-use self::state::{Kept, Reconciled};
+use self::due::Due;
+use self::judge::{Judged, Kind, Watched};
+use self::state::{Kept, Reconciled, State};
 use self::webhook::{Message, Sender};
 use crate::metrics;
 use crate::report::Reporter;
@@ -64,7 +67,7 @@ pub(crate) struct Watch {
 /// What was read from the desk, and has become of it since.
 #[derive(Default)]
 struct Known {
-    campaigns: BTreeMap<String, Vec<Kept>>,
+    campaigns: BTreeMap<String, State>,
     /// Campaigns whose document could not be written: nothing is told of them before it is.
     unwritten: BTreeSet<String>,
     /// Looks in a row at which an open alert was not found wrong, by its id.
@@ -165,10 +168,12 @@ impl Watch {
                 break;
             }
             let running = catalog.campaigns.get(&id).filter(|campaign| judge::is_watched(campaign, now_ms));
+            let mut due = known.campaigns.get(&id).map(|state| state.due.clone()).unwrap_or_default();
+            let is_moved = due.follow(&running.map_or(Vec::new(), |one| judge::due(one, now_ms)), now_ms);
             let mut judged = match running {
                 None => Judged::default(),
                 Some(campaign) => match self.reporter.watched(campaign, now_ms) {
-                    Ok(watched) => judge::judge(campaign, &watched, now_ms),
+                    Ok(watched) => judge::judge(campaign, &Watched { due: due.clone(), ..watched }, now_ms),
                     Err(error) => {
                         tracing::error!(%error, campaign = id, "a campaign cannot be looked at for alerts; it is tried again");
                         continue;
@@ -176,43 +181,52 @@ impl Watch {
                 },
             };
             if !is_loaded {
-                judged.leave_out(Kind::Stopped);
+                judged.leave_out_silence();
             }
-            self.take(known, &id, judged, now_ms);
+            self.take(known, &id, (judged, due, is_moved), now_ms);
         }
-        known.clear.retain(|id, _| known.campaigns.values().flatten().any(|kept| kept.id == *id));
+        known
+            .clear
+            .retain(|id, _| known.campaigns.values().flat_map(|one| &one.alerts).any(|kept| kept.id == *id));
         let mut open: BTreeMap<Kind, usize> = BTreeMap::new();
-        for kept in known.campaigns.values().flatten().filter(|kept| kept.is_open()) {
+        let kept = known.campaigns.values().flat_map(|state| &state.alerts);
+        for kept in kept.filter(|kept| kept.is_open()) {
             *open.entry(kept.kind).or_default() += 1;
         }
         metrics::alerts_open(&open);
     }
 
-    /// Takes over what was found at one campaign.
-    fn take(&self, known: &mut Known, campaign: &str, judged: Judged, now_ms: UnixMs) {
-        let before = known.campaigns.get(campaign).cloned().unwrap_or_default();
-        let had_any = !before.is_empty();
-        let Reconciled { kept, opened, resolved, is_changed } =
+    /// Takes over what was found at one campaign, and since when its placements are due, which may have moved.
+    fn take(
+        &self,
+        known: &mut Known,
+        campaign: &str,
+        (judged, due, is_moved): (Judged, Due, bool),
+        now_ms: UnixMs,
+    ) {
+        let before = known.campaigns.get(campaign).map(|state| state.alerts.clone()).unwrap_or_default();
+        let Reconciled { kept: alerts, opened, resolved, is_changed } =
             state::reconcile(campaign, before, judged, &mut known.clear, (now_ms, self.sender.is_some()));
         for (what, ids) in [("alert opened", &opened), ("alert resolved", &resolved)] {
             for one in ids {
                 tracing::info!(campaign, kind = one.kind.name(), placement = one.placement.as_deref(), what);
             }
         }
-        if (had_any || !kept.is_empty()) && (is_changed || known.unwritten.contains(campaign)) {
-            self.keep(known, campaign, kept);
-        } else if !kept.is_empty() {
-            known.campaigns.insert(campaign.to_owned(), kept);
+        let state = State { alerts, due };
+        if is_changed || is_moved || known.unwritten.contains(campaign) {
+            self.keep(known, campaign, state);
+        } else if !state.is_empty() {
+            known.campaigns.insert(campaign.to_owned(), state);
         }
     }
 
     /// Writes what is known of a campaign.
-    fn keep(&self, known: &mut Known, campaign: &str, kept: Vec<Kept>) {
+    fn keep(&self, known: &mut Known, campaign: &str, state: State) {
         let id = state::document_id(campaign);
-        let done = if kept.is_empty() {
+        let done = if state.is_empty() {
             self.desk.remove(desk::Kind::Alerts, &id)
         } else {
-            self.desk.put(desk::Kind::Alerts, &id, &state::write(campaign, &kept))
+            self.desk.put(desk::Kind::Alerts, &id, &state::write(campaign, &state))
         };
         match done {
             Ok(()) => {
@@ -223,17 +237,20 @@ impl Watch {
                 known.unwritten.insert(campaign.to_owned());
             }
         }
-        if kept.is_empty() && !known.unwritten.contains(campaign) {
+        if state.is_empty() && !known.unwritten.contains(campaign) {
             known.campaigns.remove(campaign);
         } else {
-            known.campaigns.insert(campaign.to_owned(), kept);
+            known.campaigns.insert(campaign.to_owned(), state);
         }
     }
 
     fn read(&self) -> Result<Known, desk::Error> {
         let documents = self.desk.list(desk::Kind::Alerts)?;
         let campaigns = documents.iter().filter_map(|(_, document)| state::read(document));
-        Ok(Known { campaigns: campaigns.filter(|(_, kept)| !kept.is_empty()).collect(), ..Known::default() })
+        Ok(Known {
+            campaigns: campaigns.filter(|(_, state)| !state.is_empty()).collect(),
+            ..Known::default()
+        })
     }
 
     /// Sends what waits to be told. False if the webhook did not take it.
@@ -281,7 +298,7 @@ impl Watch {
         let known = guard.as_ref()?;
         let waiting = known.campaigns.iter().filter(|(campaign, _)| !known.unwritten.contains(*campaign));
         waiting
-            .flat_map(|(campaign, all)| all.iter().map(move |kept| (campaign, kept)))
+            .flat_map(|(campaign, state)| state.alerts.iter().map(move |kept| (campaign, kept)))
             .filter(|(_, kept)| kept.waits())
             .min_by_key(|(_, kept)| kept.moment_ms())
             .map(|(campaign, kept)| (campaign.clone(), kept.clone()))
@@ -290,11 +307,11 @@ impl Watch {
     fn told(&self, campaign: &str, told: &Kept) {
         let mut guard = self.known();
         let Some(known) = &mut *guard else { return };
-        let Some(mut all) = known.campaigns.get(campaign).cloned() else { return };
-        for kept in all.iter_mut().filter(|kept| kept.id == told.id) {
+        let Some(mut state) = known.campaigns.get(campaign).cloned() else { return };
+        for kept in state.alerts.iter_mut().filter(|kept| kept.id == told.id) {
             kept.told = told.told + 1;
         }
-        all.retain(|kept| kept.is_open() || kept.waits());
-        self.keep(known, campaign, all);
+        state.alerts.retain(|kept| kept.is_open() || kept.waits());
+        self.keep(known, campaign, state);
     }
 }

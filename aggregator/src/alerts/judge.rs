@@ -1,10 +1,12 @@
 //! What is wrong with a campaign, by its figures and its limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{Campaign, Placement, PlacementState};
 use chrono::NaiveDate;
 use event::clock::UnixMs;
+
+use super::due::Due;
 
 /// Limits where the catalog names none. Of id coverage there is no usual one: websites and apps differ too much, so without an agreed rate nothing is
 /// held against it.
@@ -28,7 +30,9 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// A live placement with a plan for today is silent.
+    /// A live placement with a plan for today never had a hit.
+    NotStarted,
+    /// A live placement with a plan for today had hits, and is silent.
     Stopped,
     /// More net impressions than planned.
     OverDelivery,
@@ -41,12 +45,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Stopped, Self::OverDelivery, Self::IdCoverage, Self::Gap, Self::Unresolved];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::NotStarted, Self::Stopped, Self::OverDelivery, Self::IdCoverage, Self::Gap, Self::Unresolved];
 
     /// The name in answers, messages, metrics and documents of the desk.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::NotStarted => "not_started",
             Self::Stopped => "stopped",
             Self::OverDelivery => "over_delivery",
             Self::IdCoverage => "id_coverage",
@@ -58,6 +63,11 @@ impl Kind {
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
+
+    /// Whether it says that nothing came.
+    pub(crate) fn is_silence(self) -> bool {
+        matches!(self, Self::NotStarted | Self::Stopped)
+    }
 }
 
 /// Figures of a campaign, as its reports show them to who sees everything.
@@ -65,6 +75,10 @@ impl Kind {
 pub(crate) struct Watched {
     /// Net impressions from the first planned day to today, by placement.
     pub(crate) delivered: BTreeMap<String, u64>,
+    /// Placements with any hit since the first planned day.
+    pub(crate) started: BTreeSet<String>,
+    /// Since when each placement is due, which is not a report's to say; `None` of one that is not.
+    pub(crate) due: Due,
     /// (the medium's number − ours) / the medium's, by placement, where it gave numbers; 1 where it says 0 and we counted any.
     pub(crate) gaps: BTreeMap<String, f64>,
     /// Net impressions of yesterday and today, by placement.
@@ -109,10 +123,10 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Takes a kind back, because it cannot be told at present.
-    pub(crate) fn leave_out(&mut self, kind: Kind) {
-        self.findings.retain(|finding| finding.kind != kind);
-        self.unknown.push(kind);
+    /// Takes silence back, because it cannot be told at present.
+    pub(crate) fn leave_out_silence(&mut self) {
+        self.findings.retain(|finding| !finding.kind.is_silence());
+        self.unknown.extend(Kind::ALL.into_iter().filter(|kind| kind.is_silence()));
     }
 }
 
@@ -141,6 +155,17 @@ pub(crate) fn first_planned(campaign: &Campaign, now_ms: UnixMs) -> Option<u16> 
     (first <= today).then_some(first)
 }
 
+/// Its placements that have to deliver today.
+pub(crate) fn due(campaign: &Campaign, now_ms: UnixMs) -> Vec<&str> {
+    let Some(today) = today(campaign, now_ms) else { return Vec::new() };
+    let placements = campaign.placements.values().filter(|placement| is_due(placement, today));
+    placements.map(|placement| placement.id.as_str()).collect()
+}
+
+fn is_due(placement: &Placement, day: NaiveDate) -> bool {
+    placement.state == PlacementState::Live && placement.planned_on(day).is_some_and(|planned| planned > 0)
+}
+
 /// Holds a campaign's figures against its limits.
 pub(crate) fn judge(campaign: &Campaign, watched: &Watched, now_ms: UnixMs) -> Judged {
     let mut findings = Vec::new();
@@ -149,7 +174,7 @@ pub(crate) fn judge(campaign: &Campaign, watched: &Watched, now_ms: UnixMs) -> J
     placements.sort_by(|a, b| a.id.cmp(&b.id));
     for placement in placements.into_iter().filter(|placement| placement.state == PlacementState::Live) {
         let found = [
-            stopped(campaign, placement, watched, (today, now_ms)),
+            silent(campaign, placement, watched, (today, now_ms)),
             over_delivery(campaign, placement, watched, today),
             id_coverage(campaign, placement, watched),
             gap(campaign, placement, watched),
@@ -172,28 +197,28 @@ fn finding(placement: &Placement, kind: Kind, value: f64, limit: f64) -> Finding
     Finding { placement: Some(placement.id.clone()), kind, value, limit, devices: None }
 }
 
-/// Silent for too long, since its last hit or, without one, since its plan began.
-fn stopped(
+/// Silent for too long: since its last hit, the begin of its plan, or when it was found due, whichever came last.
+fn silent(
     campaign: &Campaign,
     placement: &Placement,
     watched: &Watched,
     (today, now_ms): (NaiveDate, UnixMs),
 ) -> Option<Finding> {
-    placement.planned_on(today).filter(|planned| *planned > 0)?;
+    let due_ms = watched.due.since_ms(&placement.id).filter(|_| is_due(placement, today))?;
     // The first of the days up to today that are planned without a gap.
     let mut began = today;
-    while let Some(before) =
-        began.pred_opt().filter(|day| placement.planned_on(*day).is_some_and(|planned| planned > 0))
-    {
+    while let Some(before) = began.pred_opt().filter(|day| is_due(placement, *day)) {
         began = before;
     }
     let began_ms = campaign.day_start_ms(u16::try_from(began.to_epoch_days()).ok()?)?;
-    let last_ms = watched.last_hit_ms.get(&placement.id).copied().unwrap_or(watched.looked_from_ms);
-    let since_ms = last_ms.max(began_ms);
+    let last_ms = watched.last_hit_ms.get(&placement.id).copied();
+    let since_ms = last_ms.unwrap_or(watched.looked_from_ms).max(began_ms).max(due_ms);
     let limit = silent_hours(campaign);
     let silent_ms = now_ms - since_ms;
+    let has_started = last_ms.is_some() || watched.started.contains(&placement.id);
+    let kind = if has_started { Kind::Stopped } else { Kind::NotStarted };
     (silent_ms >= i64::from(limit) * HOUR_MS)
-        .then(|| finding(placement, Kind::Stopped, silent_ms as f64 / HOUR_MS as f64, f64::from(limit)))
+        .then(|| finding(placement, kind, silent_ms as f64 / HOUR_MS as f64, f64::from(limit)))
 }
 
 /// More than planned until and with today.
@@ -261,32 +286,63 @@ mod tests {
 
     const PLAN: &str = "plan = [{ from = 2026-11-19, to = 2026-11-20, impressions = 100 }]";
 
+    /// Due since so long before noon.
+    fn due(ago_ms: i64) -> Watched {
+        let mut due = Due::default();
+        due.follow(&["p"], NOON_MS - ago_ms);
+        Watched { due, ..Watched::default() }
+    }
+
     #[test]
     fn a_placement_stopped_when_it_is_silent_for_as_long_as_agreed() {
         let campaign = campaign("[campaign.alerts]\nsilent_hours = 6", PLAN);
         let hit = |ago_ms: i64| Watched {
             last_hit_ms: BTreeMap::from([("p".to_owned(), NOON_MS - ago_ms)]),
-            ..Watched::default()
+            ..due(44 * HOUR_MS)
         };
         assert_eq!(found(&campaign, &hit(6 * HOUR_MS - 1), NOON_MS), []);
         assert_eq!(found(&campaign, &hit(6 * HOUR_MS), NOON_MS), [(Kind::Stopped, 6.0, 6.0)]);
-        // Never a hit: since midnight of the 19th in Shanghai.
-        assert_eq!(found(&campaign, &Watched::default(), NOON_MS), [(Kind::Stopped, 44.0, 6.0)]);
         // A hit before the plan began does not begin the silence.
         let began_ms = NOON_MS - 44 * HOUR_MS;
         assert_eq!(found(&campaign, &hit(400 * HOUR_MS), began_ms + 5 * HOUR_MS), []);
         assert_eq!(found(&campaign, &hit(400 * HOUR_MS), began_ms + 6 * HOUR_MS).len(), 1);
+        // Its last hit is too long ago to be looked for.
+        let started = Watched { started: BTreeSet::from(["p".to_owned()]), ..due(44 * HOUR_MS) };
+        assert_eq!(found(&campaign, &started, NOON_MS), [(Kind::Stopped, 44.0, 6.0)]);
         // Nothing is planned on the next day, and nothing is missed then.
-        assert_eq!(found(&campaign, &Watched::default(), NOON_MS + 12 * HOUR_MS), []);
+        assert_eq!(found(&campaign, &started, NOON_MS + 12 * HOUR_MS), []);
+    }
+
+    #[test]
+    fn a_placement_that_never_had_a_hit_did_not_start_and_is_late_from_when_it_could_deliver() {
+        let by_default = campaign("", PLAN);
+        // The plan began at midnight of the 19th in Shanghai, whenever before it was entered.
+        for ago in [44, 50] {
+            assert_eq!(
+                found(&by_default, &due(ago * HOUR_MS), NOON_MS),
+                [(Kind::NotStarted, 44.0, 12.0)],
+                "by default"
+            );
+        }
+        // Entered behind its first day.
+        assert_eq!(found(&by_default, &due(0), NOON_MS), []);
+        assert_eq!(found(&by_default, &due(12 * HOUR_MS - 1), NOON_MS), []);
+        assert_eq!(found(&by_default, &due(12 * HOUR_MS), NOON_MS), [(Kind::NotStarted, 12.0, 12.0)]);
+        assert_eq!(
+            found(&by_default, &Watched::default(), NOON_MS),
+            [],
+            "of none that is not known to be due"
+        );
     }
 
     #[test]
     fn trial_placements_and_those_without_a_plan_do_not_stop() {
         for placement in ["", &format!("state = \"trial\"\n{PLAN}")] {
-            assert_eq!(found(&campaign("", placement), &Watched::default(), NOON_MS), []);
+            let campaign = campaign("", placement);
+            assert_eq!(super::due(&campaign, NOON_MS), Vec::<&str>::new());
+            assert_eq!(found(&campaign, &due(44 * HOUR_MS), NOON_MS), []);
         }
-        let stopped = found(&campaign("", PLAN), &Watched::default(), NOON_MS);
-        assert_eq!(stopped, [(Kind::Stopped, 44.0, 12.0)], "the default");
+        assert_eq!(super::due(&campaign("", PLAN), NOON_MS), ["p"]);
     }
 
     #[test]

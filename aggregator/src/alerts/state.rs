@@ -2,10 +2,11 @@
 //!
 //! ```json
 //! {"v":1,"campaign":"c","alerts":[{"id":"0123456789abcdef","placement":"p","kind":"stopped","since_ms":1,"value":6.1,"limit":6,"devices":null,
-//!   "resolved_ms":null,"told":1}]}
+//!   "resolved_ms":null,"told":1}],"due":…}
 //! ```
 //!
-//! `told`: 0 nothing yet, 1 that it opened, 2 that it resolved. What is resolved and told is not kept, and a document without any is removed.
+//! `told`: 0 nothing yet, 1 that it opened, 2 that it resolved. What is resolved and told is not kept. `due` is [`super::due`]'s. A document in which
+//! neither stands is removed.
 
 use std::collections::HashMap;
 
@@ -13,6 +14,7 @@ use event::clock::UnixMs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::due::{Due, Written};
 use super::judge::{Finding, Judged, Kind};
 use crate::tokens::hex;
 
@@ -22,6 +24,8 @@ const FORM: u8 = 1;
 pub(crate) const ALERTS_MAX: usize = 200;
 /// An alert is resolved when as many looks in a row did not find it: a figure that swings around its limit is no news every minute.
 pub(crate) const CLEAR_LOOKS: u32 = 3;
+/// Silence does not swing: after a hit it takes hours to be one again.
+const CLEAR_LOOKS_OF_SILENCE: u32 = 1;
 /// A value is written anew when it moved by this share.
 const VALUE_STEP: f64 = 0.1;
 
@@ -46,6 +50,8 @@ struct Document {
     v: u8,
     campaign: String,
     alerts: Vec<Kept>,
+    #[serde(default)]
+    due: Written,
 }
 
 mod kind_name {
@@ -87,21 +93,39 @@ pub(crate) fn document_id(campaign: &str) -> String {
 }
 
 /// The first bytes of a text's SHA-256, as hex.
-fn short(text: &str, bytes: usize) -> String {
+pub(super) fn short(text: &str, bytes: usize) -> String {
     let mut digest = hex(&Sha256::digest(text.as_bytes()));
     digest.truncate(2 * bytes);
     digest
 }
 
-pub(crate) fn write(campaign: &str, alerts: &[Kept]) -> Vec<u8> {
-    let document = Document { v: FORM, campaign: campaign.to_owned(), alerts: alerts.to_vec() };
+/// What is known of a campaign.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State {
+    pub(crate) alerts: Vec<Kept>,
+    pub(crate) due: Due,
+}
+
+impl State {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.alerts.is_empty() && self.due.is_empty()
+    }
+}
+
+pub(crate) fn write(campaign: &str, state: &State) -> Vec<u8> {
+    let document = Document {
+        v: FORM,
+        campaign: campaign.to_owned(),
+        alerts: state.alerts.clone(),
+        due: Written::from(&state.due),
+    };
     serde_json::to_vec(&document).expect("alerts can always be written")
 }
 
-/// Campaign and alerts of a document; `None` for one of another form.
-pub(crate) fn read(document: &[u8]) -> Option<(String, Vec<Kept>)> {
-    let document: Document = serde_json::from_slice(document).ok()?;
-    (document.v == FORM).then_some((document.campaign, document.alerts))
+/// Campaign and state of a document; `None` for one of another form.
+pub(crate) fn read(document: &[u8]) -> Option<(String, State)> {
+    let Document { v, campaign, alerts, due } = serde_json::from_slice(document).ok()?;
+    (v == FORM).then(|| (campaign, State { alerts, due: due.into() }))
 }
 
 /// What became of a campaign's alerts.
@@ -134,7 +158,7 @@ pub(crate) fn reconcile(
             None if kept.is_open() && !unknown.contains(&kept.kind) => {
                 let looks = clear.entry(kept.id.clone()).or_default();
                 *looks += 1;
-                if *looks >= CLEAR_LOOKS {
+                if *looks >= clear_looks(kept.kind) {
                     clear.remove(&kept.id);
                     kept.resolved_ms = Some(now_ms);
                     done.is_changed = true;
@@ -163,6 +187,11 @@ pub(crate) fn reconcile(
         done.kept.push(kept);
     }
     done
+}
+
+/// Looks in a row that did not find it.
+fn clear_looks(kind: Kind) -> u32 {
+    if kind.is_silence() { CLEAR_LOOKS_OF_SILENCE } else { CLEAR_LOOKS }
 }
 
 fn open(campaign: &str, finding: Finding, now_ms: UnixMs, tells: bool) -> Kept {
@@ -195,16 +224,11 @@ fn renew(kept: &mut Kept, finding: &Finding) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::due::PLACEMENTS_MAX;
     use super::*;
 
     fn finding(placement: &str, value: f64) -> Finding {
-        Finding {
-            placement: Some(placement.to_owned()),
-            kind: Kind::Stopped,
-            value,
-            limit: 6.0,
-            devices: None,
-        }
+        Finding { placement: Some(placement.to_owned()), kind: Kind::Gap, value, limit: 6.0, devices: None }
     }
 
     fn found(findings: &[Finding]) -> Judged {
@@ -241,12 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn silence_ends_with_the_first_look_that_finds_a_hit() {
+        for kind in Kind::ALL {
+            let mut clear = HashMap::new();
+            let found = found(&[Finding { kind, ..finding("p", 6.0) }]);
+            let one = reconcile("c", Vec::new(), found, &mut clear, (1, false));
+            let after = reconcile("c", one.kept, Judged::default(), &mut clear, (2, false));
+            assert_eq!(after.kept.is_empty(), kind.is_silence(), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_said_now_stays_and_nobody_is_told_where_nobody_is_to_be() {
         let mut clear = HashMap::new();
         let one = reconcile("c", Vec::new(), found(&[finding("p", 6.0)]), &mut clear, (1, false));
         assert!(!one.kept[0].waits());
         for _ in 0..5 {
-            let unknown = Judged { findings: Vec::new(), unknown: vec![Kind::Stopped] };
+            let unknown = Judged { findings: Vec::new(), unknown: vec![Kind::Gap] };
             let done = reconcile("c", one.kept.clone(), unknown, &mut clear, (2, false));
             assert_eq!((&done.kept, done.is_changed), (&one.kept, false));
         }
@@ -262,10 +297,19 @@ mod tests {
             (0..ALERTS_MAX + 5).map(|n| finding(&format!("{n:064}"), 1.0e9 + 0.123)).collect();
         let done = reconcile("c", Vec::new(), found(&findings), &mut HashMap::new(), (i64::MAX / 2, true));
         assert_eq!(done.kept.len(), ALERTS_MAX);
-        let campaign = "c".repeat(64);
-        let written = write(&campaign, &done.kept);
+        let mut due = Due::default();
+        // Each of another look, which takes the most room.
+        let ids: Vec<String> = (0..PLACEMENTS_MAX).map(|n| n.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        for count in 1..=ids.len() {
+            due.follow(&ids[..count], i64::MAX / 2 + count as i64);
+        }
+        let (campaign, state) = ("c".repeat(64), State { alerts: done.kept, due });
+        let written = write(&campaign, &state);
         assert!(written.len() < desk::DOCUMENT_BYTES_MAX, "{}", written.len());
-        assert_eq!(read(&written), Some((campaign, done.kept)));
+        assert_eq!(read(&written), Some((campaign, state)));
+        let without = b"{\"v\":1,\"campaign\":\"c\",\"alerts\":[]}";
+        assert_eq!(read(without), Some(("c".to_owned(), State::default())), "a document may lack it");
         assert_eq!(read(b"{\"v\":2,\"campaign\":\"c\",\"alerts\":[]}"), None);
         assert_eq!(document_id("a.b").len(), 32);
     }

@@ -29,6 +29,16 @@ pub(crate) fn words(kept: &Kept, campaign: Option<&Campaign>, tells_value: bool)
     let (limit, share) = (kept.limit, percent(kept.limit));
     let is = |what: String| if tells_value { what } else { String::new() };
     let (en, zh) = match kept.kind {
+        Kind::NotStarted => (
+            format!(
+                "{name} has not started: for {limit} hours or more nothing has come of what is planned{}.",
+                is(format!(", {:.0} by now", kept.value.floor()))
+            ),
+            format!(
+                "点位 {zh_name} 应投放已超过 {limit} 小时，尚未收到任何数据{}。",
+                is(format!("，至今 {:.0} 小时", kept.value.floor()))
+            ),
+        ),
         Kind::Stopped => (
             format!(
                 "{name} has had no hit for {} hours or more{}.",

@@ -44,7 +44,7 @@ impl Api {
             .iter()
             .filter_map(|(_, document)| state::read(document))
             .filter(|(campaign, _)| only.is_none_or(|only| only == campaign))
-            .flat_map(|(campaign, kept)| kept.into_iter().map(move |kept| (campaign.clone(), kept)))
+            .flat_map(|(campaign, state)| state.alerts.into_iter().map(move |kept| (campaign.clone(), kept)))
             .collect();
         alerts.retain(|(_, kept)| kept.is_open());
         alerts.sort_by(|(_, a), (_, b)| (b.since_ms, &a.id).cmp(&(a.since_ms, &b.id)));

@@ -27,6 +27,8 @@ impl Reporter {
         let yesterday = campaign.local_time(now_ms).day.saturating_sub(1);
         if let Some(first) = first_planned(campaign, now_ms) {
             let rows = self.delivered(&self.request(Kind::Delivery, campaign, (first, LAST))?)?;
+            let any = rows.iter().filter(|row| row.gross_impressions > 0 || row.gross_clicks > 0);
+            watched.started = any.map(|row| row.key.clone()).collect();
             watched.delivered = rows.into_iter().map(|row| (row.key, row.net_impressions)).collect();
             let from = campaign
                 .local_time(now_ms - i64::from(silent_hours(campaign)) * HOUR_MS)
