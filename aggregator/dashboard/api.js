@@ -96,8 +96,8 @@ export function maybe(parts, query, options) {
 /**
  * The same for what a page can do without: null, and the refusal among `missing`, where it cannot be said at present.
  */
-export function part(parts, query, missing) {
-  return maybe(parts, query, { hasty: true }).catch(error => {
+export function part(parts, query, missing, options) {
+  return maybe(parts, query, { hasty: true, ...options }).catch(error => {
     if (error.status === 401) throw error;
     missing.push(error);
     return null;

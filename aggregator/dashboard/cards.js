@@ -106,6 +106,6 @@ addEventListener('beforeprint', () => document.querySelectorAll('details.behind:
 addEventListener('afterprint', () => document.querySelectorAll('details[data-for-paper]').forEach(one => { one.open = false; delete one.dataset.forPaper; }));
 
 /** Figures behind a plot, shown when wanted (and on paper). */
-export function behind(content, isOpen) {
-  return h('details', { class: 'behind', open: isOpen }, h('summary', {}, t('show_table')), content);
+export function behind(content, isOpen, words = t('show_table')) {
+  return h('details', { class: 'behind', open: isOpen }, h('summary', {}, words), content);
 }

@@ -195,6 +195,32 @@ fn a_part_that_cannot_be_said_takes_no_page_away_and_a_redraw_no_place() {
 }
 
 #[test]
+fn alerts_of_one_kind_share_a_line_that_opens() {
+    let instance = start();
+    send(&instance, "shop", "p1", 60, None);
+    let mut browser = come("en-US");
+    ahead(
+        &mut browser,
+        "const asked = fetch; const one = (id, kind) => ({id, campaign: 'shop', placement: id, kind, since: '2026-11-20T12:00:00Z', value: 12, limit: 12, \
+         text: {en: `Words of ${id}.`, zh: id}}); \
+         window.fetch = (url, more) => (/v1\\/alerts/.test(url) \
+         ? Promise.resolve(new Response(JSON.stringify({alerts: [one('a', 'not_started'), one('b', 'gap'), one('c', 'not_started')], has_more: false}))) : asked(url, more));",
+    );
+    browser.open(&address(&instance, ""));
+    sign_in(&mut browser, &instance.secret("operator.token"));
+    wait_to_read(&mut browser, "Not started: 2 placements");
+    wait_to_read(&mut browser, "Words of b.");
+    assert!(!browser.text().contains("Words of a."));
+    open(&mut browser, &instance, "#/c/shop");
+    wait_for_one(&mut browser, "[data-card=alerts] details");
+    assert_eq!(browser.find_all("[data-card=alerts] [data-alert]").len(), 2);
+    assert!(browser.text().contains("Words of b.") && !browser.text().contains("Words of c."));
+    press(&mut browser, "[data-card=alerts] summary");
+    wait_to_read(&mut browser, "Words of c.");
+    assert!(browser.text().contains("Words of a."));
+}
+
+#[test]
 fn hits_come_in_under_somebody_s_hands_and_leave_him_where_he_is() {
     let instance = start();
     send(&instance, "shop", "try", 1, None);

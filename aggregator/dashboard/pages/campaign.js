@@ -24,9 +24,9 @@ export function campaignPage(me, [id, tab = 'report'], query) {
   const load = async () => {
     try {
       const missing = [];
-      const part = (parts, parameters) => api.part(parts, parameters, missing);
+      const part = (parts, parameters, options) => api.part(parts, parameters, missing, options);
       const [{ campaigns }, full, closings, numbers, alerts] = await Promise.all([
-        api.get(['campaigns']), part(['campaigns', id]), part(['campaigns', id, 'closings']), part(['campaigns', id, 'media-numbers']), part(['alerts'], { campaign: id }),
+        api.get(['campaigns']), part(['campaigns', id]), part(['campaigns', id, 'closings']), part(['campaigns', id, 'media-numbers']), part(['alerts'], { campaign: id }, { fresh: true }),
       ]);
       if (!body.isConnected) return;
       const campaign = campaigns.find(one => one.id === id);

@@ -14,6 +14,9 @@ const FIGURES_MAX = 30; // campaigns whose figures are asked for at once; more o
 /** Words of an alert in the reader's language. */
 export const alertText = alert => (alert.text && (alert.text[now()] || alert.text.en)) || named('alert', alert.kind);
 
+/** Alerts of one kind together, in the order of their first: one cause often stops many placements. */
+export const byKind = alerts => [...new Set(alerts.map(alert => alert.kind))].map(kind => alerts.filter(alert => alert.kind === kind));
+
 export function campaignsPage(me) {
   const body = h('div', {}, skeleton(8));
   const content = [
@@ -23,7 +26,7 @@ export function campaignsPage(me) {
   const load = async () => {
     try {
       const missing = [];
-      const [{ campaigns }, alerts] = await Promise.all([api.get(['campaigns']), api.part(['alerts'], {}, missing)]);
+      const [{ campaigns }, alerts] = await Promise.all([api.get(['campaigns']), api.part(['alerts'], {}, missing, { fresh: true })]);
       put(body, lacking(missing, () => { api.forget(); load(); }), campaigns.length ? list(me, campaigns, alerts ? alerts.alerts : []) : nothing(me));
     } catch (error) { put(body, failure(error, load)); }
   };
@@ -41,7 +44,8 @@ const nothing = me => h('div', { class: 'panel empty' },
 
 /** What of a campaign needs attention: what the server watches, and what its figures say. */
 function attention(campaign, alerts, row) {
-  const own = alerts.filter(alert => alert.campaign === campaign.id).map(alert => ({ kind: 'bad', text: alertText(alert) }));
+  const own = byKind(alerts.filter(alert => alert.campaign === campaign.id))
+    .map(same => ({ kind: 'bad', text: same.length > 1 ? t('alert_limit.is', { name: t(`alert.${same[0].kind}`), value: t('alert.count', { count: same.length }) }) : alertText(same[0]) }));
   const isTold = kind => alerts.some(alert => alert.campaign === campaign.id && alert.kind === kind);
   const trial = campaign.placements.filter(placement => placement.state === 'trial').length;
   if (!campaign.in_catalog) own.push({ kind: 'bad', text: t('attention.left_catalog') });

@@ -3,7 +3,7 @@
 import * as address from '../address.js';
 import * as api from '../api.js';
 import { append, h, icon, put } from '../dom.js';
-import { failure, skeleton } from '../cards.js';
+import { behind, failure, skeleton } from '../cards.js';
 import { moment, t } from '../i18n.js';
 import { sampled, standing, versions } from '../marks.js';
 import { deliveryByDay, deliveryByHour, removedCard } from '../figures/delivery.js';
@@ -12,7 +12,7 @@ import { kinds } from '../figures/ids.js';
 import { overlap } from '../figures/overlap.js';
 import { frequencyCard, levelsCard, reachCurve } from '../figures/reach.js';
 import { tiles } from '../figures/tiles.js';
-import { alertText } from './campaigns.js';
+import { alertText, byKind } from './campaigns.js';
 import { rangeBar } from './range-bar.js';
 
 export function reportPage(context) {
@@ -46,11 +46,12 @@ export function reportPage(context) {
 function alertsCard({ id, alerts, names }) {
   const own = alerts.filter(alert => alert.campaign === id);
   if (!own.length) return null;
+  const told = alert => [h('p', {}, alertText(alert)), h('p', { class: 'soft' }, [alert.placement && names.of('placement', alert.placement), t('alert.since', { at: moment(alert.since) })].filter(Boolean).join(' · '))];
   return h('section', { class: 'card wide', 'aria-label': t('attention'), data: { card: 'alerts' } },
     h('header', {}, h('h2', {}, t('attention'))),
-    h('ul', { class: 'card-body alerts' }, own.map(alert => h('li', { data: { alert: alert.kind } },
-      h('span', { class: 'chip bad' }, icon('alert'), h('span', {}, t(`alert.${alert.kind}`))),
-      h('div', {}, h('p', {}, alertText(alert)), h('p', { class: 'soft' }, [alert.placement && names.of('placement', alert.placement), t('alert.since', { at: moment(alert.since) })].filter(Boolean).join(' · ')))))));
+    h('ul', { class: 'card-body alerts' }, byKind(own).map(same => h('li', { data: { alert: same[0].kind } },
+      h('span', { class: 'chip bad' }, icon('alert'), h('span', {}, t(`alert.${same[0].kind}`))),
+      same.length > 1 ? behind(h('ul', {}, same.map(alert => h('li', {}, told(alert)))), false, t('alert.count', { count: same.length })) : h('div', {}, told(same[0]))))));
 }
 
 /** What to do with a campaign of which nothing has come. */

@@ -95,6 +95,7 @@ export default {
   'flag.agent_robot': ['robot', '机器人'],
   'flag.agent_no_browser': ['no browser', '非浏览器'],
   'alert.since': ['since {at}', '自 {at}'],
+  'alert.count': ['{count} placements', '{count} 个点位'],
   'alert.not_started': ['Not started', '尚未开始投放'],
   'alert.stopped': ['Stopped delivering', '投放中断'],
   'alert.over_delivery': ['Over plan', '超量投放'],
