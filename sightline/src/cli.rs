@@ -148,7 +148,8 @@ pub(crate) enum Command {
     SecurityLog(SecurityLogCommand),
     /// Check a configuration file with the key files and the catalog that it names, or a catalog, without starting anything.
     #[command(after_help = "Example:\n  sightline check-config deploy/full.toml\n  \
-        sightline check-config sightline-data/catalog.toml")]
+        sightline check-config catalog.toml\n\nWithout `catalog` in the configuration, the catalog is catalog.toml in the data\n\
+        folder: `data` of the file, --data of a start, or sightline-data.")]
     CheckConfig {
         /// The configuration or catalog file.
         file: PathBuf,

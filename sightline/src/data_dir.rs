@@ -38,6 +38,8 @@ use anyhow::{Context, bail};
 
 /// Longest secret file that is read, bytes: a key ring of a hundred epochs fits.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Name of the catalog.
+pub(crate) const CATALOG_NAME: &str = "catalog.toml";
 /// Random bytes of a token or key: 256 bits.
 const TOKEN_BYTES: usize = 32;
 
@@ -140,7 +142,7 @@ impl DataDir {
 
     /// Default place of the catalog.
     pub(crate) fn catalog(&self) -> PathBuf {
-        self.root.join("catalog.toml")
+        self.root.join(CATALOG_NAME)
     }
 
     /// The last catalog that came over Kafka.

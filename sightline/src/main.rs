@@ -59,6 +59,7 @@ use event::profile::Profiles;
 use catalog_topic::Published;
 use cli::{CatalogCommand, Cli, Command, JournalCommand};
 use config::{Config, ConfigError};
+use data_dir::CATALOG_NAME;
 use grammars::Grammars;
 use roles::Roles;
 
@@ -170,12 +171,22 @@ fn check_config(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let grammars = Grammars::load(config.grammars.as_deref())?;
     let path = config.catalog_path();
+    // Where the file says nothing, the folder goes by where a start is made and by its --data: what is meant here is said in full.
+    let which = if config.catalog.is_some() {
+        path.display().to_string()
+    } else {
+        let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+        format!(
+            "catalog: none is named, so a start takes {CATALOG_NAME} in its data folder, here {}",
+            data.display()
+        )
+    };
     if config.catalog.is_some() || path.exists() {
         let catalog = catalog_file::read(&path, &grammars.profiles)?;
         check_dialects(&path, &catalog, &grammars.dialects)?;
-        writeln!(out, "{}: right, {}", path.display(), contents(&catalog))?;
+        writeln!(out, "{which}: right, {}", contents(&catalog))?;
     } else {
-        writeln!(out, "{}: not there yet; the first start writes an example", path.display())?;
+        writeln!(out, "{which}: not there yet, and the first start writes an example")?;
     }
     Ok(())
 }

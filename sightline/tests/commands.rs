@@ -155,6 +155,36 @@ fn a_catalog_that_is_wrong_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_check_says_where_a_start_would_look_for_its_catalog() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let check = || {
+        let output = run(folder.path(), &["check-config", "sightline.toml"]);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        out(&output).lines().nth(1).expect("a second line").to_owned()
+    };
+    let data = |name: &str| format!("in its data folder, here {}", folder.path().join(name).display());
+    // Nothing is configured.
+    write("sightline.toml", "");
+    let said = check();
+    assert!(said.contains("none is named") && said.contains(&data("sightline-data:")), "{said}");
+    assert!(said.ends_with("not there yet, and the first start writes an example"), "{said}");
+    // A folder, whose catalog is there.
+    write("sightline.toml", "data = \"elsewhere\"\n");
+    fs::create_dir(folder.path().join("elsewhere")).expect("a folder");
+    write("elsewhere/catalog.toml", CATALOG);
+    let said = check();
+    assert!(said.contains(&data("elsewhere: right, 1 campaigns")), "{said}");
+    // A catalog, which is then nowhere else.
+    write("sightline.toml", "catalog = \"elsewhere/catalog.toml\"\n");
+    let said = check();
+    assert!(
+        said.starts_with("elsewhere/catalog.toml: right, 1 campaigns") && !said.contains("data"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_first_start_makes_secrets_that_only_their_owner_reads_and_a_second_start_keeps_them() {
     let mut instance = Instance::start(Options::default());
     let secrets = ["device.keys", "operator.token", "replay.key", "debug.key"];
