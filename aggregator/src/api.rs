@@ -7,9 +7,10 @@
 //! | `GET /v1/campaigns`, `POST /v1/campaigns` | the campaigns; a new one |
 //! | `GET /v1/campaigns/{campaign}`, `PATCH`, `DELETE /v1/campaigns/{campaign}` | one as the catalog has it; changes it; takes it away |
 //! | `GET /v1/campaigns/{campaign}/placements`, `POST /v1/campaigns/{campaign}/placements` | its placements with their plans; a new one |
-//! | `POST /v1/campaigns/{campaign}/placements/import` | placements from a sheet, all or nothing (`dry_run`, `existing`, `version`) |
+//! | `POST /v1/campaigns/{campaign}/placements/import` | placements from a sheet, all or nothing (`dry_run`, `existing`, `profiles`, `version`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}`, `PATCH`, `DELETE /v1/campaigns/{campaign}/placements/{placement}` | one of them |
 //! | `GET /v1/placements-template` | an empty sheet (`format`, `language`) |
+//! | `GET /v1/profiles` | the profiles of media's macros (`medium`) |
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids`, `…/overlap` | a report (`from`, `to`, `by`, `filter`, `format` and more) |
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
@@ -45,6 +46,7 @@ mod links;
 mod me;
 mod numbers;
 mod problem;
+mod profiles;
 mod query;
 mod tokens;
 mod trial;
@@ -184,6 +186,10 @@ impl Api {
                 only(&head.method, &Method::GET)?;
                 none(&query)?;
                 Ok(self.me(who))
+            }
+            ["v1", "profiles"] => {
+                only(&head.method, &Method::GET)?;
+                self.profiles(&query)
             }
             ["v1", "alerts"] => {
                 only(&head.method, &Method::GET)?;

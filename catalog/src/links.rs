@@ -14,6 +14,7 @@ use event::profile::{Profile, Profiles};
 use event::record::SourceKind;
 use event::stage::Stage;
 
+mod recommended;
 mod wanted;
 
 pub use self::wanted::{Purpose, Purposes, UnknownPurpose, Wanted};
@@ -71,6 +72,8 @@ pub struct Link {
     pub purpose: Purpose,
     /// The URL.
     pub url: String,
+    /// Whether it is the one to hand out where the medium asks for none in particular.
+    pub is_recommended: bool,
 }
 
 /// The URLs of one placement in one dialect.
@@ -78,6 +81,8 @@ pub struct Link {
 pub struct DialectLinks {
     /// Name of the dialect.
     pub dialect: String,
+    /// Name of the profile whose macros stand in them.
+    pub profile: Option<String>,
     /// The URLs: impression, click, the VAST wrapper, then other stages.
     pub links: Vec<Link>,
     /// What whoever hands them out should know.
@@ -178,6 +183,7 @@ impl LinkMaker<'_> {
                 // The other placements shall have theirs.
                 Err(error @ LinksError::CannotCarry { .. }) if is_named => made.push(DialectLinks {
                     dialect: table.name().to_owned(),
+                    profile: None,
                     links: Vec::new(),
                     warnings: vec![error.to_string()],
                 }),
@@ -185,7 +191,14 @@ impl LinkMaker<'_> {
                 Err(_) => {}
             }
         }
+        recommended::mark(placement, &mut made);
         Ok(made)
+    }
+
+    /// The profile to propose for a placement that names none: the one that goes by its medium's name.
+    pub fn proposed_profile(&self, placement: &Placement) -> Option<&str> {
+        let proposed = self.profiles.proposed(&placement.medium);
+        proposed.filter(|_| placement.profile.is_none()).map(|profile| profile.name())
     }
 
     fn tables(&self, placement: &Placement, wanted: &Wanted) -> Result<Vec<&Table>, LinksError> {
@@ -265,7 +278,8 @@ impl LinkMaker<'_> {
         let has_click = links.iter().any(|link| link.purpose == Purpose::Stage(Stage::Click));
         links.retain(|link| self.purposes.has(link.purpose));
         let warnings = maker.warnings(&links, has_click);
-        Ok(DialectLinks { dialect: table.name().to_owned(), links, warnings })
+        let profile = maker.profile.map(|profile| profile.name().to_owned());
+        Ok(DialectLinks { dialect: table.name().to_owned(), profile, links, warnings })
     }
 
     /// The medium's profile; without one, the standard macros. VAST macros are the player's to fill, whatever the medium.
@@ -301,6 +315,7 @@ impl One<'_> {
             dialect: self.table.name().to_owned(),
             purpose: Purpose::Stage(stage),
             url: format!("{}{target}", self.maker.base),
+            is_recommended: false,
         };
         self.is_read_back(&target, stage, landing.as_deref()).then_some(link)
     }
@@ -418,7 +433,8 @@ impl One<'_> {
                 url.extend(["&", name, "=", value]);
             }
         }
-        Some(Link { dialect: self.table.name().to_owned(), purpose: Purpose::VastTag, url })
+        let dialect = self.table.name().to_owned();
+        Some(Link { dialect, purpose: Purpose::VastTag, url, is_recommended: false })
     }
 
     fn warnings(&self, links: &[Link], has_click: bool) -> Vec<String> {

@@ -62,6 +62,7 @@ pub struct Profiles {
 pub struct Profile {
     name: Box<str>,
     title: Title,
+    media: Box<[Box<str>]>,
     styles: Box<[Style]>,
     macros: Box<[(Box<str>, Meaning)]>,
     /// One for each of the dialects that the set was compiled against, in their order.
@@ -212,6 +213,14 @@ impl Profiles {
         self.profiles.iter().find(|profile| &*profile.name == name)
     }
 
+    /// The profile to propose for a medium, by the name that people gave it: one of whose media's names it is, or begins with as a word
+    /// (抖音开屏, `Kuaishou feed`). `None` where two profiles do: a proposal that may be wrong is worse than none.
+    pub fn proposed(&self, medium: &str) -> Option<&Arc<Profile>> {
+        let mut found =
+            self.profiles.iter().filter(|profile| profile.media.iter().any(|name| is_begun_by(medium, name)));
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// Every profile, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
         self.profiles.iter()
@@ -227,6 +236,11 @@ impl Profile {
     /// Its name for people.
     pub fn title(&self) -> &Title {
         &self.title
+    }
+
+    /// How the names of its media are written in catalogs.
+    pub fn media(&self) -> impl Iterator<Item = &str> {
+        self.media.iter().map(|name| &**name)
     }
 
     /// How the medium writes macros; the first is the one to hand out.
@@ -327,6 +341,16 @@ impl Profile {
         }
         remap
     }
+}
+
+/// Whether a text begins with a name as a word, in any letter case.
+fn is_begun_by(text: &str, name: &str) -> bool {
+    let (text, name) = (text.trim().to_lowercase(), name.to_lowercase());
+    let is_letter = |c: char| c.is_ascii_alphanumeric();
+    text.strip_prefix(&name).is_some_and(|rest| {
+        // Chinese has no blanks between words.
+        !(rest.starts_with(is_letter) && name.ends_with(is_letter))
+    })
 }
 
 /// Whether a value of the second kind is understood in a field that is read as the first: where the looks decide.

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &LinksArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     .context("cannot print")?;
     // For people and in a stream of their own: the output of a program stays what it is.
-    for warning in warnings(&rows) {
+    for warning in unprofiled(&rows, &maker).into_iter().chain(warnings(&rows)) {
         eprintln!("warning: {warning}");
     }
     if wanted == Wanted::All && purposes == Purposes::Usual {
@@ -94,6 +94,27 @@ fn warnings(rows: &[Row<'_>]) -> Vec<String> {
     let line = |(row, dialect, warning, more): (&Row<'_>, &str, &str, usize)| {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("{} / {}{more} ({dialect}): {warning}", row.campaign.id, row.placement.id)
+    };
+    found.into_iter().map(line).collect()
+}
+
+/// Placements that name no profile although one goes by their medium's name, by that.
+fn unprofiled(rows: &[Row<'_>], maker: &LinkMaker<'_>) -> Vec<String> {
+    let mut found: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in rows {
+        let Some(profile) = maker.proposed_profile(row.placement) else { continue };
+        let id = format!("{} / {}", row.campaign.id, row.placement.id);
+        match found.iter_mut().find(|(known, _)| *known == profile) {
+            Some((_, ids)) => ids.push(id),
+            None => found.push((profile, vec![id])),
+        }
+    }
+    let line = |(profile, ids): (&str, Vec<String>)| {
+        let more = if ids.len() > 1 { format!(" and {} more", ids.len() - 1) } else { String::new() };
+        let first = ids.first().map(String::as_str).unwrap_or_default();
+        format!(
+            "{first}{more}: no macro profile, so the links hold the standard macros; by the medium's name it is profile = \"{profile}\""
+        )
     };
     found.into_iter().map(line).collect()
 }
@@ -183,7 +204,7 @@ fn print_json(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
             links.links.iter().map(move |link| {
                 json!({"campaign": row.campaign.id, "placement": row.placement.id, "medium": row.placement.medium,
                        "name": row.placement.name, "dialect": link.dialect, "stage": link.purpose.name(),
-                       "url": link.url, "warnings": links.warnings})
+                       "profile": links.profile, "recommended": link.is_recommended, "url": link.url, "warnings": links.warnings})
             })
         })
         .collect();
@@ -193,7 +214,7 @@ fn print_json(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
 
 fn print_csv(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
     // A byte order mark, so that a spreadsheet reads Chinese names as UTF-8.
-    writeln!(out, "\u{feff}campaign,placement,medium,name,dialect,stage,url")?;
+    writeln!(out, "\u{feff}campaign,placement,medium,name,dialect,stage,recommended,url")?;
     for row in rows {
         for link in row.dialects.iter().flat_map(|links| &links.links) {
             let placement = row.placement;
@@ -204,6 +225,7 @@ fn print_csv(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
                 &placement.name,
                 &link.dialect,
                 link.purpose.name(),
+                if link.is_recommended { "yes" } else { "no" },
                 &link.url,
             ]
             .map(table::csv_cell);
@@ -217,8 +239,8 @@ fn print_csv(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
 fn print_table(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
     for row in rows {
         let placement = row.placement;
-        let profile =
-            placement.profile.as_ref().map_or_else(String::new, |p| format!(", macros of {}", p.name()));
+        let own = placement.profile.as_ref().map(|profile| format!(", macros of {}", profile.name()));
+        let profile = own.unwrap_or_else(|| ", no macro profile: standard macros".to_owned());
         writeln!(
             out,
             "{} / {}  {} ({}, {}{profile})",
@@ -233,7 +255,8 @@ fn print_table(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
         }
         for links in &row.dialects {
             for link in &links.links {
-                writeln!(out, "  {} {}\n{}", link.dialect, link.purpose.name(), link.url)?;
+                let is = if link.is_recommended { " (recommended)" } else { "" };
+                writeln!(out, "  {} {}{is}\n{}", link.dialect, link.purpose.name(), link.url)?;
             }
         }
         writeln!(out)?;
@@ -298,6 +321,7 @@ landing_page = "https://www.example.org/"
         assert!(text.find("spring / b").is_some_and(|second| second > first), "{text}");
         assert!(text.contains("\nhttps://t.example/i?c=spring&p=a&t=__TS__"), "{text}");
         assert!(text.contains("\nhttps://t.example/x/k=spring&p=b&"), "{text}");
+        assert_eq!(text.matches(" (recommended)\n").count(), 4, "an impression and a click of each: {text}");
         let one = printed(&["--placement", "b"], print_table).expect("has links");
         assert!(!one.contains("spring / a"));
     }

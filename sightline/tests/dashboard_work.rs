@@ -1,5 +1,5 @@
 //! What is changed in the dashboard: tokens made, shown once and revoked; a campaign and its placements edited, with mistakes at their fields; media's own
-//! numbers handed in, with mistakes at their rows, and the gap shown.
+//! numbers handed in, with mistakes at their rows, and the gap shown; macros proposed, and codes.
 
 #![cfg(test)]
 
@@ -156,5 +156,51 @@ fn media_s_numbers_are_handed_in_and_the_gap_is_shown() {
     );
     let report = instance.report("shop/delivery", "");
     assert_eq!(report["rows"][0]["gap"], json!(0.2));
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
+fn macros_are_proposed_by_the_name_of_the_medium_and_one_pair_of_codes_is_recommended() {
+    let (instance, mut browser) = start();
+    open(&mut browser, &instance, "#/c/shop/setup");
+    let chosen = "document.querySelector('dialog [data-key=profile] select').value";
+    for (id, medium, profile) in
+        [("p2", "Kuaishou feed", "kuaishou"), ("p3", "\u{7231}\u{5947}\u{827a}", "iqiyi")]
+    {
+        press(&mut browser, "#new-placement");
+        fill(&mut browser, "dialog [data-key=medium] input", medium);
+        fill(&mut browser, "dialog [data-key=id] input", id);
+        fill(&mut browser, "dialog [data-key=name] input", id);
+        wait_for("the proposal", PATIENCE, || said(&mut browser, chosen) == profile);
+        if id == "p3" {
+            browser.run(&format!("{chosen} = ''"));
+        }
+        press(&mut browser, "dialog .form .main");
+        wait_until_gone(&mut browser, "dialog");
+        wait_to_read(&mut browser, medium);
+    }
+    let catalog = || fs::read_to_string(instance.root().join("catalog.toml")).expect("the catalog");
+    assert!(catalog().contains("\"kuaishou\"") && !catalog().contains("\"iqiyi\""), "{}", catalog());
+
+    wait_for("the question", PATIENCE, || !browser.find_all("#base").is_empty());
+    browser.run("document.querySelector('#base').value = 'https://t.example.com'");
+    press(&mut browser, "#take-base");
+    wait_to_read(&mut browser, "Placements without a macro profile: 2");
+    wait_to_read(&mut browser, "\u{7231}\u{5947}\u{827a}: iqiyi");
+    for id in ["p1", "p2", "p3"] {
+        let marked = browser.find_all(&format!("[data-codes={id}] > ul .tag.good")).len();
+        let others = browser.find_all(&format!("[data-codes={id}] .behind li")).len();
+        assert_eq!(
+            (marked, others),
+            (2, 2),
+            "an impression and a click, and the other format's behind them: {id}"
+        );
+    }
+    let bare = browser.find_all("[data-codes] > summary .tag").len();
+    assert_eq!(bare, 2, "which ones");
+    press(&mut browser, "#take-profiles");
+    wait_to_read(&mut browser, "Placements without a macro profile: 1");
+    assert!(catalog().contains("\"iqiyi\"") && catalog().contains("# Kept by hand too."), "{}", catalog());
+    assert!(browser.find_all("#take-profiles").is_empty(), "nothing goes by the name of the other medium");
     nothing_was_refused(&mut browser);
 }

@@ -11,7 +11,7 @@ import { table } from '../tables.js';
 import { campaignFields } from './campaign-fields.js';
 import { codes } from './codes.js';
 import { importDialog } from './import.js';
-import { placementFields } from './placement-fields.js';
+import { placementFields, proposing } from './placement-fields.js';
 
 const redraw = () => { api.forget(); dispatchEvent(new Event('hashchange')); };
 
@@ -103,8 +103,8 @@ function placements(context, mayChange) {
 
 function editPlacement(context, row) {
   const { id, full } = context;
-  dialog(t(row ? 'placement.edit' : 'placement.new'), close => form({
-    fields: placementFields(full, !row), values: row || { source: 'c2s', state: 'live', plan: [] }, cancel: close, words: t(row ? 'save' : 'placement.make'),
+  dialog(t(row ? 'placement.edit' : 'placement.new'), close => proposing(form({
+    fields: placementFields(full, row), values: row || { source: 'c2s', state: 'live', plan: [] }, cancel: close, words: t(row ? 'save' : 'placement.make'),
     submit: async (changed, all) => {
       if (row) {
         if (Object.keys(changed).length) await based(context, version => api.change('PATCH', ['campaigns', id, 'placements', row.id], { json: changed, version }), present => of(present.placements.find(one => one.id === row.id), changed));
@@ -115,6 +115,6 @@ function editPlacement(context, row) {
       close();
       redraw();
     },
-  }));
+  })));
 }
 

@@ -102,6 +102,7 @@ export default {
   'alert.id_coverage': ['Id return rate under the agreed rate', '设备号回传率低于约定'],
   'alert.gap': ['Gap over the agreed share', '与媒体差异超过约定'],
   'alert.unresolved': ['Unresolved placements', '存在未登记点位'],
+  'profile.none': ['none: standard macros', '未指定：标准宏'],
   'alert_limit.id_coverage_min': ['Least id return rate', '最低设备号回传率'],
   'alert_limit.gap_max': ['Largest gap to the medium', '与媒体的最大差异率'],
   'alert_limit.over_delivery_max': ['Largest over-delivery', '最大超量比例'],
@@ -160,7 +161,7 @@ export default {
   'hint.plan': ['Planned impressions a day, in ranges that do not overlap.', '每日计划曝光，日期范围不可重叠。'],
   'hint.landing_page': ['Where a click goes that names no page. Its host has to be registered.', '点击未指定页面时的去向，其域名须已登记。'],
   'hint.placement_hosts': ['Beside those of the campaign. One in each line.', '活动域名之外的补充，每行一个。'],
-  'hint.profile': ['Whose macros the codes use; empty: by the medium\'s name.', '代码使用哪家媒体的宏；留空则按媒体名称。'],
+  'hint.profile': ['Whose macros stand in the codes, and how ids are read. Proposed by the medium\'s name where that is known.', '代码中使用哪家媒体的宏，并据此识别设备号；媒体名称可识别时自动推荐。'],
   'hint.dialect': ['Such as native or admaster; empty: those that the medium uses.', '如 native、admaster；留空则按媒体惯例。'],
   'hint.vast_tag': ['The ad server\'s VAST address that our wrapper goes round.', '被包装的广告服务器 VAST 地址。'],
 };

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Api, Problem, campaigns, decode, query};
 
 /// Parameters that say which figures were shown.
-const PARAMETERS: [&str; 22] = [
+const PARAMETERS: [&str; 23] = [
     "bom",
     "from",
     "to",
@@ -39,6 +39,7 @@ const PARAMETERS: [&str; 22] = [
     "medium",
     "version",
     "existing",
+    "profiles",
     "dry_run",
     "state",
 ];
@@ -86,6 +87,7 @@ impl Access {
             }
             ["v1", "tokens", id] => ("tokens.read", format!("token {}", cut(&text(id)))),
             ["v1", "me"] => ("token.seen", "own token".to_owned()),
+            ["v1", "profiles"] => ("profiles.read", "profiles".to_owned()),
             ["v1", "alerts"] => ("alerts.read", "alerts".to_owned()),
             ["v1", "books"] => ("books.read", "all campaigns".to_owned()),
             ["v1", "settle"] => ("figures.settled", "figures".to_owned()),
@@ -164,6 +166,7 @@ pub(super) fn note(api: &Api, peer: IpAddr, request: &Parts, answer: &Answer) {
         ["v1", "campaigns", _, _] => "report",
         ["v1", "campaigns", _, "placements", _, "hits"] => "hits",
         ["v1", "set-aside"] => "set_aside",
+        ["v1", "profiles"] => "profiles",
         ["v1", "alerts"] => "alerts",
         ["v1", "books"] => "books",
         ["v1", "settle"] => "settle",

@@ -73,6 +73,12 @@ pub(super) struct Row {
     name: String,
     dialect: String,
     stage: &'static str,
+    /// Whose macros stand in it.
+    profile: Option<String>,
+    /// Of a placement that names no profile: the one that goes by its medium's name.
+    proposed_profile: Option<String>,
+    /// Whether it is the one to hand out where the medium asks for none in particular.
+    recommended: bool,
     url: String,
     warnings: Vec<String>,
 }
@@ -168,7 +174,7 @@ impl Api {
                 if links.links.is_empty() {
                     list.left_out.extend(links.warnings);
                 } else {
-                    list.links.extend(of(placement, links));
+                    list.links.extend(of(placement, links, maker.proposed_profile(placement)));
                 }
             }
         }
@@ -178,7 +184,8 @@ impl Api {
 
 impl Row {
     fn cells(&self) -> Vec<Cell<'_>> {
-        let texts = [&self.placement, &self.medium, &self.name, &self.dialect, self.stage, &self.url];
+        let is = if self.recommended { "yes" } else { "no" };
+        let texts = [&self.placement, &self.medium, &self.name, &self.dialect, self.stage, is, &self.url];
         texts.map(Cell::Text).to_vec()
     }
 }
@@ -197,7 +204,9 @@ impl List {
                 ("left_out".to_owned(), self.left_out.clone().into()),
             ]),
             notes: Vec::new(),
-            columns: ["placement", "medium", "name", "dialect", "stage", "url"].map(column).to_vec(),
+            columns: ["placement", "medium", "name", "dialect", "stage", "recommended", "url"]
+                .map(column)
+                .to_vec(),
             rows: self.links.iter().map(Row::cells).collect(),
         };
         table.write(request.form, made_ms)
@@ -211,14 +220,17 @@ impl Request {
     }
 }
 
-fn of(placement: &Placement, links: DialectLinks) -> Vec<Row> {
-    let DialectLinks { links, warnings, .. } = links;
+fn of(placement: &Placement, links: DialectLinks, proposed_profile: Option<&str>) -> Vec<Row> {
+    let DialectLinks { links, warnings, profile, .. } = links;
     let row = |link: catalog::links::Link| Row {
         placement: placement.id.clone(),
         medium: placement.medium.clone(),
         name: placement.name.clone(),
         dialect: link.dialect,
         stage: link.purpose.name(),
+        profile: profile.clone(),
+        proposed_profile: proposed_profile.map(str::to_owned),
+        recommended: link.is_recommended,
         url: link.url,
         warnings: warnings.clone(),
     };

@@ -226,3 +226,23 @@ fn a_sheet_says_what_becomes_of_plans_before_it_is_taken() {
     assert_eq!((status, &said["planned"], &said["changed"]), (200, &planned, &json!(["p1", "p2"])), "{said}");
     assert_eq!((&said["sheet"], &said["unread_sheets"]), (&json!(""), &json!([])));
 }
+
+#[test]
+fn a_sheet_is_proposed_profiles_by_its_media_and_gets_them_where_that_is_asked_for() {
+    let rig = Rig::with(CATALOG, aggregator::Settings::default());
+    let sheet = "Placement ID,Placement name,Medium,Macro profile\nfeed,Feed,\u{5feb}\u{624b},\nown,Own,\u{5feb}\u{624b},standard\nelse,Else,Anybody,\n";
+    let import = |query: &str| -> Value {
+        let target = format!("/v1/campaigns/ours/placements/import?{query}");
+        let (status, said) = rig.send_as("POST", &target, Some(&format!("Bearer {TOKEN}")), sheet);
+        assert_eq!(status, 200, "{said}");
+        serde_json::from_str(&said).expect("JSON")
+    };
+    let proposed = json!([{ "placement": "feed", "medium": "\u{5feb}\u{624b}", "profile": "kuaishou" }]);
+    assert_eq!(import("dry_run=true")["proposed_profiles"], proposed);
+    assert_eq!(import("profiles=proposed")["proposed_profiles"], proposed);
+    let catalog = rig.catalog.load();
+    let placements = &catalog.campaigns["ours"].placements;
+    let profiles =
+        ["feed", "own", "else"].map(|id| placements[id].profile.as_ref().map(|one| one.name().to_owned()));
+    assert_eq!(profiles, [Some("kuaishou".to_owned()), Some("standard".to_owned()), None]);
+}

@@ -85,8 +85,58 @@ fn every_placement_has_an_impression_and_a_click_and_more_by_name() {
 }
 
 #[test]
+fn one_pair_is_recommended_and_a_profile_by_the_name_of_the_medium() {
+    let rig = Rig::new();
+    let mut text = CATALOG.to_owned();
+    for (id, more) in [
+        ("feed", "medium = \"快手信息流\""),
+        ("named", "medium = \"快手信息流\"\nprofile = \"standard\""),
+        ("film", "medium = \"iQIYI\"\nvast_tag = \"https://ads.example.com/vast\""),
+    ] {
+        text += &format!("[[campaign.placement]]\nid = \"{id}\"\nname = \"{id}\"\n{more}\n");
+    }
+    rig.set_catalog(&text);
+    let rows = links(&rig, &format!("?stages=all&base={BASE}"));
+    let of = |placement: &str| -> Vec<&Value> {
+        rows.iter().filter(|row| row["placement"] == placement).collect()
+    };
+    let recommended = |placement: &str| -> Vec<(String, String)> {
+        let marked = of(placement).into_iter().filter(|row| row["recommended"] == true);
+        marked.map(|row| (row["dialect"].to_string(), row["stage"].to_string())).collect()
+    };
+    let pair = |dialect: &str, stages: &[&str]| -> Vec<(String, String)> {
+        stages.iter().map(|stage| (format!("\"{dialect}\""), format!("\"{stage}\""))).collect()
+    };
+    for placement in ["feed", "named"] {
+        assert_eq!(recommended(placement), pair("native", &["impression", "click"]), "{placement}");
+    }
+    assert_eq!(recommended("film"), pair("vast", &["vast-tag"]), "the player asks for the rest itself");
+    for (placement, used, proposed) in [
+        ("feed", "standard", Some("kuaishou")),
+        ("named", "standard", None),
+        ("film", "standard", Some("iqiyi")),
+    ] {
+        let row = of(placement)[0];
+        assert_eq!(
+            (row["profile"].as_str(), row["proposed_profile"].as_str()),
+            (Some(used), proposed),
+            "{row}"
+        );
+    }
+    let asked = rig.get("/v1/profiles?medium=Kuaishou%20feed");
+    assert_eq!(asked["proposed"], "kuaishou");
+    assert_eq!(rig.get("/v1/profiles?medium=Anybody")["proposed"], Value::Null);
+    let known = |one: &Value| one["name"] == "kuaishou" && one["title"]["zh"] == "快手";
+    assert!(asked["profiles"].as_array().expect("a list").iter().any(known));
+}
+
+#[test]
 fn sheets_have_the_rows_of_json_and_run_no_formula() {
-    const COLUMNS: [&str; 6] = ["placement", "medium", "name", "dialect", "stage", "url"];
+    const COLUMNS: [&str; 7] = ["placement", "medium", "name", "dialect", "stage", "recommended", "url"];
+    let text = |row: &Value, name: &str| match &row[name] {
+        Value::Bool(is) => if *is { "yes" } else { "no" }.to_owned(),
+        other => other.as_str().expect("a text").to_owned(),
+    };
     let rig = rig();
     let rows = links(&rig, "?format=json&stages=all");
     let (status, body) = rig.call("GET", &format!("{PATH}?format=csv&stages=all"));
@@ -105,7 +155,7 @@ fn sheets_have_the_rows_of_json_and_run_no_formula() {
         for (record, row) in records.iter().zip(&rows) {
             // Of a placement's texts one begins like a formula.
             let expected = text(row, name);
-            let expected = if expected == "=A" { "'=A" } else { expected };
+            let expected = if expected == "=A" { "'=A" } else { &expected };
             assert_eq!(&record[at], expected);
         }
         for (line, row) in all.iter().enumerate() {

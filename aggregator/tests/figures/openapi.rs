@@ -254,6 +254,7 @@ fn real_answers_are_as_described() {
         (format!("{campaign}/media-numbers"), &["", "?medium=Medium+A"], "/media"),
         (format!("{campaign}/placements/{{placement}}/hits"), &[""], ""),
         ("/v1/alerts".to_owned(), &["", "?campaign=utc"], "/alerts"),
+        ("/v1/profiles".to_owned(), &["", "?medium=Kuaishou"], "/profiles"),
         ("/v1/set-aside".to_owned(), &[""], "/devices"),
         ("/v1/books".to_owned(), &[""], "/journals"),
         ("/v1/me".to_owned(), &[""], ""),
@@ -371,7 +372,7 @@ fn campaigns_are_as_described(rig: &Rig, description: &Value) {
     let one = "/v1/campaigns/spring";
     ask("POST", &format!("{one}/placements"), &placements, &example("WantedPlacement"), 201);
     ask("POST", &format!("{one}/placements"), &placements, r#"{"id":"p 2","source":"x"}"#, 422);
-    let sheet = "Placement ID,Placement name,Medium\np2,Two,News\n";
+    let sheet = "Placement ID,Placement name,Medium\np2,Two,Kuaishou\n";
     let (import, path) = (format!("{one}/placements/import"), format!("{placements}/import"));
     ask("POST", &import, &path, sheet, 200);
     ask("POST", &import, &path, sheet, 422);

@@ -15,6 +15,8 @@ const MACROS_MAX: usize = 512;
 const NAME_BYTES_MAX: usize = 32;
 /// Longest name of a medium for people, bytes.
 const TITLE_BYTES_MAX: usize = 128;
+/// Most names of media.
+const MEDIA_MAX: usize = 64;
 /// Longest name of a macro, bytes: longer ones are not seen to be macros when they arrive unreplaced.
 const MACRO_BYTES_MAX: usize = 64;
 
@@ -79,6 +81,8 @@ pub enum ProfileError {
 struct Text {
     name: String,
     title: Title,
+    #[serde(default)]
+    media: Vec<String>,
     styles: Vec<String>,
     macros: BTreeMap<String, Entry>,
 }
@@ -121,6 +125,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Profile, ProfileError> {
     Ok(Profile {
         name: text.name.into_boxed_str(),
         title: text.title,
+        media: text.media.into_iter().map(String::into_boxed_str).collect(),
         styles: styles.into_boxed_slice(),
         macros: macros.into_boxed_slice(),
         remaps: Box::default(),
@@ -137,9 +142,15 @@ fn head(text: &Text) -> Result<Vec<Style>, String> {
     if !is_name {
         return Err(format!("`name` has 1 to {NAME_BYTES_MAX} characters of a-z 0-9 - _"));
     }
-    for title in [&text.title.zh, &text.title.en] {
-        if title.trim().is_empty() || title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control) {
-            return Err(format!("each `title` has 1 to {TITLE_BYTES_MAX} bytes and no control character"));
+    if text.media.len() > MEDIA_MAX {
+        return Err(format!("more than {MEDIA_MAX} `media`"));
+    }
+    for (key, name) in [("title", &text.title.zh), ("title", &text.title.en)]
+        .into_iter()
+        .chain(text.media.iter().map(|name| ("media", name)))
+    {
+        if name.trim().is_empty() || name.len() > TITLE_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(format!("each `{key}` has 1 to {TITLE_BYTES_MAX} bytes and no control character"));
         }
     }
     if text.macros.len() > MACROS_MAX {

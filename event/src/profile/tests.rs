@@ -326,3 +326,36 @@ fn a_wrong_file_is_refused() {
         assert!(error.starts_with("x.toml: ") && error.contains(says), "{error:?}\nshould say {says:?}");
     }
 }
+
+#[test]
+fn a_profile_is_proposed_by_the_name_of_a_medium_as_people_write_it() {
+    let proposed =
+        |medium: &str| Profiles::built_in().proposed(medium).map(|profile| profile.name().to_owned());
+    for (medium, profile) in [
+        ("快手", "kuaishou"),
+        (" 抖音开屏", "oceanengine"),
+        ("kuaishou feed", "kuaishou"),
+        ("iQIYI", "iqiyi"),
+        ("UC浏览器", "uc"),
+        ("OPPO", "oppo"),
+    ] {
+        assert_eq!(proposed(medium).as_deref(), Some(profile), "{medium}");
+    }
+    // A word is no part of another one, and nobody's name is none.
+    for medium in ["", "UCLA News", "Opposite", "Video One", "腾讯视频", "standard"] {
+        assert_eq!(proposed(medium), None, "{medium}");
+    }
+    // Two that go by one name propose nothing.
+    let twin = "name = \"twin\"\ntitle = { zh = \"T\", en = \"T\" }\nmedia = [\"快手极速版\"]\nstyles = [\"__X__\"]\n[macros]\n";
+    let profiles = Profiles::with([("twin.toml".to_owned(), twin.to_owned())], Dialects::built_in().tables());
+    let profiles = profiles.expect("is one");
+    assert!(profiles.proposed("快手极速版").is_none() && profiles.proposed("快手").is_some());
+    let blank = twin.replace("快手极速版", " ");
+    assert!(Profiles::with([("twin.toml".to_owned(), blank)], Dialects::built_in().tables()).is_err());
+    // Each name of a medium is one profile's.
+    for profile in Profiles::built_in().iter() {
+        for medium in profile.media() {
+            assert_eq!(proposed(medium).as_deref(), Some(profile.name()), "{medium}");
+        }
+    }
+}

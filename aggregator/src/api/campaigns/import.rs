@@ -1,7 +1,8 @@
 //! Placements from a sheet, all or nothing; and the empty sheet to begin with.
 
-use catalog::Catalog;
-use catalog::edit::Change;
+use catalog::edit::{Change, Value as Field, field};
+use catalog::{Campaign, Catalog};
+use event::profile::Profiles;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -24,6 +25,8 @@ pub(super) struct Options {
     pub(super) dry_run: bool,
     /// Placements that are there already get the sheet's values.
     pub(super) replaces: bool,
+    /// Placements without a profile get the one that goes by their medium's name.
+    pub(super) takes_proposed: bool,
 }
 
 impl Options {
@@ -33,10 +36,11 @@ impl Options {
             match (name.as_str(), value.as_str()) {
                 ("dry_run", "true" | "false") => options.dry_run = value == "true",
                 ("existing", "refuse" | "replace") => options.replaces = value == "replace",
+                ("profiles", "given" | "proposed") => options.takes_proposed = value == "proposed",
                 ("version", _) => {}
                 _ => {
                     return Err(bad(
-                        "the parameters are dry_run (true, false), existing (refuse, replace) and version",
+                        "the parameters are dry_run (true, false), existing (refuse, replace), profiles (given, proposed) and version",
                     ));
                 }
             }
@@ -57,7 +61,7 @@ impl Api {
             dialects: &self.links.dialects,
             replaces: asked.import.replaces,
         };
-        let reading = placements::read(&sheet.grid, &around);
+        let mut reading = placements::read(&sheet.grid, &around);
         if reading.error_count > 0 {
             let message = match reading.error_count {
                 1 => "one cell is wrong; nothing was imported".to_owned(),
@@ -75,6 +79,8 @@ impl Api {
         if reading.drafts.is_empty() {
             return Err(refusal(Code::Sheet, "the sheet has a header and no placement below it"));
         }
+        let proposed =
+            propose(&mut reading.drafts, (campaign, &self.links.profiles), asked.import.takes_proposed);
         let ids = |exist: bool| -> Vec<&str> {
             reading
                 .drafts
@@ -89,6 +95,7 @@ impl Api {
             ("added".to_owned(), json!(added)),
             ("changed".to_owned(), json!(changed)),
             ("planned".to_owned(), planned(&reading.drafts)),
+            ("proposed_profiles".to_owned(), proposed),
             ("ignored_columns".to_owned(), json!(reading.ignored)),
             ("sheet".to_owned(), sheet.name.into()),
             ("unread_sheets".to_owned(), sheet.unread.into()),
@@ -137,6 +144,25 @@ pub(super) fn template(query: &[(String, String)]) -> Result<Answer, Problem> {
         .headers_mut()
         .insert(CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a plain name"));
     Ok(answer)
+}
+
+/// The profiles that go by their media's names, of the placements for which neither the sheet nor the catalog names one; `takes` says whether they get it.
+fn propose(drafts: &mut [Draft], (campaign, profiles): (&Campaign, &Profiles), takes: bool) -> Value {
+    let mut proposed = Vec::new();
+    for draft in drafts {
+        let before = campaign.placements.get(&draft.id);
+        let said = field(&draft.fields, "medium").and_then(Field::as_text);
+        let medium = said.or_else(|| Some(before?.medium.as_str())).unwrap_or_default().to_owned();
+        let has_one = field(&draft.fields, "profile").is_some()
+            || before.is_some_and(|before| before.profile.is_some());
+        if let Some(profile) = profiles.proposed(&medium).filter(|_| !has_one) {
+            proposed.push(json!({ "placement": draft.id, "medium": medium, "profile": profile.name() }));
+            if takes {
+                draft.fields.push(("profile".to_owned(), Some(Field::Text(profile.name().to_owned()))));
+            }
+        }
+    }
+    proposed.into()
 }
 
 /// Impressions of all days before and behind the import, of each placement whose plan it changes.
