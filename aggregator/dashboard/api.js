@@ -21,6 +21,7 @@ let running = 0;
 const waiting = [];
 let answers = new Map();
 let generation = 0;
+let leaving = new AbortController();
 
 /** What is done when the token is no longer good. */
 export const on = { signedOut: () => {} };
@@ -29,6 +30,13 @@ export const on = { signedOut: () => {} };
 export function forget() {
   answers = new Map();
   generation += 1;
+}
+
+/** Breaks off what the page that is left has asked for and nobody will look at. What was answered already is kept. */
+export function leave() {
+  for (const [target, { isThere }] of answers) if (!isThere) answers.delete(target);
+  leaving.abort();
+  leaving = new AbortController();
 }
 
 async function turn(work) {
@@ -40,7 +48,10 @@ async function turn(work) {
   }
 }
 
-const pause = seconds => new Promise(resolve => setTimeout(resolve, seconds * 1000));
+const pause = (seconds, signal) => new Promise(resolve => {
+  setTimeout(resolve, seconds * 1000);
+  signal?.addEventListener('abort', resolve, { once: true });
+});
 
 /** The path below the API's root, each part escaped, and the parameters that are there. */
 export function path(parts, query) {
@@ -69,7 +80,7 @@ async function send(method, target, { body, headers, signal, hasty } = {}) {
     if (answer.status === 401 && asked === generation && token === store.token()) on.signedOut(refused);
     const again = answer.status === 429 || (answer.status === 503 && method === 'GET' && !hasty);
     if (!again || tries === TRIES_MAX) throw refused;
-    await pause(Math.min(Number(answer.headers.get('retry-after')) || tries, WAIT_SECONDS_MAX));
+    await pause(Math.min(Number(answer.headers.get('retry-after')) || tries, WAIT_SECONDS_MAX), signal);
   }
 }
 
@@ -78,10 +89,11 @@ export function get(parts, query, { fresh, hasty } = {}) {
   const target = path(parts, query);
   const held = answers.get(target);
   if (held && !fresh && Date.now() - held.at < KEPT_MS) return held.answer;
-  const answer = turn(() => send('GET', target, { hasty })).then(got => got.json());
-  const entry = { at: Date.now(), answer };
+  const { signal } = leaving;
+  const answer = turn(() => send('GET', target, { hasty, signal })).then(got => got.json());
+  const entry = { at: Date.now(), answer, isThere: false };
   answers.set(target, entry);
-  answer.catch(() => { if (answers.get(target) === entry) answers.delete(target); });
+  answer.then(() => { entry.isThere = true; }, () => { if (answers.get(target) === entry) answers.delete(target); });
   return answer;
 }
 
@@ -98,7 +110,7 @@ export function maybe(parts, query, options) {
  */
 export function part(parts, query, missing, options) {
   return maybe(parts, query, { hasty: true, ...options }).catch(error => {
-    if (error.status === 401) throw error;
+    if (error.status === 401 || error.name === 'AbortError') throw error;
     missing.push(error);
     return null;
   });

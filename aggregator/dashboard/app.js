@@ -74,6 +74,7 @@ function leave(refused) {
 /** Draws all of it. `why`: what made it so, if it was not the address. */
 async function draw(why) {
   const turn = ++drawing;
+  api.leave();
   const marked = focus.mark();
   i18n.inZone(undefined);
   if (!store.token()) {

@@ -221,6 +221,34 @@ fn alerts_of_one_kind_share_a_line_that_opens() {
 }
 
 #[test]
+fn what_a_left_page_asked_for_is_broken_off() {
+    let instance = start();
+    send(&instance, "shop", "p1", 60, None);
+    instance.settle();
+    let mut browser = come("en-US");
+    // Figures do not come, and whoever asked for them says when he no longer waits.
+    ahead(
+        &mut browser,
+        "const asked = fetch; window.held = true; window.broken = 0; \
+         window.fetch = (url, more) => (held && /delivery|reach/.test(url) ? new Promise((_, fail) => more.signal.addEventListener('abort', \
+         () => { broken += 1; fail(new DOMException('', 'AbortError')); })) : asked(url, more));",
+    );
+    browser.open(&address(&instance, "#/c/shop?by=medium"));
+    fill(&mut browser, "#token", &instance.secret("operator.token"));
+    press(&mut browser, "form .main");
+    wait_for_one(&mut browser, "#from");
+    browser.run("location.hash = '#/tokens'");
+    wait_to_read(&mut browser, "No tokens but the operator");
+    assert_ne!(said(&mut browser, "window.broken"), "0");
+    // Back again, they are asked for anew.
+    browser.run("window.held = false; location.hash = '#/c/shop?by=medium'");
+    wait_to_read(&mut browser, "Delivery by day");
+    wait_for_figures(&mut browser);
+    assert!(browser.find_all(".notice.bad").is_empty());
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
 fn hits_come_in_under_somebody_s_hands_and_leave_him_where_he_is() {
     let instance = start();
     send(&instance, "shop", "try", 1, None);
