@@ -4,6 +4,7 @@ import * as api from './api.js';
 import { known } from './address.js';
 import { button, h, icon, put, unique } from './dom.js';
 import { has, t } from './i18n.js';
+import { renew } from './repeat.js';
 
 /** What to tell of a refusal, in the reader's language where there are words, with what the server says. */
 export function reason(error) {
@@ -77,7 +78,8 @@ addEventListener('click', event => {
 
 /**
  * A card. `load()` gets what it shows, `show(data)` gives what stands in it: elements, or null to take the card away. `tools` stand beside the title.
- * `more(data)` gives exports when the figures are there.
+ * `more(data)` gives exports when the figures are there. Where it is told to look again (the event `again`), it is drawn anew if its figures are others, and
+ * stays as it is where they cannot be said.
  */
 export function card({ id, title, note, tools, more, load, show, wide, lines = 5 }) {
   const heading = unique();
@@ -85,12 +87,14 @@ export function card({ id, title, note, tools, more, load, show, wide, lines = 5
   const beside = h('div', { class: 'card-tools' });
   const one = h('section', { class: `card ${wide ? 'wide' : ''}`, 'aria-labelledby': heading, data: { card: id } },
     h('header', {}, h('div', {}, h('h2', { id: heading }, title), note && h('p', { class: 'note' }, note)), beside), body);
+  let known;
   const begin = async () => {
     put(body, skeleton(lines));
     put(beside, tools);
     one.setAttribute('aria-busy', 'true');
     try {
       const data = await load();
+      known = JSON.stringify(data);
       const shown = data === null ? null : show(data);
       if (shown === null) { one.remove(); return; }
       put(body, shown);
@@ -110,6 +114,9 @@ export function card({ id, title, note, tools, more, load, show, wide, lines = 5
   begin();
   return one;
 }
+
+/** Has the cards below an element look again. */
+export const again = element => element.querySelectorAll('.card').forEach(one => one.dispatchEvent(new Event('again')));
 
 // Paper shows what stands behind plots: nobody can open it there.
 addEventListener('beforeprint', () => document.querySelectorAll('details.behind:not(.no-print, [open])').forEach(one => { one.open = true; one.dataset.forPaper = 'yes'; }));

@@ -41,6 +41,9 @@ export function change(row, name) {
 /** Whether a row came after its period was closed: it has no closed figures. */
 export const cameSince = row => Boolean(row && row.adjustment && isAbsent(row.impressions) && !row.suppressed);
 
+/** Says of a row that its placement is not in the catalog. */
+export const unregistered = row => row && row.unresolved > 0 && h('span', { class: 'tag bad' }, t('breakdown.unresolved', { hits: whole(row.unresolved) }));
+
 const chip = (kind, picture, text, title) => h('li', { class: `chip ${kind}`, title }, picture && icon(picture), h('span', {}, text));
 
 /** How the figures of a report stand, as a list of marks. */
@@ -73,6 +76,11 @@ export function legend(report, rows) {
   if (rows.some(row => row.suppressed)) line(leftOut(), ' ', t('mark.left_out_why', { k: whole(report.privacy ? report.privacy.k : 50) }));
   const open = new Set(report.provisional_days || []);
   if (report.by === 'day' && rows.some(row => open.has(row.key))) line(h('span', { class: 'swatch striped' }), ' ', t('mark.provisional_why'));
+  // By hour, each bar says how much of it is.
+  if (open.size && !['day', 'hour'].includes(report.by)) {
+    const isPlot = report.report === 'frequency';
+    line(h('span', { class: isPlot ? 'swatch striped' : 'tag provisional' }, !isPlot && t('provisional')), ' ', t('mark.provisional_part', { days: days([...open]) }));
+  }
   if (rows.some(row => row.exact === false)) line(report.sample ? t('mark.sampled_words', { share: percent(report.sample) }) : '', t('mark.interval'), t('mark.about_too'));
   if (rows.some(row => row.adjustment && Object.values(row.adjustment).some(Boolean))) line(h('span', { class: 'change inline' }, '+n'), ' ', t('closed.change'));
   if (report.key_changes && report.key_changes.length) line(t('mark.key_changes'));

@@ -56,13 +56,6 @@ export function table({ caption, columns, rows, sort = null, mark, foot, empty }
       foot && h('tfoot', {}, foot)));
 }
 
-/** In which order the table in an element stands, as `sort` says it; null where there is none. */
-export function sorting(element, columns) {
-  const heads = [...element.querySelectorAll('thead th')];
-  const at = heads.findIndex(head => head.hasAttribute('aria-sort'));
-  return at < 0 ? null : `${heads[at].getAttribute('aria-sort') === 'descending' ? '-' : ''}${columns[at].id}`;
-}
-
 /** A bar behind a share: planned and delivered, overlap. */
 export function bar(share, text, kind) {
   const width = Math.max(0, Math.min(1, share || 0)) * 100;

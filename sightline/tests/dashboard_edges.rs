@@ -252,6 +252,7 @@ fn what_a_left_page_asked_for_is_broken_off() {
 fn hits_come_in_under_somebody_s_hands_and_leave_him_where_he_is() {
     let instance = start();
     send(&instance, "shop", "try", 1, None);
+    send(&instance, "shop", "nobody", 2, None);
     let mut browser = signed_in(&instance, "en-US");
     open(&mut browser, &instance, "#/c/shop/live");
     let rows = "document.querySelectorAll('[data-card=hits] tbody tr').length";
@@ -263,6 +264,10 @@ fn hits_come_in_under_somebody_s_hands_and_leave_him_where_he_is() {
         said(&mut browser, "document.activeElement.closest('[data-card=hits]')?.dataset.placement"),
         "try"
     );
+    wait_for("who is not in the catalog", PATIENCE, || {
+        said(&mut browser, "document.querySelector('[data-card=live] .tag.bad')?.textContent")
+            == "2 hits, not in the catalog"
+    });
     nothing_was_refused(&mut browser);
 }
 
@@ -288,12 +293,18 @@ fn days_that_are_not_settled_are_named_and_a_second_closing_says_why() {
         press(browser, "[data-card=closings] form .main");
     };
     close(&mut browser, &day(0));
-    press(&mut browser, "#confirm");
     wait_to_read(&mut browser, &format!("Not settled: {}", day(0)));
-    press(&mut browser, "dialog .actions .quiet");
-    wait_until_gone(&mut browser, "dialog");
+    assert!(browser.find_all("dialog").is_empty(), "nobody is asked for what is refused");
     close(&mut browser, &day(-1));
+    // Who says yes sees what is closed.
+    wait_for_one(&mut browser, "#draft");
+    let figures =
+        said(&mut browser, "[...document.querySelectorAll('#draft dd')].map(one => one.textContent)");
+    assert_eq!(figures, "80,80,0,80,100", "gross, net, clicks, reach, planned");
     press(&mut browser, "#confirm");
+    wait_for_one(&mut browser, "dialog progress");
+    wait_for("the request", PATIENCE, || browser.run("return Boolean(window.go)") == json!(true));
+    browser.run("window.go()");
     // Every report of the period is computed.
     wait_for("the period is closed", PATIENCE * 4, || browser.find_all("dialog").is_empty());
     wait_to_read(&mut browser, "in force");

@@ -262,6 +262,57 @@ fn of_an_overlap_only_what_holds_is_shown() {
     let overlap = text_of(&mut browser, "[data-card=overlap]");
     assert!(overlap.contains("Those shown together, devices, at least: 400"), "{overlap}");
     assert!(overlap.contains("75.0%"), "300 of the 400: {overlap}");
+}
+
+#[test]
+fn a_report_that_stands_open_is_drawn_anew_where_it_stands() {
+    let stage = Stage::set("");
+    stage.send("p1", 80, (1, 0));
+    send(&stage.instance, "shop", "p2", 30, None);
+    stage.instance.settle();
+    let mut browser = come("en-US");
+    // A minute is two seconds here.
+    let hurry = "const now = performance.now.bind(performance); performance.now = () => now() * 30;";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": hurry }));
+    browser.open(&address(&stage.instance, "#/c/shop"));
+    sign_in(&mut browser, &stage.operator());
+    assert_eq!(tile(&mut browser, "impressions"), 110);
+    // Each figure that holds a day that may still change says so, and what is not there says why.
+    let legends = |browser: &mut Browser, card: &str| {
+        said(
+            browser,
+            &format!(
+                "[...document.querySelectorAll('[data-card={card}] .legend')].map(one => one.textContent).join()"
+            ),
+        )
+    };
+    for card in ["frequency", "levels", "breakdown", "removed", "ids"] {
+        let said = legends(&mut browser, card);
+        assert!(
+            said.contains(&format!("Includes days that may still change: {}", stage.day(0))),
+            "{card}: {said}"
+        );
+    }
+    assert_eq!(
+        said(&mut browser, "document.querySelectorAll('[data-card=frequency] .swatch.striped').length"),
+        "1"
+    );
+    assert_eq!(cells(&mut browser, "levels")[9].last().map(String::as_str), Some("0 (10+)"));
+    assert!(text_of(&mut browser, "[data-pointless]").contains("No reach % and no GRP"));
+    // Somebody reads: a table is open and sorted his way, and he is at one of its heads.
+    browser.run(
+        "document.querySelector('[data-card=delivery-day] details').open = true; \
+         const head = document.querySelector('[data-card=breakdown] thead .sort'); head.click(); head.focus(); scrollTo(0, 600)",
+    );
+    send(&stage.instance, "shop", "p2", 45, None);
+    wait_for("the hits that came", PATIENCE, || tile(&mut browser, "impressions") == 155);
+    let first = |browser: &mut Browser| cells(browser, "breakdown")[1][1].clone();
+    wait_for("those of the placement", PATIENCE, || first(&mut browser) == "75");
+    assert!(cells(&mut browser, "breakdown")[0][0].starts_with("First"), "by name");
+    assert_eq!(said(&mut browser, "document.querySelector('[data-card=delivery-day] details').open"), "true");
+    let at = "document.activeElement.closest('[data-card=breakdown]') && document.activeElement.textContent";
+    assert_eq!(said(&mut browser, at), "Placement");
+    assert_eq!(said(&mut browser, "scrollY"), "600");
     nothing_was_refused(&mut browser);
 }
 

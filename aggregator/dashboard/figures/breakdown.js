@@ -4,13 +4,14 @@ import * as address from '../address.js';
 import { card, exports, failure } from '../cards.js';
 import { h } from '../dom.js';
 import { fine, percent, t, two, whole } from '../i18n.js';
-import { change, estimate, figure, legend, whereRowStands } from '../marks.js';
+import { change, estimate, figure, legend, unregistered, whereRowStands } from '../marks.js';
 import { bar, table } from '../tables.js';
 import { known, planColumns, sinceTag } from './delivery.js';
 import { at, reachOf } from './reach.js';
 import { universeOf } from './tiles.js';
 
 const BY = ['placement', 'medium', 'creative', 'region', 'platform', 'id_kind'];
+const CENTS_BELOW = 1000; // units of money, from which on hundredths only make a column wide
 const WITH_IDS = ['placement', 'medium', 'platform'];
 
 function dimension(by) {
@@ -63,7 +64,7 @@ function name({ by, names }, row) {
   const one = by === 'placement' ? names.placements.get(row.key) : null;
   const marks = [
     one && one.source !== 'c2s' && h('span', { class: 'tag', title: t('source.hint') }, one.source), one && one.state === 'trial' && h('span', { class: 'tag' }, t('state.trial')),
-    row.d && row.d.unresolved > 0 && h('span', { class: 'tag bad' }, t('breakdown.unresolved', { hits: whole(row.d.unresolved) })), sinceTag(row.d || row.r),
+    unregistered(row.d), sinceTag(row.d || row.r),
   ];
   const called = names.of(by, row.key);
   const below = [called !== row.key && ['placement', 'creative', 'region'].includes(by) && row.key, one && one.medium].filter(Boolean).join(' · ');
@@ -83,7 +84,7 @@ function columns(context, rows) {
     { id: 'impressions', label: t('figure.impressions'), number: true, of: row => base(row).impressions, show: row => [figure(base(row), base(row).impressions), change(base(row), 'impressions')] },
     ...known(rows, [planned, fulfilment, ...said]),
     ...known(rows, [from('r', 'reach', row => row.reach, reachOf.reach)]),
-    ...known(rows, [from('r', 'reach_percent', row => row.reach_percent, reachOf.percent), from('r', 'grp', row => row.grp, reachOf.grp), plain('r', 'cost_per_point', row => row.cost_per_point, two)]),
+    ...known(rows, [from('r', 'reach_percent', row => row.reach_percent, reachOf.percent), from('r', 'grp', row => row.grp, reachOf.grp), plain('r', 'cost_per_point', row => row.cost_per_point, cost => (cost < CENTS_BELOW ? two : whole)(cost))]),
     ...known(rows, [from('r', 'average_frequency', row => row.average_frequency, reachOf.frequency), from('r', 'three_plus', row => row.n_plus[2], row => estimate(row, row.n_plus[2], at(row, 2)))]),
     plain('d', 'clicks', row => row.clicks),
     plain('d', 'click_rate', row => (row.impressions ? row.clicks / row.impressions : null), fine),

@@ -125,6 +125,7 @@ export function removedCard({ ask, id, range }) {
           line(t('filter.gross'), [row.gross_impressions, row.gross_clicks], ['gross_impressions', 'gross_clicks'], 'strong'),
           REASONS.map(name => line(['− ', t(`removed.${name}`)], [row.removed_impressions[name], row.removed_clicks[name]], [`removed_impressions_${name}`, `removed_clicks_${name}`])),
           line(['= ', t('filter.net')], [row.net_impressions, row.net_clicks], ['net_impressions', 'net_clicks'], 'strong')))),
+      legend(report, [row]),
       h('dl', { class: 'facts' },
         [['macros_unreplaced', row.macros_unreplaced], ['bad_id_impressions', row.bad_id_impressions], ['conflicts', row.conflicts]].map(([name, value]) => [h('dt', {}, t(`figure.${name}`)), h('dd', {}, figure(row, value))]))];
     },

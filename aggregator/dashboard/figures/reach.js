@@ -71,6 +71,7 @@ export function frequencyCard({ ask, id, range, levels }) {
     show: report => {
       const { rows } = report;
       if (!rows.length) return h('p', { class: 'empty' }, t('nothing.range'));
+      const isOpen = report.provisional_days.length > 0;
       const label = row => `${row.frequency}${row.or_more ? '+' : ''}`;
       const columns = [
         { id: 'frequency', label: t('frequency.n'), of: row => row.frequency, show: label },
@@ -80,7 +81,7 @@ export function frequencyCard({ ask, id, range, levels }) {
       ];
       return [
         plot({
-          key: t('frequency.n'), height: 320, labels: rows.map(label), labelPixels: 26, series: [{ label: t('figure.devices'), values: rows.map(row => row.devices), kind: 'bars' }],
+          key: t('frequency.n'), height: 320, labels: rows.map(label), labelPixels: 26, series: [{ label: isOpen ? `${t('figure.devices')}, ${t('provisional')}` : t('figure.devices'), values: rows.map(row => row.devices), kind: 'bars', striped: isOpen }],
           leftOut: rows.map(row => row.suppressed && row.devices === null), words: t('frequency.words', { n: label(rows[rows.length - 1]) }),
         }),
         legend(report, rows),
@@ -108,7 +109,7 @@ export function levelsCard({ ask, id, range, levels }) {
         { id: 'count', label: t('figure.n_plus'), of: one => one.count, show: one => estimate(one, one.count, one.ends), number: true },
         { id: 'share', label: t('n_plus.share'), of: one => one.share, show: one => (one.n === 1 ? figure(one, one.share, percent) : estimate(one, one.share, [], percent)), number: true },
         ...known(rows, [{ id: 'universe', label: t('figure.reach_percent'), of: one => one.universe, show: one => estimate(one, one.universe, [], percent), number: true }]),
-        { id: 'exactly', label: t('figure.exactly'), of: one => one.exactly, show: one => [estimate(one, one.exactly), one.isLast && one.exactly !== null && h('span', { class: 'soft' }, ` ${t('n_plus.or_more')}`)], number: true },
+        { id: 'exactly', label: t('figure.exactly'), of: one => one.exactly, show: one => [estimate(one, one.exactly), one.isLast && one.exactly !== null && h('span', { class: 'soft', title: t('n_plus.or_more', { n: one.n }) }, ` (${one.n}+)`)], number: true },
       ];
       if (row.exact === false) columns.splice(2, 0, { id: 'interval', label: t('interval'), of: one => one.ends[0], show: one => interval(...one.ends), number: true });
       return [table({ caption: t('n_plus'), columns, rows }), legend(report, [{ ...row, adjustment: null }]), row.exact && h('p', { class: 'legend' }, t(report.privacy ? 'mark.counted_rounded' : 'mark.counted'))];

@@ -1,5 +1,6 @@
 // The figures that are looked at first.
 
+import * as address from '../address.js';
 import { skeleton, failure } from '../cards.js';
 import { h, put } from '../dom.js';
 import { fine, one, percent, t, two, whole } from '../i18n.js';
@@ -15,24 +16,33 @@ function tile(name, value, below, hint) {
   return h('div', { class: 'tile', data: { tile: name }, title: hint }, h('dt', {}, t(`figure.${name}`)), h('dd', { class: 'value' }, value), h('dd', { class: 'below' }, below));
 }
 
-export function tiles({ ask, full }) {
+export function tiles(context) {
+  const { ask, full } = context;
   const list = h('dl', { class: 'tiles' });
   const foot = h('div', { class: 'tiles-foot' });
   const element = h('section', { class: 'card wide flush', 'aria-label': t('figures'), data: { card: 'tiles' } }, list, foot);
   // Where devices cannot be counted, what was delivered is shown all the same.
+  const look = () => Promise.allSettled([ask('delivery'), ask('reach')]);
   const load = async () => {
     put(list);
     put(foot, skeleton(3));
     element.setAttribute('aria-busy', 'true');
-    const [delivery, reach] = await Promise.allSettled([ask('delivery'), ask('reach')]);
+    const asked = await look();
     element.removeAttribute('aria-busy');
+    show(asked);
+  };
+  const show = ([delivery, reach]) => {
     if (delivery.status === 'rejected') { put(foot, failure(delivery.reason, load)); return; }
     const [report, devices] = [delivery.value, reach.value];
     const [d, r] = [report.rows[0], devices && devices.rows[0]];
     if (!d) { put(foot, h('p', { class: 'empty' }, t('nothing.range'))); return; }
     put(list, [hits(d, report), r && people(r, full), quality(d)]);
-    put(foot, !devices && failure(reach.reason, load), devices && universeWords(devices), adjustment(report, devices));
+    put(foot, !devices && failure(reach.reason, load), devices && universeWords(devices), devices && pointless(context, devices), adjustment(report, devices));
   };
+  element.addEventListener('again', async () => {
+    const asked = await look();
+    if (asked.every(one => one.status === 'fulfilled')) show(asked);
+  });
   load();
   return element;
 }
@@ -78,6 +88,14 @@ export const universeOf = one => t('universe.words', { count: whole(one.persons)
 
 function universeWords({ universe }) {
   return universe && h('p', { class: 'legend', data: { universe: 'yes' } }, t('universe.of'), ' ', universeOf(universe), universe.unit === 'persons' && ` ${t('universe.devices_for_persons')}`);
+}
+
+/** Why there are no shares and points, or no cost of a point, for those who are shown them. */
+function pointless({ id, me, full }, { universe, rows: [row] }) {
+  if (!full || !full.universes || !row || row.suppressed || row.cost_per_point) return null;
+  const hasCost = full.cost || (full.placements.length && full.placements.every(one => one.cost));
+  const key = !universe ? 'points.no_universe' : hasCost ? 'points.part' : 'points.no_cost';
+  return h('p', { class: 'legend', data: { pointless: key.slice(7) } }, t(key), me.may_change && key !== 'points.part' && [' ', h('a', { href: address.to(['c', id, 'setup']) }, t('tab.setup'))]);
 }
 
 /** What changed since the period was closed: figures of now less the closed ones, and why. */

@@ -3,10 +3,10 @@
 import * as api from '../api.js';
 import { failure, skeleton } from '../cards.js';
 import { h, icon, put } from '../dom.js';
-import { staying } from '../focus.js';
 import { clock, fine, named, percent, t, today, whole } from '../i18n.js';
-import { figure } from '../marks.js';
-import { sorting, table } from '../tables.js';
+import { figure, unregistered } from '../marks.js';
+import { renew, repeat } from '../repeat.js';
+import { table } from '../tables.js';
 
 const COUNTS_EVERY_MS = 15000;
 /** The hits of one placement are asked for as often, and of several each so much more seldom: a token may ask 120 times a minute. */
@@ -15,23 +15,6 @@ const HITS_APART_MS = 1000;
 const HITS_SHOWN = 20;
 /** Flags that the page says in other words. */
 const SAID_ELSEWHERE = ['id_usable', 'trial'];
-
-/** Asks again and again, as long as the element is on the page, and the page and the element are seen. */
-function repeat(element, every, work) {
-  let [isSeen, isAsking, asked] = [false, false, -Infinity];
-  const round = async () => {
-    if (!isSeen || isAsking || document.hidden || performance.now() - asked < every) return;
-    [isAsking, asked] = [true, performance.now()];
-    await work();
-    isAsking = false;
-  };
-  new IntersectionObserver(([entry], watch) => {
-    isSeen = entry.isIntersecting;
-    if (!element.isConnected) watch.disconnect();
-    else round();
-  }, { rootMargin: '200% 0px' }).observe(element);
-  const timer = setInterval(() => { if (element.isConnected) round(); else clearInterval(timer); }, 500);
-}
 
 export function livePage(context) {
   const trial = context.campaign.placements.filter(placement => placement.state === 'trial');
@@ -47,10 +30,7 @@ function card(title, note, data) {
   const element = h('section', { class: 'card wide', 'aria-label': data.label, data: data.set },
     h('header', {}, h('div', {}, h('h2', {}, title), h('p', { class: 'note' }, note)), h('div', { class: 'card-tools' }, h('span', { class: 'pulse', 'aria-hidden': 'true' }), stamp)), body);
   const show = (columns, rows, { caption, empty, sort }, ...below) => {
-    const left = body.querySelector('.scroll')?.scrollLeft || 0;
-    staying(() => put(body, h('div', { class: sort ? null : 'stack' }, table({ caption, columns, rows, sort: sorting(body, columns) || sort, empty })), below));
-    const frame = body.querySelector('.scroll');
-    if (frame) frame.scrollLeft = left;
+    renew(body, h('div', { class: sort ? null : 'stack' }, table({ caption, columns, rows, sort, empty })), below);
     put(stamp, t('live.at', { time: clock(new Date()) }));
   };
   return { body, element, show };
@@ -64,7 +44,7 @@ function counts({ id, me, campaign, names }) {
     return element;
   }
   const columns = [
-    { id: 'key', label: t('by.placement'), of: row => names.of('placement', row.key), show: row => h('span', { class: 'two-lines' }, names.of('placement', row.key), h('span', { class: 'soft' }, row.key)), class: 'name' },
+    { id: 'key', label: t('by.placement'), of: row => names.of('placement', row.key), show: row => h('span', { class: 'two-lines' }, h('span', {}, names.of('placement', row.key), unregistered(row)), names.of('placement', row.key) !== row.key && h('span', { class: 'soft' }, row.key)), class: 'name' },
     { id: 'impressions', label: t('figure.impressions'), of: row => row.impressions, show: row => figure(row, row.impressions), number: true },
     { id: 'came', label: t('live.came'), of: row => row.came, show: row => (row.came ? h('b', { class: 'came' }, `+${whole(row.came)}`) : '–'), number: true },
     { id: 'clicks', label: t('figure.clicks'), of: row => row.clicks, show: row => figure(row, row.clicks), number: true },

@@ -3,9 +3,10 @@
 import * as address from '../address.js';
 import * as api from '../api.js';
 import { append, h, icon, put } from '../dom.js';
-import { behind, failure, skeleton } from '../cards.js';
-import { moment, t } from '../i18n.js';
+import { again, behind, failure, skeleton } from '../cards.js';
+import { clock, moment, t } from '../i18n.js';
 import { sampled, standing, versions } from '../marks.js';
+import { repeat } from '../repeat.js';
 import { deliveryByDay, deliveryByHour, removedCard } from '../figures/delivery.js';
 import { breakdown } from '../figures/breakdown.js';
 import { kinds } from '../figures/ids.js';
@@ -14,6 +15,9 @@ import { frequencyCard, levelsCard, reachCurve } from '../figures/reach.js';
 import { tiles } from '../figures/tiles.js';
 import { alertText, byKind } from './campaigns.js';
 import { rangeBar } from './range-bar.js';
+
+/** How often a page that stands open asks whether its figures are others. */
+const LOOK_EVERY_MS = 60000;
 
 export function reportPage(context) {
   const query = address.range(context.query);
@@ -26,18 +30,35 @@ export function reportPage(context) {
   const from = h('p', { class: 'print-only range-words' });
   const controls = rangeBar(context, figure);
   const grid = h('div', { class: 'grid' }, h('div', { class: 'card wide' }, h('div', { class: 'card-body' }, skeleton(9))));
-  const show = report => {
-    put(status, standing(report));
+  let known;
+  const stand = report => {
+    known = report;
+    put(status, standing(report), report.provisional_days.length > 0 && h('li', { class: 'chip', id: 'as-of' }, t('live.at', { time: clock(new Date()) })));
     put(note, versions(report));
     put(from, t('range.words', { from: report.from || '–', to: report.to || '–', zone: report.time_zone, filter: t(`filter.${report.filter}`) }), report.settled_until ? ` · ${t('mark.settled_until', { day: report.settled_until })}` : '');
-    controls.fill(report);
-    if (!report.from && !query.from && !query.to) { put(grid, nothingYet(context)); return; }
     // Whether devices are counted or estimated is known by the reports of devices alone.
-    ask('reach').then(reach => append(status, [sampled(reach)]), () => {});
+    if (hasFigures(report)) ask('reach').then(reach => append(status, [sampled(reach)]), () => {});
+  };
+  const hasFigures = report => Boolean(report.from || query.from || query.to);
+  const show = report => {
+    stand(report);
+    controls.fill(report);
+    if (!hasFigures(report)) { put(grid, nothingYet(context)); return; }
     put(grid,
       alertsCard(context), tiles(figure), deliveryByDay(figure), reachCurve(figure), deliveryByHour(figure), frequencyCard(figure), levelsCard(figure),
       breakdown(figure), overlap(figure), removedCard(figure), kinds(figure));
   };
+  // Hits come in, and days become settled, under the eyes of who reads the page.
+  const look = async () => {
+    const report = await api.get(...asked('delivery'), { fresh: true }).catch(() => null);
+    if (!report || !known || !grid.isConnected) return;
+    const isOther = JSON.stringify(report) !== JSON.stringify(known);
+    if (isOther) api.forget();
+    if (isOther && !hasFigures(known) && hasFigures(report)) { show(report); return; }
+    stand(report);
+    if (isOther) again(grid);
+  };
+  repeat(grid, LOOK_EVERY_MS, look, { isLater: true });
   ask('delivery').then(show, error => put(grid, failure(error, () => { api.forget(); dispatchEvent(new Event('hashchange')); })));
   return [controls.element, h('div', { class: 'status-line' }, from, status), grid, note];
 }

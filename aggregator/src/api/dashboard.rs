@@ -100,6 +100,7 @@ sources! {
     "plots.js": SCRIPT,
     "present.js": SCRIPT,
     "print.css": STYLE,
+    "repeat.js": SCRIPT,
     "report.css": STYLE,
     "store.js": SCRIPT,
     "style.css": STYLE,
