@@ -11,6 +11,14 @@ const lines = value => value.split('\n').map(line => line.trim()).filter(Boolean
 /** Tenths of a percent are shares of a thousandth: no digit is made up on the way. */
 const round = number => Number(number.toPrecision(12));
 
+/** The host of what may be a whole address, for people paste those; what is none stays as it is, to be told so. */
+export function hostOf(said) {
+  const [, host] = /^(?:[a-z][a-z0-9+.-]*:(?=\/\/))?\/*([^\/?#]+)/i.exec(said) || [];
+  // A scheme, a path, a port, or letters that a host has not.
+  if (!host || host.endsWith(':') || !/[:/?#]|[^\0-\x7f]/.test(said)) return said;
+  try { return new URL(`//${host}`, location.href).hostname || said; } catch { return said; }
+}
+
 /** A control for a kind of field: `{element, read()}`; what is empty reads as null. */
 export function control(field, value, id) {
   const common = { id, 'aria-describedby': `${id}-hint ${id}-wrong`, disabled: field.fixed || false };
@@ -23,19 +31,22 @@ export function control(field, value, id) {
     return { element, read: () => element.checked };
   }
   if (field.kind === 'lines') {
-    const element = h('textarea', { ...common, rows: 2, spellcheck: 'false' });
+    const read = () => [...new Set(lines(element.value).map(field.tidy || (line => line)))];
+    const element = h('textarea', { ...common, rows: 2, spellcheck: 'false', on: { change: () => { element.value = read().join('\n'); } } });
     element.value = (value || []).join('\n');
-    return { element, read: () => lines(element.value) };
+    return { element, read };
   }
+  if (field.kind === 'names') return namesOf(field, value || [], id);
   if (field.kind === 'rows') return rowsOf(field, value || [], id);
   if (field.kind === 'limits') return limitsOf(field, value || {}, id);
   const isNumber = field.kind === 'number';
   const list = field.list && h('datalist', { id: `${id}-list` }, field.list.map(one => h('option', { value: one })));
+  const tidy = field.tidy || (said => said);
   const element = h('input', {
-    ...common, type: isNumber ? 'number' : field.kind === 'date' ? 'date' : 'text', step: field.step || (isNumber ? 'any' : null), min: isNumber ? 0 : null, value: text(value),
-    required: field.required, list: list ? `${id}-list` : null, autocomplete: 'off', spellcheck: 'false', placeholder: field.placeholder,
+    ...common, on: { change: () => { if (field.tidy) element.value = tidy(element.value.trim()); } }, type: isNumber ? 'number' : field.kind === 'date' ? 'date' : 'text', step: field.step || (isNumber ? 'any' : null), min: isNumber ? 0 : null, value: text(value),
+    required: field.required, list: list ? `${id}-list` : null, autocomplete: 'off', spellcheck: 'false',
   });
-  return { element, also: list, read: () => { const said = element.value.trim(); return said === '' ? null : isNumber ? Number(said) : said; } };
+  return { element, also: list, read: () => { const said = element.value.trim(); return said === '' ? null : isNumber ? Number(said) : tidy(said); } };
 }
 
 /** What is typed that is no number and no day; the browser reads it as nothing, which is not what was meant. */
@@ -65,6 +76,20 @@ function limitsOf(field, values, id) {
       const kept = Object.fromEntries(said);
       return Object.keys(values).length ? { ...Object.fromEntries(LIMITS.map(([name]) => [name, null])), ...kept } : said.length ? kept : null;
     },
+  };
+}
+
+/** Names, of which some are known: those are chosen, others typed. */
+function namesOf(field, values, id) {
+  const boxes = field.known.map(name => h('input', { type: 'checkbox', value: name, checked: values.includes(name) }));
+  const others = h('textarea', { rows: 2, spellcheck: 'false', 'aria-label': `${field.label}: ${t('names.others')}` });
+  others.value = values.filter(name => !field.known.includes(name)).join('\n');
+  return {
+    isGroup: true,
+    element: h('div', { class: 'rows', id, tabindex: -1, role: 'group', 'aria-label': field.label, 'aria-describedby': `${id}-hint ${id}-wrong` },
+      boxes.length > 0 && h('div', { class: 'choice names' }, boxes.map(box => h('label', { class: 'check' }, box, box.value))),
+      h('span', { class: 'hint', 'aria-hidden': 'true' }, t(boxes.length ? 'names.others' : 'names.each')), others),
+    read: () => [...new Set([...boxes.filter(box => box.checked).map(box => box.value), ...lines(others.value)])],
   };
 }
 

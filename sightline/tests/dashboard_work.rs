@@ -58,7 +58,8 @@ fn a_token_is_made_shown_once_and_revoked() {
     wait_for("the refusal", PATIENCE, || {
         !browser.find_all("dialog .notice.bad, dialog [aria-invalid]").is_empty()
     });
-    fill(&mut browser, "dialog [data-key=advertisers] textarea", "acme");
+    // Those that campaigns have are there to be chosen.
+    press(&mut browser, "dialog [data-key=advertisers] input[value=acme]");
     press(&mut browser, "dialog .form .main");
     wait_for("the token", PATIENCE, || !browser.find_all("#made-token").is_empty());
     let token = said(&mut browser, "document.querySelector('#made-token').value");
@@ -120,6 +121,56 @@ fn campaigns_and_placements_are_edited_with_mistakes_at_their_fields() {
             && text.contains("Asia/Shanghai"),
         "{text}"
     );
+    nothing_was_refused(&mut browser);
+}
+
+#[test]
+fn a_new_campaign_s_form_shows_what_it_begins_with_and_takes_the_hosts_of_addresses() {
+    let (instance, mut browser) = start();
+    browser.devtools("Emulation.setTimezoneOverride", &json!({"timezoneId": "Europe/Paris"}));
+    open(&mut browser, &instance, "#/new");
+    let value = |browser: &mut Browser, key: &str| {
+        said(browser, &format!("document.querySelector('[data-key={key}] input').value"))
+    };
+    // As the other campaigns have it, wherever this browser is.
+    assert_eq!(value(&mut browser, "time_zone"), "UTC");
+    assert_eq!(value(&mut browser, "double_click_seconds"), "0");
+    assert_eq!(value(&mut browser, "currency"), "CNY");
+    let offered =
+        "[...document.querySelector('[data-key=advertiser] input').list.options].map(one => one.value)";
+    assert_eq!(said(&mut browser, offered), "acme");
+    assert_eq!(
+        said(
+            &mut browser,
+            "document.querySelectorAll('[data-key=id] [placeholder], [data-key=currency] [placeholder]').length"
+        ),
+        "0",
+        "nothing looks like a value that is none"
+    );
+    fill(&mut browser, "[data-key=id] input", "autumn");
+    fill(&mut browser, "[data-key=name] input", "Autumn");
+    over(&mut browser, "[data-key=currency] input", "eur");
+    fill(
+        &mut browser,
+        "[data-key=landing_hosts] textarea",
+        "https://www.example.com/spring?x=1\nshop.example.com:8443/a\n.example.net\nhttps://www.example.com/",
+    );
+    press(&mut browser, ".form .main");
+    wait_to_read(&mut browser, "No placements yet");
+    wait_to_read(&mut browser, "off: every click counts");
+    let made = instance.ask("GET", "/v1/campaigns/autumn");
+    assert_eq!(made["landing_hosts"], json!(["www.example.com", "shop.example.com", ".example.net"]));
+    assert_eq!((&made["currency"], &made["double_click_seconds"]), (&json!("EUR"), &json!(0)));
+    // The clock that days were counted on is not offered to be changed.
+    let can_be_changed = |browser: &mut Browser| {
+        open(browser, &instance, "#/c/shop/setup");
+        press(browser, "#edit-campaign");
+        said(browser, "!document.querySelector('dialog [data-key=time_zone] input').disabled")
+    };
+    assert_eq!(can_be_changed(&mut browser), "true");
+    send(&instance, "shop", "p1", 5, None);
+    instance.settle();
+    assert_eq!(can_be_changed(&mut browser), "false");
     nothing_was_refused(&mut browser);
 }
 

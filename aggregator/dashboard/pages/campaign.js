@@ -7,6 +7,7 @@ import { h, icon, put } from '../dom.js';
 import * as i18n from '../i18n.js';
 import { t } from '../i18n.js';
 import { names } from '../names.js';
+import { advertisersOf } from './campaign-fields.js';
 import { closingsPage } from './closings.js';
 import { livePage } from './live.js';
 import { reportPage } from './report.js';
@@ -31,7 +32,7 @@ export function campaignPage(me, [id, tab = 'report'], query) {
       if (!body.isConnected) return;
       const campaign = campaigns.find(one => one.id === id);
       if (!campaign) { put(body, unknown(id)); return; }
-      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers || missing.length), alerts: alerts ? alerts.alerts : [], query, names: names(campaign, full) };
+      const context = { me, id, campaign, full, closings, hasClosings: Boolean(closings || numbers || missing.length), alerts: alerts ? alerts.alerts : [], query, names: names(campaign, full), advertisers: advertisersOf(campaigns) };
       const open = TABS.find(([name]) => name === tab) || TABS[0];
       document.title = `${campaign.name || id} · ${t(`tab.${open[0]}`)} · Sightline`;
       i18n.inZone(campaign.time_zone);

@@ -2,6 +2,7 @@
 
 import * as api from '../api.js';
 import { h, put } from '../dom.js';
+import { hostOf } from '../fields.js';
 import { now, t } from '../i18n.js';
 
 /** `row`: the placement as it stands, whose id stays; null for a new one, which can be given one. */
@@ -12,7 +13,7 @@ export function placementFields(campaign, row) {
   const media = [...new Set(campaign.placements.map(one => one.medium))].sort();
   const options = (group, names) => names.map(name => [name, t(`${group}.${name}`)]);
   return [
-    of('id', 'text', { group: basics, required: isNew, fixed: !isNew, hint: t('hint.id'), placeholder: 'video-preroll' }),
+    of('id', 'text', { group: basics, required: isNew, fixed: !isNew, hint: t('hint.id', { example: 'video-preroll' }) }),
     of('name', 'text', { group: basics, required: true }),
     of('medium', 'text', { group: basics, required: true, list: media, hint: t('hint.medium') }),
     of('source', 'select', { group: basics, options: options('source', ['c2s', 's2s', 'ssai']), hint: t('hint.source') }),
@@ -22,8 +23,8 @@ export function placementFields(campaign, row) {
       columns: [{ key: 'from', label: t('plan.from'), kind: 'date', default: campaign.starts }, { key: 'to', label: t('plan.to'), kind: 'date', default: campaign.ends }, { key: 'impressions', label: t('plan.a_day'), kind: 'number' }],
     }),
     of('cost', 'number', { group: plan, step: '0.01' }),
-    of('landing_page', 'text', { group: clicks, hint: t('hint.landing_page'), placeholder: 'https://www.example.com/' }),
-    of('landing_hosts', 'lines', { group: clicks, hint: t('hint.placement_hosts') }),
+    of('landing_page', 'text', { group: clicks, hint: t('hint.landing_page') }),
+    of('landing_hosts', 'lines', { group: clicks, hint: t('hint.placement_hosts'), tidy: hostOf }),
     of('profile', 'select', { group: codes, options: [['', t('profile.none')], ...(row?.profile ? [[row.profile, row.profile]] : [])], hint: t('hint.profile') }),
     of('dialect', 'text', { group: codes, hint: t('hint.dialect') }),
     of('vast_tag', 'text', { group: codes, hint: t('hint.vast_tag') }),

@@ -1,14 +1,14 @@
 // A campaign's setting up: what the catalog says of it, its placements with their plans, a sheet of them, and their codes.
 
 import * as api from '../api.js';
-import { download } from '../cards.js';
-import { button, h } from '../dom.js';
+import { download, failure, skeleton } from '../cards.js';
+import { button, h, put } from '../dom.js';
 import { confirm, dialog, form } from '../form.js';
 import { limitText } from '../fields.js';
 import { named, now, t, whole } from '../i18n.js';
 import { based, of } from '../present.js';
 import { table } from '../tables.js';
-import { campaignFields } from './campaign-fields.js';
+import { advertisersOf, campaignFields, newCampaign } from './campaign-fields.js';
 import { codes } from './codes.js';
 import { importDialog } from './import.js';
 import { placementFields, proposing } from './placement-fields.js';
@@ -28,12 +28,21 @@ export function newCampaignPage() {
     const made = await api.change('POST', ['campaigns'], { json });
     location.hash = `#/c/${encodeURIComponent(made.id)}/setup`;
   };
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const panel = h('div', { class: 'panel' }, skeleton(8));
+  const cancel = () => { location.hash = '#/'; };
+  const load = async () => {
+    try {
+      const { campaigns } = await api.get(['campaigns']);
+      const values = newCampaign(campaigns);
+      put(panel, form({ fields: campaignFields({ isNew: true, advertisers: advertisersOf(campaigns) }), values, words: t('campaign.make'), submit, cancel }));
+    } catch (error) { put(panel, failure(error, load)); }
+  };
+  load();
   return {
     title: t('campaign.new'),
     content: [
       h('div', { class: 'page-head' }, h('div', {}, h('p', { class: 'crumb' }, h('a', { href: '#/' }, t('campaigns'))), h('h1', {}, t('campaign.new')), h('p', { class: 'soft' }, t('campaign.new_hint')))),
-      h('div', { class: 'panel' }, form({ fields: campaignFields(true), values: { time_zone: zone }, words: t('campaign.make'), submit, cancel: () => { location.hash = '#/'; } })),
+      panel,
     ],
   };
 }
@@ -43,14 +52,14 @@ function settings(context, mayChange) {
   const { id, full } = context;
   const facts = [
     ['time_zone', full.time_zone], ['advertiser', full.advertiser], ['flight', full.starts || full.ends ? `${full.starts || '…'} – ${full.ends || '…'}` : null],
-    ['landing_hosts', (full.landing_hosts || []).join(', ')], ['double_click_seconds', t('seconds', { n: full.double_click_seconds ?? '–' })],
+    ['landing_hosts', (full.landing_hosts || []).join(', ')], ['double_click_seconds', full.double_click_seconds ? t('seconds', { n: full.double_click_seconds }) : t('double_click.off')],
     ['cost', full.cost ? `${whole(full.cost)} ${full.currency || ''}` : null],
     ['universes', (full.universes || []).map(one => `${one.audience === 'all' && one.region === 'all' ? '' : `${one.region} / ${one.audience}: `}${whole(one.persons)} ${named('unit', one.unit)} (${one.source}, ${one.date})`).join('; ')],
     ['creatives', (full.creatives || []).map(one => one.name || one.id).join(', ')],
     ['alerts', Object.entries(full.alerts || {}).filter(([, value]) => value !== null).map(([name, value]) => t('alert_limit.is', { name: t(`alert_limit.${name}`), value: limitText(name, value) })).join('; ')],
   ].filter(([, value]) => value);
   const edit = () => dialog(t('campaign.edit'), close => form({
-    fields: campaignFields(false), values: context.full, cancel: close,
+    fields: campaignFields({ hasData: Boolean(context.campaign.first_day), advertisers: context.advertisers }), values: context.full, cancel: close,
     submit: async changed => {
       if (Object.keys(changed).length) await based(context, version => api.change('PATCH', ['campaigns', id], { json: changed, version }), present => of(present, changed));
       close();

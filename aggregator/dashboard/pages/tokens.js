@@ -7,6 +7,7 @@ import { staying } from '../focus.js';
 import { confirm, dialog, form } from '../form.js';
 import { moment, t } from '../i18n.js';
 import { table } from '../tables.js';
+import { advertisersOf } from './campaign-fields.js';
 
 const ROLES = ['advertiser', 'medium', 'auditor', 'operator'];
 
@@ -45,15 +46,14 @@ function list(me, tokens, load) {
 }
 
 function make(campaigns, load) {
-  const advertisers = [...new Set(campaigns.map(one => one.advertiser).filter(Boolean))].sort();
   const media = [...new Set(campaigns.flatMap(one => one.placements.map(placement => placement.medium)))].sort();
   dialog(t('token.new'), close => {
     const frame = h('div', {});
     const fields = [
       { key: 'name', label: t('token.name'), hint: t('token.name_hint'), required: true },
-      { key: 'role', kind: 'select', label: t('token.role'), options: ROLES.map(role => [role, `${t(`role.${role}`)}: ${t(`role.${role}_sees`)}`]) },
-      { key: 'advertisers', kind: 'lines', label: t('token.scope.advertisers'), hint: hint('token.advertisers', advertisers), when: all => all.role === 'advertiser' },
-      { key: 'media', kind: 'lines', label: t('token.scope.media'), hint: hint('token.media', media), when: all => all.role === 'medium' },
+      { key: 'role', kind: 'select', label: t('token.role'), wide: true, options: ROLES.map(role => [role, `${t(`role.${role}`)}: ${t(`role.${role}_sees`)}`]) },
+      { key: 'advertisers', kind: 'names', known: advertisersOf(campaigns), label: t('token.scope.advertisers'), wide: true, when: all => all.role === 'advertiser' },
+      { key: 'media', kind: 'names', known: media, label: t('token.scope.media'), wide: true, when: all => all.role === 'medium' },
       { key: 'expires_days', kind: 'number', step: 1, label: t('token.days'), hint: t('token.days_hint') },
     ];
     const submit = async (_, all) => {
@@ -65,8 +65,6 @@ function make(campaigns, load) {
     return frame;
   });
 }
-
-const hint = (key, names) => [t('token.scope_hint'), names.length ? h('span', { class: 'block' }, t(key, { names: names.join(', ') })) : ''];
 
 /** The token, this once. */
 function once(made, close) {
