@@ -91,14 +91,16 @@ export function dialog(title, content) {
   return element;
 }
 
-/** Asks before something that cannot be taken back is done. */
-export function confirm(title, text_, words, act, kind = 'danger') {
+/** Asks before something that cannot be taken back is done. `doing` says what is going on where it takes its time. */
+export function confirm(title, text_, words, act, { kind = 'danger', doing } = {}) {
   return dialog(title, close => {
     const told = h('div', {});
     const go = button(words, async () => {
-      go.disabled = true;
-      try { await act(); close(); } catch (error) { put(told, notice('bad', h('p', {}, reason(error)), error.more && h('p', {}, error.more))); go.disabled = false; }
+      [go, stop].forEach(one => { one.disabled = true; });
+      put(told, doing && h('div', { class: 'notice', role: 'status' }, h('p', {}, doing), h('progress', { 'aria-label': doing })));
+      try { await act(); close(); } catch (error) { put(told, notice('bad', h('p', {}, reason(error)), error.more && h('p', {}, error.more))); [go, stop].forEach(one => { one.disabled = false; }); }
     }, { class: kind, id: 'confirm' });
-    return h('div', { class: 'form' }, h('p', {}, text_), told, h('div', { class: 'actions' }, go, button(t('cancel'), close, { class: 'quiet' })));
+    const stop = button(t('cancel'), close, { class: 'quiet' });
+    return h('div', { class: 'form' }, [text_].flat().map(one => (one instanceof Node ? one : h('p', {}, one))), told, h('div', { class: 'actions' }, go, stop));
   });
 }

@@ -283,7 +283,17 @@ fn days_that_are_not_settled_are_named_and_a_second_closing_says_why() {
     wait_to_read(&mut browser, "80 / 100");
     wait_to_read(&mut browser, "+10 not settled");
     wait_to_read(&mut browser, "30.0% of the flight’s 300");
+    // A closing takes its time: it is held up, to look at what is said meanwhile.
+    ahead(
+        &mut browser,
+        "const asked = fetch; window.fetch = (url, more) => (more?.method === 'POST' && /closings/.test(url) \
+         ? new Promise(go => { window.go = go; }).then(() => asked(url, more)) : asked(url, more));",
+    );
     open(&mut browser, &instance, "#/c/shop/closings");
+    wait_to_read(&mut browser, &format!("Settled until {}: days up to then can be closed.", day(-1)));
+    let proposed =
+        "[...document.querySelectorAll('[data-card=closings] form input[type=date]')].map(one => one.value)";
+    assert_eq!(said(&mut browser, proposed), format!("{0},{0}", day(-1)));
     let close = |browser: &mut Browser, to: &str| {
         let from = day(-1);
         browser.run(&format!(
@@ -308,6 +318,7 @@ fn days_that_are_not_settled_are_named_and_a_second_closing_says_why() {
     // Every report of the period is computed.
     wait_for("the period is closed", PATIENCE * 4, || browser.find_all("dialog").is_empty());
     wait_to_read(&mut browser, "in force");
+    wait_for_figures(&mut browser);
     close(&mut browser, &day(-1));
     wait_to_read(&mut browser, "say why it is closed again");
     assert!(browser.find_all("dialog").is_empty(), "nothing is asked before it is said");

@@ -4,9 +4,12 @@ import * as address from '../address.js';
 import * as api from '../api.js';
 import { failure, notice, skeleton } from '../cards.js';
 import { h, icon, put } from '../dom.js';
+import { shift } from '../figures/days.js';
+import { at } from '../figures/reach.js';
 import { staying } from '../focus.js';
 import { confirm, form } from '../form.js';
 import { days, moment, t, whole } from '../i18n.js';
+import { estimate } from '../marks.js';
 import { table } from '../tables.js';
 import { sheet } from './sheet.js';
 
@@ -41,12 +44,48 @@ function closings({ id, me }, { closings: rows }, load) {
   ];
   return [
     h('div', { class: 'stack' }, table({ caption: t('closings'), columns, rows, sort: '-at', empty: t('closings.none') })),
-    me.may_change && h('details', { class: 'behind no-print', open: !rows.length }, h('summary', {}, t('closing.new')), closingForm(id, rows, load)),
+    me.may_change && h('details', { class: 'behind no-print', open: !rows.length }, h('summary', {}, t('closing.new')), closable(id, rows, load)),
   ];
 }
 
+/** What may be closed, and the form for it with the days that are next. */
+function closable(id, rows, load) {
+  const place = h('div', {}, skeleton(3));
+  const ask = async () => {
+    try {
+      const { from, settled_until: until } = await api.get(['campaigns', id, 'delivery'], {}, { fresh: true });
+      const closed = rows.map(row => row.to).sort().pop();
+      const next = closed && closed >= from ? shift(closed, 1) : from;
+      const words = h('p', { id: 'closable' }, t(until ? 'closing.until' : 'closing.nothing_settled', { day: until }));
+      put(place, words, closingForm(id, { rows, values: until && next <= until ? { from: next, to: until } : {} }, load));
+    } catch (error) { put(place, failure(error, ask)); }
+  };
+  ask();
+  return place;
+}
+
+/** The figures of a period as they would be closed, and as they are where it is closed already; refused where some day of it is not settled. */
+async function drafted(id, { from, to }, isClosed) {
+  const ask = (report, state) => api.get(['campaigns', id, report], { from, to, state }, { fresh: true });
+  const both = state => Promise.all([ask('delivery', state), ask('reach', state)]);
+  const [[delivery, reach], before] = await Promise.all([both('present'), isClosed ? both() : null]);
+  const rows = ([of, devices]) => ({ ...of.rows[0], devices: devices.rows[0] });
+  if (delivery.settled_until === to && !delivery.provisional_days.length) return { now: rows([delivery, reach]), before: before && rows(before) };
+  const open = delivery.provisional_days.length ? delivery.provisional_days : [shift(delivery.settled_until || from, delivery.settled_until ? 1 : 0)];
+  throw new api.Refused(409, { fields: [{ key: open.includes(from) ? 'from' : 'to', message: t('closing.days', { days: days(open) }) }] });
+}
+
+/** What is about to be closed, for who has to say yes to it. */
+function draft({ now, before }, version) {
+  const of = (row, name) => (name === 'reach' ? row.devices?.reach : row[name]) ?? null;
+  const told = name => (name === 'reach' ? estimate(now.devices, of(now, name), at(now.devices, 0)) : whole(of(now, name)));
+  const was = name => before && of(before, name) !== of(now, name) && h('span', { class: 'soft' }, ` ${t('closing.was', { version, count: whole(of(before, name)) })}`);
+  const names = ['gross_impressions', 'net_impressions', 'net_clicks', 'reach', 'planned'].filter(name => of(now, name) !== null);
+  return names.length ? h('dl', { class: 'facts', id: 'draft' }, names.map(name => [h('dt', {}, t(`figure.${name}`)), h('dd', {}, h('b', {}, told(name)), was(name))])) : h('p', {}, t('nothing.range'));
+}
+
 /** Asks once more before it closes: a closing stays. */
-function closingForm(id, rows, load) {
+function closingForm(id, { rows, values }, load) {
   const earlier = ({ from, to }) => rows.filter(row => row.from === from && row.to === to).length;
   const check = all => [
     ...(all.from > all.to ? [{ key: 'from', message: t('range.wrong') }] : []),
@@ -61,7 +100,12 @@ function closingForm(id, rows, load) {
   };
   return form({
     words: t('closing.make'), check,
-    submit: (_, all) => { confirm(t('closing.new'), t('closing.sure', { from: all.from, to: all.to, version: earlier(all) + 1 }), t('closing.make'), () => close(all), 'main'); },
+    submit: async (_, all) => {
+      const version = earlier(all);
+      const figures = draft(await drafted(id, all, version > 0), version);
+      confirm(t('closing.new'), [t('closing.sure', { from: all.from, to: all.to, version: version + 1 }), figures], t('closing.make'), () => close(all), { kind: 'main', doing: t('closing.doing') });
+    },
+    values,
     fields: [
       { key: 'from', kind: 'date', label: t('range.from'), required: true }, { key: 'to', kind: 'date', label: t('range.to'), required: true },
       { key: 'note', kind: 'text', label: t('closing.note'), wide: true, hint: t('closing.hint') },
