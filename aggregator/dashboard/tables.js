@@ -33,7 +33,8 @@ export function table({ caption, columns, rows, sort = null, mark, foot, empty }
   };
   const heads = columns.map(column => {
     const properties = { scope: 'col', class: column.number ? 'number' : column.class === 'no-print' ? column.class : null, title: column.hint };
-    if (!sort || column.fixed) return h('th', properties, column.label);
+    if (!sort) return h('th', properties, column.label);
+    if (column.fixed) return h('th', properties, h('span', { class: 'unsorted' }, column.label));
     const click = () => {
       const first = column.number ? -1 : 1;
       order = { column, direction: order && order.column === column ? -order.direction : first };
