@@ -13,7 +13,7 @@ const round = number => Number(number.toPrecision(12));
 
 /** The host of what may be a whole address, for people paste those; what is none stays as it is, to be told so. */
 export function hostOf(said) {
-  const [, host] = /^(?:[a-z][a-z0-9+.-]*:(?=\/\/))?\/*([^\/?#]+)/i.exec(said) || [];
+  const [, host] = /^(?:[a-z][a-z0-9+.-]*:(?=\/\/))?\/{0,2}([^\/?#]+)/i.exec(said) || [];
   // A scheme, a path, a port, or letters that a host has not.
   if (!host || host.endsWith(':') || !/[:/?#]|[^\0-\x7f]/.test(said)) return said;
   try { return new URL(`//${host}`, location.href).hostname || said; } catch { return said; }

@@ -301,15 +301,15 @@ fn a_report_that_stands_open_is_drawn_anew_where_it_stands() {
     assert!(text_of(&mut browser, "[data-pointless]").contains("No reach % and no GRP"));
     // Somebody reads: a table is open and sorted his way, and he is at one of its heads.
     browser.run(
-        "document.querySelector('[data-card=delivery-day] details').open = true; \
+        "document.querySelector('[data-card=delivery-day] .behind').open = true; \
          const head = document.querySelector('[data-card=breakdown] thead .sort'); head.click(); head.focus(); scrollTo(0, 600)",
     );
-    send(&stage.instance, "shop", "p2", 45, None);
+    send(&stage.instance, "shop", "p2", 45, Some(chrono::Utc::now().timestamp()));
     wait_for("the hits that came", PATIENCE, || tile(&mut browser, "impressions") == 155);
     let first = |browser: &mut Browser| cells(browser, "breakdown")[1][1].clone();
     wait_for("those of the placement", PATIENCE, || first(&mut browser) == "75");
     assert!(cells(&mut browser, "breakdown")[0][0].starts_with("First"), "by name");
-    assert_eq!(said(&mut browser, "document.querySelector('[data-card=delivery-day] details').open"), "true");
+    assert_eq!(said(&mut browser, "document.querySelector('[data-card=delivery-day] .behind').open"), "true");
     let at = "document.activeElement.closest('[data-card=breakdown]') && document.activeElement.textContent";
     assert_eq!(said(&mut browser, at), "Placement");
     assert_eq!(said(&mut browser, "scrollY"), "600");
