@@ -7,7 +7,11 @@ import * as focus from './focus.js';
 import { t } from './i18n.js';
 import { wrongText } from './wrong.js';
 
-const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null) || ((a ?? null) === null && Array.isArray(b) && !b.length);
+/** A value as it is compared: fields in one order, none that holds nothing. */
+const plain = value => (Array.isArray(value) ? value.map(plain)
+  : value && typeof value === 'object' ? Object.keys(value).sort().filter(key => (value[key] ?? null) !== null).map(key => [key, plain(value[key])])
+    : value ?? null);
+const same = (a, b) => JSON.stringify(plain(a)) === JSON.stringify(plain(b)) || ((a ?? null) === null && Array.isArray(b) && !b.length);
 
 /**
  * A form. `fields` are `{key, kind, label, hint, group, when}`; `values` what stands there now; `submit(changed, all)` sends what was changed and answers when it

@@ -75,7 +75,7 @@ export function frequencyCard({ ask, id, range, levels }) {
       const label = row => `${row.frequency}${row.or_more ? '+' : ''}`;
       const columns = [
         { id: 'frequency', label: t('frequency.n'), of: row => row.frequency, show: label },
-        { id: 'devices', label: t('figure.exactly'), of: row => row.devices, show: row => [estimate(row, row.devices), change(row, 'devices')], number: true },
+        { id: 'devices', label: t('figure.exactly'), of: row => row.devices, show: row => [estimate(row, row.devices, [row.devices_low, row.devices_high]), change(row, 'devices')], number: true },
         { id: 'n_plus', label: t('figure.n_plus'), of: row => row.n_plus, show: row => [estimate(row, row.n_plus, [row.interval_low, row.interval_high]), change(row, 'n_plus')], number: true },
         { id: 'impressions', label: t('figure.impressions'), of: row => row.impressions, show: row => [estimate(row, row.impressions), change(row, 'impressions')], number: true },
       ];
@@ -101,15 +101,15 @@ export function levelsCard({ ask, id, range, levels }) {
       if (!row) return h('p', { class: 'empty' }, t('nothing.range'));
       const last = row.n_plus.length - 1;
       const rows = row.n_plus.map((count, index) => ({
-        n: index + 1, count, exactly: row.exactly[index], isLast: index === last, ends: at(row, index), suppressed: row.suppressed, exact: row.exact,
+        n: index + 1, count, exactly: row.exactly[index], exactlyEnds: [row.exactly_low?.[index], row.exactly_high?.[index]], isLast: index === last, ends: at(row, index), suppressed: row.suppressed, exact: row.exact,
         share: count === null || !row.reach ? null : count / row.reach, universe: count === null || !row.universe ? null : count / row.universe,
       }));
       const columns = [
         { id: 'n', label: t('frequency.n'), of: one => one.n, show: one => `${one.n}+` },
         { id: 'count', label: t('figure.n_plus'), of: one => one.count, show: one => estimate(one, one.count, one.ends), number: true },
         { id: 'share', label: t('n_plus.share'), of: one => one.share, show: one => (one.n === 1 ? figure(one, one.share, percent) : estimate(one, one.share, [], percent)), number: true },
-        ...known(rows, [{ id: 'universe', label: t('figure.reach_percent'), of: one => one.universe, show: one => estimate(one, one.universe, [], percent), number: true }]),
-        { id: 'exactly', label: t('figure.exactly'), of: one => one.exactly, show: one => [estimate(one, one.exactly), one.isLast && one.exactly !== null && h('span', { class: 'soft', title: t('n_plus.or_more', { n: one.n }) }, ` (${one.n}+)`)], number: true },
+        ...known(rows, [{ id: 'universe', label: t('figure.reach_percent'), of: one => one.universe, show: one => estimate(one, one.universe, one.ends.map(end => ((end ?? null) === null ? null : end / row.universe)), percent), number: true }]),
+        { id: 'exactly', label: t('figure.exactly'), of: one => one.exactly, show: one => [estimate(one, one.exactly, one.exactlyEnds), one.isLast && one.exactly !== null && h('span', { class: 'soft', title: t('n_plus.or_more', { n: one.n }) }, ` (${one.n}+)`)], number: true },
       ];
       if (row.exact === false) columns.splice(2, 0, { id: 'interval', label: t('interval'), of: one => one.ends[0], show: one => interval(...one.ends), number: true });
       return [table({ caption: t('n_plus'), columns, rows }), legend(report, [{ ...row, adjustment: null }]), row.exact && h('p', { class: 'legend' }, t(report.privacy ? 'mark.counted_rounded' : 'mark.counted'))];

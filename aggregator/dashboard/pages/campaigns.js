@@ -113,7 +113,9 @@ function flight({ starts, ends, first_day: first, last_day: last, time_zone: zon
 
 /** A campaign's row of all days until now, and that of the settled ones among them. */
 async function asked(me, campaign) {
-  const range = me.exact ? flight(campaign) : {};
+  const days = flight(campaign);
+  // Who is offered settled days alone is given them until their last one.
+  const range = me.exact ? days : { from: days.from };
   const ask = query => api.get(['campaigns', campaign.id, 'delivery'], query);
   const report = await ask(range);
   const total = report.rows[0];

@@ -8,7 +8,9 @@ import { now, t, whole } from '../i18n.js';
 import { sheet } from './sheet.js';
 
 export function importDialog({ id }, done) {
-  dialog(t('import'), close => {
+  const at = location.hash;
+  let isTaken = false;
+  const element = dialog(t('import'), close => {
     const replace = h('input', { type: 'checkbox', id: 'replace', on: { change: () => look() } });
     const profiles = h('input', { type: 'checkbox', id: 'import-profiles', checked: true, on: { change: () => look() } });
     const actions = h('div', { class: 'actions' }, button(t('cancel'), close, { class: 'quiet' }));
@@ -34,7 +36,8 @@ export function importDialog({ id }, done) {
       }),
       done: ({ added, changed }, place) => {
         put(place, notice('done', h('p', {}, t('import.done', { added: whole(added.length), changed: whole(changed.length) }))));
-        const leave = button(t('close'), () => { close(); done(); }, { class: 'main', id: 'import-close' });
+        isTaken = true;
+        const leave = button(t('close'), close, { class: 'main', id: 'import-close' });
         put(actions, leave);
         leave.focus();
       },
@@ -47,4 +50,6 @@ export function importDialog({ id }, done) {
       h('p', { class: 'check' }, profiles, h('label', { for: 'import-profiles' }, t('import.profiles'))),
       result, actions);
   });
+  // However it is closed, what was taken is on the page below.
+  element.addEventListener('close', () => { if (isTaken && location.hash === at) done(); });
 }
