@@ -129,23 +129,30 @@ fn mistakes_are_told_in_the_readers_language_and_a_mended_file_can_be_chosen_aga
     wait_to_read(&mut browser, "已重新检查文件");
     press(&mut browser, "#import-take");
     wait_to_read(&mut browser, "新增 1 个");
+    // However the dialog is closed, the page below shows it.
+    press(&mut browser, "dialog header .close");
+    wait_until_gone(&mut browser, "dialog");
+    wait_to_read(&mut browser, "开机屏");
     nothing_was_refused(&mut browser);
 }
 
 #[test]
 fn two_people_at_one_campaign_lose_nothing_that_they_typed() {
     let instance = start();
+    let universe = |persons: u32| json!([{"persons": persons, "source": "Panel", "date": "2026-06-30"}]);
+    change(&instance, &json!({ "universes": universe(1000) }));
     let mut browser = signed_in(&instance, "en-US");
     open(&mut browser, &instance, "#/c/shop/setup");
     press(&mut browser, "#edit-campaign");
     over(&mut browser, "dialog [data-limit=gap_max]", "5");
-    // Somebody else has changed something else: both are in force.
-    change(&instance, &json!({ "name": "Summer" }));
+    // Somebody else has changed something else, a table too: all of it is in force.
+    change(&instance, &json!({ "name": "Summer", "universes": universe(2000) }));
     press(&mut browser, "dialog .form .main");
     wait_until_gone(&mut browser, "dialog");
     wait_to_read(&mut browser, "Largest gap to the medium: 5%");
     let present = instance.ask("GET", "/v1/campaigns/shop");
     assert_eq!((&present["name"], &present["alerts"]["gap_max"]), (&json!("Summer"), &json!(0.05)));
+    assert_eq!(present["universes"][0]["persons"], 2000);
     // The same: it is told, and what was typed stays.
     press(&mut browser, "#edit-campaign");
     over(&mut browser, "dialog [data-key=name] input", "Mine");
