@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::numbers::hash;
 use crate::orphans;
+use crate::view::Sight;
 
 /// Most closings of one campaign.
 pub(crate) const CLOSINGS_MAX: usize = 60;
@@ -101,6 +102,15 @@ impl Viewer {
             Self::Whole => None,
             Self::Medium { placements, .. } => Some(placements),
         }
+    }
+
+    /// Whether it is who sees the campaign so: by the medium's name too, for the same placements may be another one's by now.
+    pub(crate) fn is_of(&self, sight: &Sight) -> bool {
+        let is_its_own = match self {
+            Self::Whole => true,
+            Self::Medium { name, .. } => sight.medium() == Some(name),
+        };
+        is_its_own && self.placements() == sight.only()
     }
 }
 

@@ -5,6 +5,8 @@
 //!
 //! Must never: tell the two apart, by word or by work.
 
+use std::collections::BTreeSet;
+
 use catalog::{Campaign, Catalog, Placement};
 
 use crate::tokens::Role;
@@ -29,6 +31,8 @@ pub(crate) struct Sight {
     is_exact: bool,
     /// Only these placements, in order; the whole campaign where there are none. Never an empty list.
     only: Option<Vec<String>>,
+    /// Whose these are, where a token sees them that is of one medium alone.
+    medium: Option<String>,
 }
 
 impl View {
@@ -60,26 +64,27 @@ impl View {
     /// How it sees a campaign; `None` if it does not. Who sees everything also sees what the catalog does not have.
     pub(crate) fn of(&self, catalog: &Catalog, campaign: &str) -> Option<Sight> {
         if self.is_of_the_house() {
-            return Some(Sight { is_exact: true, only: None });
+            return Some(Sight::exact());
         }
         self.of_campaign(catalog.campaigns.get(campaign)?)
     }
 
     fn of_campaign(&self, campaign: &Campaign) -> Option<Sight> {
-        let only = match self {
-            Self::Operator | Self::Auditor => return Some(Sight { is_exact: true, only: None }),
+        match self {
+            Self::Operator | Self::Auditor => return Some(Sight::exact()),
             Self::Advertiser(advertisers) => {
                 let advertiser = campaign.advertiser.as_ref()?;
-                advertisers.contains(advertiser).then_some(None)?
+                advertisers.contains(advertiser).then(Sight::shaped)
             }
             Self::Medium(media) => {
                 let of_media =
                     campaign.placements.values().filter(|placement| media.contains(&placement.medium));
-                let ids: Vec<String> = of_media.map(|placement| placement.id.clone()).collect();
-                Some(ids).filter(|ids| !ids.is_empty()).map(Some)?
+                let (ids, names): (Vec<String>, BTreeSet<&str>) =
+                    of_media.map(|placement| (placement.id.clone(), placement.medium.as_str())).unzip();
+                let medium = names.first().filter(|_| names.len() == 1).map(|name| (*name).to_owned());
+                (!ids.is_empty()).then(|| Sight { medium, ..Sight::of_placements(ids) })
             }
-        };
-        Some(Sight::new(false, only))
+        }
     }
 }
 
@@ -92,6 +97,11 @@ impl Sight {
     /// The only placements that count; `None` for all.
     pub(crate) fn only(&self) -> Option<&[String]> {
         self.only.as_deref()
+    }
+
+    /// The medium whose placements alone a token sees; `None` where it sees those of several, or all.
+    pub(crate) fn medium(&self) -> Option<&str> {
+        self.medium.as_deref()
     }
 
     /// Whether this placement of the campaign is seen.
@@ -108,7 +118,7 @@ impl Sight {
         if let Some(only) = &mut only {
             only.sort_unstable();
         }
-        Self { is_exact, only }
+        Self { is_exact, only, medium: None }
     }
 
     /// The whole campaign, as it was counted.
@@ -123,7 +133,7 @@ impl Sight {
 
     /// The whole campaign, shaped.
     pub(crate) fn shaped() -> Self {
-        Self { is_exact: false, only: None }
+        Self::new(false, None)
     }
 
     /// Some placements, shaped.
@@ -180,6 +190,9 @@ medium = "B"
         let medium = View::Medium(names(&["A"]));
         let seen = sight(&medium, "c1").expect("has a placement there");
         assert_eq!((seen.is_exact(), seen.only()), (false, Some(&names(&["p1"])[..])));
+        let both = sight(&View::Medium(names(&["A", "B"])), "c1").expect("has placements there");
+        assert_eq!((seen.medium(), both.medium()), (Some("A"), None), "of one medium alone");
+        assert_eq!(both.only(), Some(&names(&["p1", "p2"])[..]));
         let placements = &catalog.campaigns["c1"].placements;
         assert!(seen.sees(&placements["p1"]) && !seen.sees(&placements["p2"]));
         // However they come.

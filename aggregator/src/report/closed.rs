@@ -4,8 +4,8 @@
 //! whatever came since; what it would be now stands beside it as an adjustment ([`super::adjustment`]). Where that cannot be had, because the store is
 //! away or has no such devices any more, the closed figures are answered all the same, and the head says so.
 //!
-//! Whoever is not among those that it holds figures for (a token of several media, a medium that has other placements now, members of an overlap that are
-//! not held) is shown present figures, and told so: the head says `closed: null`.
+//! Whoever is not among those that it holds figures for (a token of several media, a medium that has other placements or another name now, members of an
+//! overlap that are not held) is shown present figures, and told so: the head says `closed: null`.
 //!
 //! Must never: answer a closed figure from the store.
 
@@ -158,7 +158,7 @@ impl Reporter {
             return Ok(None);
         }
         let held = self.closings.held(&request.campaign, closing)?;
-        let Some(held) = held.iter().find(|held| held.viewer.placements() == request.sight.only()) else {
+        let Some(held) = held.iter().find(|held| held.viewer.is_of(&request.sight)) else {
             return Ok(None);
         };
         let kind = if request.kind == Kind::Frequency { Kind::Reach } else { request.kind };

@@ -95,6 +95,33 @@ fn anothers_edits_change_nothing_that_is_told() {
 }
 
 #[test]
+fn a_closing_is_not_told_to_the_medium_that_has_the_placements_now() {
+    let rig = rig();
+    let [_, before] = tokens(&rig);
+    let numbers = "placement,day,impressions,clicks\np1,2026-11-18,150,3\n";
+    operator(&rig, ("PUT", "/v1/campaigns/ours/media-numbers"), numbers);
+    let closing = json!({"from": "2026-11-18", "to": "2026-11-18"}).to_string();
+    operator(&rig, ("POST", "/v1/campaigns/ours/closings"), &closing);
+    let report = |kind: &str, by: &str, bearer: &str| {
+        get(&rig, &format!("/v1/campaigns/ours/{kind}?by={by}&{RANGE}"), bearer)
+    };
+    let told = report("delivery", "medium", &before);
+    assert!(told.contains("Medium A") && told.contains("\"reported_impressions\":150"), "{told}");
+    // The very placements go to a medium that has no others, and then all there is.
+    let after = bearer(&rig, &json!({"name": "D", "role": "medium", "media": ["Medium D"]}));
+    rig.set_catalog(&CATALOG.replace("\"Medium A\"", "\"Medium D\""));
+    for (kind, by) in
+        [("delivery", "total"), ("delivery", "medium"), ("reach", "medium"), ("overlap", "medium")]
+    {
+        let told = report(kind, by, &after);
+        assert!(told.contains("\"closed\":null") && !told.contains("Medium A"), "{told}");
+        assert!(!told.contains("\"reported_impressions\":1") && !told.contains("\"gap\":0"), "{told}");
+    }
+    let gone = rig.call_as("GET", &format!("/v1/campaigns/ours/delivery?{RANGE}"), Some(&before));
+    assert_eq!(gone.0, 404);
+}
+
+#[test]
 fn what_a_medium_said_of_a_placement_is_not_told_to_the_next_one() {
     let rig = rig();
     let [advertiser, medium] = tokens(&rig);
