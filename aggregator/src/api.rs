@@ -338,7 +338,7 @@ impl Api {
 fn report_problem(error: ReportError, statement_bytes_max: u64) -> Problem {
     match error {
         ReportError::UnknownCampaign => Problem::UnknownCampaign,
-        error @ (ReportError::DevicesExpired { .. } | ReportError::NotClosed) => {
+        error @ (ReportError::DevicesExpired { .. } | ReportError::NotClosed | ReportError::OtherMembers) => {
             Problem::Refused(Refused::NotOffered(error.to_string()))
         }
         ReportError::Refused(refused) => Problem::Refused(refused),

@@ -79,6 +79,9 @@ pub(crate) enum ReportError {
     /// Caller: understood, and not to be had of this campaign.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Nobody's: some of the members that a closing holds have no part in the campaign any more.
+    #[error("the campaign does not have all of these members any more")]
+    OtherMembers,
     /// Us or the store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -9,7 +9,7 @@ import { bar } from '../tables.js';
 import { at, reachOf } from './reach.js';
 
 /** Figures whose adjustment is told at the top: those of the delivery report, and those of the reach report. */
-const ADJUSTED = [['gross_impressions', 'net_impressions', 'gross_clicks', 'net_clicks'], ['reach', 'identified_impressions']];
+const ADJUSTED = [['gross_impressions', 'net_impressions', 'gross_clicks', 'net_clicks', 'measured', 'stages_viewable', 'stages_completes', 'stages_conversions'], ['reach', 'identified_impressions']];
 
 /** A figure with its name and a line below. */
 function tile(name, value, below, hint) {

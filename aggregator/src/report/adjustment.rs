@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::form::{Cell, Column, Place, Table, Type};
 
 /// The figures that are adjusted, in whichever report they stand.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 39] = [
     "impressions",
     "gross_impressions",
     "net_impressions",
@@ -29,6 +29,18 @@ const NAMES: [&str; 25] = [
     "removed_clicks_non_browser",
     "removed_clicks_data_center",
     "removed_clicks_double_click",
+    "stages_tracked",
+    "stages_viewable",
+    "stages_not_viewable",
+    "stages_not_measurable",
+    "stages_starts",
+    "stages_first_quartiles",
+    "stages_midpoints",
+    "stages_third_quartiles",
+    "stages_completes",
+    "stages_conversions",
+    "measured",
+    "unmeasured",
     "identified_impressions",
     "identified",
     "usable",
@@ -37,6 +49,8 @@ const NAMES: [&str; 25] = [
     "devices",
     "n_plus",
     "unique",
+    "stacked_reach",
+    "incremental_reach",
     "shared",
 ];
 
@@ -58,6 +72,8 @@ pub(crate) struct Since {
     pub(crate) catalog: Option<Changed<String>>,
     /// Whether devices of its days are no longer kept, so that there is nothing to hold its figures against.
     pub(crate) devices_expired: bool,
+    /// Whether members of its overlap have no part in the campaign any more, for one has another name now, so that likewise.
+    pub(crate) members_changed: bool,
     /// Whether its figures of now could not be had, so that likewise.
     pub(crate) unavailable: bool,
     /// Days whose present figures may still change.

@@ -23,7 +23,7 @@ use super::overlap::{self, Masks};
 use super::privacy::{self, Shaped};
 use super::regions::RegionLibrary;
 use super::reported::Behind;
-use super::request::{By, Filter, Kind, LEVELS_MAX, Precision, Request, State};
+use super::request::{By, Filter, Kind, LEVELS_MAX, Members, Precision, Request, State};
 use super::rows::{FrequencyRow, ReachRow, Report, Rows, Versions};
 use super::sample::Sample;
 use super::{ReportError, Reporter, seen};
@@ -141,7 +141,11 @@ impl Reporter {
         let mut now = request.clone();
         // Estimates would differ by their errors, and other members are not to be held against these.
         now.precision = Precision::Exact;
-        now.members = answered.masks.as_ref().map(|masks| masks.names().join(","));
+        if let Some(masks) = answered.masks.as_ref().filter(|masks| masks.members() > 0) {
+            now.members = Some(Members::Names(masks.names().to_vec()));
+            // What each adds is held against what it adds to the same ones.
+            now.stack = Some(Members::Names(privacy::stack(masks, &request.sight, self.limits)));
+        }
         let mut report = report_of(request, &closing, answered);
         let present = self.present_beside(&now, (closing.from, closing.to));
         report.adjustment = Some(self.changed_since(request, &closing, present.as_ref()));
@@ -212,7 +216,8 @@ impl Reporter {
         let range = (closing.from, closing.to);
         let since = self.since_beside(&request.campaign, range, (&request.sight, closing.at_ms));
         let devices_expired = matches!(present, Err(ReportError::DevicesExpired { .. }));
-        let failed = present.err().filter(|_| !devices_expired);
+        let members_changed = matches!(present, Err(ReportError::OtherMembers));
+        let failed = present.err().filter(|_| !devices_expired && !members_changed);
         if let Some(error) = failed.or(since.as_ref().err()) {
             tracing::warn!(%error, campaign = request.campaign, "what became of closed figures cannot be said at present");
         }
@@ -231,6 +236,7 @@ impl Reporter {
             // It changes with everybody's campaigns.
             catalog: Changed::of(closing.catalog.clone(), now.catalog).filter(|_| is_exact),
             devices_expired,
+            members_changed,
             unavailable,
             provisional_days: present.map(|present| present.provisional_days.clone()).unwrap_or_default(),
         }

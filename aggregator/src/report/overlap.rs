@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub(super) use self::masks::Masks;
 use super::cells::{key_text, stored_key};
 use super::reach::Totals;
-use super::request::{By, Refused, Request};
+use super::request::{By, Members, Refused, Request};
 use super::{Days, ReportError, Reporter};
 use crate::statement;
 use crate::store::{StoreError, Value};
@@ -91,8 +91,8 @@ impl Reporter {
             // Hits without a device are of nobody.
             known.retain(|_, key| key != "0");
         }
-        let of = |parameter, text: &Option<String>| {
-            text.as_deref().map(|text| named(parameter, text, &known)).transpose()
+        let of = |parameter, members: &Option<Members>| {
+            members.as_ref().map(|members| named(parameter, members, &known)).transpose()
         };
         let (members, stack) =
             (of("members", &request.members)?, of("stack", &request.stack)?.unwrap_or_default());
@@ -174,10 +174,10 @@ impl Reporter {
 }
 
 /// The members that are asked for, of all that are held; `None` where some are not.
-pub(super) fn chosen(masks: Masks, (members, stack): (&Option<String>, &Option<String>)) -> Option<Masks> {
+pub(super) fn chosen(masks: Masks, (members, stack): (&Option<Members>, &Option<Members>)) -> Option<Masks> {
     let known: Known = masks.names().iter().map(|name| (name.clone(), name.clone())).collect();
-    let places = |text: &Option<String>| {
-        let names = text.as_deref().map(|text| named("", text, &known).ok());
+    let places = |members: &Option<Members>| {
+        let names = members.as_ref().map(|members| named("", members, &known).ok());
         let place = |name: String| masks.names().iter().position(|one| *one == name);
         names.map(|names| names?.into_iter().map(place).collect::<Option<Vec<usize>>>())
     };
@@ -205,8 +205,16 @@ fn refused(words: String) -> ReportError {
     ReportError::Refused(Refused::Bad(words))
 }
 
+fn named(parameter: &str, members: &Members, known: &Known) -> Result<Vec<String>, ReportError> {
+    match members {
+        Members::Text(text) => named_in(parameter, text, known),
+        Members::Names(names) if names.iter().all(|name| known.contains_key(name)) => Ok(names.clone()),
+        Members::Names(_) => Err(ReportError::OtherMembers),
+    }
+}
+
 /// The members that a parameter names, each once. A name may hold commas itself: the longest that is known is taken.
-fn named(parameter: &str, text: &str, known: &Known) -> Result<Vec<String>, ReportError> {
+fn named_in(parameter: &str, text: &str, known: &Known) -> Result<Vec<String>, ReportError> {
     let pieces: Vec<&str> = text.split(',').collect();
     let mut names = Vec::new();
     let mut rest = pieces.as_slice();
@@ -247,7 +255,7 @@ mod tests {
     fn names_may_hold_commas_and_each_stands_once() {
         let known: Known =
             ["A", "B", "A,B", "Video, One"].map(|name| (name.to_owned(), name.to_owned())).into();
-        let names = |text: &str| named("members", text, &known).ok();
+        let names = |text: &str| named_in("members", text, &known).ok();
         let some = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         assert_eq!(names("B,A"), some(&["B", "A"]));
         assert_eq!(names("A,B"), some(&["A,B"]), "the longest");

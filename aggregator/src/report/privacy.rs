@@ -41,6 +41,7 @@ use event::clock::UnixMs;
 use serde_json::json;
 
 pub(super) use self::delivery::is_empty;
+pub(super) use self::overlap::stack;
 use super::adjustment;
 use super::rows::{Report, Rows};
 use super::sample::Sample;

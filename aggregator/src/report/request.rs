@@ -74,6 +74,15 @@ pub(crate) enum State {
     Present,
 }
 
+/// Members of an overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Members {
+    /// As somebody asks for them, with commas between them: which names these are depends on which there are, for a name may hold commas itself.
+    Text(String),
+    /// These, one by one.
+    Names(Vec<String>),
+}
+
 /// Which hits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -108,10 +117,10 @@ pub(crate) struct Request {
     pub precision: Precision,
     /// Of a reach report: the audience whose universe reach is a share of.
     pub audience: String,
-    /// Of an overlap: its members, with commas between them; the largest if absent.
-    pub members: Option<String>,
+    /// Of an overlap: its members; the largest if absent.
+    pub members: Option<Members>,
     /// Of an overlap: the members at which the stack begins, likewise.
-    pub stack: Option<String>,
+    pub stack: Option<Members>,
     /// Whether a closed period is answered from its closing.
     pub state: State,
     /// Of which closing of exactly these days; the newest if absent.
@@ -311,8 +320,8 @@ impl Request {
                 "levels" => request.levels = levels(value)?,
                 "precision" => request.precision = precision(value)?,
                 "audience" => request.audience.clone_from(value),
-                "members" => request.members = Some(value.clone()),
-                "stack" => request.stack = Some(value.clone()),
+                "members" => request.members = Some(Members::Text(value.clone())),
+                "stack" => request.stack = Some(Members::Text(value.clone())),
                 "state" => request.state = state(value)?,
                 "version" => request.version = Some(version(value)?),
                 _ => {}

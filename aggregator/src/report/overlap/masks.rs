@@ -186,6 +186,11 @@ impl Masks {
         sums
     }
 
+    /// Names of the members in the order of the stack.
+    pub(crate) fn stack_names(&self) -> Vec<String> {
+        self.stack().into_iter().filter_map(|(member, _)| self.members.get(member).cloned()).collect()
+    }
+
     /// The stack: members in its order with what each adds. Behind those asked for comes, again and again, whoever adds the most; of equal ones the first.
     pub(super) fn stack(&self) -> Vec<(usize, u64)> {
         let mut stack: Vec<(usize, u64)> = Vec::new();
