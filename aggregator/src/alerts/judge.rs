@@ -81,6 +81,8 @@ pub(crate) struct Watched {
     pub(crate) due: Due,
     /// (the medium's number − ours) / the medium's, by placement, where it gave numbers; 1 where it says 0 and we counted any.
     pub(crate) gaps: BTreeMap<String, f64>,
+    /// Fewest that stand behind a gap that is too large, by placement; none of one that a tenant's report would not show, and no more than k.
+    pub(crate) behind_gaps: BTreeMap<String, u64>,
     /// Net impressions of yesterday and today, by placement.
     pub(crate) recent: BTreeMap<String, Recent>,
     /// When the newest hit came, by placement, since `looked_from_ms`.
@@ -96,7 +98,7 @@ pub(crate) struct Watched {
 pub(crate) struct Recent {
     pub(crate) impressions: u64,
     pub(crate) identified: u64,
-    /// Distinct ones behind the identified.
+    /// Distinct ones behind the identified that were counted, no more than k.
     pub(crate) devices: u64,
 }
 
@@ -110,7 +112,7 @@ pub(crate) struct Finding {
     pub(crate) value: f64,
     /// What it may be.
     pub(crate) limit: f64,
-    /// Devices behind a share of ids.
+    /// Fewest that stand behind a share of ids or a gap, no more than k: it is told to tenants where there are as many.
     pub(crate) devices: Option<u64>,
 }
 
@@ -133,6 +135,11 @@ impl Judged {
 /// How long a placement of the campaign may be silent, hours.
 pub(crate) fn silent_hours(campaign: &Campaign) -> u32 {
     campaign.alerts.silent_hours.unwrap_or(default::SILENT_HOURS)
+}
+
+/// How far a medium's numbers may be from ours, as a share of them.
+pub(crate) fn gap_max(campaign: &Campaign) -> f64 {
+    campaign.alerts.gap_max.unwrap_or(default::GAP_MAX)
 }
 
 /// Whether a campaign is looked at: until some days behind its flight, if it has a last day.
@@ -254,8 +261,11 @@ fn id_coverage(campaign: &Campaign, placement: &Placement, watched: &Watched) ->
 
 fn gap(campaign: &Campaign, placement: &Placement, watched: &Watched) -> Option<Finding> {
     let gap = watched.gaps.get(&placement.id)?.abs();
-    let limit = campaign.alerts.gap_max.unwrap_or(default::GAP_MAX);
-    (gap > limit).then(|| finding(placement, Kind::Gap, gap, limit))
+    let limit = gap_max(campaign);
+    (gap > limit).then(|| Finding {
+        devices: watched.behind_gaps.get(&placement.id).copied(),
+        ..finding(placement, Kind::Gap, gap, limit)
+    })
 }
 
 #[cfg(test)]

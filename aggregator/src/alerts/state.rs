@@ -215,7 +215,9 @@ fn open(campaign: &str, finding: Finding, now_ms: UnixMs, tells: bool) -> Kept {
 /// Takes over the figures of an alert that is still open; whether they moved so far that they are written.
 fn renew(kept: &mut Kept, finding: &Finding) -> bool {
     let moved = (finding.value - kept.value).abs() > VALUE_STEP * kept.value.abs();
-    let has_moved = moved || finding.limit.to_bits() != kept.limit.to_bits();
+    // Of devices there are no more than k: each that comes or goes may decide who is told.
+    let has_moved =
+        moved || finding.limit.to_bits() != kept.limit.to_bits() || finding.devices != kept.devices;
     if has_moved {
         (kept.value, kept.limit, kept.devices) = (finding.value, finding.limit, finding.devices);
     }
@@ -272,6 +274,18 @@ mod tests {
             let one = reconcile("c", Vec::new(), found, &mut clear, (1, false));
             let after = reconcile("c", one.kept, Judged::default(), &mut clear, (2, false));
             assert_eq!(after.kept.is_empty(), kind.is_silence(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn who_stands_behind_a_figure_is_kept_as_it_is_now_though_the_figure_stays() {
+        let of = |devices| Finding { devices, ..finding("p", 6.0) };
+        let mut kept = Vec::new();
+        for (now_ms, devices) in [(1, Some(30)), (2, Some(50)), (3, Some(49)), (4, None)] {
+            let done = reconcile("c", kept, found(&[of(devices)]), &mut HashMap::new(), (now_ms, true));
+            assert!(done.is_changed && done.kept[0].since_ms == 1, "{devices:?}");
+            assert_eq!(done.kept[0].devices, devices);
+            kept = done.kept;
         }
     }
 

@@ -1,8 +1,8 @@
 //! `GET /v1/alerts`: what is open at present, as far as whoever asks sees the campaign and placement.
 //!
 //! Who sees figures shaped is told that, since when and by which limit, but not by how much: the figure takes in today, and such tokens are offered
-//! whole settled days. That ids are missing is not told where fewer than k devices stand behind it. What is about a campaign as a whole is not told to
-//! who sees some of its placements.
+//! whole settled days. That ids are missing, and that a medium counts otherwise, is not told where fewer than k stand behind it: a medium chooses what it
+//! says, and would find by trying what we counted. What is about a campaign as a whole is not told to who sees some of its placements.
 //!
 //! Must never: tell of a campaign or placement that is not seen.
 
@@ -70,8 +70,7 @@ impl Api {
             Some(placement) => sight.sees_id(placement),
             None => sight.only().is_none(),
         };
-        let is_small =
-            kept.kind == Kind::IdCoverage && self.reporter.limits.is_small(kept.devices.unwrap_or(0));
-        is_seen && !is_small
+        let is_of_k = matches!(kept.kind, Kind::IdCoverage | Kind::Gap);
+        is_seen && !(is_of_k && self.reporter.limits.is_small(kept.devices.unwrap_or(0)))
     }
 }

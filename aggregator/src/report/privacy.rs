@@ -40,7 +40,7 @@ use std::collections::BTreeSet;
 use event::clock::UnixMs;
 use serde_json::json;
 
-pub(super) use self::delivery::is_empty;
+pub(super) use self::delivery::{behind_gap, is_empty};
 pub(super) use self::overlap::stack;
 use super::adjustment;
 use super::rows::{Report, Rows};

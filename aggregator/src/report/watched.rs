@@ -6,12 +6,14 @@ use catalog::Campaign;
 use event::clock::UnixMs;
 use serde::Deserialize;
 
+use super::privacy::behind_gap;
 use super::rows::{DeliveryRow, Rows};
+use super::sample::Sample;
 use super::{Kind, ReportError, Reporter, Request};
-use crate::alerts::judge::{Recent, Watched, first_planned, silent_hours};
+use crate::alerts::judge::{Recent, Watched, first_planned, gap_max, silent_hours};
 use crate::statement;
 use crate::store::{StoreError, Value, Work, day_text};
-use crate::view::View;
+use crate::view::{Sight, View};
 
 /// The last day that a report can name.
 const LAST: u16 = u16::MAX - 1;
@@ -43,6 +45,7 @@ impl Reporter {
             // The alert asks something of the medium that has the placement, and only its own word can be held against it.
             let rows = self.delivered(&Request { is_present_word: true, ..request })?;
             watched.gaps = rows.into_iter().filter_map(|row| gap(&row).map(|gap| (row.key, gap))).collect();
+            watched.behind_gaps = self.behind_gaps(campaign, yesterday, &watched.gaps)?;
         }
         let recent = self.delivered(&self.request(Kind::Delivery, campaign, (yesterday, LAST))?)?;
         watched.unresolved = recent.iter().filter_map(|row| row.unresolved).sum();
@@ -68,14 +71,55 @@ impl Reporter {
         }
     }
 
-    /// How many devices each placement reached, from a sample where there are many.
+    /// Fewest that stand behind each gap that is too large. Those of placements alone that have one are computed.
+    fn behind_gaps(
+        &self,
+        campaign: &Campaign,
+        yesterday: u16,
+        gaps: &BTreeMap<String, f64>,
+    ) -> Result<BTreeMap<String, u64>, ReportError> {
+        let is_far = |(_, gap): &(&String, &f64)| gap.abs() > gap_max(campaign);
+        let far: Vec<String> = gaps.iter().filter(is_far).map(|(placement, _)| placement.clone()).collect();
+        if far.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let of_devices = self.request(Kind::Reach, campaign, (0, yesterday))?;
+        let mut days = match self.days(&of_devices) {
+            // How many they were nobody can say any more.
+            Err(ReportError::DevicesExpired { .. }) => return Ok(BTreeMap::new()),
+            days => days?,
+        };
+        days.keys = self.keys(&days)?;
+        days.sample = self.sample(&of_devices, &days);
+        let request = Request { kind: Kind::Delivery, sight: Sight::of_placements(far), ..of_devices };
+        let report = self.report_of(&request, &days)?;
+        let Rows::Delivery(rows) = &report.rows else { return Ok(BTreeMap::new()) };
+        let behind = |row: &DeliveryRow| {
+            let devices = report.devices.get(&row.key).copied().unwrap_or(0);
+            let fewest = behind_gap(row, devices, report.compared.of(&row.key));
+            // As a report is shaped: of an estimate, k that were counted.
+            fewest.map_or(self.limits.k(), |fewest| self.counted(fewest, days.sample))
+        };
+        // Without a gap is what is said by whose placement it was before.
+        let rows = rows.iter().filter(|row| gap(row).is_some());
+        Ok(rows.map(|row| (row.key.clone(), behind(row))).collect())
+    }
+
+    /// How many devices an estimate was counted from, no more than k.
+    fn counted(&self, estimate: u64, sample: Sample) -> u64 {
+        (estimate / sample.weight()).min(self.limits.k())
+    }
+
+    /// How many devices of each placement were counted, from a sample where there are many; no more than k.
     fn devices(&self, campaign: &Campaign, range: (u16, u16)) -> Result<BTreeMap<String, u64>, ReportError> {
         let request = self.request(Kind::Reach, campaign, range)?;
         let mut days = self.days(&request)?;
         days.keys = self.keys(&days)?;
         days.sample = self.sample(&request, &days);
         match self.report_of(&request, &days)?.rows {
-            Rows::Reach(rows) => Ok(rows.into_iter().map(|row| (row.key, row.reach)).collect()),
+            Rows::Reach(rows) => {
+                Ok(rows.into_iter().map(|row| (row.key, self.counted(row.reach, days.sample))).collect())
+            }
             _ => Ok(BTreeMap::new()),
         }
     }

@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::access::bearer;
 use crate::rig::{DAY_MS, Hit, NOON_MS, Rig, TOKEN, hit};
 
 /// Longest wait for a message: after failures it is tried again after seconds.
@@ -444,4 +445,75 @@ fn coverage_is_held_against_its_limit_as_it_was_counted_where_devices_are_estima
     let of_ids: Vec<_> = open.iter().filter(|alert| alert["kind"] == "id_coverage").collect();
     let [few] = &of_ids[..] else { panic!("{of_ids:?}") };
     assert_eq!((&few["placement"], &few["value"]), (&json!("few"), &json!(0.8)));
+}
+
+/// `devices` devices, each seen once on a placement, `days` before today.
+fn seen(placement: &'static str, devices: u64, days: i64) -> Vec<Hit> {
+    let at = NOON_MS - days * DAY_MS;
+    let one = |n: u64| Hit { campaign: "ours", placement, device: Some(1 + n), ..hit(at + n as i64) };
+    (0..devices).map(one).collect()
+}
+
+fn kinds_of(rig: &Rig, bearer: &str, kind: &str) -> Vec<Value> {
+    let alerts = alerts(rig, bearer).into_iter().filter(|alert| alert["kind"] == kind);
+    let mut placements: Vec<Value> = alerts.map(|alert| alert["placement"].clone()).collect();
+    placements.sort_by_key(ToString::to_string);
+    placements
+}
+
+#[test]
+fn a_gap_is_told_to_tenants_where_k_stand_behind_what_it_is_held_against() {
+    let rig = rig(None);
+    rig.push(&seen("poor", 100, 1));
+    rig.push(&seen("poor", 3, 2));
+    rig.push(&seen("few", 20, 1));
+    rig.load();
+    let a = bearer(&rig, &json!({"name": "A", "role": "medium", "media": ["Medium A"]}));
+    let b = bearer(&rig, &json!({"name": "B", "role": "medium", "media": ["Medium B"]}));
+    let acme = bearer(&rig, &json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
+    let says = |rows: &str| {
+        let target = "/v1/campaigns/ours/media-numbers?existing=replace";
+        let body = format!("placement,day,impressions\n{rows}");
+        let (status, body) = rig.send_as("PUT", target, Some(&operator()), &body);
+        assert_eq!(status, 200, "{body}");
+        rig.look_for_alerts();
+    };
+    let gaps = |who: &str| kinds_of(&rig, who, "gap");
+    says("poor,2026-11-19,300\npoor,2026-11-18,3\nfew,2026-11-19,300\n");
+    assert_eq!(gaps(&operator()), ["few", "poor"]);
+    for (who, told) in [(&a, vec!["poor"]), (&b, vec![]), (&acme, vec!["poor"])] {
+        assert_eq!(gaps(who), told, "twenty devices are fewer than k");
+    }
+    // The day of three, and all but that: whoever chooses the days would find by trying how many there were.
+    for rows in ["poor,2026-11-18,300\n", "poor,2026-11-19,300\n"] {
+        says(rows);
+        assert_eq!(
+            (gaps(&operator()), gaps(&a), gaps(&acme)),
+            (vec!["few".into(), "poor".into()], vec![], vec![]),
+            "{rows}"
+        );
+    }
+    // Of a day that had nothing of ours there is nobody to be told of.
+    says("poor,2026-11-17,300\n");
+    assert_eq!(gaps(&a), ["poor"]);
+}
+
+#[test]
+fn who_stands_behind_coverage_is_counted_not_estimated() {
+    let settings = Settings { exact_device_days: 10, sample_device_days: 10, ..Settings::default() };
+    let rig = Rig::with(CATALOG, settings);
+    // One device of the first is in the sample, and stands there for 64; of the second are sixty.
+    let outside = |hit: Hit| Hit {
+        device: hit.device.map(|device| if device > 1 { u64::MAX - device } else { 1 }),
+        ..hit
+    };
+    rig.push(&impressions("poor", 500, 400, 400).into_iter().map(outside).collect::<Vec<_>>());
+    rig.push(&impressions("few", 100, 60, 60));
+    rig.load();
+    let reach = rig.report("ours/reach?by=placement");
+    assert_eq!(reach["rows"].as_array().expect("rows")[1]["reach"], 64, "{reach}");
+    rig.look_for_alerts();
+    assert_eq!(kinds_of(&rig, &operator(), "id_coverage"), ["few", "poor"]);
+    let acme = bearer(&rig, &json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]}));
+    assert_eq!(kinds_of(&rig, &acme, "id_coverage"), ["few"]);
 }
