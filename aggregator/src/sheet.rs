@@ -11,7 +11,7 @@
 pub(crate) mod cells;
 mod columns;
 pub(crate) mod header;
-mod headings;
+pub(crate) mod headings;
 pub(crate) mod placements;
 pub(crate) mod template;
 mod text;
@@ -155,23 +155,11 @@ pub(crate) fn cell_text(text: &str) -> Result<Option<Cell>, SheetError> {
     Ok((!text.is_empty()).then(|| Cell::Text(text.to_owned())))
 }
 
-/// The rows of a file, of a workbook those of the first sheet that can be seen and is not empty. Blocks, and may take a second.
-///
-/// # Errors
-/// It is no sheet, or too large a one.
-pub(crate) fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
-    read_sheet(bytes, None).map(|sheet| sheet.grid)
-}
-
 /// The one sheet of a file whose first rows are those that are wanted; without one, the first that can be seen and is not empty. Blocks, and may take a second.
 ///
 /// # Errors
 /// It is no sheet, or too large a one, or two are wanted.
 pub(crate) fn read_wanted(bytes: &[u8], is_wanted: IsWanted<'_>) -> Result<Sheet, SheetError> {
-    read_sheet(bytes, Some(is_wanted))
-}
-
-fn read_sheet(bytes: &[u8], is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, SheetError> {
     const ZIP: &[u8] = b"PK\x03\x04";
     const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
     if bytes.len() > limit::FILE_BYTES_MAX {

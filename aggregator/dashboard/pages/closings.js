@@ -141,7 +141,7 @@ function upload(context, load) {
   const { field, result } = sheet({
     id: 'numbers', label: t('numbers.upload'), hint: t('numbers.hint'),
     send: (file, isTrial) => api.change('PUT', ['campaigns', context.id, 'media-numbers'], { file, query: { dry_run: isTrial ? 'true' : '' } }),
-    found: ({ rows, media }) => ({ words: t('numbers.right', { rows: whole(rows), media: media.map(one => one.medium).join(', ') }), facts: [], take: t('numbers.take') }),
+    found: ({ rows, media, sheet: read, unread_sheets: unread }) => ({ words: t('numbers.right', { rows: whole(rows), media: media.map(one => one.medium).join(', ') }), facts: [['import.sheet', [read].filter(Boolean)], ['import.unread', unread]], take: t('numbers.take') }),
     done: () => { context.numbersTaken = true; load(); },
   });
   put(result, told);

@@ -80,6 +80,7 @@ export default {
   'wrong.number_placement': ['The campaign has no placement of this id that you may give numbers of.', '没有可由您提交数据的该点位。'],
   'wrong.number_day': ['A day with its year first, such as 2026-11-01.', '日期格式如 2026-11-01 或 2026/11/1。'],
   'wrong.number_count': ['A whole number of at most {max}, such as 120000.', '须为整数，如 120000，不超过 {max}。'],
+  'wrong.number_unit': ['Numbers are read as they stand, as impressions or clicks delivered on one day: write them in full, and leave the unit out here.', '数字按原样读取（当日实际曝光或点击次数）：请填写完整数字，并去掉表头中的单位。'],
   'wrong.number_ahead': ['This day has not begun; today is {today} there.', '该日期尚未开始，当地今天为 {today}。'],
   'wrong.number_twice': ['Row {other} is about the same placement and day.', '与第 {other} 行的点位和日期重复。'],
   'error.tokens_unknown': ['Which tokens are in force cannot be said at present. Try again in a minute.', '暂时无法确认令牌是否有效，请稍后重试。'],

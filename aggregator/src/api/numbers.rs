@@ -129,9 +129,10 @@ impl Api {
         let said = |media: &BTreeMap<String, Cells>| -> Vec<Value> {
             media.iter().map(|(medium, cells)| json!({"medium": medium, "rows": cells.len()})).collect()
         };
-        let (rows, ignored, media) = (reading.rows, reading.ignored, said(&reading.media));
+        let (rows, media) = (reading.rows, said(&reading.media));
         let mut answer = json!({
-            "campaign": campaign, "dry_run": options.is_dry, "rows": rows, "media": media, "ignored_columns": ignored,
+            "campaign": campaign, "dry_run": options.is_dry, "rows": rows, "media": media, "ignored_columns": reading.ignored,
+            "sheet": reading.sheet, "unread_sheets": reading.unread,
         });
         if options.is_dry {
             return Ok(json_answer(StatusCode::OK, &answer));

@@ -10,13 +10,14 @@
 //! Must never: guess, or tell a placement that whoever gives the numbers does not see from one that nobody has.
 
 mod json;
+mod units;
 
 use std::collections::BTreeMap;
 
 use catalog::{Campaign, Mistake, mistake};
 
 use super::{Cells, Said};
-use crate::sheet::{self, Cell, CellError, Grid, SheetError, cells, header, letters, limit};
+use crate::sheet::{self, Cell, CellError, Grid, Sheet, SheetError, cells, header, headings, letters, limit};
 use crate::store::{day_number, day_text};
 use crate::view::Sight;
 
@@ -97,6 +98,10 @@ pub(crate) struct Reading {
     pub(crate) wrong_count: usize,
     /// Headers of columns that nothing was read from.
     pub(crate) ignored: Vec<String>,
+    /// Name of the sheet that was read; empty where the file is one sheet.
+    pub(crate) sheet: String,
+    /// Names of the other sheets that can be seen and are not empty.
+    pub(crate) unread: Vec<String>,
 }
 
 /// Why an upload cannot be read at all.
@@ -141,20 +146,20 @@ struct Reader<'a> {
 pub(crate) fn read(bytes: &[u8], around: &Around<'_>) -> Result<Reading, Unreadable> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let is_sheet = first != Some(&b'{');
-    let grid = if is_sheet {
-        sheet::read(bytes).map_err(|error| match error {
+    let Sheet { name: sheet, grid, unread } = if is_sheet {
+        sheet::read_wanted(bytes, &|grid| find(grid).is_some()).map_err(|error| match error {
             SheetError::Empty => Unreadable::Empty,
             error => error.into(),
         })?
     } else {
-        json::read(bytes)?
+        Sheet { grid: json::read(bytes)?, ..Sheet::default() }
     };
     let mut reader = Reader {
         around,
         used: Vec::new(),
         is_sheet,
         rows_by_cell: BTreeMap::new(),
-        reading: Reading::default(),
+        reading: Reading { sheet, unread, ..Reading::default() },
     };
     let below = reader.header(&grid)?;
     for (row, cells) in grid.rows.iter().skip(below) {
@@ -173,16 +178,21 @@ fn column(header: &Cell) -> Option<Column> {
     header::names(text).iter().find_map(|name| of(name))
 }
 
+/// The header of a sheet of numbers.
+fn find(grid: &Grid) -> Option<header::Header> {
+    let has = |cells: &[Option<Cell>], wanted: Column| {
+        cells.iter().flatten().any(|cell| column(cell) == Some(wanted))
+    };
+    let is_header = |cells: &[Option<Cell>]| has(cells, Column::Placement) && has(cells, Column::Day);
+    let is_named = |cell: &Cell| column(cell).is_some();
+    header::find(grid, is_header, (is_named, is_named)).filter(|found| has(&found.cells, Column::Impressions))
+}
+
 impl Reader<'_> {
     /// Finds the header. Answers how many rows of the grid are above the first one with values.
     fn header(&mut self, grid: &Grid) -> Result<usize, Unreadable> {
-        let has = |cells: &[Option<Cell>], wanted: Column| {
-            cells.iter().flatten().any(|cell| column(cell) == Some(wanted))
-        };
-        let is_header = |cells: &[Option<Cell>]| has(cells, Column::Placement) && has(cells, Column::Day);
-        let found =
-            header::find(grid, is_header, (|cell| column(cell).is_some(), |cell| column(cell).is_some()));
-        let found = found.filter(|found| has(&found.cells, Column::Impressions)).ok_or(Unreadable::Header)?;
+        let found = find(grid).ok_or(Unreadable::Header)?;
+        self.titles(grid.rows.get(..found.at).unwrap_or_default());
         for (at, cell) in found.cells.iter().enumerate() {
             let Some(cell) = cell else { continue };
             let header = cells::shown(cell);
@@ -195,10 +205,37 @@ impl Reader<'_> {
                     );
                     self.wrong_at(found.row, Some((at, &header)), &header, mistake);
                 }
-                Some(column) => self.used.push(Used { column, at, header }),
+                Some(column) => {
+                    if matches!(cell, Cell::Text(text) if units::is_other(column, text)) {
+                        let mistake = mistake!(
+                            "number_unit",
+                            "numbers are read as they stand, as whole impressions or clicks that were delivered on one day: write them so, and leave \
+                             the unit out here"
+                        );
+                        self.wrong_at(found.row, Some((at, &header)), &header, mistake);
+                    }
+                    self.used.push(Used { column, at, header });
+                }
             }
         }
         Ok(found.below)
+    }
+
+    /// Refuses titles that say that the numbers below are in thousands or the like.
+    fn titles(&mut self, above: &[(usize, Vec<Option<Cell>>)]) {
+        for (row, cells) in above {
+            for (at, cell) in cells.iter().enumerate() {
+                if let Some(Cell::Text(text)) = cell
+                    && headings::says_scale(text)
+                {
+                    let mistake = mistake!(
+                        "title_unit",
+                        "numbers are read as they stand: write impressions and clicks in full, and leave the unit out here"
+                    );
+                    self.wrong_at(*row, Some((at, "")), text, mistake);
+                }
+            }
+        }
     }
 
     fn wrong_at(&mut self, row: usize, at: Option<(usize, &str)>, value: &str, mistake: Mistake) {

@@ -47,7 +47,8 @@ const TOTALS: &[&str] = &[
     "曝光总量",
 ];
 /// What may stand in brackets behind any name.
-const NOTES: &[&str] = &["必填", "选填", "可选", "可不填", "非必填", "required", "optional", "needed"];
+pub(crate) const NOTES: &[&str] =
+    &["必填", "选填", "可选", "可不填", "非必填", "required", "optional", "needed"];
 /// Plain impressions of a day, in brackets.
 const IMPRESSIONS: &[&str] = &[
     "次",
@@ -241,7 +242,6 @@ pub(super) fn has_other_unit(text: &str, column: Column, currency: Option<&str>)
     if column == Column::Cost && has_foreign_sign(&text, currency) {
         return true;
     }
-    let Some((_, inside)) = text.split_once(OPENING) else { return false };
     let is_plain = |word: &str| {
         let is_money = || {
             AMOUNTS.contains(&word)
@@ -254,6 +254,13 @@ pub(super) fn has_other_unit(text: &str, column: Column, currency: Option<&str>)
             _ => true,
         }
     };
+    says_more(&text, is_plain)
+}
+
+/// Whether anything but plain words stands in the brackets behind a header's name.
+pub(crate) fn says_more(text: &str, is_plain: impl Fn(&str) -> bool) -> bool {
+    let text = narrow(text).to_lowercase();
+    let Some((_, inside)) = text.split_once(OPENING) else { return false };
     inside.split(PARTING).map(plain).filter(|word| !word.is_empty()).any(|word| !is_plain(&word))
 }
 
@@ -264,7 +271,7 @@ pub(super) fn has_foreign_sign(text: &str, currency: Option<&str>) -> bool {
 }
 
 /// Whether a title says that the numbers below are in thousands or the like: `排期（千次）`, `单位：万元`.
-pub(super) fn says_scale(text: &str) -> bool {
+pub(crate) fn says_scale(text: &str) -> bool {
     let text = narrow(text).to_lowercase();
     let is_scale = |word: &str| SCALES.contains(&plain(word).as_str());
     is_scale(&text) || text.split(PARTING).skip(1).any(is_scale)

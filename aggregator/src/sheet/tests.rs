@@ -16,11 +16,15 @@ mod plans;
 
 use super::placements::{Around, Reading, read as read_placements};
 use super::template::{self, Language};
-use super::{CellError, Grid, SheetError, letters, limit, read};
+use super::{CellError, Grid, SheetError, letters, limit, read_wanted};
 
 const CATALOG: &str = "[[campaign]]\nid = \"c\"\nname = \"C\"\ntime_zone = \"Asia/Shanghai\"\nstarts = 2026-11-01\nends = 2026-11-30\n\
     currency = \"CNY\"\nlanding_hosts = [\"www.example.com\"]\n[[campaign.placement]]\nid = \"old\"\nname = \"Old\"\nmedium = \"M\"\n\
     landing_hosts = [\"shop.example.net\"]\n";
+
+fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
+    read_wanted(bytes, &super::placements::has_header).map(|sheet| sheet.grid)
+}
 
 fn catalog() -> Catalog {
     Catalog::parse(CATALOG, "catalog.toml").expect("a right catalog")

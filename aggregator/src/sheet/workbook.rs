@@ -27,14 +27,14 @@ const DIGITS_MAX: usize = 64;
 const COUNT: &[u8] = b"uniqueCount";
 
 /// One sheet of those that can be seen: the only one whose first rows are wanted, or else the first that is not empty.
-pub(super) fn read(bytes: &[u8], is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, SheetError> {
+pub(super) fn read(bytes: &[u8], is_wanted: IsWanted<'_>) -> Result<Sheet, SheetError> {
     let plain = unpack(bytes)?;
     // It was written for files of good will; should one make it panic, that is a file that cannot be read.
     let read = std::panic::catch_unwind(AssertUnwindSafe(move || chosen(plain, is_wanted)));
     read.unwrap_or(Err(SheetError::Workbook))
 }
 
-fn chosen(plain: Vec<u8>, is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, SheetError> {
+fn chosen(plain: Vec<u8>, is_wanted: IsWanted<'_>) -> Result<Sheet, SheetError> {
     let mut book: Book = Xlsx::new(Cursor::new(plain)).map_err(|_| SheetError::Workbook)?;
     let sheets = book.sheets_metadata().to_vec();
     let (mut filled, mut wanted, mut wrong) = (Vec::new(), Vec::new(), None);
@@ -46,7 +46,7 @@ fn chosen(plain: Vec<u8>, is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, Shee
         match read_sheet(&mut book, &sheet.name, (HEADER_ROW_MAX + 2, &Padded::new())) {
             Ok(head) if head.rows.is_empty() => {}
             Ok(head) => {
-                if is_wanted.is_some_and(|is_wanted| is_wanted(&head)) {
+                if is_wanted(&head) {
                     wanted.push(sheet.name.clone());
                 }
                 filled.push(sheet.name);
@@ -59,8 +59,8 @@ fn chosen(plain: Vec<u8>, is_wanted: Option<IsWanted<'_>>) -> Result<Sheet, Shee
     }
     let name = match (wanted.as_slice(), wrong) {
         // It may be the one.
-        ([], Some(error)) if is_wanted.is_some() => return Err(error),
-        ([], _) => filled.first().cloned().unwrap_or_default(),
+        ([], Some(error)) => return Err(error),
+        ([], None) => filled.first().cloned().unwrap_or_default(),
         ([one], _) => one.clone(),
         ([one, other, ..], _) => return Err(SheetError::Several(one.clone(), other.clone())),
     };

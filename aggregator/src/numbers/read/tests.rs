@@ -82,6 +82,65 @@ fn workbook() -> Vec<u8> {
     book.save_to_buffer().expect("a workbook")
 }
 
+/// A workbook of sheets with their rows.
+fn book(sheets: &[(&str, &str)]) -> Vec<u8> {
+    let mut book = rust_xlsxwriter::Workbook::new();
+    for (name, rows) in sheets {
+        let sheet = book.add_worksheet().set_name(*name).expect("a name");
+        for (row, line) in (0..).zip(rows.lines()) {
+            for (column, cell) in (0..).zip(line.split(',')) {
+                sheet.write_string(row, column, cell).expect("written");
+            }
+        }
+    }
+    book.save_to_buffer().expect("a workbook")
+}
+
+#[test]
+fn of_several_sheets_the_one_with_numbers_is_read_and_no_other_is_lost_unsaid() {
+    let numbers = "点位ID,日期,曝光量\np1,2026-11-01,5";
+    let cover = book(&[("封面", "Report of A,November"), ("11月", numbers), ("说明", "x"), ("空", "")]);
+    let reading = read_as(&cover, &Sight::exact()).expect("is read");
+    assert_eq!((reading.rows, reading.wrong_count, reading.sheet.as_str()), (1, 0, "11月"));
+    assert_eq!(reading.unread, ["封面", "说明"]);
+    let months = book(&[("11月", numbers), ("12月", numbers)]);
+    let several = SheetError::Several("11月".to_owned(), "12月".to_owned());
+    assert_eq!(told_of(&months), Err(Unreadable::Sheet(several)));
+    // A header of placements without numbers is none.
+    let list = book(&[("点位", "点位ID,日期\np1,2026-11-01"), ("数据", numbers)]);
+    assert_eq!(read_as(&list, &Sight::exact()).expect("is read").sheet, "数据");
+    assert_eq!(told_of(&book(&[("封面", "Report")])), Err(Unreadable::Header));
+}
+
+#[test]
+fn a_unit_or_another_measure_in_a_header_is_refused_and_an_explanation_is_not() {
+    let told = |impressions: &str, clicks: &str| {
+        told(&format!("点位ID,日期,{impressions},{clicks}\np1,2026-11-01,12,3\n")).expect("is read")
+    };
+    for header in
+        ["曝光量（万）", "曝光（千次）", "曝光(UV)", "Impressions (k)", "曝光量【计划】", "曝光（次）（万）"]
+    {
+        let wrong = told(header, "点击量");
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(wrong[0].starts_with(&format!("C1 {header}: numbers are read as they stand")), "{wrong:?}");
+    }
+    assert!(told("曝光量", "点击量（万）")[0].starts_with("D1 点击量（万）"));
+    for (impressions, clicks) in [
+        ("曝光量（次/天，必填）", "点击(次)"),
+        ("曝光(PV)", "点击量（媒体侧）"),
+        ("Impressions (per day)", "Clicks (optional)"),
+    ] {
+        assert_eq!(told(impressions, clicks), ["p1 2026-11-01 12 Some(3)"]);
+    }
+}
+
+#[test]
+fn a_title_that_says_thousands_is_refused() {
+    let wrong = told("单位：千次\n点位ID,日期,曝光量\np1,2026-11-01,12\n").expect("is read");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("A1 单位：千次"), "{wrong:?}");
+}
+
 #[test]
 fn all_that_is_wrong_is_told_by_row_and_column() {
     let body = "placement,day,impressions,clicks\np1,01/11/2026,x,-1\n,2026-11-01,1,1\np9,2026-11-21,1.5,\np1,2026-11-02,5,\np1,2026-11-02,5,\np1,,1,1\n";
