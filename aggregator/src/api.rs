@@ -187,10 +187,7 @@ impl Api {
                 none(&query)?;
                 Ok(self.me(who))
             }
-            ["v1", "profiles"] => {
-                only(&head.method, &Method::GET)?;
-                self.profiles(&query)
-            }
+            ["v1", "profiles"] => self.profiles(&head.method, &query),
             ["v1", "alerts"] => {
                 only(&head.method, &Method::GET)?;
                 let (query, view) = (query.clone(), who.view.clone());

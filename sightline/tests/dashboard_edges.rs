@@ -9,6 +9,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use support::barriers::{axe, barriers, picture};
 use support::dashboard::{
     PATIENCE, address, come, fill, nothing_was_refused, open, press, said, send, sign_in, wait_for_figures,
     wait_to_read,
@@ -225,6 +226,9 @@ fn alerts_of_one_kind_share_a_line_that_opens() {
     press(&mut browser, "[data-card=alerts] summary");
     wait_to_read(&mut browser, "Words of c.");
     assert!(browser.text().contains("Words of a."));
+    picture(&mut browser, "alerts");
+    let found = barriers(&mut browser, &axe());
+    assert!(found.is_empty(), "{found}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fs;
 
 use serde_json::json;
 
+use support::barriers::{axe, barriers, picture};
 use support::dashboard::{
     PATIENCE, address, cells, come, fill, nothing_was_refused, open, press, said, send, sign_in,
     wait_for_figures, wait_to_read,
@@ -249,8 +250,24 @@ fn macros_are_proposed_by_the_name_of_the_medium_and_one_pair_of_codes_is_recomm
     }
     let bare = browser.find_all("[data-codes] > summary .tag").len();
     assert_eq!(bare, 2, "which ones");
+    let checker = axe();
+    for (language, width) in [("en", 1440), ("zh", 390)] {
+        if language == "zh" {
+            press(&mut browser, "#language");
+            wait_to_read(&mut browser, "未指定宏模板的点位：2 个");
+        }
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
+        browser.devtools("Emulation.setDeviceMetricsOverride", &size);
+        wait_for("the codes", PATIENCE, || browser.find_all("[data-codes]").len() == 3);
+        browser
+            .run("document.querySelectorAll('.codes, .codes .behind').forEach(one => { one.open = true; })");
+        picture(&mut browser, &format!("codes-{language}"));
+        assert!(!browser.is_too_wide(), "{language}: wider than its window");
+        let found = barriers(&mut browser, &checker);
+        assert!(found.is_empty(), "{language}:\n{found}");
+    }
     press(&mut browser, "#take-profiles");
-    wait_to_read(&mut browser, "Placements without a macro profile: 1");
+    wait_to_read(&mut browser, "未指定宏模板的点位：1 个");
     assert!(catalog().contains("\"iqiyi\"") && catalog().contains("# Kept by hand too."), "{}", catalog());
     assert!(browser.find_all("#take-profiles").is_empty(), "nothing goes by the name of the other medium");
     nothing_was_refused(&mut browser);

@@ -108,7 +108,7 @@ fn fire_codes(browser: &mut Browser, instance: &Instance, folder: &Path) {
     let mut tracker = Connection::open(instance.tracker()).expect("a connection");
     for (at, (id, _)) in placements().iter().enumerate() {
         let of = codes.iter().find(|row| row[0] == *id && row[3] == "native" && row[4] == "impression");
-        let url = &of.unwrap_or_else(|| panic!("no code of {id} in {codes:?}"))[5];
+        let url = &of.unwrap_or_else(|| panic!("no code of {id} in {codes:?}"))[6];
         let target = url.strip_prefix(&format!("http://{}", instance.tracker())).expect("is the tracker's");
         for device in 0..fired(at) {
             let target = target

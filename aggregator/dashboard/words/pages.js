@@ -154,7 +154,7 @@ export default {
   'codes.unprofiled_lead': ['Placements without a macro profile: {count}. Their codes hold the standard macros, which their media may fill otherwise or not at all.', '未指定宏模板的点位：{count} 个。其代码中为标准宏，媒体可能以其他方式填充，甚至不填充。'],
   'codes.proposed': ['By the medium\'s name:', '按媒体名称推荐：'],
   'codes.proposed_of': ['{medium}: {profile}', '{medium}：{profile}'],
-  'codes.take_proposed': ['Set these {count} profiles', '采用推荐的 {count} 个宏模板'],
+  'codes.take_proposed': ['Set the proposed profiles ({count})', '采用推荐的宏模板（{count} 个）'],
   'codes.download': ['Download all ({format})', '下载全部（{format}）'],
   'codes.stages': ['Which events', '事件范围'],
   'codes.usual': ['Usual events', '常用事件'],

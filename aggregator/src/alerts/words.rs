@@ -26,30 +26,10 @@ pub(crate) fn words(kept: &Kept, campaign: Option<&Campaign>, tells_value: bool)
         |placement| format!("{}（{id}，{}）", placement.name, placement.medium),
     );
     let value = tells_value.then_some(kept.value);
-    let (limit, share) = (kept.limit, percent(kept.limit));
+    let share = percent(kept.limit);
     let is = |what: String| if tells_value { what } else { String::new() };
     let (en, zh) = match kept.kind {
-        Kind::NotStarted => (
-            format!(
-                "{name} has not started: for {limit} hours or more nothing has come of what is planned{}.",
-                is(format!(", {:.0} by now", kept.value.floor()))
-            ),
-            format!(
-                "点位 {zh_name} 应投放已超过 {limit} 小时，尚未收到任何数据{}。",
-                is(format!("，至今 {:.0} 小时", kept.value.floor()))
-            ),
-        ),
-        Kind::Stopped => (
-            format!(
-                "{name} has had no hit for {} hours or more{}.",
-                limit,
-                is(format!(", {:.0} by now", kept.value.floor()))
-            ),
-            format!(
-                "点位 {zh_name} 已超过 {limit} 小时没有收到数据{}。",
-                is(format!("，至今 {:.0} 小时", kept.value.floor()))
-            ),
-        ),
+        Kind::NotStarted | Kind::Stopped => silence(kept, (&name, &zh_name), tells_value),
         Kind::OverDelivery => (
             format!(
                 "{name} has delivered more than {share} above its plan{}.",
@@ -92,6 +72,28 @@ pub(crate) fn words(kept: &Kept, campaign: Option<&Campaign>, tells_value: bool)
         }
     };
     Words { en, zh }
+}
+
+/// Of a placement of which nothing comes.
+fn silence(kept: &Kept, (name, zh_name): (&str, &str), tells_value: bool) -> (String, String) {
+    let (limit, hours) = (kept.limit, kept.value.floor());
+    let (by_now, zh_by_now) = if tells_value {
+        (format!(", {hours:.0} by now"), format!("，至今 {hours:.0} 小时"))
+    } else {
+        (String::new(), String::new())
+    };
+    if kept.kind == Kind::NotStarted {
+        return (
+            format!(
+                "{name} has not started: for {limit} hours or more nothing has come of what is planned{by_now}."
+            ),
+            format!("点位 {zh_name} 应投放已超过 {limit} 小时，尚未收到任何数据{zh_by_now}。"),
+        );
+    }
+    (
+        format!("{name} has had no hit for {limit} hours or more{by_now}."),
+        format!("点位 {zh_name} 已超过 {limit} 小时没有收到数据{zh_by_now}。"),
+    )
 }
 
 /// A share as people read it: a tenth of a percent is as close as it needs to be.

@@ -1,13 +1,14 @@
 //! `GET /v1/profiles`: the profiles that a placement may name for how its medium fills macros, and which of them goes by a medium's name (`medium`).
 
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::{Answer, Api, bad, json_answer};
+use super::{Answer, Api, bad, json_answer, only};
 
 impl Api {
-    pub(super) fn profiles(&self, query: &[(String, String)]) -> Result<Answer, Problem> {
+    pub(super) fn profiles(&self, method: &Method, query: &[(String, String)]) -> Result<Answer, Problem> {
+        only(method, &Method::GET)?;
         let medium = match query {
             [] => None,
             [(name, medium)] if name == "medium" => Some(medium),

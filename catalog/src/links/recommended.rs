@@ -7,13 +7,14 @@ use event::stage::Stage;
 use super::{DialectLinks, PLAYERS, Purpose};
 use crate::Placement;
 
+const CLICK: Purpose = Purpose::Stage(Stage::Click);
+
 /// Marks them.
 pub(super) fn mark(placement: &Placement, made: &mut [DialectLinks]) {
-    let Some(best) =
-        made.iter().position(|links| is_best(placement, links)).or_else(|| fewest_warnings(made))
-    else {
-        return;
-    };
+    let has_click = |links: &DialectLinks| links.links.iter().any(|link| link.purpose == CLICK);
+    let best = made.iter().position(|links| is_asked_for(placement, links));
+    // Else the first that tells clicks too: the order of dialects is that of what they can say.
+    let Some(best) = best.or_else(|| made.iter().position(has_click)) else { return };
     let Some(links) = made.get_mut(best) else { return };
     // The wrapper asks the player for the others itself.
     let has_wrapper = links.links.iter().any(|link| link.purpose == Purpose::VastTag);
@@ -27,7 +28,7 @@ pub(super) fn mark(placement: &Placement, made: &mut [DialectLinks]) {
 }
 
 /// The placement's own dialect, or that of players where one plays it.
-fn is_best(placement: &Placement, links: &DialectLinks) -> bool {
+fn is_asked_for(placement: &Placement, links: &DialectLinks) -> bool {
     let plays = placement.vast_tag.is_some() || placement.source == SourceKind::Stitching;
     match &placement.dialect {
         _ if links.links.is_empty() => false,
@@ -35,10 +36,4 @@ fn is_best(placement: &Placement, links: &DialectLinks) -> bool {
         Some(own) => links.dialect == *own,
         None => plays && links.dialect == PLAYERS,
     }
-}
-
-/// The first that there is least to say against.
-fn fewest_warnings(made: &[DialectLinks]) -> Option<usize> {
-    let with_links = made.iter().enumerate().filter(|(_, links)| !links.links.is_empty());
-    with_links.min_by_key(|(at, links)| (links.warnings.len(), *at)).map(|(at, _)| at)
 }

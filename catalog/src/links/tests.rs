@@ -305,3 +305,20 @@ fn a_base_is_scheme_and_host() {
         assert_eq!(base_of(text), base, "{text}");
     }
 }
+
+#[test]
+fn one_pair_of_one_dialect_is_recommended_or_the_wrapper() {
+    let recommended = |placement: &str, wanted: &Wanted| -> Vec<(String, &str)> {
+        let made = links(placement, wanted, |_| {}).expect("are made");
+        let marked = made.into_iter().flat_map(|links| links.links).filter(|link| link.is_recommended);
+        marked.map(|link| (link.dialect, link.purpose.name())).collect()
+    };
+    let pair = |dialect: &str| ["impression", "click"].map(|stage| (dialect.to_owned(), stage)).to_vec();
+    for placement in ["app", "kuai", "server", "signed"] {
+        assert_eq!(recommended(placement, &Wanted::Usual), pair("native"), "{placement}");
+        assert_eq!(recommended(placement, &Wanted::All), pair("native"), "{placement}");
+    }
+    assert_eq!(recommended("film", &Wanted::Usual), [("vast".to_owned(), "vast-tag")]);
+    assert_eq!(recommended("own", &Wanted::All), pair("talkingdata"), "what its medium asks for");
+    assert_eq!(recommended("app", &Wanted::Named("miaozhen".to_owned())), pair("miaozhen"));
+}

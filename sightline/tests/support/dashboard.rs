@@ -112,7 +112,11 @@ pub(crate) fn wait_for_file(folder: &Path, extension: &str) -> PathBuf {
     let mut found = None;
     wait_for(&format!("a file .{extension}"), PATIENCE, || {
         let paths = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-        found = paths.into_iter().find(|path| path.extension().is_some_and(|of| of == extension));
+        // The browser makes an empty file of that name first, and puts what it fetched in its place.
+        let is_whole = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        found = paths
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|of| of == extension) && is_whole(path));
         found.is_some()
     });
     found.expect("waited for")
