@@ -252,6 +252,18 @@ impl Catalog {
         self.hosts.contains(host)
     }
 
+    /// Campaigns whose days are counted on another clock than in an earlier catalog, by id. Hits keep the day and hour that they were given, so what came
+    /// before is not counted anew.
+    pub fn other_clocks(&self, before: &Self) -> Vec<&str> {
+        let is_other = |campaign: &&Arc<Campaign>| {
+            before.campaigns.get(&campaign.id).is_some_and(|before| before.time_zone != campaign.time_zone)
+        };
+        let mut ids: Vec<&str> =
+            self.campaigns.values().filter(is_other).map(|campaign| campaign.id.as_str()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The handle of this catalog.
     pub fn into_shared(self) -> Shared {
         Arc::new(arc_swap::ArcSwap::from_pointee(self))

@@ -64,6 +64,9 @@ pub(crate) struct Look {
     inode: u64,
 }
 
+/// Most campaigns with another clock that are named.
+const CLOCKS_ENTERED_MAX: usize = 20;
+
 /// Where a catalog goes that is taken.
 #[derive(Clone)]
 pub(crate) struct Taken {
@@ -79,11 +82,21 @@ impl Taken {
     /// # Errors
     /// It could not be entered.
     pub(crate) fn enter(&self, catalog: &Catalog, from: &str) -> Result<(), audit::Error> {
-        let details = json!({
+        let before = self.shared.load();
+        let mut details = json!({
             "version": format!("{:08x}", catalog.version),
-            "before": format!("{:08x}", self.shared.load().version),
+            "before": format!("{:08x}", before.version),
             "campaigns": catalog.campaigns.len(),
         });
+        let clocks = catalog.other_clocks(&before);
+        if let (false, Some(details)) = (clocks.is_empty(), details.as_object_mut()) {
+            let shown = clocks.iter().take(CLOCKS_ENTERED_MAX).collect::<Vec<_>>();
+            tracing::warn!(
+                campaigns = ?shown,
+                "time zones were changed: what came before keeps its days and hours, so figures around the change are of two clocks"
+            );
+            details.insert("other_time_zones".to_owned(), json!(shown));
+        }
         self.audit.append(&Entry::new("system", "catalog.taken", from, details)).map(drop)
     }
 
@@ -222,6 +235,15 @@ mod tests {
         watch.look();
         assert!(shared.load().campaigns.contains_key("b"));
         assert_eq!(audit.head().seq(), 1, "only what was taken is entered");
+        let entered = || -> String {
+            let files = std::fs::read_dir(dir.path().join("audit")).expect("a folder");
+            files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
+        };
+        assert!(!entered().contains("other_time_zones"));
+        std::fs::write(&path, ONE.replace("\"a\"", "\"b\"").replace("UTC", "Asia/Shanghai"))
+            .expect("written");
+        watch.look();
+        assert!(entered().contains(r#""other_time_zones":["b"]"#), "{}", entered());
 
         audit.close();
         std::fs::write(&path, ONE.replace("\"a\"", "\"c\"")).expect("written");
