@@ -108,22 +108,38 @@ fn separator_line(text: &str) -> (&str, Option<u8>, usize) {
     }
 }
 
-/// The separator that the first lines have most of, outside of quotes.
+/// The separator that the first lines have most of, outside of quotes, within which lines may end.
 fn guess(text: &str) -> u8 {
+    const LINES_MAX: usize = 20;
     let mut counts = [0_usize; SEPARATORS.len()];
-    for line in text.lines().filter(|line| !line.trim().is_empty()).take(20) {
-        let mut is_quoted = false;
-        for byte in line.bytes() {
-            is_quoted ^= byte == b'"';
-            if let Some(at) = SEPARATORS.iter().position(|separator| *separator == byte && !is_quoted)
-                && let Some(count) = counts.get_mut(at)
-            {
-                *count += 1;
+    let (mut is_quoted, mut is_start, mut is_empty, mut lines) = (false, true, true, 0);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        let at = SEPARATORS.iter().position(|separator| *separator == byte);
+        match byte {
+            b'"' if is_quoted => is_quoted = bytes.next_if_eq(&b'"').is_some(),
+            _ if is_quoted => {}
+            b'\n' => {
+                lines += usize::from(!is_empty);
+                if lines == LINES_MAX {
+                    break;
+                }
+                (is_start, is_empty) = (true, true);
+                continue;
+            }
+            // Elsewhere it is a sign like others: inches.
+            b'"' if is_start => is_quoted = true,
+            _ => {
+                if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
+                    *count += 1;
+                }
             }
         }
+        is_start = at.is_some() && !is_quoted;
+        is_empty &= byte.is_ascii_whitespace();
     }
-    // The first of equals: a comma.
     let most = counts.iter().max().copied().unwrap_or(0);
+    // The first of equals: a comma.
     SEPARATORS
         .into_iter()
         .zip(counts)
@@ -163,6 +179,12 @@ mod tests {
         assert_eq!(rows("点位ID;名称\np1;首页, 通栏".as_bytes()), expected);
         assert_eq!(rows("点位ID\t名称\np1\t首页, 通栏".as_bytes()), expected);
         assert_eq!(rows("sep=;\np,1;a\n".as_bytes()), [(2, vec!["p,1", "a"])]);
+        assert_eq!(
+            rows("a,\"b\n;;;;\"\n".as_bytes()),
+            [(1, vec!["a", "b\n;;;;"])],
+            "lines end within quotes"
+        );
+        assert_eq!(rows("a,15\" d;\nb,15\" d;\n".as_bytes()).len(), 2, "a sign of inches opens nothing");
     }
 
     #[test]
