@@ -3,11 +3,13 @@
 import * as api from './api.js';
 import { known } from './address.js';
 import { button, h, icon, put, unique } from './dom.js';
-import { has, t } from './i18n.js';
+import { has, now, t } from './i18n.js';
 import { renew } from './repeat.js';
+import { wrongText } from './wrong.js';
 
 /** What to tell of a refusal, in the reader's language where there are words, with what the server says. */
 export function reason(error) {
+  if (error.error && error.error.mistake) return wrongText(error.error.mistake);
   const key = `error.${error.code}`;
   if (has(key)) return error.message && ['bad_parameter', 'not_offered', 'refused', 'exists', 'sheet'].includes(error.code) ? `${t(key)} ${error.message}` : t(key);
   return error.message || t('error.unknown');
@@ -54,11 +56,18 @@ export function download(label, parts, query, name, properties) {
   return one;
 }
 
+/** In whose words a form is headed: sheets in the reader's, programs' own in the API's. */
+const worded = format => (format === 'parquet' ? {} : { language: now() });
+
+/** The whole report of a campaign, in one workbook. */
+export const workbook = (campaign, range) => download(t('export.workbook'), ['campaigns', campaign, 'workbook'], { ...range, language: now() }, 'report.xlsx',
+  { class: 'quiet', icon: 'down', id: 'workbook', title: t('export.workbook_hint') });
+
 /** What a card can be taken away as. `reports` are `{campaign, report, query, label}`. */
 export function exports(reports) {
   const groups = reports.map(one => h('div', { class: 'export' },
     h('span', {}, one.label),
-    ['xlsx', 'csv', 'parquet'].map(format => download(format.toUpperCase(), ['campaigns', one.campaign, one.report], { ...known(one.report, one.query), format }, `${one.report}.${format}`, {
+    ['xlsx', 'csv', 'parquet'].map(format => download(format.toUpperCase(), ['campaigns', one.campaign, one.report], { ...known(one.report, one.query), format, ...worded(format) }, `${one.report}.${format}`, {
       class: 'quiet', data: { export: `${one.report}.${format}` }, 'aria-label': t('export.as', { what: one.label, format: format.toUpperCase() }),
     }))));
   return menu(t('export'), 'down', groups);

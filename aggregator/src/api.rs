@@ -12,6 +12,7 @@
 //! | `GET /v1/placements-template` | an empty sheet (`format`, `language`) |
 //! | `GET /v1/profiles` | the profiles of media's macros (`medium`) |
 //! | `GET /v1/campaigns/{campaign}/delivery`, `…/reach`, `…/frequency`, `…/ids`, `…/overlap` | a report (`from`, `to`, `by`, `filter`, `format` and more) |
+//! | `GET /v1/campaigns/{campaign}/workbook` | all of them in one workbook (`from`, `to`, `filter`, `language` and more) |
 //! | `GET /v1/campaigns/{campaign}/links` | its tracking URLs (`dialect`, `stages`, `format`, `sign`, `days`, `base`) |
 //! | `GET /v1/campaigns/{campaign}/placements/{placement}/hits` | newest hits on a placement in its trial state (`limit`) |
 //! | `GET /v1/campaigns/{campaign}/media-numbers`, `PUT /v1/campaigns/{campaign}/media-numbers` | what media say that they delivered (`medium`, `version`); takes it (`existing`, `dry_run`) |
@@ -75,7 +76,7 @@ use self::problem::{Problem, too_large};
 use self::query::{bad, days, decode, none, query, settle_day};
 use crate::catalog_text::CatalogText;
 use crate::form::Form;
-use crate::report::{Kind, Refused, ReportError, Reporter, Request};
+use crate::report::{BookAsked, Kind, Refused, ReportError, Reporter, Request};
 use crate::settle::SettledDay;
 use crate::tokens::{Gate, Who};
 use crate::turns::Turns;
@@ -251,6 +252,17 @@ impl Api {
                     }
                     let bytes = list.write(&request, now_ms).map_err(Problem::from)?;
                     Ok(file(request.form, bytes, |extension| request.file_name(extension)))
+                })
+                .await
+            }
+            ["workbook"] => {
+                only(&head.method, &Method::GET)?;
+                let asked = BookAsked::parse((campaign, &sight()?), query).map_err(Problem::Refused)?;
+                self.blocking(&self.reports, move |api| {
+                    let book = api.reporter.bound(&asked);
+                    let book = book.map_err(|error| report_problem(error, api.statement_bytes_max))?;
+                    let bytes = book.write(api.clock.now_ms()).map_err(Problem::from)?;
+                    Ok(file(Form::Xlsx, bytes, |extension| book.file_name(extension)))
                 })
                 .await
             }

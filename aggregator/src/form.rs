@@ -4,16 +4,22 @@
 //! that list and nothing else, so that no column can be missing in one of them. Groups and lists are nested in JSON (`"n_plus":[3,1]`) and spread
 //! over columns elsewhere (`n_plus_1`, `n_plus_2`).
 //!
+//! CSV and XLSX may be written in the words of a language ([`words`]): other headings, the same figures.
+//!
 //! Must never: write a text that a spreadsheet would run as a formula, or a number or date as text where the form has numbers and dates.
 
+pub(crate) mod book;
 mod csv;
 mod parquet;
+pub(crate) mod words;
 mod xlsx;
 
 use chrono::NaiveDate;
 use event::clock::UnixMs;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Map, Value};
+
+pub(crate) use self::words::{Language, Names};
 
 /// Beginnings of texts that spreadsheets take for formulas, the wide ones of Chinese input included.
 const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
@@ -107,6 +113,8 @@ pub(crate) struct Table<'a> {
     pub(crate) columns: Vec<Column>,
     /// One cell for each column.
     pub(crate) rows: Vec<Vec<Cell<'a>>>,
+    /// In whose words a sheet of it is headed; the API's own names without one.
+    pub(crate) language: Option<Language>,
 }
 
 /// Why a table cannot be written in a form.
@@ -134,6 +142,11 @@ impl Form {
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             Self::Parquet => "application/vnd.apache.parquet",
         }
+    }
+
+    /// Whether people open it as a sheet.
+    pub(crate) fn is_of_sheets(self) -> bool {
+        matches!(self, Self::Csv { .. } | Self::Xlsx)
     }
 
     /// How a file of it ends, where it is one to be saved.
@@ -167,6 +180,22 @@ impl Place {
     }
 }
 
+impl<'a> Table<'a> {
+    /// Puts the names of ids beside them.
+    pub(crate) fn with_names(&mut self, names: &'a Names) {
+        let column =
+            |name: &&'static str| Column { place: Place::Alone(name), kind: Type::Text, may_be_empty: true };
+        self.columns.splice(1..1, names.columns.iter().map(column));
+        for row in &mut self.rows {
+            let Some(Cell::Text(key)) = row.first() else { continue };
+            let of = names.of.get(*key);
+            let cell =
+                |at: usize| of.and_then(|of| of.get(at)).map_or(Cell::Nothing, |name| Cell::Text(name));
+            row.splice(1..1, (0..names.columns.len()).map(cell));
+        }
+    }
+}
+
 impl Table<'_> {
     /// The bytes of a form, made at a time.
     ///
@@ -182,8 +211,25 @@ impl Table<'_> {
         }
     }
 
+    /// What the rows are keyed by.
+    fn by(&self) -> &str {
+        self.about.get("by").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The heading of a column in a sheet.
+    pub(crate) fn heading(&self, column: &Column) -> String {
+        let Some(language) = self.language else { return column.place.flat() };
+        let entries = self.columns.iter().filter(|other| column.place.is_with(&other.place)).count();
+        words::heading(column, (self.by(), entries), language)
+    }
+
+    /// A text in a sheet.
+    fn worded<'t>(&self, column: &Column, text: &'t str) -> &'t str {
+        self.language.and_then(|language| words::value(column, self.by(), text, language)).unwrap_or(text)
+    }
+
     /// What is known about the rows, by flat names: one value, or those of a list.
-    fn facts(&self) -> Vec<(String, Vec<Value>)> {
+    pub(crate) fn facts(&self) -> Vec<(String, Vec<Value>)> {
         let mut facts = Vec::new();
         for (name, value) in &self.about {
             flatten(name.clone(), value, &mut facts);

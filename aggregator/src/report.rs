@@ -6,6 +6,7 @@
 mod adjustment;
 mod asked;
 mod beside;
+mod book;
 mod campaigns;
 mod cells;
 mod closed;
@@ -41,11 +42,13 @@ use self::cells::{Histogram, key_text};
 use self::days::Days;
 use self::rows::{Report, Rows, Versions};
 use crate::closings::{ClosingError, Closings};
+use crate::form::Names;
 use crate::numbers::{Numbers, NumbersError};
 use crate::rules::Rules;
 use crate::store::{Store, StoreError, day_text};
 
 pub(crate) use beside::Beside;
+pub(crate) use book::Asked as BookAsked;
 pub(crate) use closed::moment;
 pub(crate) use closing::{CloseError, Wanted};
 pub(crate) use days::local_day;
@@ -127,9 +130,34 @@ impl Reporter {
     /// # Errors
     /// An unknown campaign, or the store's.
     pub(crate) fn report(&self, request: &Request) -> Result<Shaped, ReportError> {
-        match self.closed(request)? {
-            Some(closed) => Ok(closed),
-            None => Ok(privacy::shape(self.present(request)?, self.limits)),
+        let shaped = match self.closed(request)? {
+            Some(closed) => closed,
+            None => privacy::shape(self.present(request)?, self.limits),
+        };
+        Ok(match request.language.filter(|_| request.form.is_of_sheets()) {
+            Some(language) => shaped.in_words(language, self.names(request)),
+            None => shaped,
+        })
+    }
+
+    /// What rows are called, where they are keyed by ids: by the catalog, as far as whoever asks sees it.
+    fn names(&self, request: &Request) -> Names {
+        let catalog = self.catalog.load();
+        let Some(campaign) = catalog.campaigns.get(&request.campaign) else { return Names::default() };
+        match request.by {
+            By::Placement => {
+                let seen = campaign.placements.values().filter(|placement| request.sight.sees(placement));
+                let of = |placement: &Arc<catalog::Placement>| {
+                    (placement.id.clone(), vec![placement.name.clone(), placement.medium.clone()])
+                };
+                Names { columns: &["name", "medium"], of: seen.map(of).collect() }
+            }
+            By::Creative if !campaign.creatives.is_empty() => {
+                let named = campaign.creatives.iter();
+                let of = named.map(|creative| (creative.id.clone(), vec![creative.name.clone()]));
+                Names { columns: &["name"], of: of.collect() }
+            }
+            _ => Names::default(),
         }
     }
 

@@ -27,6 +27,7 @@ use self::server::Server;
 use crate::engine;
 use crate::statement::{self, Statement};
 
+pub(crate) use error::{MEMORY_LIMIT_EXCEEDED, TIMEOUT_EXCEEDED};
 pub use error::{ServerError, StoreError};
 pub use migrate::migrate;
 pub use place::{Password, Servers, StoreAt, StoreSettings};

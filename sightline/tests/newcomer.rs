@@ -70,7 +70,8 @@ fn import(browser: &mut Browser, folder: &Path) {
         })
         .collect();
     let right = folder.join("right.csv");
-    fs::write(&right, format!("{HEADER}{}", rows.concat())).expect("written");
+    // Its own total is of other rows than these.
+    fs::write(&right, format!("{HEADER}{}合计,,,,,,900\n", rows.concat())).expect("written");
     let wrong = folder.join("wrong.csv");
     let mistakes = rows.concat().replace(
         &format!("p03,Placement p03,视频一,https://www.example.com/,{today},{today},100"),
@@ -91,6 +92,9 @@ fn import(browser: &mut Browser, folder: &Path) {
     assert!(browser.find_all("#import-take").is_empty(), "nothing to take");
     fill(browser, "#import-file", right.to_str().expect("a path"));
     wait_to_read(browser, "10 new, 0 changed");
+    wait_to_read(browser, "its rows add up to 1000");
+    let sum = said(browser, "document.querySelector('#import-sum').innerText");
+    assert!(sum.contains("1,000") && sum.contains(&today), "what is planned in all, and when: {sum}");
     press(browser, "#import-take");
     wait_to_read(browser, "Imported: 10 new");
     press(browser, "#import-close");
@@ -161,13 +165,15 @@ fn a_newcomer_gets_from_nothing_to_figures_that_can_be_sent() {
     press(&mut browser, "[data-card=breakdown] [data-export='delivery.xlsx']");
     let exported = sheet(&wait_for_file(folder.path(), "xlsx"));
     let figures: BTreeMap<String, u32> =
-        exported.iter().map(|row| (row[0].clone(), row[1].parse().expect("a count"))).collect();
+        exported.iter().map(|row| (row[0].clone(), row[3].parse().expect("a count"))).collect();
+    assert!(exported.iter().all(|row| row[1] == format!("Placement {}", row[0])), "ids have their names");
     assert_eq!(figures.len(), 10);
     for (at, (id, medium)) in placements().iter().enumerate() {
         assert_eq!(figures[id], fired(at), "{id}");
         let row = shown.iter().find(|row| row[0].contains(id)).unwrap_or_else(|| panic!("{id} in {shown:?}"));
         assert!(row[0].contains(medium) && row[1] == fired(at).to_string(), "{row:?}");
     }
+    assert!(!browser.find_all("#workbook").is_empty(), "and all of it at once");
     nothing_was_refused(&mut browser);
     assert!(began.elapsed() < 2 * PATIENCE * 4, "a person's five minutes");
 }

@@ -2,6 +2,7 @@
 
 import * as address from '../address.js';
 import * as api from '../api.js';
+import { workbook } from '../cards.js';
 import { button as plain, h, icon, put } from '../dom.js';
 import { percent, t } from '../i18n.js';
 import { shift } from '../figures/days.js';
@@ -26,7 +27,7 @@ export function rangeBar(context, figure) {
     h('div', { class: 'field' }, h('label', { for: 'preset' }, t('range')), presets),
     days.fields,
     h('div', { class: 'field' }, h('span', { class: 'label', id: 'filter-label' }, t('filter')), h('div', { class: 'segments', role: 'group', 'aria-labelledby': 'filter-label' }, filter('net'), filter('gross'))),
-    audience(context), tools(), days.problem);
+    audience(context), tools(figure), days.problem);
   const fill = async report => {
     fillDays(report);
     if (report.closed || query.get('state')) element.append(presentSwitch(query));
@@ -64,13 +65,13 @@ function dayFields(query) {
 }
 
 /** What is done with the whole view. */
-function tools() {
+function tools({ id, range }) {
   const told = h('span', { role: 'status', class: 'heard' });
   const copied = async () => {
     try { await navigator.clipboard.writeText(location.href); put(told, t('link.copied')); link.classList.add('done'); } catch { prompt(t('link.copy'), location.href); }
   };
   const link = plain(t('link.copy'), copied, { icon: 'link', class: 'quiet', title: t('link.hint') });
-  return h('div', { class: 'field end' }, link, plain(t('print'), () => print(), { icon: 'print', class: 'quiet' }),
+  return h('div', { class: 'field end' }, workbook(id, range), link, plain(t('print'), () => print(), { icon: 'print', class: 'quiet' }),
     plain(t('refresh'), () => { api.forget(); dispatchEvent(new Event('hashchange')); }, { icon: 'again', class: 'quiet', id: 'refresh' }), told);
 }
 

@@ -26,6 +26,7 @@ const PARAMETERS: [&str; 23] = [
     "filter",
     "format",
     "levels",
+    "language",
     "precision",
     "audience",
     "members",

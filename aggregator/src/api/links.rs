@@ -208,6 +208,7 @@ impl List {
                 .map(column)
                 .to_vec(),
             rows: self.links.iter().map(Row::cells).collect(),
+            language: None,
         };
         table.write(request.form, made_ms)
     }

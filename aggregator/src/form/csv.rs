@@ -9,9 +9,13 @@ const QUOTED: [char; 6] = ['"', ',', ';', '\t', '\r', '\n'];
 
 pub(super) fn write(table: &Table<'_>, mark: bool) -> Vec<u8> {
     let mut text = if mark { MARK.to_owned() } else { String::new() };
-    line(&mut text, table.columns.iter().map(|column| field(&column.place.flat())));
+    line(&mut text, table.columns.iter().map(|column| field(&table.heading(column))));
     for row in &table.rows {
-        line(&mut text, row.iter().map(value));
+        let cells = row.iter().zip(&table.columns).map(|(cell, column)| match cell {
+            Cell::Text(text) => field(table.worded(column, text)),
+            cell => value(cell),
+        });
+        line(&mut text, cells);
     }
     text.into_bytes()
 }

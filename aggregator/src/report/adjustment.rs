@@ -223,6 +223,7 @@ mod tests {
                 column("suppressed", Type::Flag),
             ],
             rows: rows.iter().map(cells).collect(),
+            language: None,
         }
     }
 

@@ -227,6 +227,7 @@ fn asked(wanted: &Wanted, (kind, by, filter): (Kind, By, Filter), sight: &Sight)
         by,
         filter,
         form: Form::Json,
+        language: None,
         levels: LEVELS_MAX,
         precision: Precision::Exact,
         audience: catalog::ALL.to_owned(),

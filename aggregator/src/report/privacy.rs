@@ -45,7 +45,7 @@ pub(super) use self::overlap::stack;
 use super::adjustment;
 use super::rows::{Report, Rows};
 use super::sample::Sample;
-use crate::form::{Cell, Column, Form, FormError, Place, Table, Type};
+use crate::form::{Cell, Column, Form, FormError, Language, Names, Place, Table, Type};
 
 /// What stays of a row that is left out: what it is keyed by, and what says so.
 const KEPT: [&str; 8] =
@@ -113,6 +113,8 @@ pub(crate) struct Shaped {
     limits: Option<Limits>,
     /// Of a closed period: what the same report is now.
     present: Option<Box<Shaped>>,
+    /// In whose words a sheet of it is headed, and what its rows are called.
+    words: Option<(Language, Names)>,
 }
 
 /// What is left out of a row.
@@ -147,7 +149,7 @@ impl Hidden {
 pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
     if report.sight.is_exact() {
         let hidden = vec![Hidden::default(); report.rows.len()];
-        return Shaped { report, hidden, limits: None, present: None };
+        return Shaped { report, hidden, limits: None, present: None, words: None };
     }
     leave_out_what_is_of_others(&mut report);
     let limits = limits.of_sample(report.sample);
@@ -180,7 +182,7 @@ pub(super) fn shape(mut report: Report, limits: Limits) -> Shaped {
         }
         Rows::Delivery(_) | Rows::Reach(_) | Rows::Ids(_) | Rows::Overlap(_) => 0,
     });
-    Shaped { report, hidden, limits: Some(limits), present: None }
+    Shaped { report, hidden, limits: Some(limits), present: None, words: None }
 }
 
 /// What of a report is not its reader's at all: the catalog's version, which every tenant's edits change, and to who sees some placements alone the
@@ -218,12 +220,23 @@ impl Shaped {
         Self { present: present.map(Box::new), ..self }
     }
 
+    /// In the words of a language, with what its rows are called.
+    pub(super) fn in_words(self, language: Language, names: Names) -> Self {
+        Self { words: Some((language, names)), ..self }
+    }
+
     /// A name for its file.
     pub(crate) fn file_name(&self, extension: &str) -> String {
         self.report.file_name(extension)
     }
 
-    fn table(&self) -> Table<'_> {
+    /// A name for a workbook with all reports of its days.
+    pub(super) fn book_name(&self, extension: &str) -> String {
+        self.report.book_name(extension)
+    }
+
+    /// What is written of it.
+    pub(super) fn table(&self) -> Table<'_> {
         let mut table = self.report.table();
         let columns: Vec<String> = table.columns.iter().map(|column| column.place.flat()).collect();
         for (row, hidden) in table.rows.iter_mut().zip(&self.hidden) {
@@ -247,6 +260,10 @@ impl Shaped {
         if self.report.adjustment.is_some() {
             let present = self.present.as_ref().map(|present| present.table());
             adjustment::add(&mut table, present, self.limits.map(|limits| limits.k));
+        }
+        if let Some((language, names)) = &self.words {
+            table.language = Some(*language);
+            table.with_names(names);
         }
         table
     }

@@ -3,7 +3,7 @@
 use catalog::ALL;
 use chrono::NaiveDate;
 
-use crate::form::Form;
+use crate::form::{Form, Language};
 use crate::store::day_number;
 use crate::view::Sight;
 
@@ -111,6 +111,8 @@ pub(crate) struct Request {
     pub filter: Filter,
     /// How it is written.
     pub form: Form,
+    /// In whose words CSV and XLSX are headed; nothing to the other forms.
+    pub language: Option<Language>,
     /// How many frequencies are listed, the last one open-ended.
     pub levels: usize,
     /// Counted or estimated.
@@ -214,10 +216,10 @@ impl Kind {
     }
 
     /// The parameters that it may be asked with.
-    fn parameters(self) -> &'static [&'static str] {
+    pub(super) fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::Delivery | Self::Ids => {
-                &["from", "to", "by", "filter", "format", "state", "version", "levels", "bom"]
+                &["from", "to", "by", "filter", "format", "state", "version", "levels", "bom", "language"]
             }
             Self::Reach => &[
                 "from",
@@ -229,12 +231,23 @@ impl Kind {
                 "version",
                 "levels",
                 "bom",
+                "language",
                 "precision",
                 "audience",
             ],
-            Self::Frequency => {
-                &["from", "to", "by", "filter", "format", "state", "version", "levels", "bom", "precision"]
-            }
+            Self::Frequency => &[
+                "from",
+                "to",
+                "by",
+                "filter",
+                "format",
+                "state",
+                "version",
+                "levels",
+                "bom",
+                "language",
+                "precision",
+            ],
             Self::Overlap => &[
                 "from",
                 "to",
@@ -244,6 +257,7 @@ impl Kind {
                 "state",
                 "version",
                 "bom",
+                "language",
                 "precision",
                 "members",
                 "stack",
@@ -288,6 +302,7 @@ impl Request {
             by: if kind == Kind::Overlap { By::Medium } else { By::Total },
             filter: Filter::Net,
             form: Form::Json,
+            language: None,
             levels: if kind == Kind::Frequency { LEVELS_MAX } else { LEVELS_DEFAULT },
             precision: Precision::Auto,
             audience: ALL.to_owned(),
@@ -317,6 +332,7 @@ impl Request {
                 "filter" => request.filter = filter(value)?,
                 "format" => request.form = form(value)?,
                 "bom" => mark = Some(bom(value)?),
+                "language" => request.language = Some(language(value)?),
                 "levels" => request.levels = levels(value)?,
                 "precision" => request.precision = precision(value)?,
                 "audience" => request.audience.clone_from(value),
@@ -404,6 +420,10 @@ fn bom(value: &str) -> Result<bool, Refused> {
     }
 }
 
+pub(super) fn language(value: &str) -> Result<Language, Refused> {
+    Language::from_name(value).ok_or_else(|| Refused::Bad("language must be one of en, zh".to_owned()))
+}
+
 fn state(value: &str) -> Result<State, Refused> {
     match value {
         "closed" => Ok(State::Closed),
@@ -462,6 +482,7 @@ mod tests {
             ("filter", "x", "gross"),
             ("format", "xml", "parquet"),
             ("bom", "true", "csv"),
+            ("language", "fr", "zh"),
             ("state", "open", "present"),
             ("version", "0", "from 1"),
             ("levels", "0", "80"),

@@ -344,11 +344,19 @@ impl ReachRow {
 impl Report {
     /// A name for its file.
     pub(super) fn file_name(&self, extension: &str) -> String {
+        self.named(&[self.kind, "by", self.by, self.filter], extension)
+    }
+
+    /// A name for a workbook with all reports of its days.
+    pub(super) fn book_name(&self, extension: &str) -> String {
+        self.named(&["report", self.filter], extension)
+    }
+
+    fn named(&self, what: &[&str], extension: &str) -> String {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let days = self.from.iter().chain(&self.to).map(String::as_str);
         let campaign = Some(self.campaign.as_str()).filter(|id| id.chars().all(is_plain));
-        let parts: Vec<&str> =
-            campaign.into_iter().chain([self.kind, "by", self.by, self.filter]).chain(days).collect();
+        let parts: Vec<&str> = campaign.into_iter().chain(what.iter().copied()).chain(days).collect();
         format!("{}.{extension}", parts.join("-"))
     }
 
@@ -378,6 +386,7 @@ impl Report {
             notes: Vec::new(),
             rows: rows.iter().map(cells).collect(),
             columns: columns.into_iter().map(|column| column.column).collect(),
+            language: None,
         }
     }
 }

@@ -3,15 +3,7 @@
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
 use super::columns::{Column, KNOWN, Known, allowed};
-
-/// Language of a template's header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Language {
-    /// English.
-    English,
-    /// Chinese.
-    Chinese,
-}
+use crate::form::Language;
 
 /// The template as CSV, with the mark by which Excel knows UTF-8.
 pub(crate) fn csv(language: Language) -> Vec<u8> {

@@ -15,8 +15,9 @@ use zip::{ZipArchive, ZipWriter};
 mod plans;
 
 use super::placements::{Around, Reading, read as read_placements};
-use super::template::{self, Language};
+use super::template;
 use super::{CellError, Grid, SheetError, letters, limit, read_wanted};
+use crate::form::Language;
 
 const CATALOG: &str = "[[campaign]]\nid = \"c\"\nname = \"C\"\ntime_zone = \"Asia/Shanghai\"\nstarts = 2026-11-01\nends = 2026-11-30\n\
     currency = \"CNY\"\nlanding_hosts = [\"www.example.com\"]\n[[campaign.placement]]\nid = \"old\"\nname = \"Old\"\nmedium = \"M\"\n\

@@ -33,12 +33,21 @@ impl StoreError {
         }
     }
 
+    /// Whether a statement took in more than its memory or time allowed: the caller can ask for less.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.code(), Some(MEMORY_LIMIT_EXCEEDED | TIMEOUT_EXCEEDED))
+    }
+
     /// Whether the same may succeed a moment later: the store is away or busy.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Server(error) if error.is_passing())
     }
 }
 
+/// The engine's code for a statement that would take more memory than it may.
+pub(crate) const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+/// The engine's code for a statement that takes longer than it may.
+pub(crate) const TIMEOUT_EXCEEDED: u32 = 159;
 /// Exception codes that pass by themselves: somebody else is busy, away or starting.
 ///
 /// `TOO_MANY_SIMULTANEOUS_QUERIES`, `NO_FREE_CONNECTION`, `SOCKET_TIMEOUT`, `NETWORK_ERROR`, `NO_ZOOKEEPER`, `TABLE_IS_READ_ONLY`,

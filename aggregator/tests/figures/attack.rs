@@ -19,7 +19,7 @@ mod workload;
 
 use self::looks::{
     OF_DEVICES, is_shown, key, no_cell_is_unrounded_or_small, no_row_is_small_nor_given_away,
-    other_forms_say_the_same, rows,
+    other_forms_say_the_same, rows, the_workbook_says_no_more,
 };
 pub(crate) use self::workload::{PLACEMENTS, workload};
 
@@ -319,6 +319,20 @@ fn all_that_a_medium_may_ask_tells_no_small_and_no_unrounded_count() {
         assert!([400, 422].contains(&status), "{there}: {body}");
         assert_eq!((status, body), refused(nowhere), "{there}");
     }
+}
+
+#[test]
+fn the_workbook_of_a_tenant_is_its_reports() {
+    let rig = rig();
+    let advertiser = json!({"name": "ACME", "role": "advertiser", "advertisers": ["acme"]});
+    let advertiser = Asker::new(&rig, &advertiser, OURS);
+    the_workbook_says_no_more(&advertiser, 0);
+    let of = |campaign: &str| {
+        rig.call_as("GET", &format!("/v1/campaigns/{campaign}/workbook"), Some(&advertiser.bearer))
+    };
+    assert_eq!((of(TWIN).0, of(TWIN)), (404, of("no-such")), "another's campaign is as none");
+    let medium = json!({"name": "A", "role": "medium", "media": [TWIN_MEDIUM]});
+    the_workbook_says_no_more(&Asker::new(&rig, &medium, TWIN), 1);
 }
 
 /// Lists tell of what there is, and of no figure.

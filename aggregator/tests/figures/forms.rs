@@ -122,6 +122,203 @@ fn each_form_of_each_report_has_the_figures_of_json() {
     }
 }
 
+/// The sheets of a workbook, and the reports that they are.
+const SHEETS: [(&str, [&str; 2]); 15] = [
+    ("delivery?by=total", ["Delivery", "投放汇总"]),
+    ("delivery?by=day", ["Delivery by day", "每日投放"]),
+    ("delivery?by=hour", ["Delivery by hour", "分时投放"]),
+    ("delivery?by=medium", ["Delivery by medium", "媒体投放"]),
+    ("delivery?by=placement", ["Delivery by placement", "点位投放"]),
+    ("delivery?by=creative", ["Delivery by creative", "素材投放"]),
+    ("delivery?by=region", ["Delivery by region", "地域投放"]),
+    ("delivery?by=platform", ["Delivery by platform", "平台投放"]),
+    ("reach?by=total", ["Reach", "触达"]),
+    ("reach?by=day", ["Reach by day", "每日触达"]),
+    ("reach?by=medium", ["Reach by medium", "媒体触达"]),
+    ("reach?by=placement", ["Reach by placement", "点位触达"]),
+    ("frequency?by=total", ["Frequency", "频次分布"]),
+    ("overlap?by=medium", ["Overlap of media", "媒体重合度"]),
+    ("ids?by=medium", ["Ids by medium", "设备号质量"]),
+];
+
+/// A cell in words holds what JSON says; a text may be another word for it.
+fn check_worded(cell: &Data, value: &Value, place: &str) {
+    match (cell, value) {
+        (Data::Empty, Value::Null) => {}
+        (Data::Empty, Value::String(text)) => assert_eq!(text, "", "{place}"),
+        (Data::Float(read), Value::Number(number)) => {
+            let number = number.as_f64().expect("a number");
+            assert!((read - number).abs() <= 1e-9 * number.abs().max(1.0), "{place}: {read} {number}");
+        }
+        (Data::Bool(read), Value::Bool(flag)) => assert_eq!(read, flag, "{place}"),
+        (Data::DateTime(read), Value::String(text)) => {
+            let (year, month, day, ..) = read.to_ymd_hms_milli();
+            assert_eq!(format!("{year:04}-{month:02}-{day:02}"), *text, "{place}");
+        }
+        (Data::String(read), Value::String(text)) => {
+            let is_word = ["unknown", "(others)", "total", "CN-SH", "CN-BJ", "member", "pair", "all"];
+            let is_word = is_word.contains(&text.as_str()) || place.contains("platform");
+            assert!(read == text || is_word, "{place}: {read} {text}");
+            assert!(text.parse::<chrono::NaiveDate>().is_err(), "{place}: a day is a date");
+        }
+        (read, value) => panic!("{place}: {read:?} is not {value}"),
+    }
+}
+
+/// A sheet in words has the rows of a report in JSON, in the order of its columns, with names beside ids.
+fn check_sheet(sheet: &calamine::Range<Data>, report: &Value, place: &str) {
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!(sheet.height(), rows.len() + 1, "{place}");
+    let members = rows.iter().filter_map(|row| row["members"].as_array()).map(Vec::len).max().unwrap_or(0);
+    for (line, row) in (1..).zip(rows) {
+        let mut cells: Vec<(String, Value)> = Vec::new();
+        for (name, value) in row.as_object().expect("an object") {
+            match value {
+                Value::Object(fields) => {
+                    cells.extend(
+                        fields.iter().map(|(field, value)| (format!("{name}_{field}"), value.clone())),
+                    );
+                }
+                Value::Array(items) => {
+                    let length = if name == "members" { members } else { items.len() };
+                    let item = |at: usize| items.get(at).cloned().unwrap_or(Value::Null);
+                    cells.extend((0..length).map(|at| (format!("{name}_{}", at + 1), item(at))));
+                }
+                value => cells.push((name.clone(), value.clone())),
+            }
+        }
+        let names = sheet.width() - cells.len();
+        assert!(names == 0 || ["by=placement", "by=creative"].iter().any(|by| place.contains(by)), "{place}");
+        for (at, (name, value)) in cells.iter().enumerate() {
+            let at = if at == 0 { 0 } else { at + names };
+            let heading = sheet[(0, at)].to_string();
+            assert!(!heading.contains('_') && heading != *name || name == "frequency", "{place}: {name}");
+            check_worded(&sheet[(line, at)], value, &format!("{place} {name}"));
+        }
+    }
+}
+
+/// A workbook has the plan, and the figures of its reports and no others. `ask` answers a report below the campaign.
+pub(crate) fn check_workbook(bytes: Vec<u8>, language: usize, ask: impl Fn(&str) -> Value) {
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a workbook");
+    let mut expected = vec![["Summary", "摘要"][language]];
+    expected.extend(SHEETS.iter().map(|(_, names)| names[language]));
+    expected.push(["Plan", "投放计划"][language]);
+    assert_eq!(book.sheet_names(), expected);
+    for (query, names) in SHEETS {
+        let sheet = book.worksheet_range(names[language]).expect("a sheet");
+        check_sheet(&sheet, &ask(query), query);
+    }
+    let total = ask("delivery?by=total");
+    let first = book.worksheet_range(expected[0]).expect("a sheet");
+    let beside = |heading: &str| {
+        first.rows().find(|row| row[0] == Data::String(heading.to_owned())).map(|row| row[1].clone())
+    };
+    let net = beside(["Net impressions", "过滤后曝光"][language]).expect("is told");
+    match total["rows"][0]["net_impressions"].as_f64() {
+        Some(count) => assert_eq!(net, Data::Float(count)),
+        None => assert!(matches!(net, Data::String(_))),
+    }
+    let settled = beside(["Settled until", "已定稿至"][language]).expect("is told");
+    check_worded(&settled, &total["settled_until"], "settled until");
+    for name in &expected[1..] {
+        assert!(beside(name).is_some(), "{name} is listed");
+    }
+}
+
+#[test]
+fn sheets_in_words_have_the_figures_of_json_under_other_headings() {
+    let rig = Rig::new();
+    rig.push(&workload(&mut Random(seed())));
+    rig.settle();
+    for language in ["en", "zh"] {
+        for query in [
+            "delivery?by=day",
+            "delivery?by=creative",
+            "reach?by=placement",
+            "overlap?by=placement",
+            "ids?by=platform",
+        ] {
+            let path = format!("/v1/campaigns/utc/{query}");
+            let json = rig.get(&format!("{path}&language={language}"));
+            assert_eq!(json, rig.get(&path), "a program's form stays as it is");
+            let (status, bytes) = rig.bytes(&format!("{path}&format=xlsx&language={language}"));
+            assert_eq!(status, 200, "{path}");
+            let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a workbook");
+            let sheet = book.worksheet_range_at(0).expect("a sheet").expect("cells");
+            check_sheet(&sheet, &json, query);
+            let (status, text) = rig.call("GET", &format!("{path}&format=csv&language={language}"));
+            assert_eq!(status, 200, "{path}");
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+            let records: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a row")).collect();
+            assert_eq!(records.len(), sheet.height(), "{path}");
+            for (record, row) in records.iter().zip(sheet.rows()) {
+                for (cell, read) in record.iter().zip(row) {
+                    match read {
+                        Data::String(text) => assert_eq!(cell.replace('\'', ""), text.replace('\'', "")),
+                        Data::Float(number) => {
+                            assert!(cell.parse::<f64>().is_ok_and(|cell| (cell - number).abs() < 1e-9))
+                        }
+                        Data::Empty => assert_eq!(cell, ""),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    let (_, bytes) = rig.bytes("/v1/campaigns/utc/delivery?by=placement&format=xlsx&language=zh");
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a workbook");
+    assert_eq!(book.sheet_names(), ["投放", "说明"]);
+    let sheet = book.worksheet_range_at(0).expect("a sheet").expect("cells");
+    let headings: Vec<String> = (0..4).map(|at| sheet[(0, at)].to_string()).collect();
+    assert_eq!(headings, ["点位", "名称", "媒体", "曝光"]);
+    assert_eq!(
+        (sheet[(1, 0)].to_string(), sheet[(1, 2)].to_string()),
+        ("p1".to_owned(), "Medium A".to_owned())
+    );
+}
+
+#[test]
+fn the_whole_workbook_is_its_reports_and_a_closed_period_stays_one() {
+    let rig = Rig::new();
+    rig.push(&workload(&mut Random(seed())));
+    rig.settle();
+    let check = |range: &str, at: usize| {
+        let language = ["en", "zh"][at];
+        let (status, bytes) = rig.bytes(&format!("/v1/campaigns/utc/workbook?language={language}{range}"));
+        assert_eq!(status, 200, "{range}");
+        check_workbook(bytes, at, |query| rig.report(&format!("utc/{query}{range}")));
+    };
+    check("&filter=gross", 0);
+    let (to, from) = (NOON_MS - 2 * DAY_MS, NOON_MS - 4 * DAY_MS);
+    let day = |ms: i64| chrono::DateTime::from_timestamp_millis(ms).expect("a time").date_naive().to_string();
+    let body = format!(r#"{{"from":"{}","to":"{}","note":"x"}}"#, day(from), day(to));
+    let (status, said) = rig.send_as(
+        "POST",
+        "/v1/campaigns/utc/closings",
+        Some(&format!("Bearer {}", crate::rig::TOKEN)),
+        &body,
+    );
+    assert_eq!(status, 201, "{said}");
+    rig.push(&[Hit { view: 9_000, ..hit(from) }]);
+    rig.settle();
+    check(&format!("&from={}&to={}", day(from), day(to)), 1);
+    for (query, says) in
+        [("language=fr", "en, zh"), ("format=csv", "language"), ("from=x", "2026"), ("by=day", "filter")]
+    {
+        let (status, body) = rig.call("GET", &format!("/v1/campaigns/utc/workbook?{query}"));
+        assert!(status == 400 && body.contains(says), "{query}: {body}");
+    }
+    let headers = rig.headers("/v1/campaigns/utc/workbook");
+    let name = headers.get("content-disposition").and_then(|name| name.to_str().ok()).unwrap_or_default();
+    assert!(
+        name.starts_with("attachment; filename=\"utc-report-net-") && name.ends_with(".xlsx\""),
+        "{name}"
+    );
+}
+
 #[test]
 fn a_form_says_what_it_is_and_what_its_file_is_called() {
     let rig = Rig::new();

@@ -281,7 +281,7 @@ fn real_answers_are_as_described() {
     tokens_are_as_described(&rig, &description);
     checked.extend(["placements-template", "tokens", "tokens/{token}"].map(|path| format!("/v1/{path}")));
     closings_are_as_described(&rig, &description);
-    checked.insert(format!("{campaign}/closings"));
+    checked.extend(["closings", "workbook"].map(|of| format!("{campaign}/{of}")));
     let paths: BTreeSet<String> =
         at(&description, "/paths").as_object().expect("a map").keys().cloned().collect();
     assert_eq!(checked, paths);
@@ -372,7 +372,7 @@ fn campaigns_are_as_described(rig: &Rig, description: &Value) {
     let one = "/v1/campaigns/spring";
     ask("POST", &format!("{one}/placements"), &placements, &example("WantedPlacement"), 201);
     ask("POST", &format!("{one}/placements"), &placements, r#"{"id":"p 2","source":"x"}"#, 422);
-    let sheet = "Placement ID,Placement name,Medium\np2,Two,Kuaishou\n";
+    let sheet = "Placement ID,Placement name,Medium,2026-11-01\np2,Two,Kuaishou,5\n合计,,,6\n";
     let (import, path) = (format!("{one}/placements/import"), format!("{placements}/import"));
     ask("POST", &import, &path, sheet, 200);
     ask("POST", &import, &path, sheet, 422);

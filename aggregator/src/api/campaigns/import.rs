@@ -11,8 +11,9 @@ use super::super::problem::Problem;
 use super::super::{Answer, Api, bad, body};
 use super::change::{Asked, Wanted};
 use super::refusal::{Code, refusal, refusal_with};
+use crate::form::Language;
 use crate::sheet::placements::{self, Around, Draft};
-use crate::sheet::template::{self, Language};
+use crate::sheet::template;
 use crate::sheet::{self, SheetError};
 
 /// Most bytes of ids that the audit log is told.
@@ -122,8 +123,7 @@ pub(super) fn template(query: &[(String, String)]) -> Result<Answer, Problem> {
     let (mut language, mut is_csv) = (Language::English, false);
     for (name, value) in query {
         match (name.as_str(), value.as_str()) {
-            ("language", "en") => language = Language::English,
-            ("language", "zh") => language = Language::Chinese,
+            ("language", name) if let Some(named) = Language::from_name(name) => language = named,
             ("format", "csv") => is_csv = true,
             ("format", "xlsx") => is_csv = false,
             _ => return Err(bad("the parameters are format (xlsx, csv) and language (en, zh)")),

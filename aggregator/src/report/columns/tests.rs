@@ -14,7 +14,7 @@ use event::identifier::IdKind;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::form::Form;
+use crate::form::{Form, Language};
 use crate::report::ids::IdsRow;
 use crate::report::overlap::{Ends, Masks, OverlapRow};
 use crate::report::rows::{DeliveryRow, FrequencyRow, ReachRow, Report, Rows, Versions};
@@ -505,5 +505,24 @@ fn the_lists_have_every_field_of_their_rows() {
         }
         assert_eq!(written, fields, "{}", report.kind);
         assert!(fields.len() >= 7);
+    }
+}
+
+#[test]
+fn every_column_has_a_heading_in_words() {
+    for (seed, language) in (0..5).flat_map(|seed| [(seed, Language::English), (seed, Language::Chinese)]) {
+        let report = report(&["a".to_owned()], true, 3, seed);
+        let mut table = report.table();
+        let then = table.clone();
+        crate::report::adjustment::add(&mut table, Some(then), None);
+        table.language = Some(language);
+        let mut headings = BTreeSet::new();
+        for column in &table.columns {
+            let heading = table.heading(column);
+            assert!(!heading.contains(['_', '#']), "{}: {heading}", column.place.flat());
+            let is_in_both = ["GRP", "CPRP"].contains(&heading.as_str());
+            assert!(is_in_both || heading.is_ascii() == (language == Language::English), "{heading}");
+            assert!(headings.insert(heading.clone()), "{heading} stands twice in {}", report.kind);
+        }
     }
 }

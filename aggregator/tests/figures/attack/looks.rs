@@ -6,8 +6,8 @@ use std::io::Cursor;
 use calamine::{Data, Reader, Xlsx};
 use serde_json::Value;
 
-use super::{Asker, K, STEP};
-use crate::forms::{flat, is_same, read_by_engine};
+use super::{Asker, DAYS, K, OURS, STEP};
+use crate::forms::{check_workbook, flat, is_same, read_by_engine};
 
 /// The columns that count devices, and those that are rounded as they are because they would give devices away.
 pub(super) const OF_DEVICES: [&str; 9] = [
@@ -119,6 +119,16 @@ pub(super) fn no_row_is_small_nor_given_away(place: &str, shown: &Value, stands_
     }
     let is_safe = hidden.is_empty() || others == 0 || hidden.iter().any(|count| *count >= K);
     assert!(is_safe, "{place}: {hidden:?} are what the others leave of the total");
+}
+
+/// The workbook has what the reports give, and nothing of others.
+pub(super) fn the_workbook_says_no_more(asker: &Asker<'_>, language: usize) {
+    let range = format!("&from={}&to={}", DAYS[0], DAYS[1]);
+    let path = format!("/v1/campaigns/{OURS}");
+    let target = format!("{path}/workbook?language={}{range}", ["en", "zh"][language]);
+    let (status, bytes) = asker.rig.bytes_as(&target, &asker.bearer);
+    assert_eq!(status, 200);
+    check_workbook(bytes, language, |query| asker.shown(&format!("{path}/{query}{range}")));
 }
 
 /// The same report in the other forms: the same cells, and nothing in those that are left out.
