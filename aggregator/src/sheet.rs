@@ -4,7 +4,8 @@
 //! 2. [`header::find`] finds the row or two that name the columns.
 //! 3. [`placements::Draft`]s are made of the rows below: columns are told by their Chinese or English names, values read the way that Excel
 //!    leaves them. What is wrong is told by row, column, value and what is allowed, all of it at once.
-//! 4. [`template`] is an empty one to begin with.
+//! 4. [`totals`]: rows of sums are passed over, and held against what the others add up to.
+//! 5. [`template`] is an empty one to begin with.
 //!
 //! Must never: guess. A cell that can be read in two ways is refused.
 
@@ -15,11 +16,13 @@ pub(crate) mod headings;
 pub(crate) mod placements;
 pub(crate) mod template;
 mod text;
+pub(crate) mod totals;
 mod workbook;
 
 #[cfg(test)]
 mod tests;
 
+use catalog::{Mistake, mistake};
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -122,6 +125,22 @@ pub(crate) enum SheetError {
         "the sheets `{0}` and `{1}` both have a header: put their rows into one, or hide or save away those that are not to be read"
     )]
     Several(String, String),
+}
+
+impl SheetError {
+    /// The same with a code, for whoever words it in another language.
+    pub(crate) fn mistake(&self) -> Mistake {
+        let told = match self {
+            Self::Empty => mistake!("sheet_empty", ""),
+            Self::Old => mistake!("sheet_old", ""),
+            Self::Workbook => mistake!("sheet_workbook", ""),
+            Self::Encoding => mistake!("sheet_encoding", ""),
+            Self::Csv(_) => mistake!("sheet_csv", ""),
+            Self::TooLarge(limit) => mistake!("sheet_large", "{limit}", limit),
+            Self::Several(first, second) => mistake!("sheet_several", "{first} {second}", first, second),
+        };
+        Mistake { words: self.to_string(), ..told }
+    }
 }
 
 impl Grid {

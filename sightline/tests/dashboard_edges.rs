@@ -121,6 +121,9 @@ fn mistakes_are_told_in_the_readers_language_and_a_mended_file_can_be_chosen_aga
     wait_for_one(&mut browser, "#import-result tbody");
     let told = said(&mut browser, "document.querySelector('#import-result tbody').innerText");
     assert!(told.contains("此项必填。") && told.contains("“evil.example”不在落地页域名中"), "{told}");
+    fs::write(&path, "\n , ,\n").expect("written");
+    fill(&mut browser, "#import-file", &name);
+    wait_to_read(&mut browser, "文件为空。");
     fs::write(&path, format!("{header}x1,开机屏,视频一,https://www.example.com/\n")).expect("written");
     fill(&mut browser, "#import-file", &name);
     wait_for_one(&mut browser, "#import-take");

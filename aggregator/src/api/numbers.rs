@@ -133,6 +133,7 @@ impl Api {
         let mut answer = json!({
             "campaign": campaign, "dry_run": options.is_dry, "rows": rows, "media": media, "ignored_columns": reading.ignored,
             "sheet": reading.sheet, "unread_sheets": reading.unread,
+            "warnings": reading.warnings, "sum_rows": reading.sum_rows,
         });
         if options.is_dry {
             return Ok(json_answer(StatusCode::OK, &answer));
@@ -281,9 +282,8 @@ fn unreadable(error: &Unreadable) -> Problem {
     let message = format!("{error}; nothing was taken");
     Problem::Entry(Refusal::Sheet(Box::new(Wrong {
         message,
-        cells: Vec::new(),
-        cell_count: 0,
-        ignored_columns: Vec::new(),
+        mistake: Some(error.mistake().into()),
+        ..Wrong::default()
     })))
 }
 
@@ -297,6 +297,7 @@ fn wrong(reading: Reading) -> Problem {
         cells: reading.wrong,
         cell_count: reading.wrong_count,
         ignored_columns: reading.ignored,
+        mistake: None,
     })))
 }
 

@@ -13,14 +13,9 @@ use crate::form::FormError;
 use crate::metrics;
 use crate::report::Refused;
 use crate::sheet::CellError;
-use crate::store::{REPORT_SECONDS_MAX, StoreError};
+use crate::store::{MEMORY_LIMIT_EXCEEDED, REPORT_SECONDS_MAX, StoreError, TIMEOUT_EXCEEDED};
 use crate::tokens::Refusal;
 use crate::told::Told;
-
-/// The engine's code for a statement that would take more memory than it may.
-const MEMORY_LIMIT_EXCEEDED: u32 = 241;
-/// The engine's code for a statement that takes longer than it may.
-const TIMEOUT_EXCEEDED: u32 = 159;
 
 /// Why there is no answer.
 pub(super) enum Problem {
@@ -94,6 +89,9 @@ pub(super) struct Wrong {
     /// Those that are not listed too.
     pub(super) cell_count: usize,
     pub(super) ignored_columns: Vec<String>,
+    /// Why the file as a whole cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mistake: Option<Told>,
 }
 
 impl Problem {

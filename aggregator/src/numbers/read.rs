@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use catalog::{Campaign, Mistake, mistake};
 
 use super::{Cells, Said};
-use crate::sheet::{self, Cell, CellError, Grid, Sheet, SheetError, cells, header, headings, letters, limit};
+use crate::sheet::totals::{Over, Sums, differs, is_total};
+use crate::sheet::{self, Cell, CellError, Grid, Sheet, SheetError, cells, header, letters, limit};
 use crate::store::{day_number, day_text};
 use crate::view::Sight;
 
@@ -75,6 +76,12 @@ enum Column {
     Clicks,
 }
 
+impl Column {
+    fn is_count(self) -> bool {
+        matches!(self, Self::Impressions | Self::Clicks)
+    }
+}
+
 /// What an upload is held against.
 pub(crate) struct Around<'a> {
     /// The campaign.
@@ -102,6 +109,10 @@ pub(crate) struct Reading {
     pub(crate) sheet: String,
     /// Names of the other sheets that can be seen and are not empty.
     pub(crate) unread: Vec<String>,
+    /// What somebody should look at, and is not wrong for sure, by row.
+    pub(crate) warnings: Vec<CellError>,
+    /// Rows of sums, from which nothing was read.
+    pub(crate) sum_rows: Vec<usize>,
 }
 
 /// Why an upload cannot be read at all.
@@ -123,6 +134,24 @@ pub(crate) enum Unreadable {
     Header,
 }
 
+impl Unreadable {
+    /// The same with a code, for whoever words it in another language.
+    pub(crate) fn mistake(&self) -> Mistake {
+        let told = match self {
+            Self::Empty => mistake!("numbers_empty", ""),
+            Self::Sheet(error) => error.mistake(),
+            // A program wrote it.
+            Self::Json(_) => Mistake::default(),
+            Self::TooLarge => {
+                let max = ROWS_MAX;
+                mistake!("numbers_large", "{max}", max)
+            }
+            Self::Header => mistake!("numbers_header", ""),
+        };
+        Mistake { words: self.to_string(), ..told }
+    }
+}
+
 /// A column of the upload that something is read from.
 struct Used {
     column: Column,
@@ -136,6 +165,7 @@ struct Reader<'a> {
     /// Whether columns have letters.
     is_sheet: bool,
     rows_by_cell: BTreeMap<(String, u16), usize>,
+    sums: Sums,
     reading: Reading,
 }
 
@@ -159,12 +189,18 @@ pub(crate) fn read(bytes: &[u8], around: &Around<'_>) -> Result<Reading, Unreada
         used: Vec::new(),
         is_sheet,
         rows_by_cell: BTreeMap::new(),
+        sums: Sums::default(),
         reading: Reading { sheet, unread, ..Reading::default() },
     };
     let below = reader.header(&grid)?;
     for (row, cells) in grid.rows.iter().skip(below) {
-        reader.row(*row, cells);
+        if reader.is_of_sums(cells) {
+            reader.sum_row(*row, cells);
+        } else {
+            reader.row(*row, cells);
+        }
     }
+    reader.hold_sums();
     if reader.reading.rows == 0 {
         return Err(Unreadable::Empty);
     }
@@ -196,7 +232,16 @@ impl Reader<'_> {
         for (at, cell) in found.cells.iter().enumerate() {
             let Some(cell) = cell else { continue };
             let header = cells::shown(cell);
-            match column(cell) {
+            let column = column(cell);
+            if matches!(cell, Cell::Text(text) if units::is_other(column, text)) {
+                let mistake = mistake!(
+                    "number_unit",
+                    "numbers are read as they stand, as whole impressions or clicks that were delivered on one day: write them so, and leave the unit \
+                     out here"
+                );
+                self.wrong_at(found.row, Some((at, &header)), &header, mistake);
+            }
+            match column {
                 None => self.reading.ignored.push(header),
                 Some(column) if self.used.iter().any(|used| used.column == column) => {
                     let mistake = mistake!(
@@ -205,37 +250,10 @@ impl Reader<'_> {
                     );
                     self.wrong_at(found.row, Some((at, &header)), &header, mistake);
                 }
-                Some(column) => {
-                    if matches!(cell, Cell::Text(text) if units::is_other(column, text)) {
-                        let mistake = mistake!(
-                            "number_unit",
-                            "numbers are read as they stand, as whole impressions or clicks that were delivered on one day: write them so, and leave \
-                             the unit out here"
-                        );
-                        self.wrong_at(found.row, Some((at, &header)), &header, mistake);
-                    }
-                    self.used.push(Used { column, at, header });
-                }
+                Some(column) => self.used.push(Used { column, at, header }),
             }
         }
         Ok(found.below)
-    }
-
-    /// Refuses titles that say that the numbers below are in thousands or the like.
-    fn titles(&mut self, above: &[(usize, Vec<Option<Cell>>)]) {
-        for (row, cells) in above {
-            for (at, cell) in cells.iter().enumerate() {
-                if let Some(Cell::Text(text)) = cell
-                    && headings::says_scale(text)
-                {
-                    let mistake = mistake!(
-                        "title_unit",
-                        "numbers are read as they stand: write impressions and clicks in full, and leave the unit out here"
-                    );
-                    self.wrong_at(*row, Some((at, "")), text, mistake);
-                }
-            }
-        }
     }
 
     fn wrong_at(&mut self, row: usize, at: Option<(usize, &str)>, value: &str, mistake: Mistake) {
@@ -263,7 +281,48 @@ impl Reader<'_> {
         self.wrong_at(row, at, &value, mistake);
     }
 
+    /// Whether a row is one of sums: it is called so, and no placement of the campaign is.
+    fn is_of_sums(&self, cells: &[Option<Cell>]) -> bool {
+        let id = self.used.iter().find(|used| used.column == Column::Placement);
+        let id = id.and_then(|used| cells.get(used.at)).and_then(Option::as_ref).and_then(cells::text);
+        let is_known = id.is_some_and(|id| self.around.campaign.placements.contains_key(&id));
+        self.is_sheet && !is_known && cells.iter().flatten().any(is_total)
+    }
+
+    fn sum_row(&mut self, row: usize, cells: &[Option<Cell>]) {
+        for used in self.used.iter().filter(|used| used.column.is_count()) {
+            if let Some(value) = cells.get(used.at).and_then(Option::as_ref).and_then(cells::whole) {
+                self.sums.say((row, used.at), value, &[Over::Column(used.at)]);
+            }
+        }
+        self.sums.end_row(row);
+    }
+
+    /// Says what the sheet sums up otherwise than its rows, where these are right.
+    fn hold_sums(&mut self) {
+        self.reading.sum_rows.clone_from(&self.sums.rows);
+        if self.reading.wrong_count > 0 {
+            return;
+        }
+        for differing in self.sums.differing().into_iter().take(WRONG_MAX) {
+            let header =
+                self.used.iter().find(|used| used.at == differing.at).map(|used| used.header.clone());
+            self.reading.warnings.push(CellError {
+                row: differing.row,
+                column: letters(differing.at),
+                header: header.unwrap_or_default(),
+                value: differing.said.to_string(),
+                mistake: differs(differing.counted).into(),
+            });
+        }
+    }
+
     fn row(&mut self, row: usize, cells: &[Option<Cell>]) {
+        for used in self.used.iter().filter(|used| used.column.is_count()) {
+            if let Some(value) = cells.get(used.at).and_then(Option::as_ref).and_then(cells::whole) {
+                self.sums.add(Over::Column(used.at), value);
+            }
+        }
         let cell = |column: Column| {
             let used = self.used.iter().find(|used| used.column == column);
             used.and_then(|used| cells.get(used.at)).and_then(Option::as_ref)

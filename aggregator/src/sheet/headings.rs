@@ -105,6 +105,8 @@ const SCALES: &[&str] = &[
     "million",
     "millions",
 ];
+/// What may stand ahead of a unit.
+const UNIT: [&str; 4] = ["单位为", "单位", "units", "unit"];
 /// Signs of currencies, and whose they are.
 const SIGNS: &[(&str, &[&str])] = &[
     ("¥", &["CNY", "JPY"]),
@@ -144,20 +146,56 @@ pub(super) fn heading(cell: &Cell) -> Heading {
                 return Heading::Day(day);
             }
             let [whole, bare] = names(text);
-            if let Some(column) = named(&whole).or_else(|| named(&bare)) {
-                return Heading::Known(column);
-            }
-            let is_total = TOTALS.iter().map(|name| plain(name)).any(|name| name == whole || name == bare);
-            if is_total {
-                Heading::Total
-            } else if is_some_day(text) {
-                Heading::SomeDay
-            } else {
-                Heading::Unknown { nearest: nearest(&bare) }
+            match known(&whole).or_else(|| known(&bare)).or_else(|| scaled(text)) {
+                Some(heading) => heading,
+                None if is_some_day(text) => Heading::SomeDay,
+                None => Heading::Unknown { nearest: nearest(&bare) },
             }
         }
         Cell::Flag(_) | Cell::Failed(_) => NOTHING,
     }
+}
+
+/// What a name without blanks, signs and capitals stands for.
+fn known(name: &str) -> Option<Heading> {
+    let is_total = || TOTALS.iter().any(|total| plain(total) == name);
+    named(name).map(Heading::Known).or_else(|| is_total().then_some(Heading::Total))
+}
+
+/// Whether a name of impressions or clicks has a unit behind it, without brackets, by which its numbers are too small.
+pub(crate) fn is_scaled(text: &str) -> bool {
+    let name = plain(text);
+    let bare =
+        |name: &str| ["点击", "点击量", "点击数", "clicks", "展示", "展示量", "展现量", "pv"].contains(&name);
+    scaled(text).is_some() || without_unit(&name).is_some_and(|(rest, is_scale)| is_scale && bare(rest))
+}
+
+/// What a name stands for behind which a unit is written without brackets, by which its numbers are too small: `曝光量 万`, `Daily impressions k`.
+fn scaled(text: &str) -> Option<Heading> {
+    let whole = plain(text);
+    let (mut rest, mut is_scaled) = (whole.as_str(), false);
+    while let Some((shorter, is_scale)) = without_unit(rest) {
+        (rest, is_scaled) = (shorter, is_scaled || is_scale);
+        let found = known(rest).filter(|heading| match heading {
+            Heading::Known(Column::Impressions) | Heading::Total => true,
+            // That of a thousand impressions is a price, and no cost.
+            Heading::Known(Column::Cost) => !whole.contains("cpm") && !whole.contains('次'),
+            _ => false,
+        });
+        if let Some(found) = found.filter(|_| is_scaled) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// A name without the word at its end that says of what its numbers are, and whether that makes them smaller.
+fn without_unit(name: &str) -> Option<(&str, bool)> {
+    let cut = |words: &[&str]| {
+        let rests = words.iter().filter_map(|word| name.strip_suffix(word));
+        rests.filter(|rest| !rest.is_empty()).min_by_key(|rest| rest.len())
+    };
+    cut(SCALES).map(|rest| (rest, true)).or_else(|| cut(IMPRESSIONS).map(|rest| (rest, false)))
 }
 
 /// A whole day, perhaps with its day of the week behind: `2026-11-01 周日`, `2026-11-01(Sun)`; or as a number, the way that cells are read.
@@ -239,7 +277,10 @@ fn digits(word: &str, digits_max: usize) -> Option<u32> {
 /// are not known.
 pub(super) fn has_other_unit(text: &str, column: Column, currency: Option<&str>) -> bool {
     let text = narrow(text).to_lowercase();
-    if column == Column::Cost && has_foreign_sign(&text, currency) {
+    let [whole, bare] = names(&text);
+    let is_named = known(&whole).is_some() || known(&bare).is_some();
+    if (column == Column::Cost && has_foreign_sign(&text, currency)) || (!is_named && scaled(&text).is_some())
+    {
         return true;
     }
     let is_plain = |word: &str| {
@@ -273,7 +314,11 @@ pub(super) fn has_foreign_sign(text: &str, currency: Option<&str>) -> bool {
 /// Whether a title says that the numbers below are in thousands or the like: `排期（千次）`, `单位：万元`.
 pub(crate) fn says_scale(text: &str) -> bool {
     let text = narrow(text).to_lowercase();
-    let is_scale = |word: &str| SCALES.contains(&plain(word).as_str());
+    let is_scale = |word: &str| {
+        let word = plain(word);
+        let bare = UNIT.iter().find_map(|unit| word.strip_prefix(unit)).unwrap_or(&word);
+        SCALES.contains(&bare)
+    };
     is_scale(&text) || text.split(PARTING).skip(1).any(is_scale)
 }
 
@@ -405,6 +450,31 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_without_brackets_is_seen_and_a_price_is_no_cost() {
+        for text in
+            ["日曝光 万", "每日曝光万次/天", "Daily impressions k", "日曝光CPM", "Impressions per day '000"]
+        {
+            assert_eq!(of(text), Heading::Known(Column::Impressions), "{text}");
+            assert!(has_other_unit(text, Column::Impressions, None), "{text}");
+        }
+        for text in ["曝光量 万", "曝光 千次", "Impressions thousand"] {
+            assert_eq!(of(text), Heading::Total, "{text}");
+            assert!(has_other_unit(text, Column::Impressions, None), "{text}");
+        }
+        for text in ["总价", "Total price", "总价（元）"] {
+            assert_eq!(of(text), Heading::Known(Column::Cost), "{text}");
+            assert!(!has_other_unit(text, Column::Cost, Some("CNY")), "{text}");
+        }
+        for text in ["总价 万元", "预算万", "Budget k"] {
+            assert_eq!(of(text), Heading::Known(Column::Cost), "{text}");
+            assert!(has_other_unit(text, Column::Cost, Some("CNY")), "{text}");
+        }
+        for text in ["净价CPM", "千次费用", "费用/千次", "Cost CPM", "千次", "万", "k"] {
+            assert_eq!(of(text), Heading::Unknown { nearest: None }, "{text}");
+        }
+    }
+
+    #[test]
     fn a_unit_is_never_passed_over() {
         let other = |text: &str, column| {
             assert_eq!(of(text), Heading::Known(column), "{text}");
@@ -440,6 +510,8 @@ mod tests {
             "（单位：千次/天）",
             "Plan (in thousands)",
             "曝光: K",
+            "单位 万次",
+            "Unit thousand",
         ] {
             assert!(says_scale(text), "{text}");
         }

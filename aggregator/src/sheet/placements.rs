@@ -3,6 +3,7 @@
 mod drafts;
 mod header;
 mod plan;
+mod sums;
 
 use std::collections::HashMap;
 
@@ -14,8 +15,10 @@ use event::profile::Profiles;
 
 pub(crate) use self::drafts::standing;
 pub(crate) use self::header::has_header;
+use self::sums::amount;
 use super::columns::{self, Column, allowed};
 use super::headings::{self, Heading};
+use super::totals::{Over, Sums};
 use super::{Cell, CellError, Grid, cells, letters};
 
 /// Most errors that are listed; behind them they are only counted.
@@ -30,8 +33,17 @@ pub(crate) struct Draft {
     pub(crate) fields: Fields,
     /// Whether the campaign has it already.
     pub(crate) exists: bool,
-    /// Planned impressions of all days before and behind it, where the plan changes.
-    pub(crate) planned: Option<(u64, u64)>,
+    /// Its plan before and behind it, where that changes.
+    pub(crate) planned: Option<(InAll, InAll)>,
+}
+
+/// A plan in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InAll {
+    /// Impressions of all days.
+    pub(crate) impressions: u64,
+    /// First and last day.
+    pub(crate) days: Option<(NaiveDate, NaiveDate)>,
 }
 
 /// What a sheet says.
@@ -45,6 +57,10 @@ pub(crate) struct Reading {
     pub(crate) error_count: usize,
     /// Headers of columns that nothing was read from.
     pub(crate) ignored: Vec<String>,
+    /// What somebody should look at, and is not wrong for sure, by row.
+    pub(crate) warnings: Vec<CellError>,
+    /// Rows of sums, from which nothing was read.
+    pub(crate) sum_rows: Vec<usize>,
 }
 
 /// What rows are held against.
@@ -86,13 +102,21 @@ struct Forming {
     plan: Vec<Range>,
     /// Whether a column of a day says something, if only that nothing is planned.
     says_days: bool,
+    /// Impressions of all days as the sheet sums them up, and where it does.
+    in_all: Option<(u64, Place)>,
 }
+
+/// Row and column of a cell.
+type Place = (usize, usize);
 
 struct Reader<'a> {
     around: &'a Around<'a>,
     used: Vec<Used>,
     forming: Vec<Forming>,
     by_id: HashMap<String, usize>,
+    /// Columns of impressions of all days, and their headers.
+    in_all: Vec<(usize, String)>,
+    sums: Sums,
     reading: Reading,
 }
 
@@ -103,6 +127,8 @@ pub(crate) fn read(grid: &Grid, around: &Around<'_>) -> Reading {
         used: Vec::new(),
         forming: Vec::new(),
         by_id: HashMap::new(),
+        in_all: Vec::new(),
+        sums: Sums::default(),
         reading: Reading::default(),
     };
     if let Some(first) = reader.header(grid) {
@@ -166,6 +192,10 @@ impl Reader<'_> {
             return last;
         }
         let id_at = self.place_of(Column::Id)?;
+        if self.is_of_sums(cells, id_at) {
+            self.sum_row(row, cells);
+            return None;
+        }
         let is_plan = |heading: &Heading| {
             matches!(
                 heading,
@@ -193,16 +223,18 @@ impl Reader<'_> {
             {
                 last?
             }
-            // Sums are no placement.
-            None if cells.iter().flatten().any(is_total) => return None,
             None => {
                 self.error(row, Some(id_at), "", self.no_id());
                 return None;
             }
         };
         let mut planned: HashMap<Column, &Cell> = HashMap::new();
+        self.in_all(forming, row, cells);
         for (at, heading) in filled {
             let Some(value) = cell(at) else { continue };
+            if let Some(amount) = amount(&heading, value) {
+                self.sums.add(Over::Column(at), amount);
+            }
             match heading {
                 Heading::Known(column @ (Column::From | Column::To | Column::Impressions)) => {
                     planned.insert(column, value);
@@ -241,6 +273,7 @@ impl Reader<'_> {
             values: HashMap::new(),
             plan: Vec::new(),
             says_days: false,
+            in_all: None,
         });
         at
     }
@@ -306,13 +339,6 @@ impl Reader<'_> {
             None => {}
         }
     }
-}
-
-/// Whether a cell says that its row is one of sums.
-fn is_total(cell: &Cell) -> bool {
-    const WORDS: [&str; 8] = ["合计", "总计", "小计", "汇总", "total", "totals", "subtotal", "grand total"];
-    let Cell::Text(text) = cell else { return false };
-    WORDS.contains(&text.trim_end_matches([':', '：']).to_lowercase().as_str())
 }
 
 /// Nothing stands where something has to.

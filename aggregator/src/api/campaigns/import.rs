@@ -1,7 +1,7 @@
 //! Placements from a sheet, all or nothing; and the empty sheet to begin with.
 
 use catalog::edit::{Change, Value as Field, field};
-use catalog::{Campaign, Catalog};
+use catalog::{Campaign, Catalog, Mistake, mistake};
 use event::profile::Profiles;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
@@ -10,11 +10,12 @@ use serde_json::{Map, Value, json};
 use super::super::problem::Problem;
 use super::super::{Answer, Api, bad, body};
 use super::change::{Asked, Wanted};
-use super::refusal::{Code, refusal, refusal_with};
+use super::refusal::{Code, refusal_with};
 use crate::form::Language;
 use crate::sheet::placements::{self, Around, Draft};
 use crate::sheet::template;
 use crate::sheet::{self, SheetError};
+use crate::told::Told;
 
 /// Most bytes of ids that the audit log is told.
 const ENTERED_BYTES_MAX: usize = 4 << 10;
@@ -78,7 +79,8 @@ impl Api {
             return Err(refusal_with(Code::Sheet, message, more));
         }
         if reading.drafts.is_empty() {
-            return Err(refusal(Code::Sheet, "the sheet has a header and no placement below it"));
+            let mistake = mistake!("sheet_rowless", "the sheet has a header and no placement below it");
+            return Err(told(Code::Sheet, mistake));
         }
         let proposed =
             propose(&mut reading.drafts, (campaign, &self.links.profiles), asked.import.takes_proposed);
@@ -98,6 +100,8 @@ impl Api {
             ("planned".to_owned(), planned(&reading.drafts)),
             ("proposed_profiles".to_owned(), proposed),
             ("ignored_columns".to_owned(), json!(reading.ignored)),
+            ("warnings".to_owned(), json!(reading.warnings)),
+            ("sum_rows".to_owned(), json!(reading.sum_rows)),
             ("sheet".to_owned(), sheet.name.into()),
             ("unread_sheets".to_owned(), sheet.unread.into()),
         ]);
@@ -165,18 +169,28 @@ fn propose(drafts: &mut [Draft], (campaign, profiles): (&Campaign, &Profiles), t
     proposed.into()
 }
 
-/// Impressions of all days before and behind the import, of each placement whose plan it changes.
+/// Impressions of all days before and behind the import, and the days that are planned behind it, of each placement whose plan it changes.
 fn planned(drafts: &[Draft]) -> Value {
     let of = |draft: &Draft| {
         let (before, after) = draft.planned?;
-        Some(json!({ "placement": draft.id, "before": before, "after": after }))
+        let (first, last) = after.days.map(|(first, last)| (first.to_string(), last.to_string())).unzip();
+        Some(json!({
+            "placement": draft.id, "before": before.impressions, "after": after.impressions, "first_day": first, "last_day": last,
+        }))
     };
     drafts.iter().filter_map(of).collect()
 }
 
 fn unreadable(error: &SheetError) -> Problem {
     let code = if matches!(error, SheetError::TooLarge(_)) { Code::TooLarge } else { Code::Sheet };
-    refusal(code, format!("{error}; nothing was imported"))
+    told(code, error.mistake())
+}
+
+/// A refusal of the whole file, with its code for whoever words it otherwise.
+fn told(code: Code, mistake: Mistake) -> Problem {
+    let message = format!("{mistake}; nothing was imported");
+    let more = Map::from_iter([("mistake".to_owned(), json!(Told::from(mistake)))]);
+    refusal_with(code, message, more)
 }
 
 /// The first ids, as far as an entry has room for them.

@@ -46,6 +46,47 @@ fn told_of(body: &[u8]) -> Result<Vec<String>, Unreadable> {
 }
 
 #[test]
+fn a_row_of_sums_is_no_number_and_is_held_against_the_others() {
+    let body =
+        |sums: &str| format!("点位ID,日期,曝光量,点击量\np1,2026-11-01,1200,3\np2,2026-11-02,7,\n{sums}\n");
+    for sums in ["合计,,1207,3", "合计,2026-11-02,1207,3", ",总计,1207,"] {
+        let reading = read_as(body(sums).as_bytes(), &Sight::exact()).expect("is read");
+        assert_eq!((reading.rows, reading.wrong_count, &*reading.sum_rows), (2, 0, &[4][..]), "{sums}");
+        assert_eq!(reading.warnings, [], "{sums}");
+    }
+    let reading = read_as(body("Total,,1300,3").as_bytes(), &Sight::exact()).expect("is read");
+    let warned: Vec<_> = reading
+        .warnings
+        .iter()
+        .map(|w| (w.row, &*w.column, &*w.value, &*w.mistake.values["counted"]))
+        .collect();
+    assert_eq!(warned, [(4, "C", "1300", "1207")]);
+}
+
+#[test]
+fn a_unit_is_refused_where_it_stands() {
+    for header in [
+        "点位ID,日期,曝光量（万）",
+        "点位ID,日期,曝光 千次",
+        "id,day,Impressions (k)",
+        "id,day,Impressions CPM",
+    ] {
+        let unit = header.rsplit(',').next().expect("a name");
+        let found = told(&format!("{header}\np1,2026-11-01,12\n"));
+        let is_refused = match &found {
+            Ok(rows) if rows.iter().any(|row| row.starts_with(&format!("C1 {unit}"))) => true,
+            // No column of impressions is called so.
+            Err(Unreadable::Header) => true,
+            _ => false,
+        };
+        assert!(is_refused, "{header}: {found:?}");
+    }
+    let titled = told("单位：千次\n点位ID,日期,曝光量\np1,2026-11-01,12\n").expect("is read");
+    assert_eq!(titled.len(), 1);
+    assert!(titled[0].starts_with("A1 单位：千次"), "{titled:?}");
+}
+
+#[test]
 fn all_forms_say_the_same() {
     let expected = Ok(vec!["p1 2026-11-01 1200 Some(3)".to_owned(), "p2 2026-11-02 0 None".to_owned()]);
     for body in [

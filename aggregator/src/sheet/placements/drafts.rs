@@ -12,6 +12,7 @@ impl Reader<'_> {
     /// Makes drafts of what was read, and holds each against the catalog.
     pub(super) fn finish(&mut self) {
         self.missing_columns();
+        self.hold_sums();
         for forming in std::mem::take(&mut self.forming) {
             let exists = self.around.campaign.placements.get(&forming.id);
             if exists.is_some() && !self.around.replaces {

@@ -160,6 +160,8 @@ impl Reader<'_> {
             }
         }
         self.plan_columns(row, &totals, &mut ignored);
+        let is_plain = |header: &str| !headings::has_other_unit(header, Column::Impressions, None);
+        self.in_all = totals.iter().filter(|(_, header)| is_plain(header)).cloned().collect();
         ignored.extend(totals);
         ignored.sort();
         self.reading.ignored.extend(ignored.into_iter().map(|(_, header)| header));

@@ -11,15 +11,16 @@ use chrono::NaiveDate;
 
 use super::super::columns::{Column, allowed};
 use super::super::headings::Heading;
+use super::super::totals::Over;
 use super::super::{Cell, cells};
-use super::{Forming, Range, Reader};
+use super::{Forming, InAll, Range, Reader};
 
 /// What becomes of a placement's plan.
 pub(super) struct PlanChange {
     /// What is written, if it does not stay; without a value where it goes.
     pub(super) field: Option<(String, Option<Value>)>,
-    /// Planned impressions of all days before and behind it, where that is something else.
-    pub(super) planned: Option<(u64, u64)>,
+    /// The plan before and behind it, where that is something else.
+    pub(super) planned: Option<(InAll, InAll)>,
 }
 
 impl Reader<'_> {
@@ -86,6 +87,7 @@ impl Reader<'_> {
             let mistake = mistake!("cell_behind", "the campaign's last day is {ends}", ends);
             return self.error(row, Some(at), &value, mistake);
         }
+        self.sums.add(Over::Plan, in_all(&[range.planned()]).impressions);
         if let Some(forming) = self.forming.get_mut(forming) {
             forming.plan.push(range);
         }
@@ -128,13 +130,13 @@ impl Reader<'_> {
         let value = (!ranges.is_empty()).then_some(Value::List(ranges));
         Some(PlanChange {
             field: Some(("plan".to_owned(), value)),
-            planned: Some((all_of(before), all_of(&plan))),
+            planned: Some((in_all(before), in_all(&plan))),
         })
     }
 }
 
 impl Range {
-    fn planned(&self) -> Planned {
+    pub(super) fn planned(&self) -> Planned {
         Planned { from: self.from, to: self.to, impressions: self.impressions }
     }
 
@@ -174,8 +176,11 @@ fn joined(mut plan: Vec<Planned>) -> Vec<Planned> {
     joined
 }
 
-fn all_of(plan: &[Planned]) -> u64 {
-    plan.iter().fold(0, |all: u64, range| all.saturating_add(range.days().saturating_mul(range.impressions)))
+/// A plan in short.
+pub(super) fn in_all(plan: &[Planned]) -> InAll {
+    let of = |range: &Planned| range.days().saturating_mul(range.impressions);
+    let days = plan.iter().map(|range| range.from).min().zip(plan.iter().map(|range| range.to).max());
+    InAll { impressions: plan.iter().fold(0, |all: u64, range| all.saturating_add(of(range))), days }
 }
 
 fn written(range: &Planned) -> Value {

@@ -1,7 +1,7 @@
 //! Plans, costs and ids that would come out wrong and look right: each is refused with the cell that has to be mended, or read as it is meant.
 
 use super::*;
-use crate::sheet::{Cell, read_wanted};
+use crate::sheet::read_wanted;
 
 /// The campaign with a placement that has a plan.
 const PLANNED: &str = "[[campaign]]\nid = \"c\"\nname = \"C\"\ntime_zone = \"Asia/Shanghai\"\nstarts = 2026-11-01\nends = 2026-11-30\n\
@@ -12,6 +12,11 @@ fn replaced(text: &str) -> (Reading, Catalog) {
     let reading = reading_in(&catalog, &read(text.as_bytes()).expect("a sheet"), true);
     let catalog = imported_in(PLANNED, &reading);
     (reading, catalog)
+}
+
+/// Planned impressions of the first placement, before and behind the import.
+fn planned(reading: &Reading) -> Option<(u64, u64)> {
+    reading.drafts[0].planned.map(|(before, after)| (before.impressions, after.impressions))
 }
 
 /// A workbook of one sheet, written by `write`.
@@ -31,11 +36,18 @@ fn header(sheet: &mut rust_xlsxwriter::Worksheet, row: u32, names: &[&str]) {
 #[test]
 fn a_unit_in_a_header_or_title_is_refused() {
     let says = "read as they stand";
-    for unit in ["每日曝光量（千次）", "日曝光(万)", "Daily impressions (K)"] {
+    for unit in [
+        "每日曝光量（千次）",
+        "日曝光(万)",
+        "Daily impressions (K)",
+        "日曝光 万",
+        "每日曝光 千次/天",
+        "Daily impressions K",
+    ] {
         let reading = of_csv(&format!("id,name,medium,from,to,{unit}\np,A,M,2026-11-01,2026-11-02,100\n"));
         assert_errors(&reading.errors, &[(1, "F", unit, says)]);
     }
-    for unit in ["预算（万元）", "费用（美元）"] {
+    for unit in ["预算（万元）", "费用（美元）", "总价 万元"] {
         assert_errors(
             &of_csv(&format!("id,name,medium,{unit}\np,A,M,12.5\n")).errors,
             &[(1, "D", unit, says)],
@@ -60,7 +72,7 @@ fn impressions_of_a_day_or_of_all_days_are_told_apart() {
     // Beside the days themselves it is a sum.
     let reading = of_csv("id,name,medium,总曝光,2026-11-01,2026-11-02\np,A,M,12,5,7\n");
     assert_eq!(plan(&imported(&reading), "p"), ["2026-11-01 2026-11-01 5", "2026-11-02 2026-11-02 7"]);
-    assert_eq!((reading.ignored, reading.drafts[0].planned), (vec!["总曝光".to_owned()], Some((0, 12))));
+    assert_eq!((&reading.ignored, planned(&reading)), (&vec!["总曝光".to_owned()], Some((0, 12))));
 }
 
 #[test]
@@ -70,18 +82,18 @@ fn days_without_a_column_keep_their_plan() {
         plan(&catalog, "p1"),
         ["2026-11-01 2026-11-15 100", "2026-11-16 2026-11-16 5", "2026-11-18 2026-11-30 100"]
     );
-    assert_eq!(reading.drafts[0].planned, Some((3_000, 2_805)));
+    assert_eq!(planned(&reading), Some((3_000, 2_805)));
     // A booking that was cancelled.
     let days: String = (1..=30).map(|day| format!(",2026-11-{day:02}")).collect();
     let (reading, catalog) = replaced(&format!("id{days}\np1{}\n", ",0".repeat(30)));
-    assert_eq!((plan(&catalog, "p1"), reading.drafts[0].planned), (vec![], Some((3_000, 0))));
+    assert_eq!((plan(&catalog, "p1"), planned(&reading)), (vec![], Some((3_000, 0))));
     // A row that says nothing on any of the days is about something else.
     let (reading, catalog) = replaced("id,name,2026-11-16,2026-11-17\np1,New,,\n");
-    assert_eq!((plan(&catalog, "p1").len(), reading.drafts[0].planned), (1, None));
+    assert_eq!((plan(&catalog, "p1").len(), planned(&reading)), (1, None));
     assert_eq!(catalog.campaigns["c"].placements["p1"].name, "New");
     let (reading, catalog) = replaced("id,from,to,impressions per day\np1,2026-11-16,2026-11-17,5\n");
     assert_eq!(plan(&catalog, "p1"), ["2026-11-16 2026-11-17 5"], "ranges are the whole plan");
-    assert_eq!(reading.drafts[0].planned, Some((3_000, 10)));
+    assert_eq!(planned(&reading), Some((3_000, 10)));
 }
 
 #[test]
@@ -168,6 +180,53 @@ fn a_row_of_sums_is_no_plan() {
         &reading.errors,
         &[(4, "B", "", "where each day has a column, each placement has one row")],
     );
+}
+
+/// Row, column, value and what its rows add up to, of each warning.
+fn warned(reading: &Reading) -> Vec<(usize, &str, &str, &str)> {
+    assert_eq!(reading.errors, []);
+    let of = |warning: &'_ CellError| warning.mistake.values["counted"].clone().leak() as &str;
+    let warnings = reading.warnings.iter();
+    warnings
+        .map(|warning| (warning.row, warning.column.as_str(), warning.value.as_str(), of(warning)))
+        .collect()
+}
+
+#[test]
+fn a_row_of_sums_is_passed_over_wherever_its_name_stands_and_held_against_its_rows() {
+    let sheet = |label: &str, first: &str, second: &str, all: &str| {
+        of_csv(&format!(
+            "id,name,medium,总价,2026-11-01,2026-11-02,总曝光\np,A,M,10.50,5,7,12\nq,B,M,20,1,,\n{label},,,30.5,{first},{second},{all}\n"
+        ))
+    };
+    for label in ["合计", "Total", "总计：", "Sum", "小计（次）", ""] {
+        let reading = sheet(label, "6", "7", "13");
+        if label.is_empty() {
+            assert_errors(&reading.errors, &[(4, "A", "", "id is missing")]);
+            continue;
+        }
+        assert_eq!((warned(&reading), &*reading.sum_rows), (vec![], &[4][..]), "{label}");
+        let catalog = imported(&reading);
+        assert_eq!((catalog.campaigns["c"].placements.len(), plan(&catalog, "q").len()), (3, 1));
+        assert_eq!(catalog.campaigns["c"].placements["p"].cost.map(|cost| cost.hundredths), Some(1_050));
+    }
+    assert_eq!(
+        warned(&sheet("合计", "8", "7", "12")),
+        [(4, "E", "8", "6"), (4, "G", "12", "13")],
+        "a sum that is another one is told"
+    );
+    // A placement may be called so.
+    let called = of_csv("id,name,medium\nTotal,Total Video,M\n");
+    assert_eq!((called.error_count, called.drafts.len()), (0, 1));
+    // Beside a number of the row, below a count of the placements, and by medium.
+    let labelled = "序号,id,name,medium,from,to,impressions per day\n1,p,A,M,2026-11-01,2026-11-10,5\n,,,M 小计,,,5\n\
+        2,q,B,N,2026-11-01,2026-11-02,7\n,,,N 小计,,,9\n合计,2,,,,,64\n";
+    let reading = of_csv(labelled);
+    assert_eq!((warned(&reading), &*reading.sum_rows), (vec![(5, "G", "9", "7")], &[3, 5, 6][..]));
+    assert_eq!(plan(&imported(&reading), "p"), ["2026-11-01 2026-11-10 5"], "no range of the row above");
+    // What is summed up beside the days, of one placement.
+    let beside = of_csv("id,name,medium,总曝光,2026-11-01,2026-11-02\np,A,M,13,5,7\n");
+    assert_eq!(warned(&beside), [(2, "D", "13", "12")]);
 }
 
 #[test]
