@@ -220,8 +220,8 @@ fn a_sheet_says_what_becomes_of_plans_before_it_is_taken() {
     let (status, said) = rig.send_as("POST", &target, Some(&format!("Bearer {TOKEN}")), sheet);
     let said: Value = serde_json::from_str(&said).expect("JSON");
     let planned = json!([
-        { "placement": "p1", "before": 10_000, "after": 8_000 },
-        { "placement": "p2", "before": 7_777_770, "after": 6_222_226 },
+        { "placement": "p1", "before": 10_000, "after": 8_000, "first_day": "2026-11-03", "last_day": "2026-11-10" },
+        { "placement": "p2", "before": 7_777_770, "after": 6_222_226, "first_day": "2026-11-01", "last_day": "2026-11-10" },
     ]);
     assert_eq!((status, &said["planned"], &said["changed"]), (200, &planned, &json!(["p1", "p2"])), "{said}");
     assert_eq!((&said["sheet"], &said["unread_sheets"]), (&json!(""), &json!([])));
