@@ -42,13 +42,22 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+/** A file that has come, to be pressed again for. */
+function offer(blob, name) {
+  const link = button(t('export.save', { name }), () => { save(blob, name); link.remove(); }, { class: 'main', icon: 'down', data: { save: name } });
+  queueMicrotask(() => link.focus());
+  return link;
+}
+
 /** A button that fetches a file with the token and hands it to the browser. */
 export function download(label, parts, query, name, properties) {
   const one = button(label, async () => {
     one.setAttribute('aria-busy', 'true');
     try {
       const got = await api.file(parts, query);
-      save(got.blob, got.name || name);
+      // A browser takes what comes long after the press for nobody's wish, and holds it back.
+      if (navigator.userActivation?.isActive === false) one.after(offer(got.blob, got.name || name));
+      else save(got.blob, got.name || name);
     } catch (error) {
       one.after(failure(error));
     } finally { one.removeAttribute('aria-busy'); }

@@ -107,7 +107,7 @@ pub(crate) struct Api {
     /// Where the catalog's text is kept, where it can be changed.
     pub(crate) catalog_text: Option<Arc<dyn CatalogText>>,
     /// One: the catalog is changed by one request at a time.
-    pub(crate) edits: Arc<Semaphore>,
+    pub(crate) edits: Turns,
     /// Bodies that are held in memory at the same time.
     pub(crate) bodies: Semaphore,
     /// Uploads of media's numbers that are read and kept at the same time. Apart from the others: media may be slow.
@@ -197,14 +197,7 @@ impl Api {
             ["v1", "tokens", rest @ ..] => self.tokens(head, rest, body, who).await,
             ["v1", "set-aside"] => {
                 only(&head.method, &Method::GET)?;
-                of_the_house(who)?;
-                let (from, to) = days(&query)?;
-                let list = move |api: &Self| api.reporter.set_aside(from, to).map_err(Problem::Store);
-                let (devices, has_more) = self.blocking((&self.reports, who), list).await?;
-                let max = self.reporter.rules.ceiling;
-                let answer =
-                    json!({ "device_day_impressions_max": max, "devices": devices, "has_more": has_more });
-                Ok(json_answer(StatusCode::OK, &answer))
+                self.set_aside(&query, who).await
             }
             ["v1", "books"] => {
                 only(&head.method, &Method::GET)?;
@@ -224,6 +217,16 @@ impl Api {
             }
             _ => Err(Problem::NotFound("no such path")),
         }
+    }
+
+    async fn set_aside(self: &Arc<Self>, query: &[(String, String)], who: &Who) -> Result<Answer, Problem> {
+        of_the_house(who)?;
+        let (from, to) = days(query)?;
+        let list = move |api: &Self| api.reporter.set_aside(from, to).map_err(Problem::Store);
+        let (devices, has_more) = self.blocking((&self.reports, who), list).await?;
+        let max = self.reporter.rules.ceiling;
+        let answer = json!({ "device_day_impressions_max": max, "devices": devices, "has_more": has_more });
+        Ok(json_answer(StatusCode::OK, &answer))
     }
 
     /// What lies below a campaign. Whether the token sees the campaign is asked before anything is looked up, so that one which it does not see is
@@ -258,7 +261,7 @@ impl Api {
             ["workbook"] => {
                 only(&head.method, &Method::GET)?;
                 let asked = BookAsked::parse((campaign, &sight()?), query).map_err(Problem::Refused)?;
-                self.blocking(&self.reports, move |api| {
+                self.blocking((&self.reports, who), move |api| {
                     let book = api.reporter.bound(&asked);
                     let book = book.map_err(|error| report_problem(error, api.statement_bytes_max))?;
                     let bytes = book.write(api.clock.now_ms()).map_err(Problem::from)?;

@@ -68,6 +68,7 @@ use crate::rules::Rules;
 use crate::settle::Settler;
 use crate::store::Store;
 use crate::tokens::Gate;
+use crate::turns::Turns;
 use crate::work::Worker;
 
 pub use alerts::{AlertSettings, Alerts, Webhook, WebhookError};
@@ -226,7 +227,7 @@ pub fn start(settings: &Settings, parts: Parts) -> Result<Handle, Error> {
         gate: Gate::new(parts.tokens, settings.token_rate()),
         links: parts.links,
         catalog_text: parts.catalog_text,
-        edits: Arc::new(Semaphore::new(1)),
+        edits: Turns::new(1),
         bodies: Semaphore::new(BODIES_MAX),
         uploads: Semaphore::new(UPLOADS_MAX),
         audit: parts.audit,

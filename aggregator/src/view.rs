@@ -71,7 +71,7 @@ impl View {
 
     fn of_campaign(&self, campaign: &Campaign) -> Option<Sight> {
         match self {
-            Self::Operator | Self::Auditor => return Some(Sight::exact()),
+            Self::Operator | Self::Auditor => Some(Sight::exact()),
             Self::Advertiser(advertisers) => {
                 let advertiser = campaign.advertiser.as_ref()?;
                 advertisers.contains(advertiser).then(Sight::shaped)

@@ -50,6 +50,7 @@ export default {
   'table': ['Table', '表格'],
   'show_table': ['Figures as a table', '以表格显示数据'],
   'export': ['Export', '导出'],
+  'export.save': ['Save {name}', '保存 {name}'],
   'export.workbook': ['Whole report (XLSX)', '完整报告（XLSX）'],
   'export.workbook_hint': ['All reports of these days in one workbook', '该日期范围的全部报表，合为一个工作簿'],
   'export.as': ['Export {what} as {format}', '将{what}导出为 {format}'],

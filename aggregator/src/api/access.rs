@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Api, Problem, campaigns, decode, query};
 
 /// Parameters that say which figures were shown.
-const PARAMETERS: [&str; 23] = [
+const PARAMETERS: [&str; 24] = [
     "bom",
     "from",
     "to",

@@ -79,7 +79,9 @@ pub(super) fn heading(column: &Column, (by, entries): (&str, usize), language: L
             language.named(name).and_then(|name| with(&format!("{group}_of"), name))
         }
         Place::Member(..) => language.named(&column.place.flat()).map(str::to_owned),
-        Place::Item("exactly", number) if *number == entries => with("exactly_last", &number.to_string()),
+        Place::Item(list, number) if *number == entries && list.starts_with("exactly") => {
+            with(&format!("{list}_last"), &number.to_string())
+        }
         Place::Item(list, number) | Place::Name(list, number) => {
             with(&format!("{list}_#"), &number.to_string())
         }

@@ -155,9 +155,7 @@ fn is_of_some(column: &Column) -> bool {
 
 fn is_of_estimates(column: &Column) -> bool {
     let name = column.place.flat();
-    ["standard_error", "interval_low", "interval_high", "cumulative_low", "cumulative_high"]
-        .iter()
-        .any(|part| name.contains(part))
+    ["standard_error", "_low", "_high"].iter().any(|part| name.contains(part))
 }
 
 impl Formats {

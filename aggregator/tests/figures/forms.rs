@@ -259,7 +259,7 @@ fn sheets_in_words_have_the_figures_of_json_under_other_headings() {
                     match read {
                         Data::String(text) => assert_eq!(cell.replace('\'', ""), text.replace('\'', "")),
                         Data::Float(number) => {
-                            assert!(cell.parse::<f64>().is_ok_and(|cell| (cell - number).abs() < 1e-9))
+                            assert!(cell.parse::<f64>().is_ok_and(|cell| (cell - number).abs() < 1e-9));
                         }
                         Data::Empty => assert_eq!(cell, ""),
                         _ => {}

@@ -93,7 +93,8 @@ fn one_pair_is_recommended_and_a_profile_by_the_name_of_the_medium() {
         ("named", "medium = \"快手信息流\"\nprofile = \"standard\""),
         ("film", "medium = \"iQIYI\"\nvast_tag = \"https://ads.example.com/vast\""),
     ] {
-        text += &format!("[[campaign.placement]]\nid = \"{id}\"\nname = \"{id}\"\n{more}\n");
+        let placement = format!("[[campaign.placement]]\nid = \"{id}\"\nname = \"{id}\"\n{more}\n");
+        text.push_str(&placement);
     }
     rig.set_catalog(&text);
     let rows = links(&rig, &format!("?stages=all&base={BASE}"));

@@ -97,7 +97,7 @@ impl Api {
                 asked.fields = said.fields;
             }
         }
-        let answer = self.blocking(&self.edits, move |api| api.change(&asked)).await;
+        let answer = self.blocking((&self.edits, who), move |api| api.change(&asked)).await;
         drop(turn);
         answer
     }
