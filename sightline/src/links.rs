@@ -317,7 +317,8 @@ landing_page = "https://www.example.org/"
     #[test]
     fn each_placement_gets_its_urls_on_lines_of_their_own() {
         let text = printed(&[], print_table).expect("has links");
-        let first = text.find("spring / a  Client (M, c2s)").expect("is there");
+        let first =
+            text.find("spring / a  Client (M, c2s, no macro profile: standard macros)").expect("is there");
         assert!(text.find("spring / b").is_some_and(|second| second > first), "{text}");
         assert!(text.contains("\nhttps://t.example/i?c=spring&p=a&t=__TS__"), "{text}");
         assert!(text.contains("\nhttps://t.example/x/k=spring&p=b&"), "{text}");

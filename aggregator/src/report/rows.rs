@@ -487,7 +487,7 @@ mod tests {
         assert_eq!((&json["rows"][0]["or_more"], &json["identified_impressions"]), (&true.into(), &7.into()));
         assert_eq!(
             text(&report, Form::Csv { mark: false }).lines().nth(1),
-            Some("total,3,true,1,1,7,0.0,1,1,true,")
+            Some("total,3,true,1,1,7,0.0,1,1,0.0,1,1,true,")
         );
     }
 
