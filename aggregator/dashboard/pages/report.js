@@ -43,7 +43,7 @@ export function reportPage(context) {
   const show = report => {
     stand(report);
     controls.fill(report);
-    if (!hasFigures(report)) { put(grid, nothingYet(context)); return; }
+    if (!hasFigures(report)) { put(grid, alertsCard(context), nothingYet(context)); return; }
     put(grid,
       alertsCard(context), tiles(figure), deliveryByDay(figure), reachCurve(figure), deliveryByHour(figure), frequencyCard(figure), levelsCard(figure),
       breakdown(figure), overlap(figure), removedCard(figure), kinds(figure));
