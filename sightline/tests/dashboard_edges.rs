@@ -209,6 +209,7 @@ fn a_part_that_cannot_be_said_takes_no_page_away_and_a_redraw_no_place() {
 fn alerts_of_one_kind_share_a_line_that_opens() {
     let instance = start();
     send(&instance, "shop", "p1", 60, None);
+    instance.settle();
     let mut browser = come("en-US");
     ahead(
         &mut browser,

@@ -63,7 +63,8 @@ pub(crate) fn fill(browser: &mut Browser, selector: &str, text: &str) {
 
 /// Waits until everything that the page asked for is there.
 pub(crate) fn wait_for_figures(browser: &mut Browser) {
-    wait_for("the page has what it asked for", PATIENCE, || {
+    // A page asks for a dozen reports.
+    wait_for("the page has what it asked for", 2 * PATIENCE, || {
         browser.run("return Boolean(document.querySelector('main h1') && !document.querySelector('[aria-busy=true], .skeleton'))") == json!(true)
     });
 }
