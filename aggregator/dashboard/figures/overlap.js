@@ -41,7 +41,7 @@ export function overlap(context) {
       if (!members.length) return h('p', { class: 'empty' }, report.rows.some(row => row.suppressed) ? legend(report, report.rows) : t('nothing.range'), again);
       if (members.length < 2) return h('p', { class: 'empty' }, t('overlap.one'), again);
       const told = members.filter(row => row.reach !== null);
-      if (!told.length) return h('p', { class: 'empty' }, t('overlap.thin'), again);
+      if (!told.length) return [h('p', { class: 'empty' }, t('overlap.thin'), again), legend(report, report.rows)];
       const called = key => context.names.of(by, key);
       return [
         all.length > members.length && !chosen.members && h('p', { class: 'legend' }, t('overlap.some', { shown: members.length, all: all.length })),

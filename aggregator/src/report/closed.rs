@@ -143,8 +143,11 @@ impl Reporter {
         now.precision = Precision::Exact;
         if let Some(masks) = answered.masks.as_ref().filter(|masks| masks.members() > 0) {
             now.members = Some(Members::Names(masks.names().to_vec()));
-            // What each adds is held against what it adds to the same ones.
-            now.stack = Some(Members::Names(privacy::stack(masks, &request.sight, self.limits)));
+            if request.sight.is_exact() {
+                // What each adds is held against what it adds to the same ones. Where it is shaped, who is named here is kept rather than others, so that it would
+                // tell more than the present report does.
+                now.stack = Some(Members::Names(masks.stack_names()));
+            }
         }
         let mut report = report_of(request, &closing, answered);
         let present = self.present_beside(&now, (closing.from, closing.to));

@@ -41,7 +41,6 @@ use event::clock::UnixMs;
 use serde_json::json;
 
 pub(super) use self::delivery::{behind_gap, is_empty};
-pub(super) use self::overlap::stack;
 use super::adjustment;
 use super::rows::{Report, Rows};
 use super::sample::Sample;

@@ -8,7 +8,6 @@
 use super::{Hidden, Limits};
 use crate::report::overlap::{Masks, OverlapRow};
 use crate::report::sample::Sample;
-use crate::view::Sight;
 
 /// The rows, and of which members their figures are: of each other.
 pub(super) fn overlap(
@@ -42,14 +41,6 @@ fn bare(row: OverlapRow) -> OverlapRow {
         settled_until: row.settled_until,
         ..OverlapRow::default()
     }
-}
-
-/// Names of the members in the order in which they stack as it is shown.
-pub(in crate::report) fn stack(masks: &Masks, sight: &Sight, limits: Limits) -> Vec<String> {
-    if sight.is_exact() {
-        return masks.stack_names();
-    }
-    masks.safe(limits.k, limits.step).map_or_else(Vec::new, |safe| safe.stack_names())
 }
 
 fn hidden(row: &OverlapRow) -> Hidden {
