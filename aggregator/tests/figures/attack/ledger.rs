@@ -112,9 +112,9 @@ fn closed_figures_and_their_adjustments_tell_no_small_and_no_unrounded_count() {
     {
         let path = format!("/v1/campaigns/ours/overlap?by={by}{range}");
         let closed = asker.ask(&path, who);
-        // What each member adds depends on who is before it.
+        // Held against the same members; each stacks as it is shown.
         let members = rows(&closed).iter().filter(|row| row["kind"] == "member").map(key).collect::<Vec<_>>();
-        let present = asker.ask(&format!("{path}&state=present&stack={}", members.join(",")), who);
+        let present = asker.ask(&format!("{path}&state=present&members={}", members.join(",")), who);
         for row in rows(&closed) {
             for figure in OF_SETS.iter().chain(&["reach"]) {
                 let is_safe = row[*figure].as_u64().is_none_or(|devices| devices >= K && devices % STEP == 0);
