@@ -6,7 +6,7 @@
     reason = "short texts, and one attack from its beginning to its end"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -113,7 +113,9 @@ fn closed_figures_and_their_adjustments_tell_no_small_and_no_unrounded_count() {
         let path = format!("/v1/campaigns/ours/overlap?by={by}{range}");
         let closed = asker.ask(&path, who);
         // Held against the same members; each stacks as it is shown.
-        let members = rows(&closed).iter().filter(|row| row["kind"] == "member").map(key).collect::<Vec<_>>();
+        let members = rows(&closed).iter().filter(|row| row["kind"] == "member").map(key);
+        // Pairs are called by the order of their members.
+        let members: Vec<&str> = members.collect::<BTreeSet<_>>().into_iter().collect();
         let present = asker.ask(&format!("{path}&state=present&members={}", members.join(",")), who);
         for row in rows(&closed) {
             for figure in OF_SETS.iter().chain(&["reach"]) {
